@@ -1,0 +1,87 @@
+"""Everything that resight raises on purpose.
+
+ResightError
+├── ConfigError          an option, name or value that cannot work            exit 2
+├── DataError            the data are not what they must be                    exit 3
+│   ├── DatasetError     a folder whose layout or content cannot be used
+│   └── UnreadableImage  one picture that cannot be decoded
+├── WeightsError         weights that do not fit, or a file that is not one    exit 4
+├── EmbeddingError       embeddings of the wrong shape, or not finite          exit 3
+├── TrainingError        training cannot go on                                 exit 5
+│   └── NonFiniteLoss
+└── MissingExtra         a part of resight that is not installed               exit 6
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+
+class ResightError(Exception):
+    """Base of all errors raised on purpose. The message says what was wrong, where, and what to do."""
+
+    exit_code = 1
+
+
+class ConfigError(ResightError):
+    """An option, a name or a value that cannot work."""
+
+    exit_code = 2
+
+
+class DataError(ResightError):
+    """The data are not what they must be."""
+
+    exit_code = 3
+
+
+class DatasetError(DataError):
+    """A data set whose layout or content cannot be used."""
+
+
+class UnreadableImage(DataError):
+    """One picture that cannot be decoded. `name` is its path or its place, `reason` the cause."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"{name}: {reason}")
+        self.name = name
+        self.reason = reason
+
+    def __reduce__(self) -> tuple[type[UnreadableImage], tuple[str, str]]:
+        return type(self), (self.name, self.reason)
+
+
+class WeightsError(ResightError):
+    """Weights that do not fit the network, or a file that holds no weights."""
+
+    exit_code = 4
+
+
+class EmbeddingError(ResightError):
+    """Embeddings or distances of the wrong shape, or not finite."""
+
+    exit_code = 3
+
+
+class TrainingError(ResightError):
+    """Training cannot go on."""
+
+    exit_code = 5
+
+
+class NonFiniteLoss(TrainingError):
+    """The loss became NaN or infinite."""
+
+
+class MissingExtra(ResightError):
+    """A part of resight that is not installed."""
+
+    exit_code = 6
+
+    def __init__(self, what: str, extra: str) -> None:
+        super().__init__(f"{what} is not installed here. Install it with: pip install 'resight[{extra}]'")
+
+
+def unknown_name(kind: str, name: str, known: Iterable[str]) -> ConfigError:
+    """The error for a name that no table holds: it lists those that are there."""
+    return ConfigError(f"unknown {kind} {name!r}. Known: {', '.join(sorted(known))}.")

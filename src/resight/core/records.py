@@ -1,0 +1,47 @@
+"""Typed records that pass between rooms."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from resight.core.errors import EmbeddingError
+
+FloatArray = npt.NDArray[np.float32]
+IntArray = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class EmbeddedCrops:
+    """Embeddings of n crops and what is known of each crop.
+
+    embeddings: (n, dim) float32. pids, camids: (n,) int64. contents: (n,) uint64, equal where two
+    crops hold the same pixels. names: what to call each crop in a listing (a path, usually).
+
+    Raises EmbeddingError where lengths disagree or an embedding is not finite.
+    """
+
+    embeddings: FloatArray
+    pids: IntArray
+    camids: IntArray
+    contents: npt.NDArray[np.uint64]
+    names: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if self.embeddings.ndim != 2:
+            raise EmbeddingError(f"embeddings must be (n, dim), got shape {self.embeddings.shape}")
+        num = len(self.embeddings)
+        for field in ("pids", "camids", "contents", "names"):
+            if len(getattr(self, field)) != num:
+                raise EmbeddingError(f"{num} embeddings but {len(getattr(self, field))} {field}")
+        bad = np.flatnonzero(~np.isfinite(self.embeddings).all(axis=1))
+        if bad.size:
+            raise EmbeddingError(
+                f"{bad.size} of {num} embeddings hold NaN or infinity, the first is {self.names[bad[0]]}. "
+                "The network's weights are likely damaged, or training diverged."
+            )
+
+    def __len__(self) -> int:
+        return len(self.embeddings)

@@ -1,0 +1,1 @@
+"""Crops and where they come from: one file a dataset format. No torch."""

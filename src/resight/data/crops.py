@@ -1,0 +1,86 @@
+"""The table of crops that every reader returns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from resight.core.errors import UnreadableImage
+from resight.core.records import IntArray
+
+
+@dataclass(frozen=True, slots=True)
+class Crop:
+    """One picture of one person: a file (`path`) or its bytes (`data`), and who and where.
+
+    pid: the data's person id. camid: the camera's id. sequence, frame: numbers as the data set gives
+    them. time: seconds, where known. name: what to call it in a listing, unique in its data set.
+    """
+
+    name: str
+    pid: int
+    camid: int
+    path: Path | None = None
+    data: bytes | None = field(default=None, repr=False)
+    sequence: int | None = None
+    frame: int | None = None
+    time: float | None = None
+
+    def read(self) -> bytes:
+        """The encoded picture. Raises UnreadableImage when the file cannot be read."""
+        if self.data is not None:
+            return self.data
+        if self.path is None:
+            raise UnreadableImage(self.name, "the crop has neither a path nor bytes")
+        try:
+            return self.path.read_bytes()
+        except OSError as error:
+            raise UnreadableImage(self.name, error.strerror or str(error)) from None
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One file that was left out, and why."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Crops split into train, query and gallery. `rights` says who may do what with them, in a line."""
+
+    name: str
+    format: str
+    train: tuple[Crop, ...]
+    query: tuple[Crop, ...]
+    gallery: tuple[Crop, ...]
+    rights: str = "not stated by the data"
+    problems: tuple[Problem, ...] = ()
+
+    def __str__(self) -> str:
+        def split(name: str, crops: Sequence[Crop]) -> str:
+            people = len({crop.pid for crop in crops})
+            return f"{name} {len(crops):,} crops of {people:,} ids"
+
+        cameras = {crop.camid for part in (self.train, self.query, self.gallery) for crop in part}
+        parts = [split(n, getattr(self, n)) for n in ("train", "query", "gallery") if getattr(self, n)]
+        return f"{self.name} ({self.format}): {', '.join(parts)}; {len(cameras)} cameras"
+
+
+def pids_of(crops: Sequence[Crop]) -> IntArray:
+    """(n,) int64."""
+    return np.fromiter((crop.pid for crop in crops), dtype=np.int64, count=len(crops))
+
+
+def camids_of(crops: Sequence[Crop]) -> IntArray:
+    """(n,) int64."""
+    return np.fromiter((crop.camid for crop in crops), dtype=np.int64, count=len(crops))
+
+
+def labels_of(crops: Sequence[Crop]) -> IntArray:
+    """Class indices 0..C-1 of the crops' pids, in the pids' order. (n,) int64."""
+    return np.unique(pids_of(crops), return_inverse=True)[1].astype(np.int64)
