@@ -1,0 +1,5 @@
+"""`python -m resight.cli`, for torchrun."""
+
+from resight.cli.app import main
+
+main()

@@ -1,0 +1,104 @@
+"""`resight evaluate`: the figures of a run on a data set."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.table import Table
+
+from resight.cli import output
+
+if TYPE_CHECKING:
+    from resight.evaluation.bootstrap import Interval
+    from resight.evaluation.evaluate import Evaluation
+
+
+def evaluate(
+    run: Annotated[Path, typer.Argument(help="A run's directory.")],
+    data: Annotated[str, typer.Argument(help="A folder of crops, or `synthetic`.")],
+    protocol: Annotated[
+        list[str] | None,
+        typer.Option(help="market1501, no-camera or report; may be given several times."),
+    ] = None,
+    metric: Annotated[str, typer.Option(help="cosine or euclidean.")] = "cosine",
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures to this file.")] = None,
+    format: Annotated[str | None, typer.Option(help="The data's format, where it is not to be guessed.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    seed: Annotated[int, typer.Option(min=0, help="Of the bootstrap.")] = 0,
+    strict: Annotated[bool, typer.Option("--strict", help="Stop at the first unreadable picture.")] = False,
+) -> None:
+    """Prints rank-1, rank-5, mAP and mINP with 95% intervals, under named protocols.
+
+    Examples:
+
+      resight evaluate runs/first synthetic
+
+      resight evaluate runs/mine my_data --protocol market1501 --protocol no-camera --json figures.json
+    """
+    from resight.data.formats import open_dataset
+    from resight.evaluation.evaluate import evaluate as score
+    from resight.models.saved import load_model, write_whole
+    from resight.training.embed import embed_dataset
+
+    model = load_model(run)
+    dataset = open_dataset(data, format)
+    output.say(str(dataset))
+    output.name_problems(dataset.problems)
+    embedded = embed_dataset(model, dataset, device=device, strict=strict, progress=output.progress)
+    output.name_problems(embedded.problems)
+    evaluations = [
+        score(embedded.query, embedded.gallery, name, metric=metric, seed=seed)
+        for name in protocol or ["market1501"]
+    ]
+    output.console.print(figures_table({str(run): evaluations}))
+    for evaluation in evaluations:
+        output.say(counts_line(evaluation))
+    if json_file is not None:
+        values = {
+            "schema": "resight.evaluations/1",
+            "model": str(run),
+            "weights_sha256": model.card.weights_sha256,
+            "data": str(dataset),
+            "left_out": [f"{problem.name}: {problem.reason}" for problem in embedded.problems],
+            "evaluations": [evaluation.to_dict() for evaluation in evaluations],
+        }
+        write_whole(json_file, json.dumps(values, indent=2).encode())
+
+
+def figures_table(evaluations: dict[str, list[Evaluation]]) -> Table:
+    """One line a model and protocol, each figure with its interval."""
+    table = Table(box=None, pad_edge=False)
+    for heading in ("model", "protocol"):
+        table.add_column(heading)
+    for heading in ("rank-1", "rank-5", "mAP", "mINP"):
+        table.add_column(heading, justify="right")
+    for name, of_model in evaluations.items():
+        for evaluation in of_model:
+            table.add_row(
+                name,
+                evaluation.protocol,
+                _figure(evaluation.rank(1), evaluation.rank1_interval),
+                _figure(evaluation.rank(5)),
+                _figure(evaluation.mean_ap, evaluation.mean_ap_interval),
+                _figure(evaluation.mean_inp, evaluation.mean_inp_interval),
+            )
+    return table
+
+
+def counts_line(evaluation: Evaluation) -> str:
+    """What was counted, under which protocol."""
+    return (
+        f"{evaluation.protocol}: {evaluation.num_scored:,} of {evaluation.num_query:,} queries scored "
+        f"({evaluation.num_skipped:,} without a match skipped), {evaluation.num_gallery:,} gallery pictures, "
+        f"{evaluation.num_junk:,} junk rows left out; in brackets 95% bootstrap intervals over queries"
+    )
+
+
+def _figure(value: float | None, interval: Interval | None = None) -> str:
+    if value is None:
+        return "-"
+    shown = f"{value:.3f}"
+    return f"{shown} [{interval.low:.3f}, {interval.high:.3f}]".replace("[", r"\[") if interval else shown

@@ -1,0 +1,52 @@
+"""`resight import`: weights made elsewhere into a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from resight.core.errors import ConfigError
+
+
+def import_weights(
+    weights: Annotated[Path, typer.Argument(help="A PyTorch state dict of the reference report's.")],
+    model: Annotated[str, typer.Option(help="bignet, slicenet1 or slicenet2.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The run's directory.")],
+    mean: Annotated[
+        str | None, typer.Option(help="Channel means in [0, 1], R,G,B; the report's own if not given.")
+    ] = None,
+    std: Annotated[str | None, typer.Option(help="Channel deviations, likewise.")] = None,
+) -> None:
+    """Reads the reference report's own weights into a run, exactly. No code in the file is executed.
+
+    Example:
+
+      resight import slicenet2.pth --model slicenet2 -o runs/report-slicenet2
+    """
+    from resight.models import report_weights
+    from resight.models.saved import save_model
+
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise ConfigError(f"{out} is there already and not empty; name another directory")
+    imported = report_weights.import_report_weights(
+        weights,
+        model,
+        _three(mean, "--mean") or report_weights.REPORT_MEAN,
+        _three(std, "--std") or report_weights.REPORT_STD,
+    )
+    save_model(out, imported.network, imported.card)
+    print(f"imported {model} from {weights}: {out}")
+
+
+def _three(text: str | None, option: str) -> tuple[float, ...] | None:
+    if text is None:
+        return None
+    try:
+        values = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        values = ()
+    if len(values) != 3:
+        raise ConfigError(f"{option} takes three numbers such as 0.485,0.456,0.406, not {text!r}")
+    return values

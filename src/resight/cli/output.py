@@ -1,0 +1,81 @@
+"""What the verbs print: results on stdout, everything else on stderr."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from resight.core.progress import Advance
+from resight.data.crops import Problem
+
+LOG_EVERY_S = 10.0
+console = Console(highlight=False)
+err_console = Console(stderr=True, highlight=False)
+
+
+def say(text: str) -> None:
+    """A line for the user that is no result."""
+    err_console.print(text, markup=False, soft_wrap=True)
+
+
+def fail(text: str) -> None:
+    """One readable paragraph."""
+    err_console.print(f"[bold red]error:[/] {_escape(text)}", soft_wrap=True)
+
+
+def name_problems(problems: Sequence[Problem], most: int = 5) -> None:
+    """Says how many pictures were left out, and names the first."""
+    if not problems:
+        return
+    say(f"{len(problems)} picture(s) left out:")
+    for problem in problems[:most]:
+        say(f"  {problem.name}: {problem.reason}")
+    if len(problems) > most:
+        say(f"  and {len(problems) - most} more")
+
+
+@contextmanager
+def progress(what: str, total: int, start: int = 0) -> Iterator[Advance]:
+    """A bar on a terminal; in a log, a line now and then."""
+    if err_console.is_terminal:
+        with _bar(what, total, start) as advance:
+            yield advance
+    else:
+        with _log_lines(what, total, start) as advance:
+            yield advance
+
+
+@contextmanager
+def _bar(what: str, total: int, start: int) -> Iterator[Advance]:
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+    )
+    with Progress(*columns, console=err_console, transient=True) as bar:
+        task = bar.add_task(what, total=total, completed=start, note="")
+        yield lambda done, note="": bar.update(task, advance=done, note=note)
+
+
+@contextmanager
+def _log_lines(what: str, total: int, start: int) -> Iterator[Advance]:
+    done, said_at = start, time.monotonic()
+
+    def advance(more: int, note: str = "") -> None:
+        nonlocal done, said_at
+        done += more
+        if time.monotonic() - said_at >= LOG_EVERY_S:
+            said_at = time.monotonic()
+            say(f"{what}: {done:,} of {total:,} {note}".rstrip())
+
+    yield advance
+
+
+def _escape(text: str) -> str:
+    return text.replace("[", r"\[")

@@ -1,0 +1,109 @@
+"""`resight train`: every field of the recipe is an option."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from resight.cli import output
+from resight.core.errors import ConfigError
+from resight.training.recipes import RECIPES, Recipe, find_recipe
+
+DEFAULT_RECIPE = "baseline-aug"
+EXAMPLES = """Examples:
+
+  resight train synthetic --recipe slicenet2-quick -o runs/first
+
+  resight train my_data --recipe baseline-aug --epochs 50 --random-erasing 0.5 -o runs/mine
+
+  resight train my_data -o runs/mine --resume
+
+  torchrun --nproc-per-node 4 -m resight.cli train my_data --recipe slicenet2 -o runs/mine
+"""
+
+
+def _with_recipe_fields(function: Callable[..., None]) -> Callable[..., None]:
+    """Adds one option for each field of Recipe, so that the command line and the recipe cannot disagree."""
+    signature = inspect.signature(function, eval_str=True)
+    parameters = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
+    types = {"int": int, "float": float, "bool": bool, "str": str}
+    for field in fields(Recipe):
+        option = typer.Option(help=field.metadata["help"], rich_help_panel="The recipe's fields")
+        annotation = Annotated[types[str(field.type)] | None, option]
+        parameters.append(
+            inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+        )
+    function.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    function.__annotations__ = {p.name: p.annotation for p in parameters} | {"return": None}
+    return function
+
+
+def _train(
+    data: Annotated[str, typer.Argument(help="A folder of crops, or `synthetic`.")],
+    *,
+    out: Annotated[Path, typer.Option("--out", "-o", help="The run's directory.")],
+    recipe: Annotated[
+        str | None, typer.Option(help=f"One of: {', '.join(RECIPES)}. Default: {DEFAULT_RECIPE}.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="The one seed of all randomness. Default: 0.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
+    format: Annotated[str | None, typer.Option(help="The data's format, where it is not to be guessed.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    compile: Annotated[str, typer.Option(help="torch.compile: auto, on or off.")] = "auto",
+    amp: Annotated[bool, typer.Option(help="bfloat16 on GPUs that have it.")] = True,
+    max_memory_mb: Annotated[int, typer.Option(min=0, help="Stream the pictures above this size.")] = 4096,
+    checkpoint_every_s: Annotated[float, typer.Option(min=0, help="Seconds between checkpoints.")] = 30.0,
+    strict: Annotated[bool, typer.Option("--strict", help="Stop at the first unreadable picture.")] = False,
+    **overrides: Any,
+) -> None:
+    """Trains an embedding network and leaves a run: weights, configuration, metrics, TensorBoard events."""
+    from resight.data.formats import open_dataset
+    from resight.training.loop import TrainOptions, train
+    from resight.training.run import is_begun
+
+    chosen = {name: value for name, value in overrides.items() if value is not None}
+    if resume and is_begun(out):
+        resolved, resolved_seed = _resumed(out, recipe, chosen, seed)
+    else:
+        resolved, resolved_seed = find_recipe(recipe or DEFAULT_RECIPE, **chosen), seed or 0
+    dataset = open_dataset(data, format)
+    output.say(str(dataset))
+    output.name_problems(dataset.problems)
+    options = TrainOptions(
+        device=device,
+        compile=compile,
+        amp=amp,
+        strict=strict,
+        resume=resume,
+        checkpoint_every_s=checkpoint_every_s,
+        max_memory_mb=max_memory_mb,
+    )
+    result = train(resolved, dataset, out, resolved_seed, options, output.progress)
+    output.name_problems(result.problems)
+    if not result.finished:
+        output.say(f"stopped after step {result.step:,}, saved in {out}. Go on with: resight train {data} -o {out} --resume")
+        raise typer.Exit(130)
+    print(f"trained {result.step:,} steps: {out}")
+
+
+def _resumed(out: Path, recipe: str | None, chosen: dict[str, Any], seed: int | None) -> tuple[Recipe, int]:
+    """The recipe and seed that the run was begun with; what the user gives again must agree."""
+    from resight.training.run import read_config
+
+    config = read_config(out)
+    saved, saved_seed = Recipe.from_dict(config["recipe"]), int(config["seed"])
+    asked = find_recipe(recipe, **chosen) if recipe is not None else replace(saved, **chosen)
+    if asked != saved or (seed is not None and seed != saved_seed):
+        raise ConfigError(
+            f"{out} was begun with another recipe or seed; leave --recipe, --seed and the recipe's fields out"
+        )
+    return saved, saved_seed
+
+
+train = _with_recipe_fields(_train)
+train.__doc__ = f"{_train.__doc__}\n\n{EXAMPLES}"

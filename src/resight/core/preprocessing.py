@@ -1,0 +1,58 @@
+"""What a model does to a picture before its network sees it. The model carries it; nobody sets it by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+import numpy as np
+
+from resight.core.errors import ConfigError
+from resight.core.images import Pixels, decode_image, resize_image
+from resight.core.records import FloatArray
+
+RESIZE_RULES = ("bilinear-antialias",)
+CHANNEL_ORDERS = ("rgb",)
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """Sizes in pixels; mean and std per channel, in units of [0, 1]."""
+
+    height: int
+    width: int
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    resize: str = "bilinear-antialias"
+    channel_order: str = "rgb"
+
+    def __post_init__(self) -> None:
+        if self.height < 1 or self.width < 1:
+            raise ConfigError(f"an input of {self.height} x {self.width} pixels is not one")
+        if len(self.mean) != 3 or len(self.std) != 3 or not np.isfinite([*self.mean, *self.std]).all():
+            raise ConfigError(f"mean and std are three finite numbers each, not {self.mean} and {self.std}")
+        if min(self.std) <= 0:
+            raise ConfigError(f"each std must be above 0, not {self.std}")
+        if self.resize not in RESIZE_RULES or self.channel_order not in CHANNEL_ORDERS:
+            raise ConfigError(f"resize {self.resize!r} with channel order {self.channel_order!r} is not known")
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Preprocessing:
+        """Raises ConfigError for a foreign or missing field, or a value that cannot be."""
+        known = {field.name for field in fields(cls)}
+        if set(values) != known:
+            raise ConfigError(f"preprocessing of another version: {sorted(set(values) ^ known)} differ")
+        return cls(**{**values, "mean": tuple(values["mean"]), "std": tuple(values["std"])})
+
+    def prepare(self, data: bytes, name: str = "image") -> Pixels:
+        """Decoded and resized: (height, width, 3) uint8. Raises UnreadableImage."""
+        return resize_image(decode_image(data, name), self.height, self.width)
+
+    def normalise(self, pixels: Pixels) -> FloatArray:
+        """(n, height, width, 3) uint8 to (n, 3, height, width) float32: (x / 255 - mean) / std."""
+        scaled = (pixels.astype(np.float32) / 255 - np.float32(self.mean)) / np.float32(self.std)
+        return np.ascontiguousarray(scaled.transpose(0, 3, 1, 2))

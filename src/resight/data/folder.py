@@ -1,0 +1,117 @@
+"""One's own folder: `<split>/<pid>/<camera>_<anything>.<ext>`, as the reference report's data lie.
+
+Splits: `train`, and `query` and `gallery`, which stand at the top or below `val` or `test`.
+Person folders and camera prefixes that are all numbers (a camera also as `c2` or `cam2`) keep them; where
+any is a name instead, all are numbered from 1 in the names' order over the whole data set.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from resight.core.errors import DatasetError
+from resight.data.crops import Crop, Dataset, Problem
+
+SPLITS: Mapping[str, tuple[str, ...]] = {
+    "train": ("train",),
+    "query": ("query", "val/query", "test/query"),
+    "gallery": ("gallery", "val/gallery", "test/gallery"),
+}
+# Files that lie about in data sets and claim to be no picture.
+NO_PICTURES = {".txt", ".json", ".csv", ".md", ".xml", ".db", ".mat", ".html", ".yaml", ".yml"}
+CAMERA_NUMBER = re.compile(r"(?:c|cam)?(\d+)", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    path: Path
+    name: str
+    person: str
+    camera: str
+
+
+def looks_like_folder(root: Path) -> bool:
+    """Whether any split is there."""
+    return any((root / place).is_dir() for places in SPLITS.values() for place in places)
+
+
+def read_folder(root: Path) -> Dataset:
+    """Raises DatasetError where no picture is found in any split, saying what was looked for and found."""
+    problems: list[Problem] = []
+    splits = {split: list(_files(root, places, problems)) for split, places in SPLITS.items()}
+    if not any(splits.values()):
+        raise DatasetError(
+            f"{root} holds no pictures in the layout <split>/<person>/<camera>_<anything>.<ext> with the "
+            f"splits train, query and gallery (or val/query, val/gallery). Found: {list_entries(root)}."
+            + (f" First file that does not fit: {problems[0].name}, {problems[0].reason}." if problems else "")
+        )
+    files = [file for found in splits.values() for file in found]
+    pids = _numbers((file.person for file in files), re.compile(r"(\d+)"))
+    camids = _numbers((file.camera for file in files), CAMERA_NUMBER)
+
+    def crops(found: Sequence[_File]) -> tuple[Crop, ...]:
+        return tuple(Crop(f.name, pids[f.person], camids[f.camera], path=f.path) for f in found)
+
+    return Dataset(
+        root.resolve().name,
+        "folder",
+        crops(splits["train"]),
+        crops(splits["query"]),
+        crops(splits["gallery"]),
+        problems=tuple(problems),
+    )
+
+
+def picture_files(folder: Path) -> Iterator[Path]:
+    """The files of a folder that may be pictures, in the order of their names."""
+    try:
+        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+    except OSError as error:
+        raise DatasetError(f"{folder} cannot be read ({error.strerror})") from None
+    for entry in entries:
+        hidden = entry.name.startswith(".") or entry.name == "Thumbs.db"
+        if not hidden and Path(entry.name).suffix.lower() not in NO_PICTURES and not entry.is_dir():
+            yield folder / entry.name
+
+
+def list_entries(root: Path, most: int = 8) -> str:
+    """What a folder holds, for a message."""
+    try:
+        names = sorted(entry.name + ("/" if entry.is_dir() else "") for entry in os.scandir(root))
+    except OSError as error:
+        return f"nothing ({error.strerror})"
+    shown = ", ".join(names[:most]) or "nothing"
+    return f"{shown} and {len(names) - most:,} more" if len(names) > most else shown
+
+
+def _files(root: Path, places: Iterable[str], problems: list[Problem]) -> Iterator[_File]:
+    for place in places:
+        split = root / place
+        if not split.is_dir():
+            continue
+        for person in sorted(entry.name for entry in os.scandir(split) if entry.is_dir()):
+            if person.startswith("."):
+                continue
+            for path in picture_files(split / person):
+                name = path.relative_to(root).as_posix()
+                camera, separator, _ = path.name.partition("_")
+                if separator and camera:
+                    yield _File(path, name, person, camera)
+                else:
+                    problems.append(Problem(name, "the name is not <camera>_<anything>.<ext>"))
+        for path in picture_files(split):
+            name = path.relative_to(root).as_posix()
+            problems.append(Problem(name, f"lies directly in {place}/, not in a person's folder"))
+
+
+def _numbers(names: Iterable[str], pattern: re.Pattern[str]) -> dict[str, int]:
+    """A number for each name: its own where every name has one, else its place in sorted order."""
+    distinct = sorted(set(names))
+    matches = [pattern.fullmatch(name) for name in distinct]
+    if all(match and match[1].isascii() and len(match[1]) <= 18 for match in matches):
+        return {name: int(match[1]) for name, match in zip(distinct, matches, strict=True) if match}
+    return {name: place for place, name in enumerate(distinct, 1)}

@@ -1,0 +1,1 @@
+"""One loss a file, one call shape: loss(embeddings, labels) -> scalar. torch."""

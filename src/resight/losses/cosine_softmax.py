@@ -1,0 +1,30 @@
+"""The cosine-softmax classifier (Wojke and Bewley, "Deep Cosine Metric Learning", WACV 2018, eq. 5)."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+class CosineSoftmax(nn.Module):
+    """Cross entropy over logits = kappa * (w_k . r), class weights w_k of unit length, kappa learnable.
+
+    weight: (num_classes, dim), used at unit length. kappa: scalar.
+    """
+
+    def __init__(self, dim: int, num_classes: int, kappa: float = 1.0) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(num_classes, dim))
+        self.kappa = nn.Parameter(torch.tensor(kappa))
+        nn.init.kaiming_uniform_(self.weight, a=math.sqrt(5))  # nn.Linear's default
+
+    def logits(self, embeddings: Tensor) -> Tensor:
+        """(n, dim) of unit length to (n, num_classes)."""
+        return self.kappa * (embeddings @ functional.normalize(self.weight, dim=1).T)
+
+    def forward(self, embeddings: Tensor, labels: Tensor) -> Tensor:
+        """embeddings (n, dim) of unit length, labels (n,) int64 in 0..num_classes-1; the mean loss."""
+        return functional.cross_entropy(self.logits(embeddings), labels)

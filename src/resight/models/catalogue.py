@@ -1,0 +1,59 @@
+"""The networks by name, and the sizes that each of them takes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import nn
+
+from resight.core.errors import ConfigError, unknown_name
+from resight.models.bignet import TRUNK_STRIDE, BigNet
+from resight.models.slicenet import SliceNet1, SliceNet2
+
+MAX_SIDE_PX = 4096
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A network by name: embeddings of `dim` values, `slices` horizontal strips (1: not sliced)."""
+
+    name: str
+    dim: int = 128
+    slices: int = 1
+
+
+NETWORKS: dict[str, Callable[[Architecture, int, int], nn.Module]] = {
+    "bignet": lambda arch, height, width: BigNet(height, width, arch.dim),
+    "slicenet1": lambda arch, height, width: SliceNet1(height, width, arch.dim, arch.slices),
+    "slicenet2": lambda arch, height, width: SliceNet2(height, width, arch.dim, arch.slices),
+}
+
+
+def build_network(architecture: Architecture, height: int, width: int) -> nn.Module:
+    """A network with fresh weights: (n, 3, height, width) float32 to (n, dim) float32 of unit length.
+
+    Raises ConfigError for an unknown name or a size that the network does not take.
+    """
+    if architecture.name not in NETWORKS:
+        raise unknown_name("network", architecture.name, NETWORKS)
+    _check_size(architecture, height, width)
+    return NETWORKS[architecture.name](architecture, height, width)
+
+
+def _check_size(architecture: Architecture, height: int, width: int) -> None:
+    dim, slices = architecture.dim, architecture.slices
+    if slices < 1 or dim < 1 or dim % slices:
+        raise ConfigError(f"an embedding of {dim} values does not divide into {slices} equal parts")
+    if architecture.name == "bignet" and slices != 1:
+        raise ConfigError("bignet does not slice: use slicenet1 or slicenet2, or slices 1")
+    step = TRUNK_STRIDE * slices  # the trunk halves three times, and every strip is one cell high at least
+    if height < step or height % step or width < TRUNK_STRIDE or width % TRUNK_STRIDE:
+        near = max(step, round(height / step) * step), max(TRUNK_STRIDE, round(width / TRUNK_STRIDE) * 8)
+        raise ConfigError(
+            f"{architecture.name} with {slices} slice(s) does not take images of {height} x {width}: the "
+            f"height must be a multiple of {step} and the width of {TRUNK_STRIDE}. "
+            f"The nearest that does is {near[0]} x {near[1]}."
+        )
+    if max(height, width) > MAX_SIDE_PX:
+        raise ConfigError(f"images of {height} x {width} are larger than {MAX_SIDE_PX} on a side")

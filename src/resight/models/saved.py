@@ -1,0 +1,131 @@
+"""A model on disk: `model.safetensors` (the weights) and `model.json` (all that is needed to use them)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+from torch import Tensor, nn
+
+import resight
+from resight.core.errors import ConfigError, WeightsError
+from resight.core.preprocessing import Preprocessing
+from resight.models.catalogue import Architecture, build_network
+
+WEIGHTS_FILE = "model.safetensors"
+CARD_FILE = "model.json"
+SCHEMA = "resight.model/1"
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """What a model carries with it, so that nobody sets it by hand at inference.
+
+    trained_on: the data, in words. rights: who may do what with the weights. data_digest: the training
+    data's fingerprint, where it is known. weights_sha256: set when the model is saved.
+    """
+
+    architecture: Architecture
+    preprocessing: Preprocessing
+    trained_on: str
+    rights: str
+    data_digest: str | None = None
+    weights_sha256: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"schema": SCHEMA, "resight_version": resight.__version__, **asdict(self)}
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A network in evaluation mode, and its card."""
+
+    network: nn.Module
+    card: ModelCard
+
+
+def save_model(directory: Path, network: nn.Module, card: ModelCard) -> None:
+    """Writes both files, each whole or not at all. Raises OSError where the disk refuses."""
+    directory.mkdir(parents=True, exist_ok=True)
+    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
+    data = safetensors.torch.save(weights)
+    card = replace(card, weights_sha256=hashlib.sha256(data).hexdigest())
+    write_whole(directory / WEIGHTS_FILE, data)
+    write_whole(directory / CARD_FILE, json.dumps(card.to_dict(), indent=2).encode())
+
+
+def load_model(directory: Path) -> Model:
+    """The saved model, in evaluation mode on the CPU. Raises WeightsError where a file is missing or damaged."""
+    card = _read_card(directory / CARD_FILE)
+    path = directory / WEIGHTS_FILE
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise WeightsError(f"{path} cannot be read ({error.strerror})") from None
+    if card.weights_sha256 != hashlib.sha256(data).hexdigest():
+        raise WeightsError(f"{path} is not the file that {CARD_FILE} beside it describes: its SHA-256 differs")
+    network = build_network(card.architecture, card.preprocessing.height, card.preprocessing.width)
+    try:
+        weights = safetensors.torch.load(data)
+    except safetensors.SafetensorError as error:
+        raise WeightsError(f"{path} is not a safetensors file ({error})") from None
+    load_strictly(network, weights, str(path))
+    return Model(network.eval(), card)
+
+
+def load_strictly(module: nn.Module, weights: Mapping[str, Tensor], source: str) -> None:
+    """Copies the weights into the module. Raises WeightsError naming what is missing, foreign or misshapen."""
+    own = module.state_dict()
+    wrong = [f"{name} is missing" for name in own if name not in weights]
+    wrong += [f"{name} is foreign" for name in weights if name not in own]
+    wrong += [
+        f"{name} is {tuple(weights[name].shape)}, not {tuple(own[name].shape)}"
+        for name in own
+        if name in weights and weights[name].shape != own[name].shape
+    ]
+    if wrong:
+        more = f" and {len(wrong) - 4} more" if len(wrong) > 4 else ""
+        raise WeightsError(f"{source} does not fit the network: {'; '.join(wrong[:4])}{more}.")
+    module.load_state_dict(dict(weights), strict=True)
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Writes a file that a kill at any moment leaves as it was or as it should be."""
+    temporary = path.with_name(path.name + ".part")
+    with temporary.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def _read_card(path: Path) -> ModelCard:
+    try:
+        fields = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise WeightsError(
+            f"{path.parent} holds no finished model ({path.name} is not there). A run that was stopped is "
+            "finished by `resight train --resume`."
+        ) from None
+    except (OSError, ValueError) as error:
+        raise WeightsError(f"{path} cannot be read ({error})") from None
+    try:
+        if fields["schema"] != SCHEMA:
+            raise WeightsError(f"{path} is of schema {fields['schema']!r}; this version reads {SCHEMA!r}")
+        return ModelCard(
+            architecture=Architecture(**fields["architecture"]),
+            preprocessing=Preprocessing.from_dict(fields["preprocessing"]),
+            trained_on=str(fields["trained_on"]),
+            rights=str(fields["rights"]),
+            data_digest=fields["data_digest"],
+            weights_sha256=fields["weights_sha256"],
+        )
+    except (KeyError, TypeError, ConfigError) as error:
+        raise WeightsError(f"{path} is not a model's card: {type(error).__name__} {error}") from None

@@ -1,0 +1,1 @@
+"""Recipes, samplers, augmentation, the loop. torch."""

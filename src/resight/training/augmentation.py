@@ -1,0 +1,74 @@
+"""Augmentation of uint8 batches, (n, h, w, 3) RGB in and out; one normalisation follows, elsewhere."""
+
+from __future__ import annotations
+
+import torch
+from torch import Generator, Tensor
+from torch.nn import functional
+
+from resight.training.recipes import Recipe
+
+LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as Pillow's "L"
+
+
+def augment(images: Tensor, recipe: Recipe, generator: Generator) -> Tensor:
+    """All that the recipe asks for, in the order of its fields. The input is left as it is."""
+    if recipe.random_flip:
+        images = flip_where(images, torch.rand(len(images), generator=generator) < 0.5)
+    if recipe.pad_and_crop:
+        images = pad_and_crop(images, recipe.pad_and_crop, generator)
+    if recipe.colour_jitter:
+        images = colour_jitter(images, recipe.colour_jitter, generator)
+    if recipe.random_erasing:
+        images = random_erasing(images, recipe.random_erasing, generator)
+    return images
+
+
+def flip_where(images: Tensor, chosen: Tensor) -> Tensor:
+    """Mirrors left and right the pictures that `chosen` (n,) bool names."""
+    return torch.where(chosen[:, None, None, None], images.flip(2), images)
+
+
+def pad_and_crop(images: Tensor, pad: int, generator: Generator) -> Tensor:
+    """Shifts each picture by up to `pad` pixels either way; what comes in at the edge is black."""
+    n, height, width, _ = images.shape
+    padded = functional.pad(images, (0, 0, pad, pad, pad, pad))
+    tops = torch.randint(0, 2 * pad + 1, (n,), generator=generator).tolist()
+    lefts = torch.randint(0, 2 * pad + 1, (n,), generator=generator).tolist()
+    return torch.stack(
+        [
+            picture[top : top + height, left : left + width]
+            for picture, top, left in zip(padded, tops, lefts, strict=True)
+        ]
+    )
+
+
+def colour_jitter(images: Tensor, amount: float, generator: Generator) -> Tensor:
+    """Brightness, then contrast, then saturation, each times 1 + u, u uniform in [-amount, amount]."""
+    factors = 1 + amount * (2 * torch.rand(3, len(images), 1, 1, 1, generator=generator) - 1)
+    x = images.float() * factors[0]
+    grey = (x * torch.tensor(LUMA)).sum(dim=3, keepdim=True)
+    mean = grey.mean(dim=(1, 2), keepdim=True)
+    x = mean + (x - mean) * factors[1]
+    grey = mean + (grey - mean) * factors[1]
+    x = grey + (x - grey) * factors[2]
+    return x.round().clamp(0, 255).to(torch.uint8)
+
+
+def random_erasing(images: Tensor, probability: float, generator: Generator) -> Tensor:
+    """Fills one rectangle of noise (Zhong et al., AAAI 2020: 2 to 40% of the area, aspect 0.3 to 3.3)."""
+    images = images.clone()
+    _, height, width, channels = images.shape
+    for picture in images:
+        u = torch.rand(5, generator=generator).tolist()
+        if u[0] >= probability:
+            continue
+        area = (0.02 + 0.38 * u[1]) * height * width
+        aspect = 0.3 * (3.3 / 0.3) ** u[2]
+        h = max(1, min(height, round((area * aspect) ** 0.5)))
+        w = max(1, min(width, round((area / aspect) ** 0.5)))
+        top, left = int(u[3] * (height - h + 1)), int(u[4] * (width - w + 1))
+        picture[top : top + h, left : left + w] = torch.randint(
+            0, 256, (h, w, channels), dtype=torch.uint8, generator=generator
+        )
+    return images

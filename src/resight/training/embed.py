@@ -1,0 +1,88 @@
+"""Embeds crops with a trained network in PyTorch, and scores the embeddings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from resight.core.errors import DatasetError
+from resight.core.progress import Progress, silent
+from resight.core.records import EmbeddedCrops, FloatArray
+from resight.data.crops import Crop, Dataset, Problem, camids_of, pids_of
+from resight.data.decoding import DecodedCrops, iter_decoded
+from resight.models.saved import Model
+from resight.training.execution import choose_device
+
+BATCH = 64
+
+
+@dataclass(frozen=True, eq=False)
+class Embedded:
+    """Query and gallery, embedded; problems: the pictures left out."""
+
+    query: EmbeddedCrops
+    gallery: EmbeddedCrops
+    problems: tuple[Problem, ...]
+
+
+def embed_dataset(
+    model: Model, dataset: Dataset, *, device: str = "auto", strict: bool = False, progress: Progress = silent
+) -> Embedded:
+    """Query and gallery of a data set. Raises DatasetError where either is empty."""
+    for name, crops in (("query", dataset.query), ("gallery", dataset.gallery)):
+        if not crops:
+            raise DatasetError(f"{dataset.name} has no {name} pictures, so there is nothing to evaluate")
+    query, query_problems = embed_crops(
+        model, dataset.query, device=device, strict=strict, progress=progress, what="embedding the query"
+    )
+    gallery, gallery_problems = embed_crops(
+        model, dataset.gallery, device=device, strict=strict, progress=progress, what="embedding the gallery"
+    )
+    return Embedded(query, gallery, query_problems + gallery_problems)
+
+
+def embed_crops(
+    model: Model,
+    crops: Sequence[Crop],
+    *,
+    device: str = "auto",
+    strict: bool = False,
+    progress: Progress = silent,
+    what: str = "embedding",
+) -> tuple[EmbeddedCrops, tuple[Problem, ...]]:
+    """The crops that can be decoded, embedded in order, and those that cannot."""
+    chosen = choose_device(device)
+    network = model.network.to(chosen, memory_format=torch.channels_last).eval()
+    size = model.card.preprocessing
+    parts: list[DecodedCrops] = []
+    embeddings: list[FloatArray] = []
+    with progress(what, len(crops)) as advance:
+        for part in iter_decoded(crops, size.height, size.width, strict=strict):
+            parts.append(DecodedCrops(part.crops, part.pixels[:0], part.contents, part.problems, part.digest))
+            embeddings.append(embed_pixels(network, model, part.pixels, chosen))
+            advance(len(part.crops) + len(part.problems))
+    kept = [crop for part in parts for crop in part.crops]
+    embedded = EmbeddedCrops(
+        np.concatenate(embeddings) if kept else np.zeros((0, model.card.architecture.dim), np.float32),
+        pids_of(kept),
+        camids_of(kept),
+        np.concatenate([part.contents for part in parts]) if parts else np.zeros(0, np.uint64),
+        tuple(crop.name for crop in kept),
+    )
+    return embedded, tuple(problem for part in parts for problem in part.problems)
+
+
+def embed_pixels(
+    network: torch.nn.Module, model: Model, pixels: np.ndarray[tuple[int, ...], np.dtype[np.uint8]], device: torch.device
+) -> FloatArray:
+    """(n, height, width, 3) uint8 to (n, dim) float32 of unit length."""
+    rows = []
+    with torch.inference_mode():
+        for start in range(0, len(pixels), BATCH):
+            images = torch.from_numpy(model.card.preprocessing.normalise(pixels[start : start + BATCH]))
+            images = images.to(device, memory_format=torch.channels_last)
+            rows.append(network(images).float().cpu().numpy())
+    return np.concatenate(rows) if rows else np.zeros((0, model.card.architecture.dim), np.float32)

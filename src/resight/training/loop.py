@@ -1,0 +1,364 @@
+"""The one training loop.
+
+Every random choice is a function of (seed, step) or (seed, epoch), never of what happened before: so a
+run that was killed goes on from its last checkpoint to the very weights of the unbroken run.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from resight.core.errors import ConfigError, NonFiniteLoss
+from resight.core.preprocessing import Preprocessing
+from resight.core.progress import Progress, silent
+from resight.core.records import IntArray
+from resight.data.crops import Dataset, Problem
+from resight.losses.cosine_softmax import CosineSoftmax
+from resight.models.catalogue import Architecture, build_network
+from resight.models.saved import CARD_FILE, Model, ModelCard, load_model, save_model
+from resight.training.augmentation import augment, flip_where
+from resight.training.execution import World, decide_compile, join_world, leave_world, mixed_precision
+from resight.training.images import MAX_MEMORY_MB, TrainingImages, load_training_images
+from resight.training.recipes import Recipe
+from resight.training.run import (
+    CONFIG_FILE,
+    Metrics,
+    Position,
+    is_begun,
+    library_versions,
+    load_checkpoint,
+    read_config,
+    save_checkpoint,
+    write_json,
+)
+from resight.training.samplers import balanced_batches, shuffled_batches
+from resight.training.schedule import rate_factor
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """What does not change the mathematics. checkpoint_every_s: seconds; 0 writes one after every step."""
+
+    device: str = "auto"
+    compile: str = "auto"
+    amp: bool = True
+    strict: bool = False
+    resume: bool = False
+    checkpoint_every_s: float = 30.0
+    max_memory_mb: int = MAX_MEMORY_MB
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """finished: False where it was interrupted; `resume` goes on. problems: pictures left out."""
+
+    run_dir: Path
+    step: int
+    finished: bool
+    problems: tuple[Problem, ...]
+
+
+class Objective(nn.Module):
+    """Network and loss as one module: what is compiled, distributed and optimised."""
+
+    def __init__(self, network: nn.Module, loss: nn.Module, preprocessing: Preprocessing) -> None:
+        super().__init__()
+        self.network = network
+        self.loss = loss
+        self.register_buffer("mean", torch.tensor(preprocessing.mean).view(1, 3, 1, 1) * 255, persistent=False)
+        self.register_buffer("std", torch.tensor(preprocessing.std).view(1, 3, 1, 1) * 255, persistent=False)
+
+    def forward(self, pixels: Tensor, labels: Tensor) -> Tensor:
+        """pixels: (n, h, w, 3) uint8, labels: (n,) int64; the mean loss."""
+        # (n, h, w, 3) seen as (n, 3, h, w) is channels-last already: no copy.
+        images = (pixels.permute(0, 3, 1, 2).float() - self.mean) / self.std
+        out: Tensor = self.loss(self.network(images), labels)
+        return out
+
+
+def train(
+    recipe: Recipe,
+    dataset: Dataset,
+    run_dir: Path,
+    seed: int = 0,
+    options: TrainOptions = TrainOptions(),  # noqa: B008 - frozen
+    progress: Progress = silent,
+) -> TrainResult:
+    """Trains by the recipe into `run_dir`, which then holds a finished model.
+
+    Raises ConfigError where the directory holds another run, or one to be resumed; DataError where the
+    pictures cannot be used; NonFiniteLoss where the loss is NaN or infinite. Ctrl-C saves and returns.
+    """
+    world = join_world(options.device)
+    try:
+        if recipe.batch_size % world.size:
+            raise ConfigError(f"a batch of {recipe.batch_size} does not divide among {world.size} processes")
+        if world.is_main:
+            _check_run_dir(run_dir, options.resume)
+        build_network(_architecture(recipe), recipe.height, recipe.width)  # wrong sizes fail before the reading
+        images = load_training_images(
+            dataset.train,
+            recipe.height,
+            recipe.width,
+            strict=options.strict,
+            max_memory_mb=options.max_memory_mb,
+            progress=progress,
+        )
+        return _train(recipe, dataset, images, run_dir, seed, options, world, progress)
+    finally:
+        leave_world()
+
+
+def _train(
+    recipe: Recipe,
+    dataset: Dataset,
+    images: TrainingImages,
+    run_dir: Path,
+    seed: int,
+    options: TrainOptions,
+    world: World,
+    progress: Progress,
+) -> TrainResult:
+    plan = Plan.of(recipe, images, seed)
+    compiled = decide_compile(options.compile, world.device, plan.total_steps * recipe.batch_size)
+    if world.is_main:
+        _write_or_check_config(run_dir, recipe, seed, dataset, images, compiled, options, world)
+
+    torch.manual_seed(_mix(seed, 0, 0))
+    network = build_network(_architecture(recipe), recipe.height, recipe.width)
+    loss = CosineSoftmax(recipe.dim, images.num_classes, recipe.kappa)
+    preprocessing = _preprocessing(recipe, images)
+    objective = Objective(network, loss, preprocessing).to(world.device, memory_format=torch.channels_last)
+    optimizer = torch.optim.AdamW(objective.parameters(), weight_decay=recipe.weight_decay, fused=True)
+    position = load_checkpoint(run_dir, objective, optimizer)
+    forward = _prepare(objective, compiled, world)
+    amp = mixed_precision(world.device, options.amp)
+    metrics = Metrics(run_dir, position.step) if world.is_main else None
+    saved_at = epoch_began = time.monotonic()
+    epoch_began_step = position.step
+
+    with (
+        _interruption() as interrupted,
+        progress(f"training {recipe.network}", plan.total_steps, position.step) as advance,
+    ):
+        for rows, pixels in _local_batches(images, plan, position.step, world):
+            rate = plan.rate(position.step)
+            optimizer.param_groups[0]["lr"] = rate
+            generator = _seed_step(seed, position.step, world.rank)
+            mirrored = torch.from_numpy(rows >= len(images))
+            batch = augment(flip_where(torch.from_numpy(pixels), mirrored), recipe, generator)
+            labels = torch.from_numpy(plan.labels[rows])
+
+            with torch.autocast(world.device.type, torch.bfloat16, enabled=amp):
+                value = forward(batch.to(world.device), labels.to(world.device))
+            step_loss = value.item()
+            if not math.isfinite(step_loss):
+                raise _non_finite(step_loss, position.step, rate, rows, images)
+            optimizer.zero_grad(set_to_none=True)
+            value.backward()
+            optimizer.step()
+
+            position = Position(position.step + 1, position.loss_sum + step_loss)
+            advance(1, f"loss {step_loss:.3f}")
+            if position.step % plan.steps_per_epoch == 0:
+                if metrics is not None:
+                    speed = (position.step - epoch_began_step) / (time.monotonic() - epoch_began)
+                    epoch = {
+                        "epoch": position.step // plan.steps_per_epoch,
+                        "loss": position.loss_sum / plan.steps_per_epoch,
+                        "kappa": loss.kappa.item(),
+                        "learning_rate": rate,
+                        "images_per_s": speed * recipe.batch_size,
+                    }
+                    metrics.write(position.step, epoch)
+                position = Position(position.step)
+                epoch_began, epoch_began_step = time.monotonic(), position.step
+            if interrupted.is_set():
+                break
+            if world.is_main and time.monotonic() - saved_at >= options.checkpoint_every_s:
+                save_checkpoint(run_dir, objective, optimizer, position)
+                saved_at = time.monotonic()
+
+    finished = position.step == plan.total_steps
+    if metrics is not None:
+        metrics.close()
+        save_checkpoint(run_dir, objective, optimizer, position)
+    if world.is_main and finished:
+        card = ModelCard(_architecture(recipe), preprocessing, str(dataset), dataset.rights, images.digest)
+        save_model(run_dir, network, card)
+    return TrainResult(run_dir, position.step, finished, images.problems)
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """Which rows each step takes, and at which rate. labels: of the rows, mirrored copies after the pictures."""
+
+    recipe: Recipe
+    labels: IntArray
+    seed: int
+    steps_per_epoch: int
+
+    @classmethod
+    def of(cls, recipe: Recipe, images: TrainingImages, seed: int) -> Plan:
+        labels = np.tile(images.labels, 2 if recipe.flipped_copies else 1)
+        return cls(recipe, labels, seed, len(_epoch_batches(recipe, labels, 0, seed)))
+
+    @property
+    def total_steps(self) -> int:
+        return self.recipe.epochs * self.steps_per_epoch
+
+    def rate(self, step: int) -> float:
+        """The learning rate at 0-based `step`."""
+        warmup_steps = round(self.recipe.warmup_epochs * self.steps_per_epoch)
+        factor = rate_factor(self.recipe.schedule, step, self.total_steps, warmup_steps)
+        return self.recipe.learning_rate * factor
+
+    def batches(self, first_step: int) -> Iterator[IntArray]:
+        """The rows of each batch from `first_step` to the end."""
+        first_epoch, skipped = divmod(first_step, self.steps_per_epoch)
+        for epoch in range(first_epoch, self.recipe.epochs):
+            rows = _epoch_batches(self.recipe, self.labels, epoch, self.seed)
+            yield from rows[skipped if epoch == first_epoch else 0 :]
+
+
+def _epoch_batches(recipe: Recipe, labels: IntArray, epoch: int, seed: int) -> IntArray:
+    if recipe.sampler == "balanced":
+        return balanced_batches(labels, recipe.batch_size, recipe.images_per_identity, epoch, seed)
+    return shuffled_batches(len(labels), recipe.batch_size, epoch, seed)
+
+
+def _local_batches(
+    images: TrainingImages, plan: Plan, first_step: int, world: World
+) -> Iterator[tuple[IntArray, npt.NDArray[np.uint8]]]:
+    """This process's share of each batch: its rows (those past the pictures are mirrored ones), and pixels."""
+    mine, again = itertools.tee(rows[world.rank :: world.size] for rows in plan.batches(first_step))
+    yield from zip(mine, images.batches(rows % len(images) for rows in again), strict=True)
+
+
+def _prepare(objective: Objective, compiled: bool, world: World) -> nn.Module:
+    module: nn.Module = objective
+    if world.size > 1:
+        ids = [world.device] if world.device.type == "cuda" else None
+        module = nn.parallel.DistributedDataParallel(module, device_ids=ids)
+    if compiled:
+        module.compile()
+    return module
+
+
+def _architecture(recipe: Recipe) -> Architecture:
+    return Architecture(recipe.network, recipe.dim, recipe.slices)
+
+
+def _preprocessing(recipe: Recipe, images: TrainingImages) -> Preprocessing:
+    mean, std = (images.mean, images.std) if recipe.normalise else ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+    return Preprocessing(recipe.height, recipe.width, mean, std)
+
+
+def _mix(seed: int, step: int, rank: int) -> int:
+    """One seed out of three numbers, so that no two of them share a random stream."""
+    return int(np.random.SeedSequence([seed, step, rank]).generate_state(1, np.uint64)[0])
+
+
+def _seed_step(seed: int, step: int, rank: int) -> torch.Generator:
+    """Seeds dropout by the step, and returns the generator of the step's augmentation."""
+    mixed = _mix(seed, step + 1, rank)
+    torch.manual_seed(mixed)
+    return torch.Generator().manual_seed(mixed)
+
+
+def _non_finite(loss: float, step: int, rate: float, rows: IntArray, images: TrainingImages) -> NonFiniteLoss:
+    names = ", ".join(images.crops[row % len(images)].name for row in rows.tolist())
+    return NonFiniteLoss(
+        f"the loss is {loss} at step {step}, with a learning rate of {rate:g}. The batch was: {names}. "
+        "Look at those pictures, or take a lower learning rate or a longer warm-up. "
+        "The last checkpoint is from before this step."
+    )
+
+
+def _check_run_dir(run_dir: Path, resume: bool) -> None:
+    if run_dir.exists() and not run_dir.is_dir():
+        raise ConfigError(f"{run_dir} is not a directory")
+    begun = is_begun(run_dir)
+    if begun and not resume:
+        raise ConfigError(f"{run_dir} holds a run already. Go on with it by --resume, or name another directory.")
+    if not begun and run_dir.exists() and any(run_dir.iterdir()):
+        raise ConfigError(f"{run_dir} holds other files; a run wants a directory of its own")
+    run_dir.mkdir(parents=True, exist_ok=True)
+
+
+def _write_or_check_config(
+    run_dir: Path,
+    recipe: Recipe,
+    seed: int,
+    dataset: Dataset,
+    images: TrainingImages,
+    compiled: bool,
+    options: TrainOptions,
+    world: World,
+) -> None:
+    fixed = {"recipe": recipe.to_dict(), "seed": seed, "data_digest": images.digest, "compiled": compiled}
+    fixed |= {"processes": world.size, "device": world.device.type}
+    if is_begun(run_dir):
+        before = read_config(run_dir)
+        differ = [name for name, value in fixed.items() if before.get(name) != value]
+        if differ:
+            raise ConfigError(
+                f"{run_dir} was begun with another {', '.join(differ)}; resuming would mix two trainings"
+            )
+        return
+    described = {
+        "data": str(dataset),
+        "data_rights": dataset.rights,
+        "num_images": len(images),
+        "num_classes": images.num_classes,
+        "left_out": [f"{problem.name}: {problem.reason}" for problem in images.problems],
+        "threads": torch.get_num_threads(),
+        "amp": mixed_precision(world.device, options.amp),
+        "versions": library_versions(),
+    }
+    write_json(run_dir / CONFIG_FILE, {"schema": "resight.run/1", **fixed, **described})
+
+
+@contextmanager
+def _interruption() -> Iterator[threading.Event]:
+    """An event that Ctrl-C sets, so that the step under way ends and is saved; a second Ctrl-C stops at once."""
+    pressed = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield pressed
+        return
+
+    def stop(signum: int, frame: object) -> None:
+        pressed.set()
+        signal.signal(signal.SIGINT, before)
+
+    before = signal.signal(signal.SIGINT, stop)
+    try:
+        yield pressed
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def is_finished(run_dir: Path) -> bool:
+    """Whether the run has a finished model."""
+    return (run_dir / CARD_FILE).exists()
+
+
+def load_trained(result: TrainResult) -> Model:
+    """The finished model of a training."""
+    return load_model(result.run_dir)
+
+
+__all__ = ["TrainOptions", "TrainResult", "is_finished", "load_trained", "train"]

@@ -1,0 +1,152 @@
+"""A run is a directory.
+
+    config.json              the resolved recipe, seed, execution, library versions, data and its fingerprint
+    metrics.jsonl            one line an epoch
+    events/                  the same for TensorBoard
+    checkpoint.safetensors   everything that going on needs; written whole or not at all
+    model.safetensors        the finished model's weights, and
+    model.json               its card
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+import torch
+from tensorboardX import SummaryWriter
+from torch import Tensor, nn
+
+from resight.core.errors import ConfigError, TrainingError
+from resight.models.saved import load_strictly, write_whole
+
+CONFIG_FILE = "config.json"
+METRICS_FILE = "metrics.jsonl"
+CHECKPOINT_FILE = "checkpoint.safetensors"
+EVENTS_DIR = "events"
+
+
+def library_versions() -> dict[str, str]:
+    """Of everything that the resulting weights may depend on."""
+    found = {"python": platform.python_version(), "machine": platform.machine()}
+    for name in ("resight", "torch", "numpy", "pillow", "simplejpeg", "safetensors"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+def write_json(path: Path, values: Mapping[str, Any]) -> None:
+    write_whole(path, json.dumps(values, indent=2).encode())
+
+
+def is_begun(run_dir: Path) -> bool:
+    """Whether the directory holds a run, finished or not."""
+    return (run_dir / CONFIG_FILE).exists()
+
+
+def read_config(run_dir: Path) -> dict[str, Any]:
+    """The configuration that a run was started with. Raises ConfigError where there is none."""
+    path = run_dir / CONFIG_FILE
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"{run_dir} is not a run: it holds no {CONFIG_FILE}") from None
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path} cannot be read ({error})") from None
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path} is not a run's configuration")
+    return values
+
+
+@dataclass(frozen=True)
+class Position:
+    """How far a training is: `step` steps done, and the sum of the losses of the epoch under way."""
+
+    step: int = 0
+    loss_sum: float = 0.0
+
+
+def save_checkpoint(
+    run_dir: Path, objective: nn.Module, optimizer: torch.optim.Optimizer, position: Position
+) -> None:
+    """All tensors of the objective (network and loss) and the optimizer, and the position, in one file."""
+    tensors = {f"objective.{name}": value for name, value in objective.state_dict().items()}
+    for index, state in optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer.{index}.{name}": value for name, value in state.items()}
+    metadata = {"step": str(position.step), "loss_sum": position.loss_sum.hex()}
+    data = safetensors.torch.save(
+        {name: value.detach().cpu().contiguous() for name, value in tensors.items()}, metadata
+    )
+    write_whole(run_dir / CHECKPOINT_FILE, data)
+
+
+def load_checkpoint(run_dir: Path, objective: nn.Module, optimizer: torch.optim.Optimizer) -> Position:
+    """Puts the checkpoint's tensors back. A run without one begins at step 0."""
+    path = run_dir / CHECKPOINT_FILE
+    if not path.exists():
+        return Position()
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            metadata = file.metadata()
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (OSError, safetensors.SafetensorError) as error:
+        raise TrainingError(f"{path} cannot be read ({error}); remove it to begin this run anew") from None
+    own = {n.removeprefix("objective."): t for n, t in tensors.items() if n.startswith("objective.")}
+    load_strictly(objective, own, str(path))
+    _load_optimizer(optimizer, {n: t for n, t in tensors.items() if n.startswith("optimizer.")})
+    return Position(int(metadata["step"]), float.fromhex(metadata["loss_sum"]))
+
+
+def _load_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, value in tensors.items():
+        _, index, key = name.split(".")
+        like = parameters[int(index)]
+        # The memory layout of the parameter, so that the resumed arithmetic is the unbroken one's.
+        laid = torch.empty_like(like).copy_(value) if value.shape == like.shape and value.dim() else value
+        state.setdefault(int(index), {})[key] = laid
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+
+
+class Metrics:
+    """Appends to metrics.jsonl and the TensorBoard events; a resumed run drops what it will say again."""
+
+    def __init__(self, run_dir: Path, after_step: int) -> None:
+        self._path = run_dir / METRICS_FILE
+        lines = [line for line in read_metrics(run_dir) if line["step"] <= after_step]
+        write_whole(self._path, "".join(json.dumps(line) + "\n" for line in lines).encode())
+        self._events = SummaryWriter(str(run_dir / EVENTS_DIR), purge_step=after_step + 1 if after_step else None)
+
+    def write(self, step: int, values: Mapping[str, float]) -> None:
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"step": step, **values}) + "\n")
+        for name, value in values.items():
+            self._events.add_scalar(f"train/{name}", value, step)
+
+    def close(self) -> None:
+        self._events.close()
+
+
+def read_metrics(run_dir: Path) -> list[dict[str, float]]:
+    """The lines of a run's metrics; a last line that a kill cut short is left out."""
+    try:
+        lines = (run_dir / METRICS_FILE).read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        return []
+    found = []
+    for line in lines:
+        try:
+            found.append(json.loads(line))
+        except ValueError:
+            break
+    return found

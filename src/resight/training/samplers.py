@@ -1,0 +1,48 @@
+"""Which pictures make up each batch of an epoch: pure functions of the labels, the epoch and the seed."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from resight.core.errors import ConfigError
+from resight.core.records import IntArray
+
+
+def shuffled_batches(num_images: int, batch_size: int, epoch: int, seed: int) -> IntArray:
+    """Each picture once, in random order: (num_batches, batch_size) int64. The incomplete rest is left out."""
+    if num_images < batch_size:
+        raise ConfigError(f"{num_images} training pictures do not fill one batch of {batch_size}")
+    order = np.random.default_rng([seed, epoch]).permutation(num_images)
+    num_batches = num_images // batch_size
+    return order[: num_batches * batch_size].reshape(num_batches, batch_size).astype(np.int64)
+
+
+def balanced_batches(
+    labels: IntArray, batch_size: int, images_per_identity: int, epoch: int, seed: int
+) -> IntArray:
+    """P identities x K pictures a batch (Hermans et al., 2017): (num_batches, batch_size) int64.
+
+    labels: (n,) class indices. Identities come in random order, each as often as another; one with fewer
+    than K pictures repeats some. An epoch shows about as many pictures as there are.
+    """
+    num_identities = batch_size // images_per_identity
+    identities = np.unique(labels)
+    if len(identities) < num_identities:
+        raise ConfigError(
+            f"a balanced batch of {batch_size} takes {num_identities} identities of {images_per_identity} "
+            f"pictures; the training set has {len(identities)} identities"
+        )
+    rng = np.random.default_rng([seed, epoch])
+    rows_of = {int(label): np.flatnonzero(labels == label) for label in identities}
+    num_batches = max(1, len(labels) // batch_size)
+    return np.stack(
+        [
+            np.concatenate(
+                [
+                    rng.choice(rows_of[int(label)], images_per_identity, replace=len(rows_of[int(label)]) < images_per_identity)
+                    for label in rng.choice(identities, num_identities, replace=False)
+                ]
+            )
+            for _ in range(num_batches)
+        ]
+    ).astype(np.int64)
