@@ -1,0 +1,1 @@
+"""Ranking, protocols, figures and their intervals: pure functions over arrays. numpy and scipy only."""

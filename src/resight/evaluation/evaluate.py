@@ -1,0 +1,235 @@
+"""Scores embeddings, or a distmat, under a named protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from resight.core.distances import cosine_distmat, euclidean_distmat
+from resight.core.errors import ConfigError, DataError, EmbeddingError, unknown_name
+from resight.core.records import EmbeddedCrops, FloatArray, IntArray
+from resight.evaluation.bootstrap import Interval, bootstrap_interval
+from resight.evaluation.protocols import Protocol, Rows, find_protocol
+from resight.evaluation.ranking import (
+    QueryRanks,
+    average_precision,
+    cmc_curve,
+    inverse_negative_penalty,
+    is_relevant,
+    rank_query,
+    ranking,
+)
+
+Values = npt.NDArray[np.float64]
+METRICS: dict[str, Callable[[FloatArray, FloatArray], FloatArray]] = {
+    "cosine": cosine_distmat,
+    "euclidean": euclidean_distmat,
+}
+SCHEMA = "resight.evaluation/1"
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """The figures of one model on one data set under one protocol. Fractions in [0, 1].
+
+    cmc: (max_rank,) rank-1 first. mean_inp: None where the protocol does not define it. The intervals are
+    95% bootstrap intervals over queries. query_index, ap, inp, first_hit: (num_scored,), one value a scored
+    query; first_hit is the 0-based place of its first right answer, -1 where there is none within the depth.
+    num_junk: gallery rows left out, over all scored queries.
+    """
+
+    protocol: str
+    metric: str
+    cmc: Values
+    mean_ap: float
+    mean_inp: float | None
+    rank1_interval: Interval
+    mean_ap_interval: Interval
+    mean_inp_interval: Interval | None
+    num_query: int
+    num_scored: int
+    num_skipped: int
+    num_gallery: int
+    num_junk: int
+    bootstrap_samples: int
+    seed: int
+    query_index: IntArray
+    ap: Values
+    inp: Values | None
+    first_hit: IntArray
+
+    def rank(self, k: int) -> float:
+        """The share of queries with a right answer among the first k. Raises ConfigError beyond the curve."""
+        if not 1 <= k <= len(self.cmc):
+            raise ConfigError(f"rank-{k} was not computed; the curve goes from 1 to {len(self.cmc)} (max_rank)")
+        return float(self.cmc[k - 1])
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON: the figures with their intervals, protocol and counts."""
+        return {
+            "schema": SCHEMA,
+            "protocol": self.protocol,
+            "protocol_description": find_protocol(self.protocol).description,
+            "metric": self.metric,
+            "rank1": self.rank(1),
+            "rank1_interval": asdict(self.rank1_interval),
+            "mean_ap": self.mean_ap,
+            "mean_ap_interval": asdict(self.mean_ap_interval),
+            "mean_inp": self.mean_inp,
+            "mean_inp_interval": asdict(self.mean_inp_interval) if self.mean_inp_interval else None,
+            "cmc": self.cmc.tolist(),
+            "num_query": self.num_query,
+            "num_scored": self.num_scored,
+            "num_skipped": self.num_skipped,
+            "num_gallery": self.num_gallery,
+            "num_junk": self.num_junk,
+            "interval": "95% bootstrap over queries",
+            "bootstrap_samples": self.bootstrap_samples,
+            "seed": self.seed,
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class RankedList:
+    """What one query found: gallery rows nearest first, junk removed. All arrays (top,) or shorter."""
+
+    query_index: int
+    gallery_index: IntArray
+    similarity: FloatArray
+    relevant: npt.NDArray[np.bool_]
+
+
+def evaluate(
+    query: EmbeddedCrops,
+    gallery: EmbeddedCrops,
+    protocol: str = "market1501",
+    *,
+    metric: str = "cosine",
+    max_rank: int = 50,
+    bootstrap_samples: int = 1000,
+    seed: int = 0,
+) -> Evaluation:
+    """CMC, mAP and mINP of the embeddings. seed: of the bootstrap.
+
+    Raises DataError where there is nothing to score, ConfigError for an unknown protocol or metric.
+    """
+    return evaluate_distmat(
+        distances(query, gallery, metric),
+        _rows(query),
+        _rows(gallery),
+        protocol,
+        metric=metric,
+        max_rank=max_rank,
+        bootstrap_samples=bootstrap_samples,
+        seed=seed,
+    )
+
+
+def evaluate_distmat(
+    distmat: FloatArray,
+    query: Rows,
+    gallery: Rows,
+    protocol: str = "market1501",
+    *,
+    metric: str = "given",
+    max_rank: int = 50,
+    bootstrap_samples: int = 1000,
+    seed: int = 0,
+) -> Evaluation:
+    """The same from a distmat (q, g), lower is closer. Raises EmbeddingError where it holds NaN or infinity."""
+    rule = find_protocol(protocol)
+    if max_rank < 1 or bootstrap_samples < 1:
+        raise ConfigError("max_rank and bootstrap_samples must be 1 at the least")
+    _check_distmat(distmat, query, gallery)
+    ranks = [rank_query(distmat[row], query, row, gallery, rule) for row in range(len(query))]
+    scored = [row for row, r in enumerate(ranks) if rule.hits_only or r.num_relevant]
+    if not scored:
+        raise DataError(_nothing_to_score(rule, query))
+    return _summarise([ranks[row] for row in scored], scored, rule, metric, len(query), len(gallery), max_rank, bootstrap_samples, seed)
+
+
+def rankings(
+    query: EmbeddedCrops, gallery: EmbeddedCrops, protocol: str = "market1501", *, top: int = 10
+) -> list[RankedList]:
+    """What each query found under the protocol, by cosine, for a person to look at."""
+    rule = find_protocol(protocol)
+    distmat, q, g = cosine_distmat(query.embeddings, gallery.embeddings), _rows(query), _rows(gallery)
+    lists = []
+    for row in range(len(q)):
+        nearest = ranking(distmat[row], rule.junk(q, row, g))[:top]
+        lists.append(RankedList(row, nearest, 1 - distmat[row, nearest], is_relevant(q, row, g)[nearest]))
+    return lists
+
+
+def distances(query: EmbeddedCrops, gallery: EmbeddedCrops, metric: str) -> FloatArray:
+    """(q, g) float32 by the metric's name. Raises ConfigError for an unknown one."""
+    if metric not in METRICS:
+        raise unknown_name("metric", metric, METRICS)
+    return METRICS[metric](query.embeddings, gallery.embeddings)
+
+
+def _summarise(
+    ranks: list[QueryRanks],
+    scored: list[int],
+    rule: Protocol,
+    metric: str,
+    num_query: int,
+    num_gallery: int,
+    max_rank: int,
+    samples: int,
+    seed: int,
+) -> Evaluation:
+    first = np.array([r.hits[0] if len(r.hits) else -1 for r in ranks], dtype=np.int64)
+    ap = np.array([average_precision(r.hits, len(r.hits) if rule.hits_only else r.num_relevant) for r in ranks])
+    inp = None
+    if not rule.hits_only:
+        inp = np.array([inverse_negative_penalty(r.hits, r.num_relevant) for r in ranks])
+    return Evaluation(
+        protocol=rule.name,
+        metric=metric,
+        cmc=cmc_curve(first, max_rank),
+        mean_ap=float(ap.mean()),
+        mean_inp=None if inp is None else float(inp.mean()),
+        rank1_interval=bootstrap_interval((first == 0).astype(np.float64), samples, seed),
+        mean_ap_interval=bootstrap_interval(ap, samples, seed),
+        mean_inp_interval=None if inp is None else bootstrap_interval(inp, samples, seed),
+        num_query=num_query,
+        num_scored=len(scored),
+        num_skipped=num_query - len(scored),
+        num_gallery=num_gallery,
+        num_junk=sum(r.num_junk for r in ranks),
+        bootstrap_samples=samples,
+        seed=seed,
+        query_index=np.array(scored, dtype=np.int64),
+        ap=ap,
+        inp=inp,
+        first_hit=first,
+    )
+
+
+def _rows(crops: EmbeddedCrops) -> Rows:
+    return Rows(crops.pids, crops.camids, crops.contents)
+
+
+def _check_distmat(distmat: FloatArray, query: Rows, gallery: Rows) -> None:
+    if distmat.shape != (len(query), len(gallery)):
+        raise EmbeddingError(
+            f"the distmat is {distmat.shape}, for {len(query)} queries and {len(gallery)} gallery rows"
+        )
+    if not len(query) or not len(gallery):
+        raise DataError(f"nothing to score: {len(query)} queries, {len(gallery)} gallery rows")
+    bad = np.flatnonzero(~np.isfinite(distmat).all(axis=1))
+    if bad.size:
+        raise EmbeddingError(f"the distances of {bad.size} queries hold NaN or infinity, the first is row {bad[0]}")
+
+
+def _nothing_to_score(rule: Protocol, query: Rows) -> str:
+    advice = "; try --protocol no-camera" if rule.name == "market1501" else ""
+    return (
+        f"none of {len(query)} queries has a picture of the same person in the gallery that counts under "
+        f"{rule.name} ({rule.description}){advice}"
+    )
