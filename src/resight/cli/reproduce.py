@@ -10,6 +10,7 @@ import typer
 from rich.table import Table
 
 from resight.cli import output
+from resight.cli.recipe_options import given, with_recipe_options
 from resight.core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ NOTE = (
 )
 
 
+@with_recipe_options
 def reproduce(
     data: Annotated[str, typer.Argument(help="The report's data, or any other folder of crops.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Where the runs and the table go.")] = Path(
@@ -29,11 +31,10 @@ def reproduce(
     ),
     seeds: Annotated[int, typer.Option(min=1, help="How many seeds: 0, 1, ...")] = 3,
     quick: Annotated[bool, typer.Option("--quick", help="The recipes' quick forms.")] = False,
-    epochs: Annotated[int | None, typer.Option(min=1, help="Epochs of the unmirrored recipe.")] = None,
-    schedule: Annotated[str | None, typer.Option(help="constant or warmup-cosine.")] = None,
     format: Annotated[str | None, typer.Option(help="The data's format, where it is not to be guessed.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first unreadable picture.")] = False,
+    **overrides: Any,
 ) -> None:
     """Trains the report's four models over several seeds and prints its table. Stopped, it resumes.
 
@@ -42,6 +43,8 @@ def reproduce(
       resight reproduce synthetic --quick --seeds 2 -o runs/quick
 
       resight reproduce pku_reid --seeds 3 -o runs/reproduce
+
+      resight reproduce pku_reid --quick --height 128 --width 48 -o runs/short
     """
     from resight.data.formats import open_dataset
     from resight.models.saved import write_whole
@@ -49,9 +52,8 @@ def reproduce(
     from resight.training.recipes import find_recipe
     from resight.training.reproduce import MODELS, reproduce
 
-    overrides: dict[str, Any] = {"schedule": schedule} if schedule is not None else {}
-    overrides |= {"epochs": epochs} if epochs is not None else {}
-    recipes = {model: find_recipe(f"{model}-quick" if quick else model, **overrides) for model in MODELS}
+    chosen = given(overrides)
+    recipes = {model: find_recipe(f"{model}-quick" if quick else model, **chosen) for model in MODELS}
     dataset = open_dataset(data, format)
     output.say(str(dataset))
     output.name_problems(dataset.problems)

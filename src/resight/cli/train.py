@@ -2,48 +2,22 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from resight.cli import output
+from resight.cli.recipe_options import given, with_recipe_options
 from resight.core.errors import ConfigError
 from resight.training.recipes import RECIPES, Recipe, find_recipe
 
 DEFAULT_RECIPE = "baseline-aug"
-EXAMPLES = """Examples:
-
-  resight train synthetic --recipe slicenet2-quick -o runs/first
-
-  resight train my_data --recipe baseline-aug --epochs 50 --random-erasing 0.5 -o runs/mine
-
-  resight train my_data -o runs/mine --resume
-
-  torchrun --nproc-per-node 4 -m resight.cli train my_data --recipe slicenet2 -o runs/mine
-"""
 
 
-def _with_recipe_fields(function: Callable[..., None]) -> Callable[..., None]:
-    """Adds one option for each field of Recipe, so that the command line and the recipe cannot disagree."""
-    signature = inspect.signature(function, eval_str=True)
-    parameters = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
-    types = {"int": int, "float": float, "bool": bool, "str": str}
-    for field in fields(Recipe):
-        option = typer.Option(help=field.metadata["help"], rich_help_panel="The recipe's fields")
-        annotation = Annotated[types[str(field.type)] | None, option]
-        parameters.append(
-            inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
-        )
-    function.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
-    function.__annotations__ = {p.name: p.annotation for p in parameters} | {"return": None}
-    return function
-
-
-def _train(
+@with_recipe_options
+def train(
     data: Annotated[str, typer.Argument(help="A folder of crops, or `synthetic`.")],
     *,
     out: Annotated[Path, typer.Option("--out", "-o", help="The run's directory.")],
@@ -61,12 +35,23 @@ def _train(
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first unreadable picture.")] = False,
     **overrides: Any,
 ) -> None:
-    """Trains an embedding network and leaves a run: weights, configuration, metrics, TensorBoard events."""
+    """Trains an embedding network and leaves a run: weights, configuration, metrics, TensorBoard events.
+
+    Examples:
+
+      resight train synthetic --recipe slicenet2-quick -o runs/first
+
+      resight train my_data --recipe baseline-aug --epochs 50 --random-erasing 0.5 -o runs/mine
+
+      resight train my_data -o runs/mine --resume
+
+      torchrun --nproc-per-node 4 -m resight.cli train my_data --recipe slicenet2 -o runs/mine
+    """
     from resight.data.formats import open_dataset
     from resight.training.loop import TrainOptions, train
     from resight.training.run import is_begun
 
-    chosen = {name: value for name, value in overrides.items() if value is not None}
+    chosen = given(overrides)
     if resume and is_begun(out):
         resolved, resolved_seed = _resumed(out, recipe, chosen, seed)
     else:
@@ -103,7 +88,3 @@ def _resumed(out: Path, recipe: str | None, chosen: dict[str, Any], seed: int | 
             f"{out} was begun with another recipe or seed; leave --recipe, --seed and the recipe's fields out"
         )
     return saved, saved_seed
-
-
-train = _with_recipe_fields(_train)
-train.__doc__ = f"{_train.__doc__}\n\n{EXAMPLES}"
