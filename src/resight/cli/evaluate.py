@@ -12,7 +12,6 @@ from rich.table import Table
 from resight.cli import output
 
 if TYPE_CHECKING:
-    from resight.evaluation.bootstrap import Interval
     from resight.evaluation.evaluate import Evaluation
 
 
@@ -50,12 +49,11 @@ def evaluate(
     embedded = embed_dataset(model, dataset, device=device, strict=strict, progress=output.progress)
     output.name_problems(embedded.problems)
     evaluations = [
-        score(embedded.query, embedded.gallery, name, metric=metric, seed=seed)
-        for name in protocol or ["market1501"]
+        score(embedded.query, embedded.gallery, name, metric=metric, seed=seed) for name in protocol or ["market1501"]
     ]
-    output.console.print(figures_table({str(run): evaluations}))
+    output.console.print(_table(evaluations))
     for evaluation in evaluations:
-        output.say(counts_line(evaluation))
+        output.say(_counts(evaluation))
     if json_file is not None:
         values = {
             "schema": "resight.evaluations/1",
@@ -68,37 +66,27 @@ def evaluate(
         write_whole(json_file, json.dumps(values, indent=2).encode())
 
 
-def figures_table(evaluations: dict[str, list[Evaluation]]) -> Table:
-    """One line a model and protocol, each figure with its interval."""
+def _table(evaluations: list[Evaluation]) -> Table:
+    """A column a protocol, each figure with its interval."""
     table = Table(box=None, pad_edge=False)
-    for heading in ("model", "protocol"):
-        table.add_column(heading)
-    for heading in ("rank-1", "rank-5", "mAP", "mINP"):
-        table.add_column(heading, justify="right")
-    for name, of_model in evaluations.items():
-        for evaluation in of_model:
-            table.add_row(
-                name,
-                evaluation.protocol,
-                _figure(evaluation.rank(1), evaluation.rank1_interval),
-                _figure(evaluation.rank(5)),
-                _figure(evaluation.mean_ap, evaluation.mean_ap_interval),
-                _figure(evaluation.mean_inp, evaluation.mean_inp_interval),
-            )
+    table.add_column("")
+    for evaluation in evaluations:
+        table.add_column(evaluation.protocol, justify="right", no_wrap=True)
+    rows = {
+        "rank-1": [output.figure(e.rank(1), e.rank1_interval) for e in evaluations],
+        "rank-5": [output.figure(e.rank(5)) for e in evaluations],
+        "mAP": [output.figure(e.mean_ap, e.mean_ap_interval) for e in evaluations],
+        "mINP": [output.figure(e.mean_inp, e.mean_inp_interval) for e in evaluations],
+    }
+    for name, cells in rows.items():
+        table.add_row(name, *map(output.escape, cells))
     return table
 
 
-def counts_line(evaluation: Evaluation) -> str:
+def _counts(evaluation: Evaluation) -> str:
     """What was counted, under which protocol."""
     return (
         f"{evaluation.protocol}: {evaluation.num_scored:,} of {evaluation.num_query:,} queries scored "
         f"({evaluation.num_skipped:,} without a match skipped), {evaluation.num_gallery:,} gallery pictures, "
         f"{evaluation.num_junk:,} junk rows left out; in brackets 95% bootstrap intervals over queries"
     )
-
-
-def _figure(value: float | None, interval: Interval | None = None) -> str:
-    if value is None:
-        return "-"
-    shown = f"{value:.3f}"
-    return f"{shown} [{interval.low:.3f}, {interval.high:.3f}]".replace("[", r"\[") if interval else shown

@@ -11,6 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from resight.core.progress import Advance
 from resight.data.crops import Problem
+from resight.evaluation.bootstrap import Interval
 
 LOG_EVERY_S = 10.0
 console = Console(highlight=False)
@@ -24,7 +25,7 @@ def say(text: str) -> None:
 
 def fail(text: str) -> None:
     """One readable paragraph."""
-    err_console.print(f"[bold red]error:[/] {_escape(text)}", soft_wrap=True)
+    err_console.print(f"[bold red]error:[/] {escape(text)}", soft_wrap=True)
 
 
 def name_problems(problems: Sequence[Problem], most: int = 5) -> None:
@@ -60,7 +61,11 @@ def _bar(what: str, total: int, start: int) -> Iterator[Advance]:
     )
     with Progress(*columns, console=err_console, transient=True) as bar:
         task = bar.add_task(what, total=total, completed=start, note="")
-        yield lambda done, note="": bar.update(task, advance=done, note=note)
+
+        def advance(done: int, note: str = "") -> None:
+            bar.update(task, advance=done, note=note)
+
+        yield advance
 
 
 @contextmanager
@@ -77,5 +82,13 @@ def _log_lines(what: str, total: int, start: int) -> Iterator[Advance]:
     yield advance
 
 
-def _escape(text: str) -> str:
+def figure(value: float | None, interval: Interval | None = None) -> str:
+    """`0.912 [0.871, 0.950]`, or `-` where there is none."""
+    if value is None:
+        return "-"
+    return f"{value:.3f} [{interval.low:.3f}, {interval.high:.3f}]" if interval else f"{value:.3f}"
+
+
+def escape(text: str) -> str:
+    """So that rich takes brackets for brackets."""
     return text.replace("[", r"\[")

@@ -26,9 +26,7 @@ NOTE = (
 @with_recipe_options
 def reproduce(
     data: Annotated[str, typer.Argument(help="The report's data, or any other folder of crops.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Where the runs and the table go.")] = Path(
-        "runs/reproduce"
-    ),
+    out: Annotated[Path, typer.Option("--out", "-o", help="Where the runs and the table go.")] = Path("runs/reproduce"),
     seeds: Annotated[int, typer.Option(min=1, help="How many seeds: 0, 1, ...")] = 3,
     quick: Annotated[bool, typer.Option("--quick", help="The recipes' quick forms.")] = False,
     format: Annotated[str | None, typer.Option(help="The data's format, where it is not to be guessed.")] = None,

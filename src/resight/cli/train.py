@@ -71,7 +71,9 @@ def train(
     result = train(resolved, dataset, out, resolved_seed, options, output.progress)
     output.name_problems(result.problems)
     if not result.finished:
-        output.say(f"stopped after step {result.step:,}, saved in {out}. Go on with: resight train {data} -o {out} --resume")
+        output.say(
+            f"stopped after step {result.step:,}, saved in {out}. Go on with: resight train {data} -o {out} --resume"
+        )
         raise typer.Exit(130)
     print(f"trained {result.step:,} steps: {out}")
 

@@ -14,8 +14,8 @@ def cosine_distmat(query: FloatArray, gallery: FloatArray) -> FloatArray:
     Raises EmbeddingError where the dims differ or an embedding is all zeros.
     """
     _check_dims(query, gallery)
-    similarity = unit_rows(query) @ unit_rows(gallery).T
-    return np.clip(1 - similarity, 0, 2, out=similarity)
+    similarity: FloatArray = unit_rows(query) @ unit_rows(gallery).T
+    return (1 - similarity).clip(0, 2)
 
 
 def euclidean_distmat(query: FloatArray, gallery: FloatArray) -> FloatArray:
@@ -35,7 +35,8 @@ def unit_rows(embeddings: FloatArray) -> FloatArray:
     zero = np.flatnonzero(norms[:, 0] == 0)
     if zero.size:
         raise EmbeddingError(f"embedding {zero[0]} is all zeros, so it has no direction ({zero.size} such)")
-    return (embeddings / norms).astype(np.float32, copy=False)
+    unit: FloatArray = (embeddings / norms).astype(np.float32, copy=False)
+    return unit
 
 
 def _check_dims(query: FloatArray, gallery: FloatArray) -> None:

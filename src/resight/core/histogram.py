@@ -19,5 +19,6 @@ def colour_histogram(pixels: Pixels, strips: int = 6, bins: int = 4) -> FloatArr
     binned = middle.astype(np.int64) * bins // 256
     index = (binned[..., 0] * bins + binned[..., 1]) * bins + binned[..., 2]  # (h, w)
     counts = [np.bincount(strip.ravel(), minlength=bins**3) for strip in np.array_split(index, strips)]
-    values = np.sqrt(np.concatenate(counts).astype(np.float32))
-    return values / np.linalg.norm(values)
+    values: FloatArray = np.sqrt(np.concatenate(counts).astype(np.float32))
+    values /= np.linalg.norm(values)
+    return values

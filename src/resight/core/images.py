@@ -8,7 +8,7 @@ import warnings
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from resight.core.errors import UnreadableImage
 
@@ -75,7 +75,7 @@ def _decode_by_pillow(data: bytes, name: str) -> Pixels:
                 return np.asarray(_to_rgb(ImageOps.exif_transpose(picture)))
     except UnreadableImage:
         raise
-    except Image.UnidentifiedImageError:
+    except UnidentifiedImageError:
         raise UnreadableImage(name, "not a picture of any known kind") from None
     except Exception as error:  # Pillow's plugins raise whatever they meet in a damaged file
         raise UnreadableImage(name, f"damaged or truncated ({error or type(error).__name__})") from None

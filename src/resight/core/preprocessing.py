@@ -54,5 +54,6 @@ class Preprocessing:
 
     def normalise(self, pixels: Pixels) -> FloatArray:
         """(n, height, width, 3) uint8 to (n, 3, height, width) float32: (x / 255 - mean) / std."""
-        scaled = (pixels.astype(np.float32) / 255 - np.float32(self.mean)) / np.float32(self.std)
+        mean, std = np.asarray(self.mean, np.float32), np.asarray(self.std, np.float32)
+        scaled = (pixels.astype(np.float32) / 255 - mean) / std
         return np.ascontiguousarray(scaled.transpose(0, 3, 1, 2))

@@ -23,9 +23,7 @@ class Format:
 
 
 FORMATS: dict[str, Format] = {
-    "market1501": Format(
-        "bounding_box_train/, query/, bounding_box_test/", looks_like_market1501, read_market1501
-    ),
+    "market1501": Format("bounding_box_train/, query/, bounding_box_test/", looks_like_market1501, read_market1501),
     "folder": Format(
         "train/, query/, gallery/ (or val/query/, val/gallery/) with <person>/<camera>_<anything>.<ext>",
         looks_like_folder,

@@ -277,7 +277,13 @@ class FigurePainter:
             if self.side:
                 self._oval(x - self.facing * 0.032, 0.065, 0.026, 0.05, PART.hair)
         if style == "bun":
-            self._oval(x - (self.facing * 0.055 if self.side else 0), 0.01 if not self.side else 0.05, 0.026, 0.026, PART.hair)
+            self._oval(
+                x - (self.facing * 0.055 if self.side else 0),
+                0.01 if not self.side else 0.05,
+                0.026,
+                0.026,
+                PART.hair,
+            )
         if style == "cap" and view != "back":
             reach = self.facing * 0.045 if self.side else 0.0
             self._oval(x + reach, 0.05, wide * (1.0 if not self.side else 0.7), 0.012, PART.hair)

@@ -133,7 +133,7 @@ def photograph(scene: FloatImage, camera: Camera, size: tuple[int, int], rng: np
         image = image.filter(ImageFilter.GaussianBlur(camera.blur * height / 128))
     x = (np.asarray(image, np.float32) / 255) ** np.float32(camera.gamma)
     exposure = camera.exposure * float(rng.uniform(0.9, 1.1))
-    x = ((x - 0.45) * camera.contrast + 0.45) * exposure * np.float32(camera.gains)
+    x = ((x - 0.45) * camera.contrast + 0.45) * exposure * np.asarray(camera.gains, np.float32)
     x = x * 255 + rng.normal(0, camera.noise, x.shape).astype(np.float32)
     out = io.BytesIO()
     Image.fromarray(x.clip(0, 255).astype(np.uint8)).save(out, "JPEG", quality=camera.quality)
@@ -145,25 +145,40 @@ def _tone(colour: tuple[int, int, int], factor: float) -> tuple[int, int, int]:
     return r, g, b
 
 
-def _windows(draw: ImageDraw.ImageDraw, width: int, horizon: int, wall: tuple[int, int, int], rng: np.random.Generator) -> None:
+def _windows(
+    draw: ImageDraw.ImageDraw, width: int, horizon: int, wall: tuple[int, int, int], rng: np.random.Generator
+) -> None:
     step = horizon * 0.55
     for i in range(int(width / step) + 1):
         left = i * step + float(rng.uniform(0, step * 0.2))
-        draw.rectangle((left, horizon * 0.12, left + step * 0.5, horizon * 0.6), fill=_tone(wall, rng.uniform(0.4, 0.6)))
-        draw.line((left + step * 0.25, horizon * 0.12, left + step * 0.25, horizon * 0.6), fill=_tone(wall, 1.2), width=2)
+        draw.rectangle(
+            (left, horizon * 0.12, left + step * 0.5, horizon * 0.6), fill=_tone(wall, rng.uniform(0.4, 0.6))
+        )
+        draw.line(
+            (left + step * 0.25, horizon * 0.12, left + step * 0.25, horizon * 0.6),
+            fill=_tone(wall, 1.2),
+            width=2,
+        )
     draw.rectangle((0, horizon * 0.92, width, horizon), fill=_tone(wall, 0.75))
 
 
-def _bricks(draw: ImageDraw.ImageDraw, width: int, horizon: int, wall: tuple[int, int, int], rng: np.random.Generator) -> None:
+def _bricks(
+    draw: ImageDraw.ImageDraw, width: int, horizon: int, wall: tuple[int, int, int], rng: np.random.Generator
+) -> None:
     rows = 16
     h = horizon / rows
     for row in range(rows):
         for column in range(int(width / (h * 2.4)) + 2):
             left = (column - 0.5 * (row % 2)) * h * 2.4
-            draw.rectangle((left, row * h, left + h * 2.25, row * h + h * 0.86), fill=_tone(wall, rng.uniform(0.85, 1.15)))
+            draw.rectangle(
+                (left, row * h, left + h * 2.25, row * h + h * 0.86),
+                fill=_tone(wall, rng.uniform(0.85, 1.15)),
+            )
 
 
-def _bushes(draw: ImageDraw.ImageDraw, width: int, horizon: int, wall: tuple[int, int, int], rng: np.random.Generator) -> None:
+def _bushes(
+    draw: ImageDraw.ImageDraw, width: int, horizon: int, wall: tuple[int, int, int], rng: np.random.Generator
+) -> None:
     draw.rectangle((0, 0, width, horizon * 0.35), fill=(186, 202, 212))
     for _ in range(width // 6):
         x, r = float(rng.uniform(0, width)), float(rng.uniform(0.08, 0.26)) * horizon
@@ -171,7 +186,9 @@ def _bushes(draw: ImageDraw.ImageDraw, width: int, horizon: int, wall: tuple[int
         draw.ellipse((x - r, y - r, x + r, min(horizon, y + r)), fill=_tone(wall, rng.uniform(0.55, 1.2)))
 
 
-def _tiles(draw: ImageDraw.ImageDraw, width: int, horizon: int, wall: tuple[int, int, int], rng: np.random.Generator) -> None:
+def _tiles(
+    draw: ImageDraw.ImageDraw, width: int, horizon: int, wall: tuple[int, int, int], rng: np.random.Generator
+) -> None:
     step = horizon / 5
     for i in range(int(width / step) + 1):
         draw.line((i * step, 0, i * step, horizon), fill=_tone(wall, 0.85))
@@ -179,17 +196,25 @@ def _tiles(draw: ImageDraw.ImageDraw, width: int, horizon: int, wall: tuple[int,
         draw.line((0, i * step, width, i * step), fill=_tone(wall, 0.85))
     for _ in range(3):
         x = float(rng.uniform(0, width))
-        draw.rectangle((x, horizon * 0.1, x + horizon * 0.5, horizon * 0.7), fill=_tone((110, 130, 160), rng.uniform(0.7, 1.2)))
+        draw.rectangle(
+            (x, horizon * 0.1, x + horizon * 0.5, horizon * 0.7),
+            fill=_tone((110, 130, 160), rng.uniform(0.7, 1.2)),
+        )
 
 
-def _shelves(draw: ImageDraw.ImageDraw, width: int, horizon: int, wall: tuple[int, int, int], rng: np.random.Generator) -> None:
+def _shelves(
+    draw: ImageDraw.ImageDraw, width: int, horizon: int, wall: tuple[int, int, int], rng: np.random.Generator
+) -> None:
     for row in range(4):
         top = horizon * row / 4
         x = 0.0
         while x < width:
             w = float(rng.uniform(0.05, 0.14)) * horizon
             shade = tuple(int(v) for v in rng.integers(60, 200, 3))
-            draw.rectangle((x, top + horizon * 0.05, x + w * 0.9, top + horizon * 0.22), fill=(shade[0], shade[1], shade[2]))
+            draw.rectangle(
+                (x, top + horizon * 0.05, x + w * 0.9, top + horizon * 0.22),
+                fill=(shade[0], shade[1], shade[2]),
+            )
             x += w
         draw.rectangle((0, top + horizon * 0.22, width, top + horizon * 0.25), fill=_tone(wall, 0.6))
 

@@ -90,15 +90,11 @@ def parse_city(spec: str) -> CityConfig:
     return CityConfig(**values)  # type: ignore[arg-type]
 
 
-def draw_city(config: CityConfig = CityConfig()) -> Dataset:  # noqa: B008 - frozen
+def draw_city(config: CityConfig = CityConfig()) -> Dataset:
     """The whole data set, its pictures as JPEG bytes. One query a test person and camera; the rest, and a few
     distractors (pid 0), are the gallery."""
     city = _City(config)
-    train = [
-        crop
-        for i in range(config.train_people)
-        for crop in city.crops_of(TRAIN, i, pid=i + 1, folder="train")
-    ]
+    train = [crop for i in range(config.train_people) for crop in city.crops_of(TRAIN, i, pid=i + 1, folder="train")]
     query: list[Crop] = []
     gallery: list[Crop] = []
     for i in range(config.test_people):
@@ -176,7 +172,7 @@ class _City:
 
     def _crop(self, looks: Looks, camid: int, rng: np.random.Generator) -> bytes:
         camera, scene = self.cameras[camid], self.scenes[camid]
-        height, width = self.size
+        width = self.size[1]
         left = int(rng.integers(0, scene.shape[1] - width + 1))
         canvas = scene[:, left : left + width].astype(np.float32)
         self._person(canvas, looks, camera, rng, shift=0.0)
@@ -188,9 +184,7 @@ class _City:
             self._person(canvas, draw_looks(rng), camera, rng, shift=side * float(rng.uniform(0.42, 0.55)))
         return photograph(canvas, camera, (self.config.height, self.config.width), rng)
 
-    def _person(
-        self, canvas: FloatImage, looks: Looks, camera: Camera, rng: np.random.Generator, shift: float
-    ) -> None:
+    def _person(self, canvas: FloatImage, looks: Looks, camera: Camera, rng: np.random.Generator, shift: float) -> None:
         """Paints a person into the canvas. shift: of the middle, in widths."""
         height, width = self.size
         view = camera.view if rng.random() < 0.55 else str(rng.choice(VIEWS))

@@ -149,7 +149,17 @@ def evaluate_distmat(
     scored = [row for row, r in enumerate(ranks) if rule.hits_only or r.num_relevant]
     if not scored:
         raise DataError(_nothing_to_score(rule, query))
-    return _summarise([ranks[row] for row in scored], scored, rule, metric, len(query), len(gallery), max_rank, bootstrap_samples, seed)
+    return _summarise(
+        [ranks[row] for row in scored],
+        scored,
+        rule,
+        metric,
+        len(query),
+        len(gallery),
+        max_rank,
+        bootstrap_samples,
+        seed,
+    )
 
 
 def rankings(

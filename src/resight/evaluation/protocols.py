@@ -30,18 +30,24 @@ class Rows:
 
 def same_camera(query: Rows, row: int, gallery: Rows) -> BoolArray:
     """Same pid and same camid as the query, and boxes that are no person at all (pid -1)."""
-    same = (gallery.pids == query.pids[row]) & (gallery.camids == query.camids[row])
-    return same | (gallery.pids == JUNK_PID)
+    same: BoolArray = (gallery.pids == query.pids[row]) & (gallery.camids == query.camids[row])
+    return same | _no_person(gallery)
 
 
 def same_picture(query: Rows, row: int, gallery: Rows) -> BoolArray:
     """The query's very picture, told by its pixels, and boxes that are no person at all (pid -1)."""
-    return (gallery.contents == query.contents[row]) | (gallery.pids == JUNK_PID)
+    same: BoolArray = gallery.contents == query.contents[row]
+    return same | _no_person(gallery)
 
 
 def no_junk(query: Rows, row: int, gallery: Rows) -> BoolArray:
     """Nothing is left out."""
     return np.zeros(len(gallery), dtype=np.bool_)
+
+
+def _no_person(gallery: Rows) -> BoolArray:
+    none: BoolArray = gallery.pids == JUNK_PID
+    return none
 
 
 @dataclass(frozen=True)

@@ -24,9 +24,7 @@ class QueryRanks:
     num_junk: int
 
 
-def rank_query(
-    distances: FloatArray, query: Rows, row: int, gallery: Rows, protocol: Protocol
-) -> QueryRanks:
+def rank_query(distances: FloatArray, query: Rows, row: int, gallery: Rows, protocol: Protocol) -> QueryRanks:
     """distances: (g,) from query `row` to each gallery row; ties stand in the gallery's order."""
     junk = protocol.junk(query, row, gallery)
     order = ranking(distances, junk)

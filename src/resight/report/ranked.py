@@ -28,12 +28,13 @@ class RankedQuery:
     query: Crop
     answers: dict[str, tuple[Answer, ...]]
 
-    def first_hits(self) -> dict[str, int]:
-        """For each model the 1-based place of its first right answer; one past the list where there is none."""
-        return {
-            model: next((i for i, answer in enumerate(found, 1) if answer.relevant), len(found) + 1)
-            for model, found in self.answers.items()
-        }
+    def disagreement(self) -> int:
+        """How far apart the models place the first right answer; a list without one counts as one longer."""
+        places = [
+            next((place for place, answer in enumerate(found) if answer.relevant), len(found))
+            for found in self.answers.values()
+        ]
+        return max(places) - min(places)
 
 
 @dataclass(frozen=True)
@@ -57,9 +58,7 @@ def ranked_page(
     )
     environment.filters["picture"] = _picture
     template = environment.get_template("ranked.html")
-    return template.render(
-        title=title, paragraphs=paragraphs, headings=headings, figures=figures, queries=queries
-    )
+    return template.render(title=title, paragraphs=paragraphs, headings=headings, figures=figures, queries=queries)
 
 
 def _picture(crop: Crop) -> str:

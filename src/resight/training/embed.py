@@ -14,7 +14,7 @@ from resight.core.records import EmbeddedCrops, FloatArray
 from resight.data.crops import Crop, Dataset, Problem, camids_of, pids_of
 from resight.data.decoding import DecodedCrops, iter_decoded
 from resight.models.saved import Model
-from resight.training.execution import choose_device
+from resight.training.execution import channels_last, choose_device
 
 BATCH = 64
 
@@ -55,7 +55,7 @@ def embed_crops(
 ) -> tuple[EmbeddedCrops, tuple[Problem, ...]]:
     """The crops that can be decoded, embedded in order, and those that cannot."""
     chosen = choose_device(device)
-    network = model.network.to(chosen, memory_format=torch.channels_last).eval()
+    network = channels_last(model.network, chosen).eval()
     size = model.card.preprocessing
     parts: list[DecodedCrops] = []
     embeddings: list[FloatArray] = []
@@ -76,7 +76,10 @@ def embed_crops(
 
 
 def embed_pixels(
-    network: torch.nn.Module, model: Model, pixels: np.ndarray[tuple[int, ...], np.dtype[np.uint8]], device: torch.device
+    network: torch.nn.Module,
+    model: Model,
+    pixels: np.ndarray[tuple[int, ...], np.dtype[np.uint8]],
+    device: torch.device,
 ) -> FloatArray:
     """(n, height, width, 3) uint8 to (n, dim) float32 of unit length."""
     rows = []

@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import shutil
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 import torch.distributed
+from torch import nn
 
 from resight.core.errors import ConfigError, unknown_name
 
+Module = TypeVar("Module", bound=nn.Module)
 COMPILE_MODES = ("auto", "on", "off")
 # Compiling takes one to two minutes on two cores and makes a step 10 to 20% faster.
 COMPILE_PAYS_AFTER_IMAGES = 60_000
@@ -58,6 +61,11 @@ def choose_device(device: str, local_rank: int | None = None) -> torch.device:
             chosen = torch.device("cuda", local_rank)
         torch.cuda.set_device(chosen)
     return chosen
+
+
+def channels_last(module: Module, device: torch.device) -> Module:
+    """The module on the device, its convolutions' weights in the order that CPUs and GPUs convolve fastest."""
+    return module.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 
 
 def decide_compile(mode: str, device: torch.device, num_images: int) -> bool:

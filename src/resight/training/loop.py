@@ -30,7 +30,7 @@ from resight.losses.cosine_softmax import CosineSoftmax
 from resight.models.catalogue import Architecture, build_network
 from resight.models.saved import CARD_FILE, Model, ModelCard, load_model, save_model
 from resight.training.augmentation import augment, flip_where
-from resight.training.execution import World, decide_compile, join_world, leave_world, mixed_precision
+from resight.training.execution import World, channels_last, decide_compile, join_world, leave_world, mixed_precision
 from resight.training.images import MAX_MEMORY_MB, TrainingImages, load_training_images
 from resight.training.recipes import Recipe
 from resight.training.run import (
@@ -74,6 +74,9 @@ class TrainResult:
 class Objective(nn.Module):
     """Network and loss as one module: what is compiled, distributed and optimised."""
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, network: nn.Module, loss: nn.Module, preprocessing: Preprocessing) -> None:
         super().__init__()
         self.network = network
@@ -94,7 +97,7 @@ def train(
     dataset: Dataset,
     run_dir: Path,
     seed: int = 0,
-    options: TrainOptions = TrainOptions(),  # noqa: B008 - frozen
+    options: TrainOptions = TrainOptions(),
     progress: Progress = silent,
 ) -> TrainResult:
     """Trains by the recipe into `run_dir`, which then holds a finished model.
@@ -141,7 +144,7 @@ def _train(
     network = build_network(_architecture(recipe), recipe.height, recipe.width)
     loss = CosineSoftmax(recipe.dim, images.num_classes, recipe.kappa)
     preprocessing = _preprocessing(recipe, images)
-    objective = Objective(network, loss, preprocessing).to(world.device, memory_format=torch.channels_last)
+    objective = channels_last(Objective(network, loss, preprocessing), world.device)
     optimizer = torch.optim.AdamW(objective.parameters(), weight_decay=recipe.weight_decay, fused=True)
     position = load_checkpoint(run_dir, objective, optimizer)
     forward = _prepare(objective, compiled, world)
@@ -315,9 +318,7 @@ def _write_or_check_config(
         before = read_config(run_dir)
         differ = [name for name, value in fixed.items() if before.get(name) != value]
         if differ:
-            raise ConfigError(
-                f"{run_dir} was begun with another {', '.join(differ)}; resuming would mix two trainings"
-            )
+            raise ConfigError(f"{run_dir} was begun with another {', '.join(differ)}; resuming would mix two trainings")
         return
     described = {
         "data": str(dataset),

@@ -105,9 +105,7 @@ SLICENET2 = Recipe(network="slicenet2", slices=4, flipped_copies=True)
 def _quick(recipe: Recipe) -> Recipe:
     """A short form for two cores: half the pixels each way, few epochs, and a rate that falls to nothing."""
     epochs = 8 if recipe.flipped_copies else 16
-    return replace(
-        recipe, height=64, width=24, epochs=epochs, schedule="warmup-cosine", warmup_epochs=1.0, kappa=8.0
-    )
+    return replace(recipe, height=64, width=24, epochs=epochs, schedule="warmup-cosine", warmup_epochs=1.0, kappa=8.0)
 
 
 RECIPES: dict[str, Recipe] = {

@@ -103,9 +103,7 @@ def _score(
     market: list[Evaluation] = []
     for seed in seeds:
         trained = load_model(run_directory(out, model, seed))
-        embedded = embed_dataset(
-            trained, dataset, device=options.device, strict=options.strict, progress=progress
-        )
+        embedded = embed_dataset(trained, dataset, device=options.device, strict=options.strict, progress=progress)
         report.append(evaluate(embedded.query, embedded.gallery, "report"))
         market.append(evaluate(embedded.query, embedded.gallery, "market1501"))
     return Reproduced(

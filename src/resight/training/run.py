@@ -1,11 +1,11 @@
 """A run is a directory.
 
-    config.json              the resolved recipe, seed, execution, library versions, data and its fingerprint
-    metrics.jsonl            one line an epoch
-    events/                  the same for TensorBoard
-    checkpoint.safetensors   everything that going on needs; written whole or not at all
-    model.safetensors        the finished model's weights, and
-    model.json               its card
+config.json              the resolved recipe, seed, execution, library versions, data and its fingerprint
+metrics.jsonl            one line an epoch
+events/                  the same for TensorBoard
+checkpoint.safetensors   everything that going on needs; written whole or not at all
+model.safetensors        the finished model's weights, and
+model.json               its card
 """
 
 from __future__ import annotations
@@ -75,9 +75,7 @@ class Position:
     loss_sum: float = 0.0
 
 
-def save_checkpoint(
-    run_dir: Path, objective: nn.Module, optimizer: torch.optim.Optimizer, position: Position
-) -> None:
+def save_checkpoint(run_dir: Path, objective: nn.Module, optimizer: torch.optim.Optimizer, position: Position) -> None:
     """All tensors of the objective (network and loss) and the optimizer, and the position, in one file."""
     tensors = {f"objective.{name}": value for name, value in objective.state_dict().items()}
     for index, state in optimizer.state_dict()["state"].items():

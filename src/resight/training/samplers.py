@@ -17,9 +17,7 @@ def shuffled_batches(num_images: int, batch_size: int, epoch: int, seed: int) ->
     return order[: num_batches * batch_size].reshape(num_batches, batch_size).astype(np.int64)
 
 
-def balanced_batches(
-    labels: IntArray, batch_size: int, images_per_identity: int, epoch: int, seed: int
-) -> IntArray:
+def balanced_batches(labels: IntArray, batch_size: int, images_per_identity: int, epoch: int, seed: int) -> IntArray:
     """P identities x K pictures a batch (Hermans et al., 2017): (num_batches, batch_size) int64.
 
     labels: (n,) class indices. Identities come in random order, each as often as another; one with fewer
@@ -39,7 +37,11 @@ def balanced_batches(
         [
             np.concatenate(
                 [
-                    rng.choice(rows_of[int(label)], images_per_identity, replace=len(rows_of[int(label)]) < images_per_identity)
+                    rng.choice(
+                        rows_of[int(label)],
+                        images_per_identity,
+                        replace=len(rows_of[int(label)]) < images_per_identity,
+                    )
                     for label in rng.choice(identities, num_identities, replace=False)
                 ]
             )

@@ -1,0 +1,128 @@
+"""What the demo measures: chance, a colour histogram, an untrained network, and trained ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from resight.core.errors import DatasetError
+from resight.core.histogram import colour_histogram
+from resight.core.preprocessing import Preprocessing
+from resight.core.progress import Progress, silent
+from resight.core.records import EmbeddedCrops, FloatArray, IntArray
+from resight.data.crops import Crop, Dataset, camids_of, pids_of
+from resight.data.decoding import decode_crops
+from resight.evaluation.evaluate import Evaluation, RankedList, evaluate, rankings
+from resight.models.catalogue import Architecture, build_network
+from resight.models.saved import Model, ModelCard, load_model
+from resight.training.embed import Embedded, embed_dataset
+from resight.training.loop import TrainOptions, is_finished, train
+from resight.training.recipes import find_recipe
+
+HISTOGRAM_SIZE = (128, 64)
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """One line of the demo's table. of_lookalikes: the same figures over the queries that have a look-alike;
+    None where there are none. lists: what each query found, best first."""
+
+    name: str
+    evaluation: Evaluation
+    of_lookalikes: Evaluation | None
+    lists: list[RankedList]
+
+    def to_dict(self) -> dict[str, Any]:
+        of_lookalikes = self.of_lookalikes.to_dict() if self.of_lookalikes else None
+        return {"name": self.name, "all": self.evaluation.to_dict(), "lookalikes": of_lookalikes}
+
+
+@dataclass(frozen=True, eq=False)
+class DemoResult:
+    """query, gallery: the crops in the order of the ranked lists."""
+
+    query: tuple[Crop, ...]
+    gallery: tuple[Crop, ...]
+    measured: list[Measured]
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"schema": "resight.demo/1", "models": [m.to_dict() for m in self.measured]}
+
+
+def run_demo(
+    city: Dataset,
+    lookalikes: frozenset[int],
+    out: Path,
+    recipes: Sequence[str],
+    *,
+    seed: int = 0,
+    progress: Progress = silent,
+    say: Callable[[str], None] = lambda text: None,
+) -> DemoResult | None:
+    """Trains what is not trained yet and measures it all; None where it was interrupted.
+
+    lookalikes: the test pids that have a double. Pictures that cannot be decoded are not expected here.
+    """
+    measured = [
+        _measure("chance", _random_embeddings(city, seed), lookalikes),
+        _measure("colour histogram", _histograms(city), lookalikes),
+        _measure("untrained network", embed_dataset(_untrained(seed), city), lookalikes),
+    ]
+    for name in recipes:
+        run_dir = out / name
+        if not is_finished(run_dir):
+            say(f"training {name}")
+            if not train(find_recipe(name), city, run_dir, seed, TrainOptions(resume=True), progress).finished:
+                return None
+        measured.append(_measure(name, embed_dataset(load_model(run_dir), city), lookalikes))
+    return DemoResult(city.query, city.gallery, measured)
+
+
+def _measure(name: str, embedded: Embedded, lookalikes: frozenset[int]) -> Measured:
+    if embedded.problems:
+        raise DatasetError(f"{embedded.problems[0].name}: {embedded.problems[0].reason}")
+    query, gallery = embedded.query, embedded.gallery
+    chosen = np.isin(query.pids, list(lookalikes))
+    return Measured(
+        name,
+        evaluate(query, gallery),
+        evaluate(_rows(query, np.flatnonzero(chosen)), gallery) if chosen.any() else None,
+        rankings(query, gallery),
+    )
+
+
+def _rows(crops: EmbeddedCrops, rows: IntArray) -> EmbeddedCrops:
+    names = tuple(crops.names[row] for row in rows)
+    return EmbeddedCrops(crops.embeddings[rows], crops.pids[rows], crops.camids[rows], crops.contents[rows], names)
+
+
+def _random_embeddings(city: Dataset, seed: int) -> Embedded:
+    rng = np.random.default_rng(seed)
+    return _embed_by(city, lambda pixels: rng.normal(size=128).astype(np.float32))
+
+
+def _histograms(city: Dataset) -> Embedded:
+    return _embed_by(city, colour_histogram)
+
+
+def _embed_by(city: Dataset, embed: Callable[[np.ndarray[Any, np.dtype[np.uint8]]], FloatArray]) -> Embedded:
+    def of(crops: Sequence[Crop]) -> EmbeddedCrops:
+        decoded = decode_crops(crops, *HISTOGRAM_SIZE, strict=True)
+        embeddings = np.stack([embed(pixels) for pixels in decoded.pixels])
+        names = tuple(crop.name for crop in crops)
+        return EmbeddedCrops(embeddings, pids_of(crops), camids_of(crops), decoded.contents, names)
+
+    return Embedded(of(city.query), of(city.gallery), ())
+
+
+def _untrained(seed: int) -> Model:
+    torch.manual_seed(seed)
+    size = Preprocessing(64, 24, (0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
+    architecture = Architecture("bignet")
+    network = build_network(architecture, size.height, size.width)
+    return Model(network.eval(), ModelCard(architecture, size, "nothing", "none needed"))
