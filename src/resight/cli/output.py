@@ -70,14 +70,14 @@ def _bar(what: str, total: int, start: int) -> Iterator[Advance]:
 
 @contextmanager
 def _log_lines(what: str, total: int, start: int) -> Iterator[Advance]:
-    done, said_at = start, time.monotonic()
+    total_done, said_at = start, time.monotonic()
 
-    def advance(more: int, note: str = "") -> None:
-        nonlocal done, said_at
-        done += more
+    def advance(done: int, note: str = "") -> None:
+        nonlocal total_done, said_at
+        total_done += done
         if time.monotonic() - said_at >= LOG_EVERY_S:
             said_at = time.monotonic()
-            say(f"{what}: {done:,} of {total:,} {note}".rstrip())
+            say(f"{what}: {total_done:,} of {total:,} {note}".rstrip())
 
     yield advance
 

@@ -20,7 +20,7 @@ def with_recipe_options(verb: Callable[..., None]) -> Callable[..., None]:
     parameters = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
     for field in fields(Recipe):
         option = typer.Option(help=field.metadata["help"], rich_help_panel="The recipe's fields")
-        annotation: Any = Annotated[TYPES[str(field.type)] | None, option]  # type: ignore[valid-type]
+        annotation: Any = Annotated[TYPES[str(field.type)] | None, option]
         parameters.append(
             inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
         )

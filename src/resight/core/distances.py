@@ -14,8 +14,9 @@ def cosine_distmat(query: FloatArray, gallery: FloatArray) -> FloatArray:
     Raises EmbeddingError where the dims differ or an embedding is all zeros.
     """
     _check_dims(query, gallery)
-    similarity: FloatArray = unit_rows(query) @ unit_rows(gallery).T
-    return (1 - similarity).clip(0, 2)
+    distmat: FloatArray = 1 - unit_rows(query) @ unit_rows(gallery).T
+    np.clip(distmat, 0, 2, out=distmat)
+    return distmat
 
 
 def euclidean_distmat(query: FloatArray, gallery: FloatArray) -> FloatArray:

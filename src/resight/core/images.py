@@ -75,6 +75,8 @@ def _decode_by_pillow(data: bytes, name: str) -> Pixels:
                 return np.asarray(_to_rgb(ImageOps.exif_transpose(picture)))
     except UnreadableImage:
         raise
+    except Image.DecompressionBombError:
+        raise UnreadableImage(name, f"more than {MAX_PIXELS:,} pixels are not decoded") from None
     except UnidentifiedImageError:
         raise UnreadableImage(name, "not a picture of any known kind") from None
     except Exception as error:  # Pillow's plugins raise whatever they meet in a damaged file

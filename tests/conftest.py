@@ -1,0 +1,40 @@
+"""Fixtures that several rooms' tests share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from resight.data.crops import Dataset
+from resight.data.synthetic import CityConfig, draw_city
+
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+def _shared(name: str) -> Path:
+    path = SHARED / name
+    if not path.exists():
+        pytest.skip(f"../shared/{name} is not here: real pictures and foreign weights are not part of the project")
+    return path
+
+
+@pytest.fixture(scope="session")
+def pku_reid() -> Path:
+    return _shared("data/pku_reid")
+
+
+@pytest.fixture(scope="session")
+def market501() -> Path:
+    return _shared("data/market501")
+
+
+@pytest.fixture(scope="session")
+def seed_weights() -> Path:
+    return _shared("models/seed_weights")
+
+
+@pytest.fixture(scope="session")
+def small_city() -> Dataset:
+    """12 people to train on, 8 to test on."""
+    return draw_city(CityConfig(train_people=12, test_people=8, cameras=3, crops_per_camera=2, height=64, width=32))

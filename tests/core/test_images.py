@@ -1,0 +1,153 @@
+"""Every kind of file has one defined outcome."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from resight.core import images
+from resight.core.errors import UnreadableImage
+from resight.core.images import content_id, decode_image, resize_image
+
+
+def picture(height: int = 37, width: int = 23, seed: int = 0) -> Image.Image:
+    """Smooth colours, as photographs have."""
+    coarse = np.random.default_rng(seed).integers(0, 256, (6, 4, 3), dtype=np.uint8)
+    return Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC)
+
+
+def encoded(image: Image.Image, format: str, **options: Any) -> bytes:
+    out = io.BytesIO()
+    image.save(out, format, **options)
+    return out.getvalue()
+
+
+JPEGS: dict[str, Callable[[], bytes]] = {
+    "4:2:0": lambda: encoded(picture(), "JPEG", subsampling=2),
+    "4:2:2": lambda: encoded(picture(), "JPEG", subsampling=1),
+    "4:4:4": lambda: encoded(picture(), "JPEG", subsampling=0),
+    "progressive": lambda: encoded(picture(), "JPEG", progressive=True),
+    "grey": lambda: encoded(picture().convert("L"), "JPEG"),
+    "low quality": lambda: encoded(picture(128, 48), "JPEG", quality=20),
+    "one pixel": lambda: encoded(picture(1, 1), "JPEG"),
+}
+
+
+@pytest.mark.skipif(images.simplejpeg is None, reason="simplejpeg is not installed")
+@pytest.mark.parametrize("kind", JPEGS)
+def test_both_jpeg_decoders_give_the_same_pixels(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = JPEGS[kind]()
+    fast = decode_image(data)
+    monkeypatch.setattr(images, "simplejpeg", None)
+    np.testing.assert_array_equal(fast, decode_image(data))
+
+
+def test_png_is_lossless_and_the_suffix_does_not_matter() -> None:
+    expected = np.asarray(picture())
+    np.testing.assert_array_equal(decode_image(encoded(picture(), "PNG"), "lies.jpg"), expected)
+
+
+def test_grey_becomes_three_equal_channels() -> None:
+    pixels = decode_image(encoded(picture().convert("L"), "PNG"))
+    assert pixels.shape == (37, 23, 3)
+    assert (pixels == pixels[..., :1]).all()
+
+
+def test_sixteen_bits_are_scaled_to_eight() -> None:
+    values = np.array([[0, 255, 256, 32768, 65535]], np.uint16)
+    pixels = decode_image(encoded(Image.fromarray(values), "PNG"))
+    assert pixels[0, :, 0].tolist() == [0, 0, 1, 128, 255]
+
+
+def test_cmyk_becomes_rgb() -> None:
+    red = Image.new("RGB", (8, 8), (220, 30, 40)).convert("CMYK")
+    r, g, b = decode_image(encoded(red, "JPEG", quality=95))[4, 4].tolist()
+    assert r > 180
+    assert max(g, b) < 90
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
+def test_what_is_transparent_shows_mid_grey(mode: str) -> None:
+    image = Image.new("RGBA", (4, 4), (255, 255, 255, 0))
+    data = encoded(image.convert(mode), "PNG", **({"transparency": 0} if mode == "P" else {}))
+    pixels = decode_image(data)
+    assert np.unique(pixels).tolist() == [128]
+
+
+@pytest.mark.parametrize(("orientation", "corner"), [(1, (0, 0)), (3, (-1, -1)), (6, (0, -1)), (8, (-1, 0))])
+def test_exif_rotation_is_undone(orientation: int, corner: tuple[int, int]) -> None:
+    upright = np.full((16, 32, 3), 20, np.uint8)
+    upright[:8, :8] = 250
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    for format in ("JPEG", "PNG"):
+        pixels = decode_image(encoded(Image.fromarray(upright), format, exif=exif))
+        assert pixels.shape[:2] == ((32, 16) if orientation in (6, 8) else (16, 32))
+        assert pixels[corner].min() > 200
+
+
+def test_an_animation_shows_its_first_frame() -> None:
+    frames = [Image.new("RGB", (5, 5), colour) for colour in ((10, 20, 30), (200, 200, 200))]
+    data = encoded(frames[0], "PNG", save_all=True, append_images=frames[1:])
+    assert decode_image(data)[0, 0].tolist() == [10, 20, 30]
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"", "empty"),
+        (b"not a picture at all", "not a picture"),
+        (b"\xff\xd8", "truncated|not a picture"),
+        (encoded(picture(200, 100), "JPEG")[:900], "truncated"),
+        (encoded(picture(200, 100), "PNG")[:300], "truncated"),
+    ],
+)
+def test_damaged_files_are_unreadable(data: bytes, reason: str) -> None:
+    with pytest.raises(UnreadableImage, match=reason) as caught:
+        decode_image(data, "here.jpg")
+    assert caught.value.name == "here.jpg"
+
+
+def test_a_bomb_is_refused_before_it_is_decoded() -> None:
+    for side in (10_000, 30_000):
+        data = encoded(Image.new("1", (side, side)), "PNG")
+        assert len(data) < 500_000
+        with pytest.raises(UnreadableImage, match="64,000,000"):
+            decode_image(data)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.sampled_from(["JPEG", "PNG", "GIF", "TIFF", "WEBP"]), st.data())
+def test_damage_never_raises_anything_else(format: str, data: st.DataObject) -> None:
+    damaged = bytearray(encoded(picture(), format))
+    for _ in range(data.draw(st.integers(1, 6))):
+        damaged[data.draw(st.integers(0, len(damaged) - 1))] = data.draw(st.integers(0, 255))
+    cut = data.draw(st.integers(0, len(damaged)))
+    try:
+        pixels = decode_image(bytes(damaged[:cut]))
+    except UnreadableImage:
+        return
+    assert pixels.ndim == 3
+    assert pixels.dtype == np.uint8
+
+
+def test_resizing_leaves_the_right_size_alone() -> None:
+    pixels = np.asarray(picture())
+    assert resize_image(pixels, 37, 23) is pixels
+    assert resize_image(pixels, 128, 48).shape == (128, 48, 3)
+
+
+def test_contents_are_equal_where_the_pixels_are() -> None:
+    pixels = np.asarray(picture())
+    assert content_id(pixels) == content_id(pixels.copy())
+    assert content_id(pixels) != content_id(pixels.reshape(23, 37, 3))
+    changed = pixels.copy()
+    changed[0, 0, 0] ^= 1
+    assert content_id(pixels) != content_id(changed)

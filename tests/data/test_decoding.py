@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from resight.core.errors import DatasetError, UnreadableImage
+from resight.data.crops import Crop, Dataset
+from resight.data.decoding import decode_crops, iter_decoded
+from resight.data.folder import read_folder
+
+
+def with_bad_ones(city: Dataset, folder: Path) -> list[Crop]:
+    crops = list(city.query)
+    crops[1] = replace(crops[1], data=b"")
+    crops[3] = replace(crops[3], data=crops[3].read()[:400])
+    crops[5] = Crop("gone.jpg", 1, 1, path=folder / "gone.jpg")
+    return crops
+
+
+def test_bad_ones_are_named_and_the_rest_stays_in_order(small_city: Dataset, tmp_path: Path) -> None:
+    crops = with_bad_ones(small_city, tmp_path)
+    seen: list[int] = []
+    decoded = decode_crops(crops, 32, 16, on_progress=seen.append)
+    assert [p.name for p in decoded.problems] == [crops[1].name, crops[3].name, "gone.jpg"]
+    assert decoded.crops == tuple(c for i, c in enumerate(crops) if i not in (1, 3, 5))
+    assert decoded.pixels.shape == (len(crops) - 3, 32, 16, 3)
+    assert sum(seen) == len(crops)
+    alone = decode_crops(crops[4:5], 32, 16)
+    np.testing.assert_array_equal(alone.pixels[0], decoded.pixels[2])
+    assert alone.contents[0] == decoded.contents[2]
+
+
+def test_strict_stops_at_the_first(small_city: Dataset, tmp_path: Path) -> None:
+    with pytest.raises(UnreadableImage, match="empty"):
+        decode_crops(with_bad_ones(small_city, tmp_path), 32, 16, strict=True)
+
+
+def test_nothing_decodable_is_an_error(small_city: Dataset) -> None:
+    with pytest.raises(DatasetError, match="none of 1 pictures.*empty"):
+        decode_crops([replace(small_city.query[0], data=b"")], 32, 16)
+    assert list(iter_decoded([], 32, 16)) == []
+
+
+def test_the_digest_tells_labels_and_bytes_apart(small_city: Dataset) -> None:
+    crops = small_city.query[:4]
+    digest = decode_crops(crops, 32, 16).digest
+    assert decode_crops(crops, 32, 16, threads=1).digest == digest
+    assert decode_crops([*crops[:3], replace(crops[3], pid=77)], 32, 16).digest != digest
+    assert decode_crops([*crops[:3], replace(crops[3], data=crops[2].data)], 32, 16).digest != digest
+
+
+def test_seventeen_queries_of_the_reference_data_stand_in_its_gallery(pku_reid: Path) -> None:
+    data = read_folder(pku_reid)
+    query, gallery = decode_crops(data.query, 128, 48), decode_crops(data.gallery, 128, 48)
+    assert int(np.isin(query.contents, gallery.contents).sum()) == 17
