@@ -71,7 +71,10 @@ def load_model(directory: Path) -> Model:
         raise WeightsError(f"{path} cannot be read ({error.strerror})") from None
     if card.weights_sha256 != hashlib.sha256(data).hexdigest():
         raise WeightsError(f"{path} is not the file that {CARD_FILE} beside it describes: its SHA-256 differs")
-    network = build_network(card.architecture, card.preprocessing.height, card.preprocessing.width)
+    try:
+        network = build_network(card.architecture, card.preprocessing.height, card.preprocessing.width)
+    except ConfigError as error:
+        raise WeightsError(f"{directory / CARD_FILE} is not a card of this version: {error}") from None
     try:
         weights = safetensors.torch.load(data)
     except safetensors.SafetensorError as error:

@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch.nn import functional
+
+from resight.losses.cosine_softmax import CosineSoftmax
+
+
+def test_by_hand() -> None:
+    loss = CosineSoftmax(2, 2, kappa=3.0)
+    with torch.no_grad():
+        loss.weight.copy_(torch.tensor([[5.0, 0.0], [0.0, 0.1]]))  # their lengths do not matter
+    embedding = torch.tensor([[0.6, 0.8]])
+    assert loss.logits(embedding).tolist()[0] == pytest.approx([1.8, 2.4])
+    expected = -math.log(math.exp(1.8) / (math.exp(1.8) + math.exp(2.4)))
+    assert loss(embedding, torch.tensor([0])).item() == pytest.approx(expected, abs=1e-6)
+
+
+def test_kappa_and_weights_learn() -> None:
+    torch.manual_seed(0)
+    loss = CosineSoftmax(8, 5)
+    embeddings = functional.normalize(torch.randn(6, 8, dtype=torch.float64), dim=1).requires_grad_()
+    loss.double()
+    labels = torch.tensor([0, 1, 2, 3, 4, 0])
+    assert torch.autograd.gradcheck(
+        lambda e, w, k: functional.cross_entropy(k * (e @ functional.normalize(w, dim=1).T), labels),
+        (embeddings, loss.weight, loss.kappa),
+    )
+    loss(embeddings, labels).backward()
+    assert loss.kappa.grad is not None
+    assert loss.kappa.grad.item() != 0

@@ -1,0 +1,128 @@
+"""The networks layer by layer, and the arithmetic that the report's weights were trained with."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+
+from resight.core.errors import ConfigError
+from resight.models.bignet import BigNet, Residual, Trunk, pad_bottom_right
+from resight.models.catalogue import NETWORKS, Architecture, build_network
+from resight.models.slicenet import SliceNet1, SliceNet2
+
+
+def test_the_table_of_layers() -> None:
+    trunk = Trunk().eval()
+    shapes: dict[str, tuple[int, ...]] = {}
+    for name, child in trunk.named_children():
+        child.register_forward_hook(
+            lambda _module, _inputs, out, name=name: shapes.__setitem__(name, tuple(out.shape[1:]))
+        )
+    trunk(torch.zeros(1, 3, 128, 48))
+    assert shapes == {
+        "conv1": (32, 128, 48),
+        "conv2": (32, 128, 48),
+        "residual4": (32, 64, 24),
+        "residual5": (32, 64, 24),
+        "residual6": (64, 32, 12),
+        "residual7": (64, 32, 12),
+        "residual8": (128, 16, 6),
+        "residual9": (128, 16, 6),
+    }
+    assert isinstance(trunk.residual4.pre, nn.Identity)
+    assert isinstance(trunk.residual5.pre, nn.Sequential)
+
+
+@pytest.mark.parametrize("size", [(128, 48), (64, 24), (32, 8), (160, 56)])
+@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("training", [True, False])
+def test_embeddings_are_of_unit_length_in_every_mode(name: str, size: tuple[int, int], training: bool) -> None:
+    torch.manual_seed(0)
+    network = build_network(Architecture(name, 128, 1 if name == "bignet" else 4), *size).train(training)
+    out = network(torch.randn(3, 3, *size))
+    assert out.shape == (3, 128)
+    assert out.dtype == torch.float32
+    torch.testing.assert_close(out.norm(dim=1), torch.ones(3))
+
+
+@pytest.mark.parametrize(
+    ("architecture", "size", "message"),
+    [
+        (Architecture("bignet"), (100, 48), "height must be a multiple of 8.*96 x 48"),
+        (Architecture("bignet"), (128, 50), "width of 8"),
+        (Architecture("slicenet2", 128, 3), (128, 48), "127|does not divide"),
+        (Architecture("slicenet1", 129, 3), (128, 48), "multiple of 24.*120 x 48"),
+        (Architecture("slicenet2", 128, 4), (24, 8), "multiple of 32.*32 x 8"),
+        (Architecture("bignet", 128, 4), (128, 48), "does not slice"),
+        (Architecture("resnet"), (128, 48), "Known: bignet, slicenet1, slicenet2"),
+    ],
+)
+def test_sizes_that_do_not_work_say_which_do(architecture: Architecture, size: tuple[int, int], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        build_network(architecture, *size)
+
+
+def test_strided_convolutions_pad_at_the_bottom_and_right_only() -> None:
+    block = Residual(2, 3).eval()
+    x = torch.randn(1, 2, 6, 4)
+    y = functional.elu(functional.batch_norm(x, torch.zeros(2), torch.ones(2), eps=block.pre[0].eps))  # type: ignore[index]
+    conv = block.conv1[0]
+    assert isinstance(conv, nn.Conv2d)
+    got = conv(pad_bottom_right(y))
+    by_hand = np.zeros((3, 3, 2), np.float32)
+    padded = np.zeros((2, 7, 5), np.float32)
+    padded[:, :6, :4] = y[0].detach().numpy()
+    weight = conv.weight.detach().numpy()
+    bias = conv.bias.detach().numpy() if conv.bias is not None else np.zeros(3)
+    for channel in range(3):
+        for row in range(3):
+            for column in range(2):
+                window = padded[:, 2 * row : 2 * row + 3, 2 * column : 2 * column + 3]
+                by_hand[channel, row, column] = (window * weight[channel]).sum() + bias[channel]
+    np.testing.assert_allclose(got[0].detach().numpy(), by_hand, atol=1e-5)
+    expected = block.project(x) + block.conv2(functional.elu(block.conv1[1](got)))  # type: ignore[operator]
+    torch.testing.assert_close(block(x), expected)
+
+
+def test_the_max_pool_pads_zeros() -> None:
+    trunk = Trunk().eval()
+    seen: list[torch.Tensor] = []
+    trunk.residual4.register_forward_pre_hook(lambda _module, inputs: seen.append(inputs[0]))
+    trunk.conv2.register_forward_hook(lambda _module, _inputs, out: torch.full_like(out, -0.5))
+    trunk(torch.zeros(1, 3, 16, 8))
+    assert seen[0].shape == (1, 32, 8, 4)
+    assert (seen[0][..., :-1, :-1] == -0.5).all()
+    assert (seen[0][..., -1, :] == 0).all()
+    assert (seen[0][..., :, -1] == 0).all()
+
+
+def test_a_strip_of_slicenet1_depends_on_its_strip_only() -> None:
+    network = SliceNet1(64, 16, 32, 4).eval()
+    images = torch.randn(2, 3, 64, 16)
+    changed = images.clone()
+    changed[:, :, 16:32] += 1
+    parts, other = network(images).view(2, 4, 8), network(changed).view(2, 4, 8)
+    same = torch.isclose(parts, other).all(dim=2).all(dim=0).tolist()
+    assert same == [True, False, True, True]
+    torch.testing.assert_close(parts.norm(dim=2), torch.full((2, 4), 0.5))  # unit strips over sqrt(4)
+    torch.testing.assert_close(parts[:, 2] * 2, network.bignet(images[:, :, 32:48]))
+
+
+def test_slicenet2_shares_one_dense_layer() -> None:
+    network = SliceNet2(64, 16, 32, 4).eval()
+    images = torch.randn(2, 3, 64, 16)
+    features = network.trunk(images)  # (2, 128, 8, 2)
+    parts = torch.cat([network.dense10(features[:, :, 2 * k : 2 * k + 2]) for k in range(4)], dim=1)
+    torch.testing.assert_close(network(images), functional.normalize(parts, dim=1))
+
+
+def test_the_counts_of_parameters() -> None:
+    # The report's own files hold as many: SliceNet1 and SliceNet2 differ in where they slice, not in size.
+    def count(module: nn.Module) -> int:
+        return sum(p.numel() for p in module.parameters())
+
+    assert count(SliceNet1(128, 48)) == count(SliceNet2(128, 48)) == 803_520
+    assert count(BigNet(128, 48)) - count(SliceNet2(128, 48)) == (12288 * 128 + 3 * 128) - (3072 * 32 + 3 * 32)

@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from resight.core.errors import WeightsError
+from resight.core.preprocessing import Preprocessing
+from resight.models.catalogue import Architecture, build_network
+from resight.models.saved import CARD_FILE, WEIGHTS_FILE, Model, ModelCard, load_model, load_strictly, save_model
+
+
+def saved(directory: Path) -> Model:
+    torch.manual_seed(1)
+    architecture = Architecture("slicenet2", 32, 4)
+    card = ModelCard(architecture, Preprocessing(32, 16, (0.4,) * 3, (0.2,) * 3), "drawings", "anyone's")  # type: ignore[arg-type]
+    network = build_network(architecture, 32, 16).eval()
+    save_model(directory, network, card)
+    return Model(network, card)
+
+
+def test_what_is_saved_is_what_is_loaded(tmp_path: Path) -> None:
+    before, after = saved(tmp_path), load_model(tmp_path)
+    images = torch.randn(2, 3, 32, 16)
+    assert torch.equal(before.network(images), after.network(images))
+    assert after.card.preprocessing == before.card.preprocessing
+    assert (after.card.trained_on, after.card.rights) == ("drawings", "anyone's")
+    assert not after.network.training
+    assert not list(tmp_path.glob("*.part"))
+
+
+def test_damage_is_told(tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match="no finished model"):
+        load_model(tmp_path)
+    saved(tmp_path)
+    weights = (tmp_path / WEIGHTS_FILE).read_bytes()
+    (tmp_path / WEIGHTS_FILE).write_bytes(weights[:-1] + bytes([weights[-1] ^ 1]))
+    with pytest.raises(WeightsError, match="SHA-256 differs"):
+        load_model(tmp_path)
+    (tmp_path / WEIGHTS_FILE).unlink()
+    with pytest.raises(WeightsError, match="cannot be read"):
+        load_model(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "change", [{"schema": "other/9"}, {"architecture": {"name": "x"}}, {"architecture": 3}, {"preprocessing": {}}]
+)
+def test_a_card_that_is_none(tmp_path: Path, change: dict[str, object]) -> None:
+    saved(tmp_path)
+    card = json.loads((tmp_path / CARD_FILE).read_text())
+    (tmp_path / CARD_FILE).write_text(json.dumps({**card, **change}))
+    with pytest.raises((WeightsError,), match="card|schema"):
+        load_model(tmp_path)
+
+
+def test_loading_is_strict() -> None:
+    module = torch.nn.Linear(2, 2)
+    with pytest.raises(WeightsError, match="bias is missing.*extra is foreign.*weight is \\(3, 3\\), not \\(2, 2\\)"):
+        load_strictly(module, {"weight": torch.zeros(3, 3), "extra": torch.zeros(1)}, "here")

@@ -1,0 +1,214 @@
+"""The loop: what a run leaves, how it resumes, and how it stops."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from resight.core.errors import ConfigError, DatasetError, NonFiniteLoss, UnreadableImage
+from resight.core.progress import silent
+from resight.data.crops import Dataset
+from resight.data.synthetic import CityConfig, draw_city
+from resight.evaluation.evaluate import evaluate
+from resight.losses.cosine_softmax import CosineSoftmax
+from resight.models.saved import WEIGHTS_FILE, load_model
+from resight.training import loop
+from resight.training.demo import run_demo
+from resight.training.embed import embed_dataset
+from resight.training.loop import TrainOptions, is_finished, train
+from resight.training.recipes import Recipe, find_recipe
+from resight.training.run import read_config, read_metrics
+
+TINY = find_recipe("slicenet2", height=32, width=16, epochs=2, dim=32)
+CPU = TrainOptions(device="cpu", compile="off")
+
+
+def weights(run_dir: Path) -> bytes:
+    return (run_dir / WEIGHTS_FILE).read_bytes()
+
+
+@pytest.fixture(scope="module")
+def unbroken(small_city: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    run_dir = tmp_path_factory.mktemp("runs") / "unbroken"
+    assert train(TINY, small_city, run_dir, 5, CPU).finished
+    return run_dir
+
+
+def test_a_run_holds_what_it_should(unbroken: Path, small_city: Dataset) -> None:
+    config = read_config(unbroken)
+    assert Recipe.from_dict(config["recipe"]) == TINY
+    assert config["seed"] == 5
+    assert config["versions"]["torch"] == torch.__version__
+    assert config["num_images"] == len(small_city.train)
+    lines = read_metrics(unbroken)
+    assert [line["epoch"] for line in lines] == [1, 2]
+    assert lines[-1]["step"] == 2 * (2 * len(small_city.train) // 16)
+    assert list((unbroken / "events").iterdir())
+    card = load_model(unbroken).card
+    assert card.data_digest == config["data_digest"]
+    assert "no real person" in card.rights
+
+
+def test_the_seed_decides(unbroken: Path, small_city: Dataset, tmp_path: Path) -> None:
+    train(TINY, small_city, tmp_path / "same", 5, CPU)
+    train(TINY, small_city, tmp_path / "other", 6, CPU)
+    assert weights(tmp_path / "same") == weights(unbroken)
+    assert weights(tmp_path / "other") != weights(unbroken)
+
+
+def test_streaming_gives_the_same_weights(unbroken: Path, small_city: Dataset, tmp_path: Path) -> None:
+    train(TINY, small_city, tmp_path / "run", 5, replace(CPU, max_memory_mb=0))
+    assert weights(tmp_path / "run") == weights(unbroken)
+
+
+def command(run_dir: Path, *more: str) -> list[str]:
+    return [
+        sys.executable, "-m", "resight.cli", "train",
+        "synthetic:train_people=12,test_people=2,cameras=3,crops_per_camera=2,height=64,width=32",
+        "--recipe", "slicenet2", "--height", "32", "--width", "16", "--epochs", "6", "--dim", "32",
+        "--device", "cpu", "--checkpoint-every-s", "0", "-o", str(run_dir), *more,
+    ]  # fmt: skip
+
+
+def checkpoints_written(run_dir: Path, process: subprocess.Popen[bytes], at_least_s: float) -> None:
+    """Waits until the run has begun to save, and so much longer."""
+    deadline = time.monotonic() + 120
+    while not (run_dir / "checkpoint.safetensors").exists():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    time.sleep(at_least_s)
+
+
+def test_killed_and_resumed_ends_in_the_same_weights(tmp_path: Path) -> None:
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    subprocess.run(command(whole), check=True, capture_output=True)
+    for sent, wait in ((signal.SIGKILL, 0.05), (signal.SIGKILL, 0.3), (signal.SIGINT, 0.2)):
+        process = subprocess.Popen(command(broken, "--resume"), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        checkpoints_written(broken, process, wait)
+        process.send_signal(sent)
+        _, stderr = process.communicate(timeout=60)
+        if sent == signal.SIGINT and not is_finished(broken):
+            assert process.returncode == 130, stderr
+            assert b"--resume" in stderr
+        if is_finished(broken):
+            break
+    subprocess.run(command(broken, "--resume"), check=True, capture_output=True)
+    assert weights(broken) == weights(whole)
+
+    def figures(run_dir: Path) -> list[tuple[float, float]]:
+        return [(line["step"], line["loss"]) for line in read_metrics(run_dir)]
+
+    assert figures(broken) == figures(whole)
+
+
+def test_stopped_at_every_epochs_end_too(unbroken: Path, small_city: Dataset, tmp_path: Path) -> None:
+    """A run copied at some checkpoint goes on to the same end, wherever it was copied."""
+
+    class StopError(Exception):
+        pass
+
+    copies: list[Path] = []
+    original = loop.save_checkpoint
+
+    def copying(run_dir: Path, *rest: object) -> None:
+        original(run_dir, *rest)  # type: ignore[arg-type]
+        copies.append(shutil.copytree(run_dir, tmp_path / f"copy{len(copies)}"))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop, "save_checkpoint", copying)
+        train(TINY, small_city, tmp_path / "run", 5, replace(CPU, checkpoint_every_s=0))
+    steps = read_metrics(unbroken)[-1]["step"]
+    assert len(copies) == steps + 1
+    for copy in copies[:: len(copies) // 4]:
+        train(TINY, small_city, copy, 5, replace(CPU, resume=True))
+        assert weights(copy) == weights(unbroken)
+        assert [m["loss"] for m in read_metrics(copy)] == [m["loss"] for m in read_metrics(unbroken)]
+
+
+def test_two_processes_train_one_model(tmp_path: Path, small_city: Dataset) -> None:
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    call = command(tmp_path / "run", "--compile", "off")[1:]
+    done = subprocess.run([*launch, *call], capture_output=True, timeout=240, check=False)
+    assert done.returncode == 0, done.stderr.decode()
+    assert read_config(tmp_path / "run")["processes"] == 2
+    embedded = embed_dataset(load_model(tmp_path / "run"), small_city)
+    assert evaluate(embedded.query, embedded.gallery, "no-camera").num_scored > 0
+
+
+def test_a_second_run_in_the_same_directory_is_refused(unbroken: Path, small_city: Dataset, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="--resume"):
+        train(TINY, small_city, unbroken, 5, CPU)
+    with pytest.raises(ConfigError, match="another seed"):
+        train(TINY, small_city, unbroken, 6, replace(CPU, resume=True))
+    with pytest.raises(ConfigError, match="another recipe"):
+        train(replace(TINY, epochs=9), small_city, unbroken, 5, replace(CPU, resume=True))
+    changed = replace(small_city, train=small_city.train[1:])
+    with pytest.raises(ConfigError, match="another data_digest"):
+        train(TINY, changed, unbroken, 5, replace(CPU, resume=True))
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigError, match="other files"):
+        train(TINY, small_city, tmp_path, 5, CPU)
+    with pytest.raises(ConfigError, match="not a directory"):
+        train(TINY, small_city, tmp_path / "file", 5, CPU)
+
+
+def test_a_nan_loss_names_step_rate_and_files(
+    small_city: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = 0
+    plain = CosineSoftmax.forward
+
+    def breaking(self: CosineSoftmax, embeddings: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        nonlocal calls
+        calls += 1
+        return plain(self, embeddings, labels) * (float("nan") if calls == 4 else 1.0)
+
+    monkeypatch.setattr(CosineSoftmax, "forward", breaking)
+    with pytest.raises(NonFiniteLoss, match=r"nan at step 3, with a learning rate of 0.001.*train/0") as caught:
+        train(TINY, small_city, tmp_path / "run", 5, CPU)
+    assert sum(crop.name in str(caught.value) for crop in small_city.train) >= 8
+
+
+def test_one_bad_picture_is_left_out_unless_strict(small_city: Dataset, tmp_path: Path) -> None:
+    bad = replace(small_city, train=(replace(small_city.train[0], data=b"broken"), *small_city.train[1:]))
+    result = train(replace(TINY, epochs=1), bad, tmp_path / "run", 0, CPU)
+    assert [p.name for p in result.problems] == [small_city.train[0].name]
+    assert read_config(tmp_path / "run")["left_out"][0].startswith(small_city.train[0].name)
+    with pytest.raises(UnreadableImage):
+        train(TINY, bad, tmp_path / "strict", 0, replace(CPU, strict=True))
+    with pytest.raises(DatasetError, match="two persons"):
+        train(TINY, replace(small_city, train=small_city.train[:3]), tmp_path / "few", 0, CPU)
+
+
+def test_every_option_of_a_recipe_trains(small_city: Dataset, tmp_path: Path) -> None:
+    recipe = replace(
+        TINY, epochs=1, sampler="balanced", images_per_identity=2, schedule="warmup-cosine", warmup_epochs=0.5,
+        flipped_copies=False, random_flip=True, pad_and_crop=2, colour_jitter=0.2, random_erasing=0.5,
+        weight_decay=0.05, normalise=False, network="slicenet1",
+    )  # fmt: skip
+    assert train(recipe, small_city, tmp_path / "run", 0, CPU).finished
+    assert load_model(tmp_path / "run").card.preprocessing.mean == (0.0, 0.0, 0.0)
+
+
+def test_training_works(tmp_path: Path) -> None:
+    """A trained network is far above chance, a colour histogram, and itself untrained."""
+    config = CityConfig(train_people=48, test_people=24)
+    result = run_demo(draw_city(config), frozenset(), tmp_path, ["baseline-aug-quick"], progress=silent)
+    assert result is not None
+    chance, histogram, untrained, trained = (m.evaluation for m in result.measured)
+    assert trained.rank(1) > 0.6
+    assert trained.mean_ap > 0.5
+    for other in (chance, histogram, untrained):
+        assert other.rank(1) < 0.25
+        assert other.mean_ap < 0.2
+    assert json.loads(json.dumps(result.to_dict()))["models"][3]["name"] == "baseline-aug-quick"

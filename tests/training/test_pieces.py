@@ -1,0 +1,140 @@
+"""Recipes, samplers, schedule and augmentation: the pure parts of training."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from resight.core.errors import ConfigError
+from resight.training.augmentation import augment, colour_jitter, flip_where, pad_and_crop, random_erasing
+from resight.training.recipes import BASELINE, RECIPES, Recipe, find_recipe
+from resight.training.samplers import balanced_batches, shuffled_batches
+from resight.training.schedule import rate_factor
+
+
+def test_the_reference_recipes_are_the_reports() -> None:
+    for name in ("baseline", "baseline-aug", "slicenet1", "slicenet2"):
+        recipe = RECIPES[name]
+        assert (recipe.learning_rate, recipe.batch_size, recipe.kappa, recipe.epochs) == (1e-3, 16, 1.0, 200)
+        assert (recipe.schedule, recipe.dim, recipe.height, recipe.width) == ("constant", 128, 128, 48)
+        assert recipe.slices == (4 if name.startswith("slice") else 1)
+        assert f"{name}-quick" in RECIPES
+    assert not BASELINE.normalise
+    assert not BASELINE.flipped_copies
+
+
+def test_overrides_and_their_errors() -> None:
+    assert find_recipe("baseline", epochs=3).epochs == 3
+    assert Recipe.from_dict(BASELINE.to_dict()) == BASELINE
+    for wrong in (
+        {"schedule": "step"}, {"sampler": "x"}, {"batch_size": 1}, {"random_erasing": 1.5},
+        {"learning_rate": float("nan")}, {"random_flip": True, "flipped_copies": True},
+        {"sampler": "balanced", "images_per_identity": 5},
+    ):  # fmt: skip
+        with pytest.raises(ConfigError):
+            find_recipe("baseline", **wrong)
+    with pytest.raises(ConfigError, match="Known: baseline"):
+        find_recipe("nonsense")
+    with pytest.raises(ConfigError, match="foreign"):
+        Recipe.from_dict({**BASELINE.to_dict(), "foreign": 1})
+
+
+@given(st.integers(16, 200), st.integers(2, 16), st.integers(0, 5))
+def test_shuffled_batches_show_each_picture_once(num: int, batch: int, epoch: int) -> None:
+    rows = shuffled_batches(num, batch, epoch, seed=1)
+    assert rows.shape == (num // batch, batch)
+    assert len(set(rows.ravel().tolist())) == rows.size
+    assert (shuffled_batches(num, batch, epoch, seed=1) == rows).all()
+    assert num < 64 or (shuffled_batches(num, batch, epoch + 1, seed=1) != rows).any()
+
+
+def test_balanced_batches_hold_p_identities_of_k_pictures() -> None:
+    labels = np.repeat(np.arange(10), [1, 2, 3, 9, 9, 9, 9, 9, 9, 40])
+    rows = balanced_batches(labels, batch_size=12, images_per_identity=4, epoch=0, seed=0)
+    assert rows.shape == (100 // 12, 12)
+    for batch in rows:
+        assert sorted(Counter(labels[batch].tolist()).values()) == [4, 4, 4]
+        for label in (l for l in set(labels[batch].tolist()) if l >= 3):
+            of_label = batch[labels[batch] == label]
+            assert len(set(of_label.tolist())) == 4  # no picture twice where there are enough
+    with pytest.raises(ConfigError, match="has 10 identities"):
+        balanced_batches(labels, 48, 4, 0, 0)
+    with pytest.raises(ConfigError, match="do not fill one batch"):
+        shuffled_batches(7, 8, 0, 0)
+
+
+def test_the_schedule() -> None:
+    assert [rate_factor("constant", step, 10, 3) for step in (0, 9)] == [1.0, 1.0]
+    factors = [rate_factor("warmup-cosine", step, 12, 4) for step in range(12)]
+    assert factors[:4] == [0.25, 0.5, 0.75, 1.0]
+    assert factors[4] == 1.0
+    assert factors[8] == pytest.approx(0.5 * (1 + math.cos(math.pi / 2)))
+    assert factors[4:] == sorted(factors[4:], reverse=True)
+    assert 0 < factors[-1] < 0.05
+
+
+def images() -> torch.Tensor:
+    return torch.randint(1, 256, (6, 12, 8, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(3))
+
+
+def generator() -> torch.Generator:
+    return torch.Generator().manual_seed(7)
+
+
+def test_flipping_mirrors_those_chosen() -> None:
+    x = images()
+    out = flip_where(x, torch.tensor([True, False] * 3))
+    assert torch.equal(out[0], x[0].flip(1))
+    assert torch.equal(out[1], x[1])
+
+
+def test_pad_and_crop_shifts() -> None:
+    x = images()
+    out = pad_and_crop(x, 2, generator())
+    assert out.shape == x.shape
+    padded = torch.nn.functional.pad(x, (0, 0, 2, 2, 2, 2))
+    for picture, whole in zip(out, padded, strict=True):
+        windows = [whole[t : t + 12, l : l + 8] for t in range(5) for l in range(5)]
+        assert any(torch.equal(picture, window) for window in windows)
+    assert not torch.equal(out, x)
+
+
+def test_colour_jitter_keeps_grey_grey_and_stays_near() -> None:
+    grey = torch.full((4, 5, 5, 3), 100, dtype=torch.uint8)
+    out = colour_jitter(grey, 0.2, generator())
+    assert (out == out[:, :1, :1, :1]).all()
+    assert 79 <= out.min() <= out.max() <= 121
+    assert len(out.unique()) > 1
+    assert (colour_jitter(images(), 0.3, generator()).float() - images().float()).abs().mean() < 60
+
+
+def test_random_erasing_fills_one_rectangle() -> None:
+    x = torch.zeros((40, 32, 16, 3), dtype=torch.uint8)
+    out = random_erasing(x, 0.5, generator())
+    changed = (out != 0).any(dim=3)
+    erased = changed.flatten(1).any(dim=1)
+    assert 10 <= int(erased.sum()) <= 30
+    assert (x == 0).all()  # the input is left as it is
+    for mask in changed[erased]:
+        rows, columns = mask.any(1).nonzero(), mask.any(0).nonzero()
+        area = int((rows[-1] - rows[0] + 1) * (columns[-1] - columns[0] + 1))
+        assert area <= 0.45 * 32 * 16
+        assert mask.sum() > 0.9 * area
+
+
+def test_augment_does_what_the_recipe_asks_and_no_more() -> None:
+    assert augment(images(), BASELINE, generator()) is not None
+    assert torch.equal(augment(images(), BASELINE, generator()), images())
+    recipe = replace(BASELINE, random_flip=True, pad_and_crop=2, colour_jitter=0.2, random_erasing=1.0)
+    once, again = augment(images(), recipe, generator()), augment(images(), recipe, generator())
+    assert once.shape == images().shape
+    assert once.dtype == torch.uint8
+    assert torch.equal(once, again)
+    assert not torch.equal(once, images())
