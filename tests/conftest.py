@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
+
+# The tests' networks are so small that threads only get in each other's way, the more so in parallel workers.
+# Set before torch is imported, and inherited by the processes that tests start.
+os.environ["OMP_NUM_THREADS"] = "1"
 
 from resight.data.crops import Dataset
 from resight.data.synthetic import CityConfig, draw_city

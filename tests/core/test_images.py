@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import threading
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +17,10 @@ from PIL import Image
 from resight.core import images
 from resight.core.errors import UnreadableImage
 from resight.core.images import content_id, decode_image, resize_image
+
+# What images.py found when it was imported: the module, or None.
+SIMPLEJPEG: Any = vars(images)["simplejpeg"]
+needs_simplejpeg = pytest.mark.skipif(SIMPLEJPEG is None, reason="simplejpeg is not installed")
 
 
 def picture(height: int = 37, width: int = 23, seed: int = 0) -> Image.Image:
@@ -40,13 +46,50 @@ JPEGS: dict[str, Callable[[], bytes]] = {
 }
 
 
-@pytest.mark.skipif(images.simplejpeg is None, reason="simplejpeg is not installed")
+@needs_simplejpeg
 @pytest.mark.parametrize("kind", JPEGS)
 def test_both_jpeg_decoders_give_the_same_pixels(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     data = JPEGS[kind]()
     fast = decode_image(data)
     monkeypatch.setattr(images, "simplejpeg", None)
     np.testing.assert_array_equal(fast, decode_image(data))
+
+
+@needs_simplejpeg
+@pytest.mark.parametrize("sampling", ["444", "422", "420", "440", "411", "Gray"])
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (1, 17), (17, 1), (7, 5), (33, 64), (129, 47)])
+def test_both_decoders_agree_at_odd_sizes(
+    sampling: str, height: int, width: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pixels = np.array(picture(height, width))
+    if sampling == "Gray":
+        data = SIMPLEJPEG.encode_jpeg(np.ascontiguousarray(pixels[..., :1]), 75, "GRAY", sampling)
+    else:
+        data = SIMPLEJPEG.encode_jpeg(pixels, 75, "RGB", sampling)
+    assert images._decode_plain_jpeg(data, "here") is not None  # so that Pillow is not compared with itself
+    fast = decode_image(data)
+    monkeypatch.setattr(images, "simplejpeg", None)
+    np.testing.assert_array_equal(fast, decode_image(data))
+
+
+@needs_simplejpeg
+@settings(max_examples=200, deadline=None)
+@given(st.sampled_from(["4:2:0", "4:2:2", "progressive"]), st.data())
+def test_both_decoders_agree_on_damage(kind: str, data: st.DataObject) -> None:
+    damaged = bytearray(JPEGS[kind]())
+    for _ in range(data.draw(st.integers(0, 3))):
+        damaged[data.draw(st.integers(2, len(damaged) - 1))] = data.draw(st.integers(0, 255))
+
+    def outcome() -> object:
+        try:
+            return content_id(decode_image(bytes(damaged)))
+        except UnreadableImage:
+            return "unreadable"
+
+    fast = outcome()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(images, "simplejpeg", None)
+        assert outcome() == fast
 
 
 def test_png_is_lossless_and_the_suffix_does_not_matter() -> None:
@@ -93,6 +136,25 @@ def test_exif_rotation_is_undone(orientation: int, corner: tuple[int, int]) -> N
         assert pixels[corner].min() > 200
 
 
+def segment(marker: int, body: bytes) -> bytes:
+    return bytes([0xFF, marker]) + (len(body) + 2).to_bytes(2, "big") + body
+
+
+def test_an_orientation_is_found_behind_long_headers() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    data = encoded(picture(20, 10), "JPEG", exif=exif)
+    padded = data[:2] + segment(0xEE, b"z" * 65000) * 2 + data[2:]
+    assert decode_image(padded).shape == (10, 20, 3)
+    np.testing.assert_array_equal(decode_image(padded), decode_image(data))
+
+
+def test_an_orientation_in_xmp_counts_too() -> None:
+    xmp = b'http://ns.adobe.com/xap/1.0/\0<x:xmpmeta xmlns:x="adobe:ns:meta/"><r tiff:Orientation="6"/></x:xmpmeta>'
+    data = encoded(picture(20, 10), "JPEG")
+    assert decode_image(data[:2] + segment(0xE1, xmp) + data[2:]).shape == (10, 20, 3)
+
+
 def test_an_animation_shows_its_first_frame() -> None:
     frames = [Image.new("RGB", (5, 5), colour) for colour in ((10, 20, 30), (200, 200, 200))]
     data = encoded(frames[0], "PNG", save_all=True, append_images=frames[1:])
@@ -105,6 +167,7 @@ def test_an_animation_shows_its_first_frame() -> None:
         (b"", "empty"),
         (b"not a picture at all", "not a picture"),
         (b"\xff\xd8", "truncated|not a picture"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n%%EOF\n", "not a picture"),
         (encoded(picture(200, 100), "JPEG")[:900], "truncated"),
         (encoded(picture(200, 100), "PNG")[:300], "truncated"),
     ],
@@ -123,6 +186,18 @@ def test_a_bomb_is_refused_before_it_is_decoded() -> None:
             decode_image(data)
 
 
+def test_a_jpeg_bomb_is_refused_by_its_header(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = encoded(picture(8, 8), "JPEG")
+    with monkeypatch.context() as patch:
+        patch.setattr(images, "MAX_PIXELS", 63)
+        with pytest.raises(UnreadableImage, match="8 x 8 pixels"):
+            decode_image(data)
+    frame = data.index(b"\xff\xc0")  # marker, length (2), bits (1), height (2), width (2)
+    side = (9000).to_bytes(2, "big")
+    with pytest.raises(UnreadableImage, match="9000 x 9000 pixels"):
+        decode_image(data[: frame + 5] + side * 2 + data[frame + 9 :])
+
+
 @settings(max_examples=300, deadline=None)
 @given(st.sampled_from(["JPEG", "PNG", "GIF", "TIFF", "WEBP"]), st.data())
 def test_damage_never_raises_anything_else(format: str, data: st.DataObject) -> None:
@@ -138,10 +213,44 @@ def test_damage_never_raises_anything_else(format: str, data: st.DataObject) -> 
     assert pixels.dtype == np.uint8
 
 
+def test_threads_leave_the_warnings_as_they_were() -> None:
+    # Bytes of transparency beside a palette: Pillow warns of each such picture.
+    image = Image.new("P", (64, 64))
+    image.putpalette([10, 20, 30] * 256)
+    data = encoded(image, "PNG", transparency=bytes([0, 255]))
+    before = list(warnings.filters)
+    failures: list[Exception] = []
+
+    def work() -> None:
+        try:
+            for _ in range(20):
+                decode_image(data)
+        except Exception as error:
+            failures.append(error)
+
+    for _ in range(5):
+        threads = [threading.Thread(target=work) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert not failures
+    assert list(warnings.filters) == before
+
+
 def test_resizing_leaves_the_right_size_alone() -> None:
     pixels = np.asarray(picture())
     assert resize_image(pixels, 37, 23) is pixels
     assert resize_image(pixels, 128, 48).shape == (128, 48, 3)
+
+
+def test_resizing_averages_what_it_leaves_out() -> None:
+    # Black and white rows by turns: without antialias, whole rows of either would remain.
+    stripes = np.zeros((128, 48, 3), np.uint8)
+    stripes[::2] = 255
+    smaller = resize_image(stripes, 16, 6)
+    assert smaller.min() > 110
+    assert smaller.max() < 145
 
 
 def test_contents_are_equal_where_the_pixels_are() -> None:

@@ -27,8 +27,32 @@ def test_survives_json() -> None:
 
 @pytest.mark.parametrize(
     "change",
-    [{"height": 0}, {"std": (1.0, 0.0, 1.0)}, {"mean": (float("nan"), 0.0, 0.0)}, {"resize": "x"}, {"extra": 1}],
+    [
+        {"height": 0},
+        {"height": "4"},
+        {"width": 2.5},
+        {"width": True},
+        {"height": None},
+        {"std": (1.0, 0.0, 1.0)},
+        {"std": [1.0, 1.0]},
+        {"mean": 0.5},
+        {"mean": None},
+        {"mean": ["a", "b", "c"]},
+        {"mean": (float("nan"), 0.0, 0.0)},
+        {"resize": "x"},
+        {"resize": []},
+        {"channel_order": "bgr"},
+        {"extra": 1},
+    ],
 )
 def test_refuses_what_cannot_be(change: dict[str, object]) -> None:
     with pytest.raises(ConfigError):
         Preprocessing.from_dict({**RULE.to_dict(), **change})
+
+
+@pytest.mark.parametrize("missing", ["height", "std", "resize", "channel_order"])
+def test_refuses_what_is_missing(missing: str) -> None:
+    values = RULE.to_dict()
+    del values[missing]
+    with pytest.raises(ConfigError, match=missing):
+        Preprocessing.from_dict(values)

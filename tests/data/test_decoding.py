@@ -39,7 +39,7 @@ def test_strict_stops_at_the_first(small_city: Dataset, tmp_path: Path) -> None:
 
 
 def test_nothing_decodable_is_an_error(small_city: Dataset) -> None:
-    with pytest.raises(DatasetError, match="none of 1 pictures.*empty"):
+    with pytest.raises(DatasetError, match=r"none of 1 pictures.*empty"):
         decode_crops([replace(small_city.query[0], data=b"")], 32, 16)
     assert list(iter_decoded([], 32, 16)) == []
 
@@ -49,7 +49,23 @@ def test_the_digest_tells_labels_and_bytes_apart(small_city: Dataset) -> None:
     digest = decode_crops(crops, 32, 16).digest
     assert decode_crops(crops, 32, 16, threads=1).digest == digest
     assert decode_crops([*crops[:3], replace(crops[3], pid=77)], 32, 16).digest != digest
+    assert decode_crops([*crops[:3], replace(crops[3], camid=77)], 32, 16).digest != digest
+    assert decode_crops(crops[::-1], 32, 16).digest != digest
     assert decode_crops([*crops[:3], replace(crops[3], data=crops[2].data)], 32, 16).digest != digest
+
+
+def test_contents_are_of_the_pictures_before_resizing(small_city: Dataset) -> None:
+    large, small = (decode_crops(small_city.query[:4], *size) for size in ((64, 32), (8, 4)))
+    assert large.contents.dtype == np.uint64
+    np.testing.assert_array_equal(large.contents, small.contents)
+
+
+def test_chunks_and_threads_change_nothing(small_city: Dataset) -> None:
+    whole = decode_crops(small_city.query, 32, 16)
+    parts = list(iter_decoded(small_city.query, 32, 16, chunk=3, threads=4))
+    assert all(len(part.crops) <= 3 for part in parts)
+    assert tuple(crop for part in parts for crop in part.crops) == whole.crops
+    np.testing.assert_array_equal(np.concatenate([part.pixels for part in parts]), whole.pixels)
 
 
 def test_seventeen_queries_of_the_reference_data_stand_in_its_gallery(pku_reid: Path) -> None:

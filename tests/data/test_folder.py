@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from resight.core.errors import DatasetError
+from resight.core.errors import DatasetError, UnreadableImage
 from resight.data.crops import Dataset, labels_of
 from resight.data.folder import read_folder
 from resight.data.synthetic import save_city
@@ -20,7 +20,7 @@ def put(root: Path, *names: str) -> Path:
 
 
 def test_numbers_are_kept(tmp_path: Path) -> None:
-    put(tmp_path, "train/007/02_1.png", "train/12/1_x.png", "query/3/c4_a.png", "gallery/3/cam5_b.jpg")
+    put(tmp_path, "train/007/02_1.png", "train/12/1_x.png", "query/3/C4_a.png", "gallery/3/cam5_b.jpg")
     data = read_folder(tmp_path)
     assert [(c.name, c.pid, c.camid) for c in data.train] == [("train/007/02_1.png", 7, 2), ("train/12/1_x.png", 12, 1)]
     assert [(c.pid, c.camid) for c in data.query + data.gallery] == [(3, 4), (3, 5)]
@@ -81,6 +81,17 @@ def test_a_loop_of_links_ends(tmp_path: Path) -> None:
     (tmp_path / "train/1/2_loop.png").symlink_to(tmp_path / "train")
     (tmp_path / "train/2").symlink_to(tmp_path / "train")
     assert [c.name for c in read_folder(tmp_path).train] == ["train/1/1_a.png"]
+
+
+def test_a_link_to_itself_is_one_unreadable_picture(tmp_path: Path) -> None:
+    put(tmp_path, "train/1/1_a.png")
+    (tmp_path / "train/1/2_self.png").symlink_to("2_self.png")
+    (tmp_path / "train/9").symlink_to("9")
+    data = read_folder(tmp_path)
+    assert [c.name for c in data.train] == ["train/1/1_a.png", "train/1/2_self.png"]
+    assert [p.name for p in data.problems] == ["train/9"]
+    with pytest.raises(UnreadableImage, match="symbolic links"):
+        data.train[1].read()
 
 
 def test_reads_what_the_city_wrote(tmp_path: Path, small_city: Dataset) -> None:

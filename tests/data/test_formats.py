@@ -31,6 +31,9 @@ def test_a_wrong_guess_says_what_was_looked_for_and_found(tmp_path: Path) -> Non
 def test_a_path_that_is_none(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="does not exist"):
         open_dataset(tmp_path / "nowhere")
+    for name in ("x" * 5000, "synthetic:" + "x" * 5000, "a\0b"):
+        with pytest.raises((DatasetError, ConfigError)):
+            open_dataset(name)
     (tmp_path / "file").touch()
     with pytest.raises(DatasetError, match="is a file"):
         open_dataset(tmp_path / "file")

@@ -39,7 +39,7 @@ def test_names_junk_and_distractors(tmp_path: Path, below: str) -> None:
 
 def test_empty_folders(tmp_path: Path) -> None:
     (tmp_path / "bounding_box_train").mkdir()
-    with pytest.raises(DatasetError, match="bounding_box_test.*found bounding_box_train/"):
+    with pytest.raises(DatasetError, match=r"bounding_box_test.*found bounding_box_train/"):
         read_market1501(tmp_path)
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,8 +12,9 @@ from resight.core.histogram import colour_histogram
 from resight.core.records import EmbeddedCrops
 from resight.data.crops import Crop, Dataset, camids_of, pids_of
 from resight.data.decoding import decode_crops
+from resight.data.folder import read_folder
 from resight.data.people import draw_lookalike, draw_looks
-from resight.data.synthetic import CityConfig, draw_city, lookalikes, parse_city, sample_grid
+from resight.data.synthetic import CityConfig, draw_city, lookalikes, parse_city, sample_grid, save_city
 from resight.evaluation.evaluate import evaluate
 
 SMALL = CityConfig(train_people=4, test_people=10, cameras=3, crops_per_camera=2, height=64, width=32)
@@ -47,6 +49,22 @@ def test_the_splits() -> None:
     )
 
 
+def test_every_query_has_somebody_to_find_in_another_camera() -> None:
+    city = draw_city(SMALL)
+    for query in city.query:
+        assert any(c.pid == query.pid and c.camid != query.camid for c in city.gallery), query.name
+
+
+def test_a_saved_city_reads_back_as_a_folder(tmp_path: Path) -> None:
+    city = draw_city(SMALL)
+    save_city(city, tmp_path / "city")
+    saved = read_folder(tmp_path / "city")
+    assert not saved.problems
+    for split in ("train", "query", "gallery"):
+        was, now = (sorted((c.pid, c.camid, c.read()) for c in getattr(d, split)) for d in (city, saved))
+        assert now == was
+
+
 def test_a_lookalike_differs_in_one_region() -> None:
     regions = (
         {"hair", "hair_style"},
@@ -72,12 +90,12 @@ def test_lookalikes_come_in_pairs_as_often_as_asked() -> None:
 def test_specs() -> None:
     assert parse_city("synthetic") == CityConfig()
     assert parse_city("synthetic:seed=3,lookalike_fraction=0.5") == CityConfig(seed=3, lookalike_fraction=0.5)
-    for wrong in ("synthetic:sed=3", "synthetic:seed=three", "synthetic:cameras=1", "synthetic:height=99999"):
+    for wrong in ("synthetic:sed=3", "synthetic:seed=three", "synthetic:cameras=1", "synthetic:height=99999", "town"):
         with pytest.raises(ConfigError):
             parse_city(wrong)
 
 
-def test_a_colour_histogram_does_badly() -> None:
+def test_a_colour_histogram_does_badly_but_better_than_chance() -> None:
     city = draw_city(CityConfig(train_people=0, test_people=32))
 
     def embed(crops: tuple[Crop, ...]) -> EmbeddedCrops:
@@ -87,8 +105,8 @@ def test_a_colour_histogram_does_badly() -> None:
         return EmbeddedCrops(embeddings, pids_of(crops), camids_of(crops), decoded.contents, names)
 
     found = evaluate(embed(city.query), embed(city.gallery))
-    assert found.rank(1) < 0.25
-    assert found.mean_ap < 0.2
+    assert 0.1 < found.rank(1) < 0.33  # chance is 0.02
+    assert 0.1 < found.mean_ap < 0.25
 
 
 def test_the_grid_shows_every_crop() -> None:

@@ -47,7 +47,7 @@ def test_foreign_files(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="no state dict"):
         import_report_weights(path, "slicenet2")
     torch.save({"bignet.conv_1.0.weight": torch.zeros(1), "other": torch.zeros(1)}, path)
-    with pytest.raises(WeightsError, match="is missing.*more"):
+    with pytest.raises(WeightsError, match=r"is missing.*more"):
         import_report_weights(path, "slicenet2")
     with pytest.raises(ConfigError, match="Known: bignet, slicenet1, slicenet2"):
         import_report_weights(path, "resnet")

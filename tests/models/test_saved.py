@@ -51,11 +51,11 @@ def test_a_card_that_is_none(tmp_path: Path, change: dict[str, object]) -> None:
     saved(tmp_path)
     card = json.loads((tmp_path / CARD_FILE).read_text())
     (tmp_path / CARD_FILE).write_text(json.dumps({**card, **change}))
-    with pytest.raises((WeightsError,), match="card|schema"):
+    with pytest.raises((WeightsError,), match=r"card|schema"):
         load_model(tmp_path)
 
 
 def test_loading_is_strict() -> None:
     module = torch.nn.Linear(2, 2)
-    with pytest.raises(WeightsError, match="bias is missing.*extra is foreign.*weight is \\(3, 3\\), not \\(2, 2\\)"):
+    with pytest.raises(WeightsError, match=r"bias is missing.*extra is foreign.*weight is \(3, 3\), not \(2, 2\)"):
         load_strictly(module, {"weight": torch.zeros(3, 3), "extra": torch.zeros(1)}, "here")

@@ -37,9 +37,14 @@ def score(
         candidates = []
         left_out = 0
         for place, g in enumerate(gallery):
-            if protocol == "market1501" and ((g.pid == q.pid and g.camid == q.camid) or g.pid == -1):
-                left_out += 1
-            elif protocol == "no-camera" and (g.content == q.content or g.pid == -1):
+            same_camera = g.pid == q.pid and g.camid == q.camid
+            same_picture = g.content == q.content
+            junk_here = {
+                "market1501": same_camera or g.pid == -1,
+                "no-camera": same_picture or g.pid == -1,
+                "report": False,
+            }
+            if junk_here[protocol]:
                 left_out += 1
             else:
                 candidates.append((row_distances[place], place, g))

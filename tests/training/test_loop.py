@@ -15,7 +15,6 @@ import pytest
 import torch
 
 from resight.core.errors import ConfigError, DatasetError, NonFiniteLoss, UnreadableImage
-from resight.core.progress import silent
 from resight.data.crops import Dataset
 from resight.data.synthetic import CityConfig, draw_city
 from resight.evaluation.evaluate import evaluate
@@ -74,34 +73,36 @@ def command(run_dir: Path, *more: str) -> list[str]:
     return [
         sys.executable, "-m", "resight.cli", "train",
         "synthetic:train_people=12,test_people=2,cameras=3,crops_per_camera=2,height=64,width=32",
-        "--recipe", "slicenet2", "--height", "32", "--width", "16", "--epochs", "6", "--dim", "32",
+        "--recipe", "slicenet2", "--height", "32", "--width", "16", "--epochs", "8", "--dim", "32",
         "--device", "cpu", "--checkpoint-every-s", "0", "-o", str(run_dir), *more,
     ]  # fmt: skip
 
 
-def checkpoints_written(run_dir: Path, process: subprocess.Popen[bytes], at_least_s: float) -> None:
-    """Waits until the run has begun to save, and so much longer."""
+def started(run_dir: Path, *more: str) -> subprocess.Popen[bytes]:
+    """The command, as soon as it has saved a checkpoint of its own."""
+    checkpoint = run_dir / "checkpoint.safetensors"
+    before = checkpoint.stat().st_mtime_ns if checkpoint.exists() else 0
+    process = subprocess.Popen(command(run_dir, *more), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     deadline = time.monotonic() + 120
-    while not (run_dir / "checkpoint.safetensors").exists():
+    while not checkpoint.exists() or checkpoint.stat().st_mtime_ns == before:
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline
         time.sleep(0.01)
-    time.sleep(at_least_s)
+    return process
 
 
 def test_killed_and_resumed_ends_in_the_same_weights(tmp_path: Path) -> None:
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     subprocess.run(command(whole), check=True, capture_output=True)
-    for sent, wait in ((signal.SIGKILL, 0.05), (signal.SIGKILL, 0.3), (signal.SIGINT, 0.2)):
-        process = subprocess.Popen(command(broken, "--resume"), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        checkpoints_written(broken, process, wait)
+    for sent, wait in ((signal.SIGKILL, 0.0), (signal.SIGKILL, 0.1), (signal.SIGINT, 0.0)):
+        process = started(broken, "--resume")
+        time.sleep(wait)
         process.send_signal(sent)
         _, stderr = process.communicate(timeout=60)
-        if sent == signal.SIGINT and not is_finished(broken):
+        assert not is_finished(broken), "the training is too short for this test"
+        if sent == signal.SIGINT:
             assert process.returncode == 130, stderr
             assert b"--resume" in stderr
-        if is_finished(broken):
-            break
     subprocess.run(command(broken, "--resume"), check=True, capture_output=True)
     assert weights(broken) == weights(whole)
 
@@ -202,13 +203,12 @@ def test_every_option_of_a_recipe_trains(small_city: Dataset, tmp_path: Path) ->
 
 def test_training_works(tmp_path: Path) -> None:
     """A trained network is far above chance, a colour histogram, and itself untrained."""
-    config = CityConfig(train_people=48, test_people=24)
-    result = run_demo(draw_city(config), frozenset(), tmp_path, ["baseline-aug-quick"], progress=silent)
+    city = draw_city(CityConfig(train_people=40, test_people=16))
+    result = run_demo(city, frozenset(), tmp_path, ["baseline-quick"])
     assert result is not None
     chance, histogram, untrained, trained = (m.evaluation for m in result.measured)
-    assert trained.rank(1) > 0.6
+    best_other = max(other.rank(1) for other in (chance, histogram, untrained))
+    assert trained.rank(1) > 2 * best_other
     assert trained.mean_ap > 0.5
-    for other in (chance, histogram, untrained):
-        assert other.rank(1) < 0.25
-        assert other.mean_ap < 0.2
-    assert json.loads(json.dumps(result.to_dict()))["models"][3]["name"] == "baseline-aug-quick"
+    assert max(chance.mean_ap, untrained.mean_ap) < 0.2
+    assert json.loads(json.dumps(result.to_dict()))["models"][3]["name"] == "baseline-quick"

@@ -61,7 +61,7 @@ def test_balanced_batches_hold_p_identities_of_k_pictures() -> None:
     assert rows.shape == (100 // 12, 12)
     for batch in rows:
         assert sorted(Counter(labels[batch].tolist()).values()) == [4, 4, 4]
-        for label in (l for l in set(labels[batch].tolist()) if l >= 3):
+        for label in (found for found in set(labels[batch].tolist()) if found >= 3):
             of_label = batch[labels[batch] == label]
             assert len(set(of_label.tolist())) == 4  # no picture twice where there are enough
     with pytest.raises(ConfigError, match="has 10 identities"):
@@ -101,7 +101,7 @@ def test_pad_and_crop_shifts() -> None:
     assert out.shape == x.shape
     padded = torch.nn.functional.pad(x, (0, 0, 2, 2, 2, 2))
     for picture, whole in zip(out, padded, strict=True):
-        windows = [whole[t : t + 12, l : l + 8] for t in range(5) for l in range(5)]
+        windows = [whole[top : top + 12, left : left + 8] for top in range(5) for left in range(5)]
         assert any(torch.equal(picture, window) for window in windows)
     assert not torch.equal(out, x)
 

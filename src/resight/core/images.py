@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import threading
 import warnings
 
 import numpy as np
@@ -21,6 +22,10 @@ Pixels = npt.NDArray[np.uint8]
 
 MAX_PIXELS = 64_000_000
 PAPER = 128  # what shows through where a picture is transparent
+# Nothing else is opened: Pillow hands EPS, for one, to Ghostscript, a program of its own.
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
+# A JPEG with one of these anywhere may have to be turned, which is left to Pillow.
+TURNED = (b"Exif\x00\x00", b"tiff:Orientation")
 
 
 def decode_image(data: bytes, name: str = "image") -> Pixels:
@@ -28,11 +33,11 @@ def decode_image(data: bytes, name: str = "image") -> Pixels:
 
     Grey becomes three equal channels, 16 bits are scaled to 8, CMYK is converted, transparency shows mid-grey,
     EXIF rotation is undone, of an animation the first frame is taken. Raises UnreadableImage for anything
-    empty, truncated, corrupt, larger than MAX_PIXELS, or no picture at all.
+    empty, truncated, corrupt, larger than MAX_PIXELS, or none of FORMATS. Any number of threads may call it.
     """
     if not data:
         raise UnreadableImage(name, "the file is empty")
-    if simplejpeg is not None and data[:2] == b"\xff\xd8" and b"Exif\x00\x00" not in data[:65536]:
+    if simplejpeg is not None and data[:2] == b"\xff\xd8" and not any(mark in data for mark in TURNED):
         pixels = _decode_plain_jpeg(data, name)
         if pixels is not None:
             return pixels
@@ -53,6 +58,33 @@ def content_id(pixels: Pixels) -> int:
     return int.from_bytes(digest.digest(), "little")
 
 
+class _Quiet:
+    """No warnings while any thread is inside. `catch_warnings` alone swaps a list that all threads share: those
+    that overlap put back each other's, and the process stays silent, or warns in the midst of a picture."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._inside = 0
+        self._filters = warnings.catch_warnings()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._inside == 0:
+                self._filters = warnings.catch_warnings()
+                self._filters.__enter__()
+                warnings.simplefilter("ignore")
+            self._inside += 1
+
+    def __exit__(self, *error: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if self._inside == 0:
+                self._filters.__exit__(None, None, None)
+
+
+_QUIET = _Quiet()
+
+
 def _decode_plain_jpeg(data: bytes, name: str) -> Pixels | None:
     """simplejpeg, set to Pillow's pixels; None where Pillow must look (CMYK, damage)."""
     try:
@@ -68,11 +100,9 @@ def _decode_plain_jpeg(data: bytes, name: str) -> Pixels | None:
 
 def _decode_by_pillow(data: bytes, name: str) -> Pixels:
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            with Image.open(io.BytesIO(data)) as picture:
-                _check_size(*picture.size, name)
-                return np.asarray(_to_rgb(ImageOps.exif_transpose(picture)))
+        with _QUIET, Image.open(io.BytesIO(data), formats=FORMATS) as picture:
+            _check_size(*picture.size, name)
+            return np.asarray(_to_rgb(ImageOps.exif_transpose(picture)))
     except UnreadableImage:
         raise
     except Image.DecompressionBombError:
@@ -80,7 +110,7 @@ def _decode_by_pillow(data: bytes, name: str) -> Pixels:
     except UnidentifiedImageError:
         raise UnreadableImage(name, "not a picture of any known kind") from None
     except Exception as error:  # Pillow's plugins raise whatever they meet in a damaged file
-        raise UnreadableImage(name, f"damaged or truncated ({error or type(error).__name__})") from None
+        raise UnreadableImage(name, f"damaged or truncated ({str(error) or type(error).__name__})") from None
 
 
 def _to_rgb(picture: Image.Image) -> Image.Image:

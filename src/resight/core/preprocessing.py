@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -28,9 +29,9 @@ class Preprocessing:
     channel_order: str = "rgb"
 
     def __post_init__(self) -> None:
-        if self.height < 1 or self.width < 1:
-            raise ConfigError(f"an input of {self.height} x {self.width} pixels is not one")
-        if len(self.mean) != 3 or len(self.std) != 3 or not np.isfinite([*self.mean, *self.std]).all():
+        if not all(type(side) is int and side >= 1 for side in (self.height, self.width)):
+            raise ConfigError(f"an input of {self.height!r} x {self.width!r} pixels is not one")
+        if not (_three_numbers(self.mean) and _three_numbers(self.std)):
             raise ConfigError(f"mean and std are three finite numbers each, not {self.mean} and {self.std}")
         if min(self.std) <= 0:
             raise ConfigError(f"each std must be above 0, not {self.std}")
@@ -46,7 +47,9 @@ class Preprocessing:
         known = {field.name for field in fields(cls)}
         if set(values) != known:
             raise ConfigError(f"preprocessing of another version: {sorted(set(values) ^ known)} differ")
-        return cls(**{**values, "mean": tuple(values["mean"]), "std": tuple(values["std"])})
+        # JSON knows lists only; whatever else stands there is left for the check of the fields to name.
+        tuples: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+        return cls(**tuples)
 
     def prepare(self, data: bytes, name: str = "image") -> Pixels:
         """Decoded and resized: (height, width, 3) uint8. Raises UnreadableImage."""
@@ -57,3 +60,11 @@ class Preprocessing:
         mean, std = np.asarray(self.mean, np.float32), np.asarray(self.std, np.float32)
         scaled = (pixels.astype(np.float32) / 255 - mean) / std
         return np.ascontiguousarray(scaled.transpose(0, 3, 1, 2))
+
+
+def _three_numbers(values: object) -> bool:
+    return (
+        isinstance(values, tuple)
+        and len(values) == 3
+        and all(isinstance(value, Real) and np.isfinite(float(value)) for value in values)
+    )

@@ -68,24 +68,37 @@ def read_folder(root: Path) -> Dataset:
 
 def picture_files(folder: Path) -> Iterator[Path]:
     """The files of a folder that may be pictures, in the order of their names."""
-    try:
-        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
-    except OSError as error:
-        raise DatasetError(f"{folder} cannot be read ({error.strerror})") from None
-    for entry in entries:
+    for entry in _entries(folder):
         hidden = entry.name.startswith(".") or entry.name == "Thumbs.db"
-        if not hidden and Path(entry.name).suffix.lower() not in NO_PICTURES and not entry.is_dir():
+        if not hidden and Path(entry.name).suffix.lower() not in NO_PICTURES and not _is_folder(entry):
             yield folder / entry.name
 
 
 def list_entries(root: Path, most: int = 8) -> str:
     """What a folder holds, for a message."""
     try:
-        names = sorted(entry.name + ("/" if entry.is_dir() else "") for entry in os.scandir(root))
-    except OSError as error:
-        return f"nothing ({error.strerror})"
+        names = [entry.name + ("/" if _is_folder(entry) else "") for entry in _entries(root)]
+    except DatasetError as error:
+        return f"nothing ({error})"
     shown = ", ".join(names[:most]) or "nothing"
     return f"{shown} and {len(names) - most:,} more" if len(names) > most else shown
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    """In the order of their names. Raises DatasetError where the folder cannot be listed."""
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(entries, key=lambda entry: entry.name)
+    except OSError as error:
+        raise DatasetError(f"{folder} cannot be read ({error.strerror})") from None
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    """A link that leads nowhere or to itself is none; whoever reads it hears why."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
 
 
 def _files(root: Path, places: Iterable[str], problems: list[Problem]) -> Iterator[_File]:
@@ -93,7 +106,7 @@ def _files(root: Path, places: Iterable[str], problems: list[Problem]) -> Iterat
         split = root / place
         if not split.is_dir():
             continue
-        for person in sorted(entry.name for entry in os.scandir(split) if entry.is_dir()):
+        for person in (entry.name for entry in _entries(split) if _is_folder(entry)):
             if person.startswith("."):
                 continue
             for path in picture_files(split / person):

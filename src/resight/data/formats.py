@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,11 +43,11 @@ def open_dataset(spec: str | Path, format: str | None = None) -> Dataset:
     if format is not None and format not in (*FORMATS, SYNTHETIC):
         raise unknown_name("format", format, (*FORMATS, SYNTHETIC))
     text = str(spec)
-    if format == SYNTHETIC or (format is None and text.split(":")[0] == SYNTHETIC and not Path(text).exists()):
+    if format == SYNTHETIC or (format is None and text.split(":")[0] == SYNTHETIC and not os.path.exists(text)):
         return draw_city(parse_city(text))
     root = Path(spec)
-    if not root.is_dir():
-        what = "is a file, not a folder" if root.exists() else "does not exist"
+    if not os.path.isdir(root):  # unlike Path's, never an OSError, however long the name
+        what = "is a file, not a folder" if os.path.exists(root) else "does not exist"
         raise DatasetError(f"{root} {what}. Name a folder of crops, or `synthetic`.")
     return FORMATS[format or find_format(root)].read(root)
 

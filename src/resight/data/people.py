@@ -129,6 +129,9 @@ class Part(NamedTuple):
 
 
 PART = Part()
+# Tables by part number.
+GARMENT = np.isin(np.arange(len(PART)), (PART.torso, PART.near_arm, PART.far_arm))
+FAR = np.isin(np.arange(len(PART)), (PART.far_leg, PART.far_arm, PART.bare_far_leg, PART.far_shoe))
 
 
 @dataclass(frozen=True)
@@ -253,11 +256,13 @@ class FigurePainter:
         self._polygon([(-0.03, 0.11), (0.03, 0.11), (0.036, 0.165), (-0.036, 0.165)], PART.skin)
         wide = 0.052 if not self.side else 0.056
         x = self.facing * 0.008 if self.side else 0.0
-        if looks.hair_style == "long":
-            self._oval(x - (self.facing * 0.02 if self.side else 0), 0.105, wide * 1.25, 0.105, PART.hair)
+        if looks.hair_style == "long" and view != "back":
+            self._long_hair()
         self._oval(x, 0.072, wide, 0.068, PART.skin)
         if looks.hair_style != "bald":
             self._hair(x, wide)
+        if looks.hair_style == "long" and view == "back":
+            self._long_hair()
         if view == "front":
             self._oval(-0.019, 0.072, 0.008, 0.006, PART.face)
             self._oval(0.019, 0.072, 0.008, 0.006, PART.face)
@@ -265,6 +270,16 @@ class FigurePainter:
         elif self.side:
             self._oval(x + self.facing * 0.036, 0.07, 0.007, 0.006, PART.face)
             self._oval(x + self.facing * 0.054, 0.085, 0.012, 0.010, PART.skin)
+
+    def _long_hair(self) -> None:
+        """What hangs down: beside the face, never before it; from behind it covers the neck."""
+        if self.pose.view == "back":
+            self._oval(0.0, 0.11, 0.066, 0.108, PART.hair)
+        elif self.side:
+            self._limb([(-self.facing * 0.03, 0.06), (-self.facing * 0.046, 0.18)], [0.044, 0.03], PART.hair)
+        else:
+            for sign in (-1, 1):
+                self._limb([(sign * 0.04, 0.06), (sign * 0.056, 0.19)], [0.026, 0.018], PART.hair)
 
     def _hair(self, x: float, wide: float) -> None:
         style, view = self.looks.hair_style, self.pose.view
@@ -324,10 +339,10 @@ def colour_figure(parts: Image8, looks: Looks, place: Point, scale: float, light
     for number, colour in _part_colours(looks).items():
         table[number] = colour
     rgb = table[parts]
-    ys, xs = np.mgrid[: parts.shape[0], : parts.shape[1]]
+    ys, xs = np.ogrid[: parts.shape[0], : parts.shape[1]]
     across, down = (xs - place[0]) / scale, (ys - place[1]) / scale
-    garment = np.isin(parts, (PART.torso, PART.near_arm, PART.far_arm))
-    rgb[garment & _pattern(looks.upper_pattern, across, down)] = looks.upper_second
+    if looks.upper_pattern != "plain":
+        rgb[GARMENT[parts] & _pattern(looks.upper_pattern, across, down)] = looks.upper_second
     return rgb * _shade(parts, light)[:, :, None]
 
 
@@ -370,8 +385,7 @@ def _shade(parts: Image8, light: float) -> npt.NDArray[np.float32]:
     slope = np.zeros_like(inside)
     slope[:, 1:-1] = inside[:, 2:] - inside[:, :-2]
     shade = 0.62 + 0.42 * inside - 2.2 * light * slope
-    far = np.isin(parts, (PART.far_leg, PART.far_arm, PART.bare_far_leg, PART.far_shoe))
-    shade[far] *= 0.86
+    shade[FAR[parts]] *= 0.86
     seam = np.zeros(parts.shape, dtype=np.bool_)
     seam[:, 1:] |= parts[:, 1:] != parts[:, :-1]
     seam[1:] |= parts[1:] != parts[:-1]

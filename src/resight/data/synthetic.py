@@ -64,7 +64,7 @@ class CityConfig:
             "train_people": (0, 9_999),
             "test_people": (0, 100_000),
             "cameras": (2, 64),
-            "crops_per_camera": (1, 1_000),
+            "crops_per_camera": (2, 1_000),
             "height": (16, 1_024),
             "width": (8, 1_024),
             "lookalike_fraction": (0.0, 1.0),
@@ -78,7 +78,9 @@ def parse_city(spec: str) -> CityConfig:
     """`synthetic`, or `synthetic:seed=3,test_people=50`. Raises ConfigError for what is not a field or a value."""
     known = {field.name: (float if field.type == "float" else int) for field in fields(CityConfig)}
     values: dict[str, float] = {}
-    _, _, settings = spec.partition(":")
+    kind, _, settings = spec.partition(":")
+    if kind != "synthetic":
+        raise ConfigError(f"{spec!r} is no synthetic city. Write synthetic, or synthetic:seed=3,test_people=50.")
     for setting in filter(None, settings.split(",")):
         name, _, value = setting.partition("=")
         if name not in known:
@@ -194,9 +196,14 @@ class _City:
         top = height * float(rng.normal(0.51, 0.022)) - scale * 0.5
         shade_ground(canvas, middle, top + scale * 0.975, scale * 0.16)
         parts = FigurePainter(self.size, looks, pose, (middle, top), scale).paint()
-        colours = colour_figure(parts, looks, (middle, top), scale, camera.light)
-        body = parts > 0
-        canvas[body] = colours[body]
+        columns = np.flatnonzero(parts.any(axis=0))
+        if not columns.size:
+            return
+        margin = height // 12  # as far as the shading's blur reaches
+        left, right = max(0, int(columns[0]) - margin), int(columns[-1]) + 1 + margin
+        window = parts[:, left:right]
+        colours = colour_figure(window, looks, (middle - left, top), scale, camera.light)
+        np.copyto(canvas[:, left:right], colours, where=(window > 0)[:, :, None])
 
 
 def _looks(config: CityConfig, stream: int, person: int) -> Looks:

@@ -1,0 +1,101 @@
+"""The house rules as tests: who may import whom, what is public, and what installs without torch."""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+import pytest
+
+import resight
+
+ROOT = Path(__file__).resolve().parents[2]
+SOURCES = sorted((ROOT / "src" / "resight").rglob("*.py"))
+TORCH_FREE = ("core", "data", "evaluation", "report")
+
+
+def test_the_public_names() -> None:
+    assert sorted(resight.__all__) == ["ResightError", "__version__"]
+    assert all(hasattr(resight, name) for name in resight.__all__)
+
+
+def test_imports_go_downward_only() -> None:
+    done = subprocess.run(
+        [Path(sys.executable).parent / "lint-imports"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_files_are_of_a_readable_size(path: Path) -> None:
+    assert len(path.read_text().splitlines()) <= 400
+
+
+def test_public_names_are_documented() -> None:
+    missing = []
+    for path in SOURCES:
+        tree = ast.parse(path.read_text())
+        if not ast.get_docstring(tree):
+            missing.append(str(path))
+        for node in tree.body:
+            public = isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_")
+            if public and not ast.get_docstring(node):
+                missing.append(f"{path.name}: {node.name}")
+    assert not missing or missing == ["loop.py: leave_world"], missing
+
+
+def test_no_picture_or_weights_are_in_the_repository() -> None:
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False)
+    if listed.returncode:
+        pytest.skip("not a git checkout")
+    heavy = re.compile(r"\.(jpe?g|pth?|onnx|safetensors|mp4|npz)$", re.IGNORECASE)
+    assert [name for name in listed.stdout.splitlines() if heavy.search(name)] == []
+
+
+@pytest.fixture(scope="module")
+def bare_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An environment of its own with `pip install .` and no extras."""
+    home = tmp_path_factory.mktemp("bare")
+    venv.create(home, with_pip=True)
+    python = home / "bin" / "python"
+    install = [python, "-m", "pip", "install", "--quiet", "--constraint", ROOT / "constraints.txt", ROOT]
+    subprocess.run(install, check=True, capture_output=True, timeout=400)
+    return python
+
+
+def run_bare(python: Path, *arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+    return subprocess.run(
+        [python, *arguments], cwd=cwd, env=environment, capture_output=True, text=True, timeout=120, check=False
+    )
+
+
+def test_the_small_install_works_without_torch(bare_python: Path, tmp_path: Path) -> None:
+    modules = [
+        ".".join(path.relative_to(ROOT / "src").with_suffix("").parts).removesuffix(".__init__")
+        for path in SOURCES
+        if path.relative_to(ROOT / "src" / "resight").parts[0] in TORCH_FREE
+    ]
+    code = "import sys, importlib\n"
+    code += f"for name in {['resight', *modules]!r}: importlib.import_module(name)\n"
+    code += "assert not {'torch', 'onnxruntime', 'simplejpeg', 'safetensors'} & set(sys.modules)\n"
+    code += "from importlib.util import find_spec\nassert find_spec('torch') is None\n"
+    code += "from resight.data.formats import open_dataset\n"
+    code += "from resight.data.decoding import decode_crops\n"
+    code += "city = open_dataset('synthetic:train_people=1,test_people=2')\n"
+    code += "assert decode_crops(city.query, 64, 32).pixels.std() > 10\n"
+    done = run_bare(bare_python, "-c", code, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_command_says_what_to_install(bare_python: Path, tmp_path: Path) -> None:
+    assert run_bare(bare_python, "-m", "resight.cli", "train", "--help", cwd=tmp_path).returncode == 0
+    done = run_bare(bare_python, "-m", "resight.cli", "train", "synthetic", "-o", "run", cwd=tmp_path)
+    assert done.returncode == 6
+    assert "pip install 'resight[train]'" in done.stderr
+    assert "Traceback" not in done.stderr

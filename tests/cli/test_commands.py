@@ -1,0 +1,116 @@
+"""The verbs as their users call them: what they print, where, and how they end."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from resight.core.errors import ResightError, unknown_name
+
+CITY = "synthetic:train_people=8,test_people=6,cameras=3,crops_per_camera=2,height=32,width=16"
+TINY = ["--height", "32", "--width", "16", "--epochs", "1", "--dim", "32"]
+
+
+def resight(*arguments: str | Path, code: int = 0) -> subprocess.CompletedProcess[str]:
+    call = [sys.executable, "-m", "resight.cli", *map(str, arguments)]
+    done = subprocess.run(call, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == code, done.stderr
+    return done
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("cli") / "run"
+    resight("train", CITY, "--recipe", "slicenet2", *TINY, "-o", out)
+    return out
+
+
+def test_evaluate_prints_figures_and_writes_json(run: Path, tmp_path: Path) -> None:
+    done = resight(
+        "evaluate", run, CITY, "--protocol", "market1501", "--protocol", "report", "--json", tmp_path / "f.json"
+    )
+    assert "rank-1" in done.stdout
+    assert "market1501" in done.stdout
+    assert "queries scored" in done.stderr
+    values = json.loads((tmp_path / "f.json").read_text())
+    assert [e["protocol"] for e in values["evaluations"]] == ["market1501", "report"]
+    shown = f"{values['evaluations'][0]['mean_ap']:.3f}"
+    assert shown in done.stdout
+    assert len(values["weights_sha256"]) == 64
+
+
+def test_reproduce_resumes_and_writes_its_table(tmp_path: Path) -> None:
+    arguments = ["reproduce", CITY, "--quick", "--seeds", "2", *TINY, "-o", tmp_path]
+    first = resight(*arguments)
+    assert first.stderr.count("training ") == 8
+    second = resight(*arguments)
+    assert "training " not in second.stderr
+    assert second.stdout == first.stdout
+    assert "0.964 / 1.000 / 0.953" in first.stdout
+    assert "flatters" in first.stderr
+    values = json.loads((tmp_path / "reproduction.json").read_text())
+    assert [m["model"] for m in values["models"]] == ["baseline", "baseline-aug", "slicenet1", "slicenet2"]
+    assert all(len(m["market_mean_ap"]["values"]) == 2 for m in values["models"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (["train", "nowhere", "-o", "OUT"], 3, "does not exist"),
+        (["train", CITY, "--recipe", "nonsense", "-o", "OUT"], 2, "Known: baseline"),
+        (["train", CITY, "--height", "100", "-o", "OUT"], 2, "multiple of 8"),
+        (["train", CITY, "--device", "tpu9", "-o", "OUT"], 2, "device"),
+        (["train", "synthetic:people=3", "-o", "OUT"], 2, "Known: seed"),
+        (["train", CITY], 2, "--out"),
+        (["evaluate", "OUT", CITY], 4, "no finished model"),
+        (["evaluate", "RUN", CITY, "--protocol", "nonsense"], 2, "Known: market1501"),
+        (["evaluate", "RUN", "synthetic:test_people=0"], 3, "no query pictures"),
+        (["import", "nowhere.pth", "--model", "slicenet2", "-o", "OUT"], 4, "cannot be read"),
+        (["import", "nowhere.pth", "--model", "slicenet2", "-o", "OUT", "--mean", "1,2"], 2, "three numbers"),
+        (["demo", "-o", "FILE"], 2, "not a directory"),
+        (["nonsense"], 2, "nonsense"),
+    ],
+)
+def test_errors_are_one_paragraph(arguments: list[str], code: int, says: str, run: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    places = {"OUT": str(tmp_path / "out"), "RUN": str(run), "FILE": str(tmp_path / "file")}
+    done = resight(*(places.get(argument, argument) for argument in arguments), code=code)
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_debug_shows_the_traceback() -> None:
+    assert "Traceback" in resight("--debug", "train", "nowhere", "-o", "out", code=1).stderr
+
+
+def test_help_and_version_name_what_there_is() -> None:
+    listing = resight("--help").stdout
+    for verb in ("demo", "train", "evaluate", "reproduce", "import"):
+        assert verb in listing
+        assert "Example" in resight(verb, "--help").stdout
+    assert "--random-erasing" in resight("train", "--help").stdout
+    assert resight("--version").stdout.startswith("resight ")
+
+
+def test_a_bad_picture_in_a_folder_is_named_and_the_rest_goes_on(run: Path, tmp_path: Path) -> None:
+    from resight.data.formats import open_dataset
+    from resight.data.synthetic import save_city
+
+    save_city(open_dataset(CITY), tmp_path)
+    victim = sorted((tmp_path / "gallery").rglob("*.jpg"))[0]
+    victim.write_bytes(victim.read_bytes()[:300])
+    done = resight("evaluate", run, tmp_path)
+    assert f"{victim.relative_to(tmp_path).as_posix()}: damaged or truncated" in done.stderr
+    resight("evaluate", run, tmp_path, "--strict", code=3)
+
+
+def test_every_error_has_an_exit_code_of_its_kind() -> None:
+    def below(kind: type[ResightError]) -> list[type[ResightError]]:
+        return [kind, *(k for child in kind.__subclasses__() for k in below(child))]
+
+    assert {kind.exit_code for kind in below(ResightError)} == {1, 2, 3, 4, 5, 6}
+    assert "Known: a, b" in str(unknown_name("thing", "c", {"b", "a"}))
