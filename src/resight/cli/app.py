@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from typing import Annotated
 
-import click
 import typer
 
 import resight
@@ -50,22 +49,16 @@ def options(
 def main() -> None:
     """The entry point of the `resight` command."""
     try:
-        code = app(standalone_mode=False)
+        app()
     except ResightError as error:
-        code = _fail(error, error.exit_code)
+        sys.exit(_fail(error, error.exit_code))
     except ModuleNotFoundError as error:
         if error.name not in ("torch", "safetensors", "tensorboardX"):
             raise
-        code = _fail(MissingExtra(f"This command needs {error.name}, which", "train"), MissingExtra.exit_code)
-    except click.ClickException as error:
-        error.show()
-        code = error.exit_code
-    except (click.Abort, KeyboardInterrupt):
-        output.say("interrupted")
-        code = 130
+        missing = MissingExtra(f"{error.name}, which this command needs,", "train")
+        sys.exit(_fail(missing, missing.exit_code))
     except OSError as error:
-        code = _fail(error, 1)
-    sys.exit(code if isinstance(code, int) else 0)
+        sys.exit(_fail(error, 1))
 
 
 def _fail(error: Exception, code: int) -> int:

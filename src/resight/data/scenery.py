@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFilter
 
-from resight.data.people import VIEWS, Image8
+from resight.data.figure import VIEWS, Image8
 
 FloatImage = npt.NDArray[np.float32]
 SCENES = ("street", "brick", "park", "station", "shop")

@@ -17,16 +17,8 @@ from PIL import Image
 from resight.core.errors import ConfigError
 from resight.core.images import decode_image
 from resight.data.crops import Crop, Dataset
-from resight.data.people import (
-    VIEWS,
-    FigurePainter,
-    Image8,
-    Looks,
-    Pose,
-    colour_figure,
-    draw_lookalike,
-    draw_looks,
-)
+from resight.data.figure import VIEWS, FigurePainter, Image8, Pose, colour_figure
+from resight.data.people import Looks, draw_lookalike, draw_looks
 from resight.data.scenery import (
     SCENE_WIDTHS,
     Camera,

@@ -42,6 +42,7 @@ def join_world(device: str) -> World:
 
 
 def leave_world() -> None:
+    """Parts from the others; nothing to do where there are none."""
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
 

@@ -93,6 +93,7 @@ def reproduce(
 
 
 def run_directory(out: Path, model: str, seed: int) -> Path:
+    """Where one model of one seed is trained."""
     return out / model / f"seed{seed}"
 
 

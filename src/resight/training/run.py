@@ -45,6 +45,7 @@ def library_versions() -> dict[str, str]:
 
 
 def write_json(path: Path, values: Mapping[str, Any]) -> None:
+    """Whole or not at all."""
     write_whole(path, json.dumps(values, indent=2).encode())
 
 
