@@ -44,7 +44,7 @@ def test_evaluate_prints_figures_and_writes_json(run: Path, tmp_path: Path) -> N
 
 
 def test_reproduce_resumes_and_writes_its_table(tmp_path: Path) -> None:
-    arguments = ["reproduce", CITY, "--quick", "--seeds", "2", *TINY, "-o", tmp_path]
+    arguments: list[str | Path] = ["reproduce", CITY, "--quick", "--seeds", "2", *TINY, "-o", tmp_path]
     first = resight(*arguments)
     assert first.stderr.count("training ") == 8
     second = resight(*arguments)

@@ -14,18 +14,18 @@ from resight.core.errors import EmbeddingError
 VALUES = st.floats(-8, 8, width=32).map(lambda value: round(value, 2))
 
 
-def matrices(rows: int) -> st.SearchStrategy[np.ndarray]:  # type: ignore[type-arg]
+def matrices(rows: int) -> st.SearchStrategy[np.ndarray]:
     return hnp.arrays(np.float32, (rows, 5), elements=VALUES)
 
 
 @given(matrices(3), matrices(4))
-def test_euclidean_equals_the_definition(query: np.ndarray, gallery: np.ndarray) -> None:  # type: ignore[type-arg]
+def test_euclidean_equals_the_definition(query: np.ndarray, gallery: np.ndarray) -> None:
     expected = [[math.dist(q, g) for g in gallery.tolist()] for q in query.tolist()]
     np.testing.assert_allclose(euclidean_distmat(query, gallery), expected, atol=2e-6, rtol=1e-6)
 
 
 @given(matrices(3), matrices(4))
-def test_cosine_equals_the_definition(query: np.ndarray, gallery: np.ndarray) -> None:  # type: ignore[type-arg]
+def test_cosine_equals_the_definition(query: np.ndarray, gallery: np.ndarray) -> None:
     query, gallery = query + np.float32(0.001), gallery + np.float32(0.001)
     expected = [
         [1 - sum(a * b for a, b in zip(q, g, strict=True)) / math.hypot(*q) / math.hypot(*g) for g in gallery.tolist()]

@@ -15,7 +15,7 @@ from resight.models.saved import CARD_FILE, WEIGHTS_FILE, Model, ModelCard, load
 def saved(directory: Path) -> Model:
     torch.manual_seed(1)
     architecture = Architecture("slicenet2", 32, 4)
-    card = ModelCard(architecture, Preprocessing(32, 16, (0.4,) * 3, (0.2,) * 3), "drawings", "anyone's")  # type: ignore[arg-type]
+    card = ModelCard(architecture, Preprocessing(32, 16, (0.4,) * 3, (0.2,) * 3), "drawings", "anyone's")
     network = build_network(architecture, 32, 16).eval()
     save_model(directory, network, card)
     return Model(network, card)

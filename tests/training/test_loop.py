@@ -25,7 +25,7 @@ from resight.training.demo import run_demo
 from resight.training.embed import embed_dataset
 from resight.training.loop import TrainOptions, is_finished, train
 from resight.training.recipes import Recipe, find_recipe
-from resight.training.run import read_config, read_metrics
+from resight.training.run import read_config, read_metrics, save_checkpoint
 
 TINY = find_recipe("slicenet2", height=32, width=16, epochs=2, dim=32)
 CPU = TrainOptions(device="cpu", compile="off")
@@ -119,7 +119,7 @@ def test_stopped_at_every_epochs_end_too(unbroken: Path, small_city: Dataset, tm
         pass
 
     copies: list[Path] = []
-    original = loop.save_checkpoint
+    original = save_checkpoint
 
     def copying(run_dir: Path, *rest: object) -> None:
         original(run_dir, *rest)  # type: ignore[arg-type]

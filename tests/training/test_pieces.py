@@ -111,7 +111,7 @@ def test_colour_jitter_keeps_grey_grey_and_stays_near() -> None:
     out = colour_jitter(grey, 0.2, generator())
     assert (out == out[:, :1, :1, :1]).all()
     assert 79 <= out.min() <= out.max() <= 121
-    assert len(out.unique()) > 1
+    assert int(out.max()) > int(out.min())
     assert (colour_jitter(images(), 0.3, generator()).float() - images().float()).abs().mean() < 60
 
 

@@ -27,7 +27,8 @@ def euclidean_distmat(query: FloatArray, gallery: FloatArray) -> FloatArray:
     _check_dims(query, gallery)
     q, g = query.astype(np.float64), gallery.astype(np.float64)
     squared = (q**2).sum(1)[:, None] + (g**2).sum(1)[None, :] - 2 * (q @ g.T)
-    return np.sqrt(np.maximum(squared, 0)).astype(np.float32)
+    distmat: FloatArray = np.sqrt(np.maximum(squared, 0)).astype(np.float32)
+    return distmat
 
 
 def unit_rows(embeddings: FloatArray) -> FloatArray:
@@ -36,7 +37,7 @@ def unit_rows(embeddings: FloatArray) -> FloatArray:
     zero = np.flatnonzero(norms[:, 0] == 0)
     if zero.size:
         raise EmbeddingError(f"embedding {zero[0]} is all zeros, so it has no direction ({zero.size} such)")
-    unit: FloatArray = (embeddings / norms).astype(np.float32, copy=False)
+    unit: FloatArray = np.divide(embeddings, norms, dtype=np.float32)
     return unit
 
 
