@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -18,8 +19,15 @@ console = Console(highlight=False)
 err_console = Console(stderr=True, highlight=False)
 
 
+def is_main_process() -> bool:
+    """Of those that torchrun started, the one that talks."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 def say(text: str) -> None:
     """A line for the user that is no result."""
+    if not is_main_process():
+        return
     err_console.print(text, markup=False, soft_wrap=True)
 
 
@@ -42,7 +50,7 @@ def name_problems(problems: Sequence[Problem], most: int = 5) -> None:
 @contextmanager
 def progress(what: str, total: int, start: int = 0) -> Iterator[Advance]:
     """A bar on a terminal; in a log, a line now and then."""
-    if err_console.is_terminal:
+    if err_console.is_terminal and is_main_process():
         with _bar(what, total, start) as advance:
             yield advance
     else:

@@ -75,7 +75,8 @@ def train(
             f"stopped after step {result.step:,}, saved in {out}. Go on with: resight train {data} -o {out} --resume"
         )
         raise typer.Exit(130)
-    print(f"trained {result.step:,} steps: {out}")
+    if output.is_main_process():
+        print(f"trained {result.step:,} steps: {out}")
 
 
 def _resumed(out: Path, recipe: str | None, chosen: dict[str, Any], seed: int | None) -> tuple[Recipe, int]:

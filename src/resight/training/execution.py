@@ -47,6 +47,15 @@ def leave_world() -> None:
         torch.distributed.destroy_process_group()
 
 
+def any_process(flag: bool, world: World) -> bool:
+    """Whether the flag is set in any of the processes, so that all of them stop after the same step."""
+    if world.size == 1:
+        return flag
+    shared = torch.tensor(float(flag), device=world.device)
+    torch.distributed.all_reduce(shared, torch.distributed.ReduceOp.MAX)
+    return bool(shared.item())
+
+
 def choose_device(device: str, local_rank: int | None = None) -> torch.device:
     """The device that a name means: auto, cpu, cuda or cuda:N. Raises ConfigError where it is not there."""
     if device == "auto":

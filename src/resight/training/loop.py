@@ -1,12 +1,7 @@
-"""The one training loop.
-
-Every random choice is a function of (seed, step) or (seed, epoch), never of what happened before: so a
-run that was killed goes on from its last checkpoint to the very weights of the unbroken run.
-"""
+"""The one training loop. What each step does is in plan.py, where it runs in execution.py, what it leaves in run.py."""
 
 from __future__ import annotations
 
-import itertools
 import math
 import signal
 import threading
@@ -16,8 +11,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
@@ -28,24 +21,29 @@ from resight.core.records import IntArray
 from resight.data.crops import Dataset, Problem
 from resight.losses.cosine_softmax import CosineSoftmax
 from resight.models.catalogue import Architecture, build_network
-from resight.models.saved import CARD_FILE, Model, ModelCard, load_model, save_model
+from resight.models.saved import CARD_FILE, ModelCard, save_model
 from resight.training.augmentation import augment, flip_where
-from resight.training.execution import World, channels_last, decide_compile, join_world, leave_world, mixed_precision
+from resight.training.execution import (
+    World,
+    any_process,
+    channels_last,
+    decide_compile,
+    join_world,
+    leave_world,
+    mixed_precision,
+)
 from resight.training.images import MAX_MEMORY_MB, TrainingImages, load_training_images
+from resight.training.plan import Plan, local_batches, mix_seed, seed_step
 from resight.training.recipes import Recipe
 from resight.training.run import (
-    CONFIG_FILE,
     Metrics,
     Position,
-    is_begun,
+    claim_directory,
     library_versions,
     load_checkpoint,
-    read_config,
     save_checkpoint,
-    write_json,
+    write_or_check_config,
 )
-from resight.training.samplers import balanced_batches, shuffled_batches
-from resight.training.schedule import rate_factor
 
 
 @dataclass(frozen=True)
@@ -110,7 +108,7 @@ def train(
         if recipe.batch_size % world.size:
             raise ConfigError(f"a batch of {recipe.batch_size} does not divide among {world.size} processes")
         if world.is_main:
-            _check_run_dir(run_dir, options.resume)
+            claim_directory(run_dir, options.resume)
         build_network(_architecture(recipe), recipe.height, recipe.width)  # wrong sizes fail before the reading
         images = load_training_images(
             dataset.train,
@@ -138,9 +136,11 @@ def _train(
     plan = Plan.of(recipe, images, seed)
     compiled = decide_compile(options.compile, world.device, plan.total_steps * recipe.batch_size)
     if world.is_main:
-        _write_or_check_config(run_dir, recipe, seed, dataset, images, compiled, options, world)
+        fixed = {"recipe": recipe.to_dict(), "seed": seed, "data_digest": images.digest, "compiled": compiled}
+        fixed |= {"processes": world.size, "device": world.device.type}
+        write_or_check_config(run_dir, fixed, _described(dataset, images, options, world))
 
-    torch.manual_seed(_mix(seed, 0, 0))
+    torch.manual_seed(mix_seed(seed, 0, 0))
     network = build_network(_architecture(recipe), recipe.height, recipe.width)
     loss = CosineSoftmax(recipe.dim, images.num_classes, recipe.kappa)
     preprocessing = _preprocessing(recipe, images)
@@ -150,17 +150,16 @@ def _train(
     forward = _prepare(objective, compiled, world)
     amp = mixed_precision(world.device, options.amp)
     metrics = Metrics(run_dir, position.step) if world.is_main else None
-    saved_at = epoch_began = time.monotonic()
-    epoch_began_step = position.step
+    saved_at = time.monotonic()
 
     with (
         _interruption() as interrupted,
         progress(f"training {recipe.network}", plan.total_steps, position.step) as advance,
     ):
-        for rows, pixels in _local_batches(images, plan, position.step, world):
+        for rows, pixels in local_batches(images, plan, position.step, world):
             rate = plan.rate(position.step)
             optimizer.param_groups[0]["lr"] = rate
-            generator = _seed_step(seed, position.step, world.rank)
+            generator = seed_step(seed, position.step, world.rank)
             mirrored = torch.from_numpy(rows >= len(images))
             batch = augment(flip_where(torch.from_numpy(pixels), mirrored), recipe, generator)
             labels = torch.from_numpy(plan.labels[rows])
@@ -178,18 +177,15 @@ def _train(
             advance(1, f"loss {step_loss:.3f}")
             if position.step % plan.steps_per_epoch == 0:
                 if metrics is not None:
-                    speed = (position.step - epoch_began_step) / (time.monotonic() - epoch_began)
-                    epoch = {
+                    values = {
                         "epoch": position.step // plan.steps_per_epoch,
                         "loss": position.loss_sum / plan.steps_per_epoch,
                         "kappa": loss.kappa.item(),
                         "learning_rate": rate,
-                        "images_per_s": speed * recipe.batch_size,
                     }
-                    metrics.write(position.step, epoch)
+                    metrics.end_epoch(position.step, recipe.batch_size, values)
                 position = Position(position.step)
-                epoch_began, epoch_began_step = time.monotonic(), position.step
-            if interrupted.is_set():
+            if any_process(interrupted.is_set(), world):
                 break
             if world.is_main and time.monotonic() - saved_at >= options.checkpoint_every_s:
                 save_checkpoint(run_dir, objective, optimizer, position)
@@ -203,52 +199,6 @@ def _train(
         card = ModelCard(_architecture(recipe), preprocessing, str(dataset), dataset.rights, images.digest)
         save_model(run_dir, network, card)
     return TrainResult(run_dir, position.step, finished, images.problems)
-
-
-@dataclass(frozen=True, eq=False)
-class Plan:
-    """Which rows each step takes, and at which rate. labels: of the rows, mirrored copies after the pictures."""
-
-    recipe: Recipe
-    labels: IntArray
-    seed: int
-    steps_per_epoch: int
-
-    @classmethod
-    def of(cls, recipe: Recipe, images: TrainingImages, seed: int) -> Plan:
-        labels = np.tile(images.labels, 2 if recipe.flipped_copies else 1)
-        return cls(recipe, labels, seed, len(_epoch_batches(recipe, labels, 0, seed)))
-
-    @property
-    def total_steps(self) -> int:
-        return self.recipe.epochs * self.steps_per_epoch
-
-    def rate(self, step: int) -> float:
-        """The learning rate at 0-based `step`."""
-        warmup_steps = round(self.recipe.warmup_epochs * self.steps_per_epoch)
-        factor = rate_factor(self.recipe.schedule, step, self.total_steps, warmup_steps)
-        return self.recipe.learning_rate * factor
-
-    def batches(self, first_step: int) -> Iterator[IntArray]:
-        """The rows of each batch from `first_step` to the end."""
-        first_epoch, skipped = divmod(first_step, self.steps_per_epoch)
-        for epoch in range(first_epoch, self.recipe.epochs):
-            rows = _epoch_batches(self.recipe, self.labels, epoch, self.seed)
-            yield from rows[skipped if epoch == first_epoch else 0 :]
-
-
-def _epoch_batches(recipe: Recipe, labels: IntArray, epoch: int, seed: int) -> IntArray:
-    if recipe.sampler == "balanced":
-        return balanced_batches(labels, recipe.batch_size, recipe.images_per_identity, epoch, seed)
-    return shuffled_batches(len(labels), recipe.batch_size, epoch, seed)
-
-
-def _local_batches(
-    images: TrainingImages, plan: Plan, first_step: int, world: World
-) -> Iterator[tuple[IntArray, npt.NDArray[np.uint8]]]:
-    """This process's share of each batch: its rows (those past the pictures are mirrored ones), and pixels."""
-    mine, again = itertools.tee(rows[world.rank :: world.size] for rows in plan.batches(first_step))
-    yield from zip(mine, images.batches(rows % len(images) for rows in again), strict=True)
 
 
 def _prepare(objective: Objective, compiled: bool, world: World) -> nn.Module:
@@ -270,57 +220,11 @@ def _preprocessing(recipe: Recipe, images: TrainingImages) -> Preprocessing:
     return Preprocessing(recipe.height, recipe.width, mean, std)
 
 
-def _mix(seed: int, step: int, rank: int) -> int:
-    """One seed out of three numbers, so that no two of them share a random stream."""
-    return int(np.random.SeedSequence([seed, step, rank]).generate_state(1, np.uint64)[0])
-
-
-def _seed_step(seed: int, step: int, rank: int) -> torch.Generator:
-    """Seeds dropout by the step, and returns the generator of the step's augmentation."""
-    mixed = _mix(seed, step + 1, rank)
-    torch.manual_seed(mixed)
-    return torch.Generator().manual_seed(mixed)
-
-
-def _non_finite(loss: float, step: int, rate: float, rows: IntArray, images: TrainingImages) -> NonFiniteLoss:
-    names = ", ".join(images.crops[row % len(images)].name for row in rows.tolist())
-    return NonFiniteLoss(
-        f"the loss is {loss} at step {step}, with a learning rate of {rate:g}. The batch was: {names}. "
-        "Look at those pictures, or take a lower learning rate or a longer warm-up. "
-        "The last checkpoint is from before this step."
-    )
-
-
-def _check_run_dir(run_dir: Path, resume: bool) -> None:
-    if run_dir.exists() and not run_dir.is_dir():
-        raise ConfigError(f"{run_dir} is not a directory")
-    begun = is_begun(run_dir)
-    if begun and not resume:
-        raise ConfigError(f"{run_dir} holds a run already. Go on with it by --resume, or name another directory.")
-    if not begun and run_dir.exists() and any(run_dir.iterdir()):
-        raise ConfigError(f"{run_dir} holds other files; a run wants a directory of its own")
-    run_dir.mkdir(parents=True, exist_ok=True)
-
-
-def _write_or_check_config(
-    run_dir: Path,
-    recipe: Recipe,
-    seed: int,
-    dataset: Dataset,
-    images: TrainingImages,
-    compiled: bool,
-    options: TrainOptions,
-    world: World,
-) -> None:
-    fixed = {"recipe": recipe.to_dict(), "seed": seed, "data_digest": images.digest, "compiled": compiled}
-    fixed |= {"processes": world.size, "device": world.device.type}
-    if is_begun(run_dir):
-        before = read_config(run_dir)
-        differ = [name for name, value in fixed.items() if before.get(name) != value]
-        if differ:
-            raise ConfigError(f"{run_dir} was begun with another {', '.join(differ)}; resuming would mix two trainings")
-        return
-    described = {
+def _described(
+    dataset: Dataset, images: TrainingImages, options: TrainOptions, world: World
+) -> dict[str, str | int | bool | list[str] | dict[str, str]]:
+    """What a run's configuration tells besides what resuming insists on."""
+    return {
         "data": str(dataset),
         "data_rights": dataset.rights,
         "num_images": len(images),
@@ -330,7 +234,15 @@ def _write_or_check_config(
         "amp": mixed_precision(world.device, options.amp),
         "versions": library_versions(),
     }
-    write_json(run_dir / CONFIG_FILE, {"schema": "resight.run/1", **fixed, **described})
+
+
+def _non_finite(loss: float, step: int, rate: float, rows: IntArray, images: TrainingImages) -> NonFiniteLoss:
+    names = ", ".join(images.crops[row % len(images)].name for row in rows.tolist())
+    return NonFiniteLoss(
+        f"the loss is {loss} at step {step}, with a learning rate of {rate:g}. The batch was: {names}. "
+        "Look at those pictures, or take a lower learning rate or a longer warm-up. "
+        "The last checkpoint is from before this step."
+    )
 
 
 @contextmanager
@@ -355,11 +267,3 @@ def _interruption() -> Iterator[threading.Event]:
 def is_finished(run_dir: Path) -> bool:
     """Whether the run has a finished model."""
     return (run_dir / CARD_FILE).exists()
-
-
-def load_trained(result: TrainResult) -> Model:
-    """The finished model of a training."""
-    return load_model(result.run_dir)
-
-
-__all__ = ["TrainOptions", "TrainResult", "is_finished", "load_trained", "train"]

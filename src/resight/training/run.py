@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import platform
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -66,6 +67,32 @@ def read_config(run_dir: Path) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise ConfigError(f"{path} is not a run's configuration")
     return values
+
+
+def claim_directory(run_dir: Path, resume: bool) -> None:
+    """Makes the directory. Raises ConfigError where it holds something else, or a run that is not to be resumed."""
+    if run_dir.exists() and not run_dir.is_dir():
+        raise ConfigError(f"{run_dir} is not a directory")
+    begun = is_begun(run_dir)
+    if begun and not resume:
+        raise ConfigError(f"{run_dir} holds a run already. Go on with it by --resume, or name another directory.")
+    if not begun and run_dir.exists() and any(run_dir.iterdir()):
+        raise ConfigError(f"{run_dir} holds other files; a run wants a directory of its own")
+    run_dir.mkdir(parents=True, exist_ok=True)
+
+
+def write_or_check_config(run_dir: Path, fixed: Mapping[str, Any], described: Mapping[str, Any]) -> None:
+    """Writes the configuration of a new run; of one that goes on, checks that what is fixed is as it was.
+
+    Raises ConfigError naming what differs.
+    """
+    if not is_begun(run_dir):
+        write_json(run_dir / CONFIG_FILE, {"schema": "resight.run/1", **fixed, **described})
+        return
+    before = read_config(run_dir)
+    differ = [name for name, value in fixed.items() if before.get(name) != value]
+    if differ:
+        raise ConfigError(f"{run_dir} was begun with another {', '.join(differ)}; resuming would mix two trainings")
 
 
 @dataclass(frozen=True)
@@ -125,14 +152,20 @@ class Metrics:
         lines = [line for line in read_metrics(run_dir) if line["step"] <= after_step]
         write_whole(self._path, "".join(json.dumps(line) + "\n" for line in lines).encode())
         self._events = SummaryWriter(str(run_dir / EVENTS_DIR), purge_step=after_step + 1 if after_step else None)
+        self._began, self._began_step = time.monotonic(), after_step
 
-    def write(self, step: int, values: Mapping[str, float]) -> None:
+    def end_epoch(self, step: int, batch_size: int, values: Mapping[str, float]) -> None:
+        """One line, with the speed since the last one."""
+        speed = (step - self._began_step) * batch_size / (time.monotonic() - self._began)
+        self._began, self._began_step = time.monotonic(), step
+        line = {"step": step, **values, "images_per_s": speed}
         with self._path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"step": step, **values}) + "\n")
-        for name, value in values.items():
+            file.write(json.dumps(line) + "\n")
+        for name, value in line.items():
             self._events.add_scalar(f"train/{name}", value, step)
 
     def close(self) -> None:
+        """Flushes the events."""
         self._events.close()
 
 

@@ -1,0 +1,81 @@
+"""What each step of a training does, as a function of the seed and the step alone.
+
+No random choice depends on what happened before it, so a run that was killed goes on from its last
+checkpoint to the very weights of the unbroken run.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from resight.core.records import IntArray
+from resight.training.execution import World
+from resight.training.images import TrainingImages
+from resight.training.recipes import Recipe
+from resight.training.samplers import balanced_batches, shuffled_batches
+from resight.training.schedule import rate_factor
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """Which rows each step takes, and at which rate. labels: of the rows, mirrored copies after the pictures."""
+
+    recipe: Recipe
+    labels: IntArray
+    seed: int
+    steps_per_epoch: int
+
+    @classmethod
+    def of(cls, recipe: Recipe, images: TrainingImages, seed: int) -> Plan:
+        labels = np.tile(images.labels, 2 if recipe.flipped_copies else 1)
+        return cls(recipe, labels, seed, len(epoch_batches(recipe, labels, 0, seed)))
+
+    @property
+    def total_steps(self) -> int:
+        return self.recipe.epochs * self.steps_per_epoch
+
+    def rate(self, step: int) -> float:
+        """The learning rate at 0-based `step`."""
+        warmup_steps = round(self.recipe.warmup_epochs * self.steps_per_epoch)
+        factor = rate_factor(self.recipe.schedule, step, self.total_steps, warmup_steps)
+        return self.recipe.learning_rate * factor
+
+    def batches(self, first_step: int) -> Iterator[IntArray]:
+        """The rows of each batch from `first_step` to the end."""
+        first_epoch, skipped = divmod(first_step, self.steps_per_epoch)
+        for epoch in range(first_epoch, self.recipe.epochs):
+            rows = epoch_batches(self.recipe, self.labels, epoch, self.seed)
+            yield from rows[skipped if epoch == first_epoch else 0 :]
+
+
+def epoch_batches(recipe: Recipe, labels: IntArray, epoch: int, seed: int) -> IntArray:
+    """The rows of each batch of one epoch: (num_batches, batch_size) int64."""
+    if recipe.sampler == "balanced":
+        return balanced_batches(labels, recipe.batch_size, recipe.images_per_identity, epoch, seed)
+    return shuffled_batches(len(labels), recipe.batch_size, epoch, seed)
+
+
+def local_batches(
+    images: TrainingImages, plan: Plan, first_step: int, world: World
+) -> Iterator[tuple[IntArray, npt.NDArray[np.uint8]]]:
+    """This process's share of each batch: its rows (those past the pictures are mirrored ones), and pixels."""
+    mine, again = itertools.tee(rows[world.rank :: world.size] for rows in plan.batches(first_step))
+    yield from zip(mine, images.batches(rows % len(images) for rows in again), strict=True)
+
+
+def mix_seed(seed: int, step: int, rank: int) -> int:
+    """One seed out of three numbers, so that no two of them share a random stream."""
+    return int(np.random.SeedSequence([seed, step, rank]).generate_state(1, np.uint64)[0])
+
+
+def seed_step(seed: int, step: int, rank: int) -> torch.Generator:
+    """Seeds dropout by the step, and returns the generator of the step's augmentation."""
+    mixed = mix_seed(seed, step + 1, rank)
+    torch.manual_seed(mixed)
+    return torch.Generator().manual_seed(mixed)
