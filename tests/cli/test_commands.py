@@ -55,7 +55,9 @@ def test_reproduce_resumes_and_writes_its_table(tmp_path: Path) -> None:
     assert "flatters" in first.stderr
     values = json.loads((tmp_path / "reproduction.json").read_text())
     assert [m["model"] for m in values["models"]] == ["baseline", "baseline-aug", "slicenet1", "slicenet2"]
-    assert all(len(m["market_mean_ap"]["values"]) == 2 for m in values["models"])
+    for model in values["models"]:
+        assert len(model["market1501"]["mAP"]["values"]) == 2
+        assert [e["protocol"] for e in model["evaluations"]] == ["report", "report", "market1501", "market1501"]
 
 
 @pytest.mark.parametrize(
@@ -107,6 +109,9 @@ def test_a_bad_picture_in_a_folder_is_named_and_the_rest_goes_on(run: Path, tmp_
     done = resight("evaluate", run, tmp_path)
     assert f"{victim.relative_to(tmp_path).as_posix()}: damaged or truncated" in done.stderr
     resight("evaluate", run, tmp_path, "--strict", code=3)
+    victim.rename(victim.with_name("nocamera.jpg"))
+    assert "nocamera.jpg: the name" in resight("evaluate", run, tmp_path).stderr
+    assert "nocamera.jpg: the name" in resight("evaluate", run, tmp_path, "--strict", code=3).stderr
 
 
 def test_every_error_has_an_exit_code_of_its_kind() -> None:

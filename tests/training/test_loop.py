@@ -73,7 +73,7 @@ def command(run_dir: Path, *more: str) -> list[str]:
     return [
         sys.executable, "-m", "resight.cli", "train",
         "synthetic:train_people=12,test_people=2,cameras=3,crops_per_camera=2,height=64,width=32",
-        "--recipe", "slicenet2", "--height", "32", "--width", "16", "--epochs", "8", "--dim", "32",
+        "--recipe", "slicenet2", "--height", "32", "--width", "16", "--dim", "32",
         "--device", "cpu", "--checkpoint-every-s", "0", "-o", str(run_dir), *more,
     ]  # fmt: skip
 
@@ -91,11 +91,19 @@ def started(run_dir: Path, *more: str) -> subprocess.Popen[bytes]:
     return process
 
 
-def test_killed_and_resumed_ends_in_the_same_weights(tmp_path: Path) -> None:
+KILLS = ((signal.SIGKILL, 0.0), (signal.SIGKILL, 0.1), (signal.SIGINT, 0.0))
+
+
+@pytest.mark.parametrize(
+    ("kills", "epochs"), [(KILLS, 8), pytest.param(KILLS * 8, 60, marks=pytest.mark.slow)], ids=["3", "24"]
+)
+def test_killed_and_resumed_ends_in_the_same_weights(
+    tmp_path: Path, kills: tuple[tuple[signal.Signals, float], ...], epochs: int
+) -> None:
     whole, broken = tmp_path / "whole", tmp_path / "broken"
-    subprocess.run(command(whole), check=True, capture_output=True)
-    for sent, wait in ((signal.SIGKILL, 0.0), (signal.SIGKILL, 0.1), (signal.SIGINT, 0.0)):
-        process = started(broken, "--resume")
+    subprocess.run(command(whole, "--epochs", str(epochs)), check=True, capture_output=True)
+    for sent, wait in kills:
+        process = started(broken, "--resume", "--epochs", str(epochs))
         time.sleep(wait)
         process.send_signal(sent)
         _, stderr = process.communicate(timeout=60)
@@ -103,7 +111,7 @@ def test_killed_and_resumed_ends_in_the_same_weights(tmp_path: Path) -> None:
         if sent == signal.SIGINT:
             assert process.returncode == 130, stderr
             assert b"--resume" in stderr
-    subprocess.run(command(broken, "--resume"), check=True, capture_output=True)
+    subprocess.run(command(broken, "--resume", "--epochs", str(epochs)), check=True, capture_output=True)
     assert weights(broken) == weights(whole)
 
     def figures(run_dir: Path) -> list[tuple[float, float]]:
@@ -138,7 +146,7 @@ def test_stopped_at_every_epochs_end_too(unbroken: Path, small_city: Dataset, tm
 
 def test_two_processes_train_one_model(tmp_path: Path, small_city: Dataset) -> None:
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    call = command(tmp_path / "run", "--compile", "off")[1:]
+    call = command(tmp_path / "run", "--compile", "off", "--epochs", "2")[1:]
     done = subprocess.run([*launch, *call], capture_output=True, timeout=240, check=False)
     assert done.returncode == 0, done.stderr.decode()
     assert read_config(tmp_path / "run")["processes"] == 2

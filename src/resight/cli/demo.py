@@ -59,7 +59,7 @@ def demo(
     write_whole(out / "figures.json", json.dumps(result.to_dict(), indent=2).encode())
     write_whole(out / "index.html", _page(result).encode())
     output.console.print(_table(result))
-    output.say(f"{result.measured[0].evaluation.num_scored} queries; in brackets 95% intervals over them")
+    output.say(output.counts(result.measured[0].evaluation))
     output.say(f"the ranked lists, to look at: {out / 'index.html'}")
 
 

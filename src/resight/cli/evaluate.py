@@ -10,6 +10,8 @@ import typer
 from rich.table import Table
 
 from resight.cli import output
+from resight.cli.data import open_data
+from resight.core.errors import ConfigError
 
 if TYPE_CHECKING:
     from resight.evaluation.evaluate import Evaluation
@@ -37,15 +39,14 @@ def evaluate(
 
       resight evaluate runs/mine my_data --protocol market1501 --protocol no-camera --json figures.json
     """
-    from resight.data.formats import open_dataset
     from resight.evaluation.evaluate import evaluate as score
     from resight.models.saved import load_model, write_whole
     from resight.training.embed import embed_dataset
 
+    if json_file is not None and not json_file.parent.is_dir():
+        raise ConfigError(f"--json: the folder {json_file.parent} does not exist")
     model = load_model(run)
-    dataset = open_dataset(data, format)
-    output.say(str(dataset))
-    output.name_problems(dataset.problems)
+    dataset = open_data(data, format, strict)
     embedded = embed_dataset(model, dataset, device=device, strict=strict, progress=output.progress)
     output.name_problems(embedded.problems)
     evaluations = [
@@ -53,7 +54,7 @@ def evaluate(
     ]
     output.console.print(_table(evaluations))
     for evaluation in evaluations:
-        output.say(_counts(evaluation))
+        output.say(output.counts(evaluation))
     if json_file is not None:
         values = {
             "schema": "resight.evaluations/1",
@@ -81,12 +82,3 @@ def _table(evaluations: list[Evaluation]) -> Table:
     for name, cells in rows.items():
         table.add_row(name, *map(output.escape, cells))
     return table
-
-
-def _counts(evaluation: Evaluation) -> str:
-    """What was counted, under which protocol."""
-    return (
-        f"{evaluation.protocol}: {evaluation.num_scored:,} of {evaluation.num_query:,} queries scored "
-        f"({evaluation.num_skipped:,} without a match skipped), {evaluation.num_gallery:,} gallery pictures, "
-        f"{evaluation.num_junk:,} junk rows left out; in brackets 95% bootstrap intervals over queries"
-    )

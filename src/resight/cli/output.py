@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from resight.core.progress import Advance
 from resight.data.crops import Problem
 from resight.evaluation.bootstrap import Interval
+from resight.evaluation.evaluate import Evaluation
 
 LOG_EVERY_S = 10.0
 console = Console(highlight=False)
@@ -95,6 +96,15 @@ def figure(value: float | None, interval: Interval | None = None) -> str:
     if value is None:
         return "-"
     return f"{value:.3f} [{interval.low:.3f}, {interval.high:.3f}]" if interval else f"{value:.3f}"
+
+
+def counts(evaluation: Evaluation) -> str:
+    """What was counted, under which protocol."""
+    return (
+        f"{evaluation.protocol}: {evaluation.num_scored:,} of {evaluation.num_query:,} queries scored "
+        f"({evaluation.num_skipped:,} without a match skipped), {evaluation.num_gallery:,} gallery pictures, "
+        f"{evaluation.num_junk:,} junk rows left out; in brackets 95% bootstrap intervals over queries"
+    )
 
 
 def escape(text: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,20 +11,13 @@ import typer
 from rich.table import Table
 
 from resight.cli import output
+from resight.cli.data import open_data
 from resight.cli.recipe_options import given, with_recipe_options
 from resight.core.errors import ConfigError
 
 if TYPE_CHECKING:
-    from resight.training.reproduce import Reproduced, Spread
+    from resight.training.reproduce import Spread
 
-FIGURES = {
-    "report_rank1": "rank-1",
-    "report_rank5": "rank-5",
-    "report_mean_ap": "mAP",
-    "market_rank1": "rank-1",
-    "market_mean_ap": "mAP",
-    "market_mean_inp": "mINP",
-}
 NOTE = (
     "The report chose its checkpoints on the very set that it reports, which flatters; ours takes the last "
     "one of each training. `report` is the report's own scoring: the ten nearest, nothing removed, AP divided "
@@ -53,7 +46,6 @@ def reproduce(
 
       resight reproduce pku_reid --quick --height 128 --width 48 -o runs/short
     """
-    from resight.data.formats import open_dataset
     from resight.models.saved import write_whole
     from resight.training.loop import TrainOptions
     from resight.training.recipes import find_recipe
@@ -61,9 +53,7 @@ def reproduce(
 
     chosen = given(overrides)
     recipes = {model: find_recipe(f"{model}-quick" if quick else model, **chosen) for model in MODELS}
-    dataset = open_dataset(data, format)
-    output.say(str(dataset))
-    output.name_problems(dataset.problems)
+    dataset = open_data(data, format, strict)
     if out.exists() and not out.is_dir():
         raise ConfigError(f"{out} is not a directory")
     rows = reproduce(
@@ -86,26 +76,27 @@ def reproduce(
         "models": [row.to_dict() for row in rows],
     }
     write_whole(out / "reproduction.json", json.dumps(values, indent=2).encode())
-    output.console.print(_table(rows, "under `report`", ("report_rank1", "report_rank5", "report_mean_ap"), True))
+    output.console.print(_table({row.model: row.report_spreads() for row in rows}, "under `report`", reference=True))
     print()
-    market = ("market_rank1", "market_mean_ap", "market_mean_inp")
-    output.console.print(_table(rows, "under `market1501`", market, False))
+    output.console.print(_table({row.model: row.market_spreads() for row in rows}, "under `market1501`"))
+    output.say(f"{seeds} seed(s). " + output.counts(rows[0].report[0]))
+    output.say(output.counts(rows[0].market[0]))
     output.say(NOTE)
     output.say(f"all figures: {out / 'reproduction.json'}")
 
 
-def _table(rows: list[Reproduced], heading: str, figures: Sequence[str], reference: bool) -> Table:
-    """One line a model, its figures by their names in Reproduced; the report's own below where there are any."""
+def _table(rows: Mapping[str, Mapping[str, Spread]], heading: str, *, reference: bool = False) -> Table:
+    """One line a model; with `reference`, what the report gives for it below."""
     from resight.training.reproduce import REPORT
 
     table = Table(box=None, pad_edge=False)
     table.add_column(heading)
-    for figure in figures:
-        table.add_column(FIGURES[figure], justify="right", no_wrap=True)
-    for row in rows:
-        table.add_row(row.model, *(_spread(getattr(row, figure)) for figure in figures))
+    for figure in next(iter(rows.values())):
+        table.add_column(figure, justify="right", no_wrap=True)
+    for model, spreads in rows.items():
+        table.add_row(model, *(_spread(spread) for spread in spreads.values()))
         if reference:
-            told = REPORT[row.model]
+            told = REPORT[model]
             table.add_row("  in the report", *(f"{value:.3f}" for value in (told.rank1, told.rank5, told.mean_ap)))
     return table
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from resight.cli import output
+from resight.cli.data import open_data
 from resight.cli.recipe_options import given, with_recipe_options
 from resight.core.errors import ConfigError
 from resight.training.recipes import RECIPES, Recipe, find_recipe
@@ -47,7 +48,6 @@ def train(
 
       torchrun --nproc-per-node 4 -m resight.cli train my_data --recipe slicenet2 -o runs/mine
     """
-    from resight.data.formats import open_dataset
     from resight.training.loop import TrainOptions, train
     from resight.training.run import is_begun
 
@@ -56,9 +56,7 @@ def train(
         resolved, resolved_seed = _resumed(out, recipe, chosen, seed)
     else:
         resolved, resolved_seed = find_recipe(recipe or DEFAULT_RECIPE, **chosen), seed or 0
-    dataset = open_dataset(data, format)
-    output.say(str(dataset))
-    output.name_problems(dataset.problems)
+    dataset = open_data(data, format, strict)
     options = TrainOptions(
         device=device,
         compile=compile,

@@ -101,9 +101,10 @@ def load_training_images(
                 pixels.append(part.pixels)
             advance(len(part.crops) + len(part.problems))
     if len({crop.pid for crop in kept}) < 2:
+        first = "".join(f"; {problem.name}: {problem.reason}" for problem in problems[:3])
         raise DatasetError(
             f"training takes pictures of two persons at the least; of {len(crops)} training pictures "
-            f"{len(kept)} can be read, of {len({crop.pid for crop in kept})} person(s)"
+            f"{len(kept)} can be read, of {len({crop.pid for crop in kept})} person(s){first}"
         )
     mean = total / count
     std = np.sqrt(np.maximum(squares / count - mean**2, 1e-6))

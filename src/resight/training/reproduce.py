@@ -50,21 +50,40 @@ class Spread:
         return cls(statistics.fmean(values), std, tuple(values))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Reproduced:
-    """One model over its seeds: rank-1, rank-5, mAP under `report`; rank-1, mAP, mINP under `market1501`."""
+    """One model over its seeds, scored under both protocols: one Evaluation a seed in each."""
 
     model: str
     seeds: tuple[int, ...]
-    report_rank1: Spread
-    report_rank5: Spread
-    report_mean_ap: Spread
-    market_rank1: Spread
-    market_mean_ap: Spread
-    market_mean_inp: Spread
+    report: tuple[Evaluation, ...]
+    market: tuple[Evaluation, ...]
+
+    def report_spreads(self) -> dict[str, Spread]:
+        """rank-1, rank-5 and mAP under `report`: the figures that the report gives."""
+        return {
+            "rank-1": Spread.of([e.rank(1) for e in self.report]),
+            "rank-5": Spread.of([e.rank(5) for e in self.report]),
+            "mAP": Spread.of([e.mean_ap for e in self.report]),
+        }
+
+    def market_spreads(self) -> dict[str, Spread]:
+        """rank-1, mAP and mINP under `market1501`."""
+        return {
+            "rank-1": Spread.of([e.rank(1) for e in self.market]),
+            "mAP": Spread.of([e.mean_ap for e in self.market]),
+            "mINP": Spread.of([e.mean_inp for e in self.market if e.mean_inp is not None]),
+        }
 
     def to_dict(self) -> dict[str, Any]:
-        return {**asdict(self), "reference": asdict(REPORT[self.model])}
+        return {
+            "model": self.model,
+            "seeds": list(self.seeds),
+            "report": {name: asdict(spread) for name, spread in self.report_spreads().items()},
+            "market1501": {name: asdict(spread) for name, spread in self.market_spreads().items()},
+            "in_the_report": asdict(REPORT[self.model]),
+            "evaluations": [e.to_dict() for e in (*self.report, *self.market)],
+        }
 
 
 def reproduce(
@@ -107,13 +126,4 @@ def _score(
         embedded = embed_dataset(trained, dataset, device=options.device, strict=options.strict, progress=progress)
         report.append(evaluate(embedded.query, embedded.gallery, "report"))
         market.append(evaluate(embedded.query, embedded.gallery, "market1501"))
-    return Reproduced(
-        model,
-        tuple(seeds),
-        Spread.of([e.rank(1) for e in report]),
-        Spread.of([e.rank(5) for e in report]),
-        Spread.of([e.mean_ap for e in report]),
-        Spread.of([e.rank(1) for e in market]),
-        Spread.of([e.mean_ap for e in market]),
-        Spread.of([e.mean_inp or 0.0 for e in market]),
-    )
+    return Reproduced(model, tuple(seeds), tuple(report), tuple(market))
