@@ -5,7 +5,21 @@ Importing it is light: no torch, no onnxruntime.
 
 from importlib.metadata import version
 
-from resight.core.errors import ResightError
-
 __version__ = version("resight")
-__all__ = ["ResightError", "__version__"]
+
+from resight.core.errors import ResightError
+from resight.core.records import EmbeddedCrops
+from resight.data.crops import Crop, Dataset
+from resight.data.formats import open_dataset
+from resight.evaluation.evaluate import Evaluation, evaluate
+
+__all__ = [
+    "Crop",
+    "Dataset",
+    "EmbeddedCrops",
+    "Evaluation",
+    "ResightError",
+    "__version__",
+    "evaluate",
+    "open_dataset",
+]

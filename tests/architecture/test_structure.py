@@ -20,7 +20,16 @@ TORCH_FREE = ("core", "data", "evaluation", "report")
 
 
 def test_the_public_names() -> None:
-    assert sorted(resight.__all__) == ["ResightError", "__version__"]
+    assert resight.__all__ == [
+        "Crop",
+        "Dataset",
+        "EmbeddedCrops",
+        "Evaluation",
+        "ResightError",
+        "__version__",
+        "evaluate",
+        "open_dataset",
+    ]
     assert all(hasattr(resight, name) for name in resight.__all__)
 
 
