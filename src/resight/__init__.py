@@ -3,12 +3,9 @@
 Importing it is light: no torch, no onnxruntime.
 """
 
-from importlib.metadata import version
-
-__version__ = version("resight")
-
 from resight.core.errors import ResightError
 from resight.core.records import EmbeddedCrops
+from resight.core.version import VERSION as __version__
 from resight.data.crops import Crop, Dataset
 from resight.data.formats import open_dataset
 from resight.evaluation.evaluate import Evaluation, evaluate

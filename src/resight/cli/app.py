@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-import resight
 from resight.cli import demo, evaluate, import_weights, output, reproduce, train
 from resight.core.errors import MissingExtra, ResightError
+from resight.core.version import VERSION
 
 EXIT_CODES = """Exit codes: 0 done, 1 a defect of resight's own, 2 a wrong option or name, 3 data that cannot be used,
 4 weights that do not fit, 5 training cannot go on, 6 a part is not installed, 130 interrupted."""
@@ -30,7 +30,7 @@ app.command("import")(import_weights.import_weights)
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        print(f"resight {resight.__version__}")
+        print(f"resight {VERSION}")
         raise typer.Exit
 
 

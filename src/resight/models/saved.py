@@ -14,9 +14,9 @@ import safetensors
 import safetensors.torch
 from torch import Tensor, nn
 
-import resight
 from resight.core.errors import ConfigError, WeightsError
 from resight.core.preprocessing import Preprocessing
+from resight.core.version import VERSION
 from resight.models.catalogue import Architecture, build_network
 
 WEIGHTS_FILE = "model.safetensors"
@@ -40,7 +40,7 @@ class ModelCard:
     weights_sha256: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        return {"schema": SCHEMA, "resight_version": resight.__version__, **asdict(self)}
+        return {"schema": SCHEMA, "resight_version": VERSION, **asdict(self)}
 
 
 @dataclass(frozen=True, eq=False)
