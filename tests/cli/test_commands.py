@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from resight.cli import app
 from resight.core.errors import ResightError, unknown_name
 
 CITY = "synthetic:train_people=8,test_people=6,cameras=3,crops_per_camera=2,height=32,width=16"
@@ -120,3 +121,24 @@ def test_every_error_has_an_exit_code_of_its_kind() -> None:
 
     assert {kind.exit_code for kind in below(ResightError)} == {1, 2, 3, 4, 5, 6}
     assert "Known: a, b" in str(unknown_name("thing", "c", {"b", "a"}))
+
+
+def test_the_reports_weights_import_with_their_rights(seed_weights: Path, tmp_path: Path) -> None:
+    weights = seed_weights / "slicenet1_cosine_100.pth"
+    told = ("--trained-on", "PKU-Reid, 62 ids", "--rights", "research only")
+    resight("import", weights, "--model", "slicenet1", *told, "-o", tmp_path / "run")
+    card = json.loads((tmp_path / "run" / "model.json").read_text())
+    assert (card["trained_on"], card["rights"]) == ("PKU-Reid, 62 ids", "research only")
+    resight("import", weights, "--model", "slicenet1", "-o", tmp_path / "run", code=2)
+
+
+def test_a_defect_of_our_own_says_so(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def breaking() -> None:
+        raise ZeroDivisionError("by zero")
+
+    monkeypatch.setattr(app, "app", breaking)
+    monkeypatch.setattr(sys, "argv", ["resight"])
+    with pytest.raises(SystemExit) as caught:
+        app.main()
+    assert caught.value.code == 1
+    assert "ZeroDivisionError: by zero. This is a defect" in capsys.readouterr().err

@@ -59,10 +59,13 @@ def main() -> None:
         sys.exit(_fail(missing, missing.exit_code))
     except OSError as error:
         sys.exit(_fail(error, 1))
+    except Exception as error:
+        defect = f"{type(error).__name__}: {error}. This is a defect of resight's own; --debug shows where."
+        sys.exit(_fail(error, 1, defect))
 
 
-def _fail(error: Exception, code: int) -> int:
+def _fail(error: Exception, code: int, text: str | None = None) -> int:
     if "--debug" in sys.argv:
         raise error
-    output.fail(str(error))
+    output.fail(text or str(error))
     return code

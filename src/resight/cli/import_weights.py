@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -18,6 +19,8 @@ def import_weights(
         str | None, typer.Option(help="Channel means in [0, 1], R,G,B; the report's own if not given.")
     ] = None,
     std: Annotated[str | None, typer.Option(help="Channel deviations, likewise.")] = None,
+    trained_on: Annotated[str | None, typer.Option(help="The data it was trained on, for its card.")] = None,
+    rights: Annotated[str | None, typer.Option(help="Who may do what with it, for its card.")] = None,
 ) -> None:
     """Reads the reference report's own weights into a run, exactly. No code in the file is executed.
 
@@ -36,7 +39,12 @@ def import_weights(
         _three(mean, "--mean") or report_weights.REPORT_MEAN,
         _three(std, "--std") or report_weights.REPORT_STD,
     )
-    save_model(out, imported.network, imported.card)
+    card = replace(
+        imported.card,
+        trained_on=trained_on or imported.card.trained_on,
+        rights=rights or imported.card.rights,
+    )
+    save_model(out, imported.network, card)
     print(f"imported {model} from {weights}: {out}")
 
 

@@ -28,6 +28,7 @@ def train(
     seed: Annotated[int | None, typer.Option(min=0, help="The one seed of all randomness. Default: 0.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
     format: Annotated[str | None, typer.Option(help="The data's format, where it is not to be guessed.")] = None,
+    rights: Annotated[str | None, typer.Option(help="The data's rights, for the model's card.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     compile: Annotated[str, typer.Option(help="torch.compile: auto, on or off.")] = "auto",
     amp: Annotated[bool, typer.Option(help="bfloat16 on GPUs that have it.")] = True,
@@ -57,6 +58,8 @@ def train(
     else:
         resolved, resolved_seed = find_recipe(recipe or DEFAULT_RECIPE, **chosen), seed or 0
     dataset = open_data(data, format, strict)
+    if rights is not None:
+        dataset = replace(dataset, rights=rights)
     options = TrainOptions(
         device=device,
         compile=compile,
