@@ -120,28 +120,37 @@ def test_killed_and_resumed_ends_in_the_same_weights(
     assert figures(broken) == figures(whole)
 
 
-def test_stopped_at_every_epochs_end_too(unbroken: Path, small_city: Dataset, tmp_path: Path) -> None:
-    """A run copied at some checkpoint goes on to the same end, wherever it was copied."""
-
-    class StopError(Exception):
-        pass
-
+def train_copying(city: Dataset, run_dir: Path, options: TrainOptions) -> list[Path]:
+    """Trains, and copies the run as it stands at every step."""
     copies: list[Path] = []
-    original = save_checkpoint
 
-    def copying(run_dir: Path, *rest: object) -> None:
-        original(run_dir, *rest)  # type: ignore[arg-type]
-        copies.append(shutil.copytree(run_dir, tmp_path / f"copy{len(copies)}"))
+    def copying(directory: Path, *rest: object) -> None:
+        save_checkpoint(directory, *rest)  # type: ignore[arg-type]
+        copies.append(shutil.copytree(directory, run_dir.with_name(f"copy{len(copies)}")))
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(loop, "save_checkpoint", copying)
-        train(TINY, small_city, tmp_path / "run", 5, replace(CPU, checkpoint_every_s=0))
-    steps = read_metrics(unbroken)[-1]["step"]
-    assert len(copies) == steps + 1
+        train(TINY, city, run_dir, 5, replace(options, checkpoint_every_s=0))
+    return copies
+
+
+def test_a_run_copied_at_any_step_goes_on_to_the_same_end(unbroken: Path, small_city: Dataset, tmp_path: Path) -> None:
+    copies = train_copying(small_city, tmp_path / "run", CPU)
+    assert len(copies) == read_metrics(unbroken)[-1]["step"] + 1
     for copy in copies[:: len(copies) // 4]:
         train(TINY, small_city, copy, 5, replace(CPU, resume=True))
         assert weights(copy) == weights(unbroken)
         assert [m["loss"] for m in read_metrics(copy)] == [m["loss"] for m in read_metrics(unbroken)]
+
+
+@pytest.mark.slow
+def test_a_compiled_run_resumes_exactly_too(small_city: Dataset, tmp_path: Path) -> None:
+    compiled = replace(CPU, compile="on")
+    copies = train_copying(small_city, tmp_path / "run", compiled)
+    train(TINY, small_city, copies[3], 5, replace(compiled, resume=True))
+    assert weights(copies[3]) == weights(tmp_path / "run")
+    with pytest.raises(ConfigError, match="another compiled"):
+        train(TINY, small_city, copies[2], 5, replace(CPU, resume=True))
 
 
 def test_two_processes_train_one_model(tmp_path: Path, small_city: Dataset) -> None:
