@@ -60,6 +60,7 @@ def demo(
     write_whole(out / "index.html", _page(result).encode())
     output.console.print(_table(result))
     output.say(output.counts(result.measured[0].evaluation))
+    output.say(output.INTERVALS)
     output.say(f"the ranked lists, to look at: {out / 'index.html'}")
 
 

@@ -55,6 +55,7 @@ def evaluate(
     output.console.print(_table(evaluations))
     for evaluation in evaluations:
         output.say(output.counts(evaluation))
+    output.say(output.INTERVALS)
     if json_file is not None:
         values = {
             "schema": "resight.evaluations/1",

@@ -98,12 +98,15 @@ def figure(value: float | None, interval: Interval | None = None) -> str:
     return f"{value:.3f} [{interval.low:.3f}, {interval.high:.3f}]" if interval else f"{value:.3f}"
 
 
+INTERVALS = "in brackets: 95% bootstrap intervals over the queries"
+
+
 def counts(evaluation: Evaluation) -> str:
     """What was counted, under which protocol."""
     return (
         f"{evaluation.protocol}: {evaluation.num_scored:,} of {evaluation.num_query:,} queries scored "
         f"({evaluation.num_skipped:,} without a match skipped), {evaluation.num_gallery:,} gallery pictures, "
-        f"{evaluation.num_junk:,} junk rows left out; in brackets 95% bootstrap intervals over queries"
+        f"{evaluation.num_junk:,} junk rows left out"
     )
 
 

@@ -82,7 +82,7 @@ def reproduce(
     output.say(f"{seeds} seed(s). " + output.counts(rows[0].report[0]))
     output.say(output.counts(rows[0].market[0]))
     output.say(NOTE)
-    output.say(f"all figures: {out / 'reproduction.json'}")
+    output.say(f"all figures, each run with its 95% intervals over the queries: {out / 'reproduction.json'}")
 
 
 def _table(rows: Mapping[str, Mapping[str, Spread]], heading: str, *, reference: bool = False) -> Table:

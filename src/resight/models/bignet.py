@@ -5,6 +5,8 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional
 
+from resight.models.dropout import Dropout
+
 DROPOUT = 0.4
 TRUNK_CHANNELS = 128
 TRUNK_STRIDE = 8  # the feature map is this many times smaller than the image, in height and in width
@@ -32,7 +34,7 @@ class Residual(nn.Module):
         else:
             first = nn.Conv2d(channels_in, channels_out, 3, padding=1)
             self.project = nn.Identity()
-        self.conv1 = nn.Sequential(first, nn.BatchNorm2d(channels_out), nn.ELU(), nn.Dropout(DROPOUT))
+        self.conv1 = nn.Sequential(first, nn.BatchNorm2d(channels_out), nn.ELU(), Dropout(DROPOUT))
         self.conv2 = nn.Conv2d(channels_out, channels_out, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -73,7 +75,7 @@ class Dense(nn.Sequential):
     def __init__(self, in_features: int, dim: int) -> None:
         super().__init__(
             nn.Flatten(),
-            nn.Dropout(DROPOUT),
+            Dropout(DROPOUT),
             nn.Linear(in_features, dim),
             nn.BatchNorm1d(dim),
             nn.ELU(),
