@@ -67,7 +67,7 @@ def demo(
 def _table(result: DemoResult) -> Table:
     """What fits a terminal; the page has the rest."""
     table = Table(box=None, pad_edge=False)
-    for heading in ("", "rank-1", "mAP", "rank-1, look-alikes"):
+    for heading in ("", "rank-1", "mAP", "rank-1, alike"):
         table.add_column(heading, justify="right" if heading else "left", no_wrap=True)
     for row in result.measured:
         cells = _cells(row.evaluation, row.of_lookalikes)
