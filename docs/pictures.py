@@ -1,7 +1,7 @@
 """Draws the documents' pictures anew: `python docs/pictures.py`. All of them show the synthetic city.
 
 docs/images/demo.png is a screenshot of the demo's page:
-chromium --headless --window-size=1000,930 --screenshot=docs/images/demo.png demo/index.html
+chromium --headless --window-size=1100,930 --screenshot=docs/images/demo.png demo/index.html
 """
 
 from __future__ import annotations
