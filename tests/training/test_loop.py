@@ -144,6 +144,7 @@ def test_a_run_copied_at_any_step_goes_on_to_the_same_end(unbroken: Path, small_
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:torch")  # torch's compiler uses what torch deprecates
 def test_a_compiled_run_resumes_exactly_too(small_city: Dataset, tmp_path: Path) -> None:
     compiled = replace(CPU, compile="on")
     copies = train_copying(small_city, tmp_path / "run", compiled)
