@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from resight.core.errors import DatasetError
-from resight.core.preprocessing import Preprocessing
+from resight.core.images import decode_image, resize_image
 from resight.core.progress import Progress, silent
 from resight.core.records import IntArray
 from resight.data.crops import Crop, Problem, labels_of
@@ -55,11 +55,9 @@ class TrainingImages:
             yield from self._streamed(indices)
 
     def _streamed(self, indices: Iterable[IntArray]) -> Iterator[npt.NDArray[np.uint8]]:
-        rule = Preprocessing(self.height, self.width, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
-
         def load(row: int) -> npt.NDArray[np.uint8]:
             crop = self.crops[row]
-            return rule.prepare(crop.read(), crop.name)
+            return resize_image(decode_image(crop.read(), crop.name), self.height, self.width)
 
         with ThreadPoolExecutor(thread_name_prefix="decode") as pool:
             waiting = []
