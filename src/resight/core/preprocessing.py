@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from resight.core.errors import ConfigError
-from resight.core.images import Pixels, decode_image, resize_image
+from resight.core.images import Pixels
 from resight.core.records import FloatArray
 
 RESIZE_RULES = ("bilinear-antialias",)
@@ -50,10 +50,6 @@ class Preprocessing:
         # JSON knows lists only; whatever else stands there is left for the check of the fields to name.
         tuples: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
         return cls(**tuples)
-
-    def prepare(self, data: bytes, name: str = "image") -> Pixels:
-        """Decoded and resized: (height, width, 3) uint8. Raises UnreadableImage."""
-        return resize_image(decode_image(data, name), self.height, self.width)
 
     def normalise(self, pixels: Pixels) -> FloatArray:
         """(n, height, width, 3) uint8 to (n, 3, height, width) float32: (x / 255 - mean) / std."""
