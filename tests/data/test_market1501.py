@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from resight.core.errors import DatasetError
-from resight.data.market1501 import UNPACKED, read_market1501
+from resight.data.market1501 import NAMES as BOX_NAMES
+from resight.data.market1501 import read_market1501
 
 
 def put(root: Path, *names: str) -> Path:
@@ -26,7 +27,7 @@ NAMES = (
 )
 
 
-@pytest.mark.parametrize("below", ["", UNPACKED])
+@pytest.mark.parametrize("below", ["", *BOX_NAMES.unpacked])
 def test_names_junk_and_distractors(tmp_path: Path, below: str) -> None:
     put(tmp_path / below, *NAMES)
     data = read_market1501(tmp_path)

@@ -7,18 +7,20 @@ from typing import Annotated
 
 import typer
 
-from resight.cli import demo, evaluate, import_weights, output, reproduce, train
+from resight.cli import data_export, demo, evaluate, import_weights, output, reproduce, train
 from resight.core.errors import MissingExtra, ResightError
 from resight.core.version import VERSION
 
 EXIT_CODES = """Exit codes: 0 done, 1 a defect of resight's own, 2 a wrong option or name, 3 data that cannot be used,
 4 weights that do not fit, 5 training cannot go on, 6 a part is not installed, 130 interrupted."""
 
+HELP = {"help_option_names": ["-h", "--help"]}
+
 app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings=HELP,
     epilog=EXIT_CODES,
 )
 app.command("demo")(demo.demo)
@@ -26,6 +28,9 @@ app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
 app.command("reproduce")(reproduce.reproduce)
 app.command("import")(import_weights.import_weights)
+data_app = typer.Typer(no_args_is_help=True, help="Data sets as tables.", context_settings=HELP)
+data_app.command("export")(data_export.data_export)
+app.add_typer(data_app, name="data")
 
 
 def _show_version(wanted: bool) -> None:

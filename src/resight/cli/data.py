@@ -12,6 +12,8 @@ def open_data(spec: str, format: str | None, strict: bool) -> Dataset:
     """The data set. Files that do not fit are named; with `strict` the first is an error."""
     dataset = open_dataset(spec, format)
     output.say(str(dataset))
+    for note in dataset.notes:
+        output.say(f"note: {note}")
     if strict and dataset.problems:
         raise DatasetError(f"{dataset.problems[0].name}: {dataset.problems[0].reason}")
     output.name_problems(dataset.problems)

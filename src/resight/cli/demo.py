@@ -42,8 +42,8 @@ def demo(
 
       resight demo -o demo
     """
+    from resight.core.files import write_whole
     from resight.data.synthetic import CityConfig, draw_city, lookalikes
-    from resight.models.saved import write_whole
     from resight.training.demo import run_demo
 
     if out.exists() and not out.is_dir():

@@ -39,8 +39,9 @@ def evaluate(
 
       resight evaluate runs/mine my_data --protocol market1501 --protocol no-camera --json figures.json
     """
+    from resight.core.files import write_whole
     from resight.evaluation.evaluate import evaluate as score
-    from resight.models.saved import load_model, write_whole
+    from resight.models.saved import load_model
     from resight.training.embed import embed_dataset
 
     if json_file is not None and not json_file.parent.is_dir():

@@ -46,7 +46,7 @@ def reproduce(
 
       resight reproduce pku_reid --quick --height 128 --width 48 -o runs/short
     """
-    from resight.models.saved import write_whole
+    from resight.core.files import write_whole
     from resight.training.loop import TrainOptions
     from resight.training.recipes import find_recipe
     from resight.training.reproduce import MODELS, reproduce

@@ -17,7 +17,8 @@ class Crop:
     """One picture of one person: a file (`path`) or its bytes (`data`), and who and where.
 
     pid: the data's person id. camid: the camera's id. sequence, frame: numbers as the data set gives
-    them. time: seconds, where known. name: what to call it in a listing, unique in its data set.
+    them. time: seconds, where known. track: which pictures are of one walk past one camera, where known.
+    name: what to call it in a listing, unique in its data set.
     """
 
     name: str
@@ -28,6 +29,7 @@ class Crop:
     sequence: int | None = None
     frame: int | None = None
     time: float | None = None
+    track: str | None = None
 
     def read(self) -> bytes:
         """The encoded picture. Raises UnreadableImage when the file cannot be read."""
@@ -51,7 +53,8 @@ class Problem:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Crops split into train, query and gallery. `rights` says who may do what with them, in a line."""
+    """Crops split into train, query and gallery. `rights` says who may do what with them, in a line; `notes`,
+    what whoever reads figures of them should know."""
 
     name: str
     format: str
@@ -60,6 +63,7 @@ class Dataset:
     gallery: tuple[Crop, ...]
     rights: str = "not stated by the data"
     problems: tuple[Problem, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         def split(name: str, crops: Sequence[Crop]) -> str:
@@ -69,6 +73,10 @@ class Dataset:
         cameras = {crop.camid for part in (self.train, self.query, self.gallery) for crop in part}
         parts = [split(n, getattr(self, n)) for n in ("train", "query", "gallery") if getattr(self, n)]
         return f"{self.name} ({self.format}): {', '.join(parts)}; {len(cameras)} cameras"
+
+
+SPLITS = ("train", "query", "gallery")
+RIGHTS_UNKNOWN = "not stated by the data"
 
 
 def pids_of(crops: Sequence[Crop]) -> IntArray:

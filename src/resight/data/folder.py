@@ -16,7 +16,7 @@ from pathlib import Path
 from resight.core.errors import DatasetError
 from resight.data.crops import Crop, Dataset, Problem
 
-SPLITS: Mapping[str, tuple[str, ...]] = {
+PLACES: Mapping[str, tuple[str, ...]] = {
     "train": ("train",),
     "query": ("query", "val/query", "test/query"),
     "gallery": ("gallery", "val/gallery", "test/gallery"),
@@ -36,13 +36,13 @@ class _File:
 
 def looks_like_folder(root: Path) -> bool:
     """Whether any split is there."""
-    return any((root / place).is_dir() for places in SPLITS.values() for place in places)
+    return any((root / place).is_dir() for places in PLACES.values() for place in places)
 
 
 def read_folder(root: Path) -> Dataset:
     """Raises DatasetError where no picture is found in any split, saying what was looked for and found."""
     problems: list[Problem] = []
-    splits = {split: list(_files(root, places, problems)) for split, places in SPLITS.items()}
+    splits = {split: list(_files(root, places, problems)) for split, places in PLACES.items()}
     if not any(splits.values()):
         raise DatasetError(
             f"{root} holds no pictures in the layout <split>/<person>/<camera>_<anything>.<ext> with the "
@@ -50,8 +50,8 @@ def read_folder(root: Path) -> Dataset:
             + (f" First file that does not fit: {problems[0].name}, {problems[0].reason}." if problems else "")
         )
     files = [file for found in splits.values() for file in found]
-    pids = _numbers((file.person for file in files), re.compile(r"(\d+)"))
-    camids = _numbers((file.camera for file in files), CAMERA_NUMBER)
+    pids = number_names((file.person for file in files), re.compile(r"(\d+)"))
+    camids = number_names((file.camera for file in files), CAMERA_NUMBER)
 
     def crops(found: Sequence[_File]) -> tuple[Crop, ...]:
         return tuple(Crop(f.name, pids[f.person], camids[f.camera], path=f.path) for f in found)
@@ -72,6 +72,15 @@ def picture_files(folder: Path) -> Iterator[Path]:
         hidden = entry.name.startswith(".") or entry.name == "Thumbs.db"
         if not hidden and Path(entry.name).suffix.lower() not in NO_PICTURES and not _is_folder(entry):
             yield folder / entry.name
+
+
+def number_names(names: Iterable[str], pattern: re.Pattern[str]) -> dict[str, int]:
+    """A number for each name: its own where every name has one, else its place in sorted order, from 1."""
+    distinct = sorted(set(names))
+    matches = [pattern.fullmatch(name) for name in distinct]
+    if all(match and match[1].isascii() and len(match[1]) <= 18 for match in matches):
+        return {name: int(match[1]) for name, match in zip(distinct, matches, strict=True) if match}
+    return {name: place for place, name in enumerate(distinct, 1)}
 
 
 def list_entries(root: Path, most: int = 8) -> str:
@@ -119,12 +128,3 @@ def _files(root: Path, places: Iterable[str], problems: list[Problem]) -> Iterat
         for path in picture_files(split):
             name = path.relative_to(root).as_posix()
             problems.append(Problem(name, f"lies directly in {place}/, not in a person's folder"))
-
-
-def _numbers(names: Iterable[str], pattern: re.Pattern[str]) -> dict[str, int]:
-    """A number for each name: its own where every name has one, else its place in sorted order."""
-    distinct = sorted(set(names))
-    matches = [pattern.fullmatch(name) for name in distinct]
-    if all(match and match[1].isascii() and len(match[1]) <= 18 for match in matches):
-        return {name: int(match[1]) for name, match in zip(distinct, matches, strict=True) if match}
-    return {name: place for place, name in enumerate(distinct, 1)}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -15,6 +14,7 @@ import safetensors.torch
 from torch import Tensor, nn
 
 from resight.core.errors import ConfigError, WeightsError
+from resight.core.files import write_whole
 from resight.core.preprocessing import Preprocessing
 from resight.core.version import VERSION
 from resight.models.catalogue import Architecture, build_network
@@ -97,16 +97,6 @@ def load_strictly(module: nn.Module, weights: Mapping[str, Tensor], source: str)
         more = f" and {len(wrong) - 4} more" if len(wrong) > 4 else ""
         raise WeightsError(f"{source} does not fit the network: {'; '.join(wrong[:4])}{more}.")
     module.load_state_dict(dict(weights), strict=True)
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Writes a file that a kill at any moment leaves as it was or as it should be."""
-    temporary = path.with_name(path.name + ".part")
-    with temporary.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
 
 
 def _read_card(path: Path) -> ModelCard:

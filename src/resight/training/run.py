@@ -26,7 +26,8 @@ from tensorboardX import SummaryWriter
 from torch import Tensor, nn
 
 from resight.core.errors import ConfigError, TrainingError
-from resight.models.saved import load_strictly, write_whole
+from resight.core.files import write_whole
+from resight.models.saved import load_strictly
 
 CONFIG_FILE = "config.json"
 METRICS_FILE = "metrics.jsonl"

@@ -1,0 +1,86 @@
+"""The layout that Market-1501 began: bounding_box_train/, query/ and bounding_box_test/ full of named boxes."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from resight.core.errors import DatasetError
+from resight.data.crops import Crop, Dataset, Problem
+from resight.data.folder import list_entries, picture_files
+
+SPLITS = {"train": "bounding_box_train", "query": "query", "gallery": "bounding_box_test"}
+NO_PERSON = "-1"  # a box that a detector drew around no person
+PEEKED = 50  # names that are looked at to tell the formats of this layout apart
+
+
+@dataclass(frozen=True)
+class BoxNames:
+    """How one data set names its boxes.
+
+    pattern: has the groups pid and camera, and may have sequence and frame. example: one such name. unpacked:
+    the folders that its archives unpack to.
+    """
+
+    name: str
+    pattern: re.Pattern[str]
+    example: str
+    shape: str
+    rights: str
+    unpacked: tuple[str, ...] = ()
+
+
+def looks_like_boxes(root: Path, names: BoxNames) -> bool:
+    """Whether the first boxes of any split are named in this way."""
+    base = _base(root, names)
+    folders = [base / folder for folder in SPLITS.values() if (base / folder).is_dir()]
+    return any(
+        names.pattern.fullmatch(path.name) for folder in folders for path in islice(picture_files(folder), PEEKED)
+    )
+
+
+def read_boxes(root: Path, names: BoxNames) -> Dataset:
+    """Boxes that are no person (pid -1) are dropped; pid 0 stays in the gallery as a distractor.
+
+    Raises DatasetError where no picture is found.
+    """
+    base = _base(root, names)
+    problems: list[Problem] = []
+    train, query, gallery = (
+        _read_split(base, folder, names, problems) if (base / folder).is_dir() else () for folder in SPLITS.values()
+    )
+    if not (train or query or gallery):
+        raise DatasetError(
+            f"{root} holds no {names.name} pictures: looked for {', '.join(SPLITS.values())} with names such as "
+            f"{names.example}; found {list_entries(base)}"
+            + (f". The first that does not fit is {problems[0].name}" if problems else "")
+        )
+    return Dataset(names.name, names.name, train, query, gallery, names.rights, tuple(problems))
+
+
+def _base(root: Path, names: BoxNames) -> Path:
+    return next((root / folder for folder in names.unpacked if (root / folder).is_dir()), root)
+
+
+def _read_split(base: Path, folder: str, names: BoxNames, problems: list[Problem]) -> tuple[Crop, ...]:
+    crops = []
+    for path in picture_files(base / folder):
+        name = f"{folder}/{path.name}"
+        match = names.pattern.fullmatch(path.name)
+        if match is None:
+            problems.append(Problem(name, f"the name is not {names.shape}"))
+        elif match["pid"] != NO_PERSON:
+            fields = {key: int(value) for key, value in match.groupdict().items() if value is not None}
+            crops.append(
+                Crop(
+                    name,
+                    fields["pid"],
+                    fields["camera"],
+                    path=path,
+                    sequence=fields.get("sequence"),
+                    frame=fields.get("frame"),
+                )
+            )
+    return tuple(crops)
