@@ -9,7 +9,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from resight.data.crops import Crop
-from resight.data.synthetic import CityConfig, draw_city, sample_grid
+from resight.data.synthetic import CityConfig, draw_city
+from resight.report.page import contact_sheet
 
 PEOPLE, CROPS_EACH, COLUMNS = 12, 7, 14
 
@@ -21,7 +22,7 @@ def main() -> None:
     for pid in sorted({crop.pid for crop in city.train}):
         of_person = [crop for crop in city.train if crop.pid == pid]
         crops += sorted(of_person[::2][:CROPS_EACH], key=lambda crop: crop.camid)
-    picture = sample_grid(crops, COLUMNS)
+    picture = contact_sheet(crops, COLUMNS)
     picture.quantize(256).save(Path(__file__).parent / "images" / "city.png", optimize=True)
 
 

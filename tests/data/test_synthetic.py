@@ -14,8 +14,9 @@ from resight.data.crops import Crop, Dataset, camids_of, pids_of
 from resight.data.decoding import decode_crops
 from resight.data.folder import read_folder
 from resight.data.people import draw_lookalike, draw_looks
-from resight.data.synthetic import CityConfig, draw_city, lookalikes, parse_city, sample_grid, save_city
+from resight.data.synthetic import CityConfig, draw_city, lookalikes, parse_city, save_city
 from resight.evaluation.evaluate import evaluate
+from resight.report.page import contact_sheet
 
 SMALL = CityConfig(train_people=4, test_people=10, cameras=3, crops_per_camera=2, height=64, width=32)
 
@@ -111,7 +112,7 @@ def test_a_colour_histogram_does_badly_but_better_than_chance() -> None:
 
 def test_the_grid_shows_every_crop() -> None:
     crops = draw_city(SMALL).query[:5]
-    sheet = np.asarray(sample_grid(crops, columns=3))
-    assert sheet.shape == (2 * 64, 3 * 32, 3)
-    assert sheet[64:, 64:].min() == 255  # the place that is left over
-    assert sheet[:64, :32].std() > 10
+    sheet = np.asarray(contact_sheet(crops, columns=3))
+    assert sheet.shape == (2 * 128, 3 * 64, 3)
+    assert sheet[128:, 128:].min() == 255  # the place that is left over
+    assert sheet[:128, :64].std() > 10

@@ -7,12 +7,13 @@ from typing import Annotated
 
 import typer
 
-from resight.cli import data_export, demo, evaluate, import_weights, output, reproduce, train
+from resight.cli import compare, data_export, demo, doctor, evaluate, import_weights, output, reproduce, train
 from resight.core.errors import MissingExtra, ResightError
 from resight.core.version import VERSION
 
 EXIT_CODES = """Exit codes: 0 done, 1 a defect of resight's own, 2 a wrong option or name, 3 data that cannot be used,
-4 weights that do not fit, 5 training cannot go on, 6 a part is not installed, 130 interrupted."""
+4 weights that do not fit, 5 training cannot go on, 6 a part is not installed, 7 the doctor found a
+warning, 8 an error (see --fail-on), 130 interrupted."""
 
 HELP = {"help_option_names": ["-h", "--help"]}
 
@@ -26,6 +27,8 @@ app = typer.Typer(
 app.command("demo")(demo.demo)
 app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
+app.command("compare")(compare.compare)
+app.command("doctor")(doctor.doctor)
 app.command("reproduce")(reproduce.reproduce)
 app.command("import")(import_weights.import_weights)
 data_app = typer.Typer(no_args_is_help=True, help="Data sets as tables.", context_settings=HELP)

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from resight.cli import output
 from resight.core.errors import ConfigError
+from resight.evaluation.bootstrap import format_figure
 
 if TYPE_CHECKING:
     from resight.evaluation.evaluate import Evaluation
@@ -18,15 +19,11 @@ if TYPE_CHECKING:
 
 RECIPES = ("baseline-aug-quick", "slicenet2-quick")
 HEADINGS = ("", "rank-1", "rank-5", "mAP", "mINP", "rank-1, look-alikes", "mAP, look-alikes")
-QUERIES_SHOWN = 24
 EXPLANATION = (
     "Every picture is drawn by code; nobody in it exists. Each query was searched among the gallery of the "
     "test people, none of whom was seen in training, under the market1501 protocol: pictures of the same "
-    "person by the same camera do not count. A solid green frame with a tick is the right person, a dashed "
-    "red one with a cross is somebody else. Look-alikes are pairs of people who differ in one region only.",
-    "In brackets stand 95% intervals over the queries, from one seed. Where the intervals of two rows "
-    "overlap widely, this demo does not show that one is better than the other. The queries on which the two "
-    "trained models differ most come first.",
+    "person by the same camera do not count. Look-alikes are pairs of people who differ in one region only. "
+    "One seed was trained, so none of this shows how much another would differ.",
 )
 
 
@@ -77,37 +74,30 @@ def _table(result: DemoResult) -> Table:
 
 def _cells(evaluation: Evaluation, of_lookalikes: Evaluation | None) -> tuple[str, ...]:
     return (
-        output.figure(evaluation.rank(1), evaluation.rank1_interval),
-        output.figure(evaluation.rank(5)),
-        output.figure(evaluation.mean_ap, evaluation.mean_ap_interval),
-        output.figure(evaluation.mean_inp),
-        output.figure(of_lookalikes.rank(1) if of_lookalikes else None),
-        output.figure(of_lookalikes.mean_ap if of_lookalikes else None),
+        format_figure(evaluation.rank(1), evaluation.rank1_interval),
+        format_figure(evaluation.rank(5)),
+        format_figure(evaluation.mean_ap, evaluation.mean_ap_interval),
+        format_figure(evaluation.mean_inp),
+        format_figure(of_lookalikes.rank(1) if of_lookalikes else None),
+        format_figure(of_lookalikes.mean_ap if of_lookalikes else None),
     )
 
 
 def _page(result: DemoResult) -> str:
-    from resight.report.ranked import Answer, FiguresRow, RankedQuery, ranked_page
+    from resight.evaluation.compare import compare
+    from resight.report.compare import ComparedModel, comparison_page
+    from resight.report.page import Table
 
     trained = result.measured[-len(RECIPES) :]
-
-    def answers(model: int, row: int) -> tuple[Answer, ...]:
-        found = trained[model].lists[row]
-        return tuple(
-            Answer(result.gallery[index], float(similarity), bool(relevant))
-            for index, similarity, relevant in zip(found.gallery_index, found.similarity, found.relevant, strict=True)
-        )
-
-    queries = [
-        RankedQuery(crop, {trained[model].name: answers(model, row) for model in range(len(trained))})
-        for row, crop in enumerate(result.query)
-    ]
-    queries.sort(key=RankedQuery.disagreement, reverse=True)
-    figures = [FiguresRow(m.name, _cells(m.evaluation, m.of_lookalikes)) for m in result.measured]
-    return ranked_page(
+    pairs = [(measured.embedded.query, measured.embedded.gallery) for measured in trained]
+    first, second = (ComparedModel(m.name, *pair) for m, pair in zip(trained, pairs, strict=True))
+    rows = tuple((m.name, *_cells(m.evaluation, m.of_lookalikes)) for m in result.measured)
+    return comparison_page(
         "resight demo: the same person, seen by another camera",
         EXPLANATION,
-        HEADINGS,
-        figures,
-        queries[:QUERIES_SHOWN],
+        (first, second),
+        [compare(pairs[0], pairs[1])],
+        result.query,
+        result.gallery,
+        more_tables=[Table("All that was measured", HEADINGS, rows)],
     )

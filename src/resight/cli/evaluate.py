@@ -12,6 +12,7 @@ from rich.table import Table
 from resight.cli import output
 from resight.cli.data import open_data
 from resight.core.errors import ConfigError
+from resight.evaluation.bootstrap import format_figure
 
 if TYPE_CHECKING:
     from resight.evaluation.evaluate import Evaluation
@@ -76,10 +77,10 @@ def _table(evaluations: list[Evaluation]) -> Table:
     for evaluation in evaluations:
         table.add_column(evaluation.protocol, justify="right", no_wrap=True)
     rows = {
-        "rank-1": [output.figure(e.rank(1), e.rank1_interval) for e in evaluations],
-        "rank-5": [output.figure(e.rank(5)) for e in evaluations],
-        "mAP": [output.figure(e.mean_ap, e.mean_ap_interval) for e in evaluations],
-        "mINP": [output.figure(e.mean_inp, e.mean_inp_interval) for e in evaluations],
+        "rank-1": [format_figure(e.rank(1), e.rank1_interval) for e in evaluations],
+        "rank-5": [format_figure(e.rank(5)) for e in evaluations],
+        "mAP": [format_figure(e.mean_ap, e.mean_ap_interval) for e in evaluations],
+        "mINP": [format_figure(e.mean_inp, e.mean_inp_interval) for e in evaluations],
     }
     for name, cells in rows.items():
         table.add_row(name, *map(output.escape, cells))

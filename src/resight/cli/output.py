@@ -12,7 +12,6 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from resight.core.progress import Advance
 from resight.data.crops import Problem
-from resight.evaluation.bootstrap import Interval
 from resight.evaluation.evaluate import Evaluation
 
 LOG_EVERY_S = 10.0
@@ -89,13 +88,6 @@ def _log_lines(what: str, total: int, start: int) -> Iterator[Advance]:
             say(f"{what}: {total_done:,} of {total:,} {note}".rstrip())
 
     yield advance
-
-
-def figure(value: float | None, interval: Interval | None = None) -> str:
-    """`0.912 [0.871, 0.950]`, or `-` where there is none."""
-    if value is None:
-        return "-"
-    return f"{value:.3f} [{interval.low:.3f}, {interval.high:.3f}]" if interval else f"{value:.3f}"
 
 
 INTERVALS = "in brackets: 95% bootstrap intervals over the queries"

@@ -7,15 +7,13 @@ since telling those apart is what slicing is for.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from resight.core.errors import ConfigError
-from resight.core.images import decode_image
 from resight.data.crops import Crop, Dataset
 from resight.data.figure import VIEWS, FigurePainter, Image8, Pose, colour_figure
 from resight.data.people import Looks, draw_lookalike, draw_looks
@@ -115,18 +113,6 @@ def save_city(dataset: Dataset, root: Path) -> None:
             path = root / split / f"{crop.pid:05d}" / f"{crop.camid:02d}_{number:05d}.jpg"
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(crop.read())
-
-
-def sample_grid(crops: Sequence[Crop], columns: int) -> Image.Image:
-    """A contact sheet, row by row; all crops must be of one size."""
-    pictures = [decode_image(crop.read(), crop.name) for crop in crops]
-    height, width = pictures[0].shape[:2]
-    rows = -(-len(pictures) // columns)
-    sheet = np.full((rows * height, columns * width, 3), 255, np.uint8)
-    for i, picture in enumerate(pictures):
-        top, left = i // columns * height, i % columns * width
-        sheet[top : top + height, left : left + width] = picture
-    return Image.fromarray(sheet)
 
 
 class _City:

@@ -19,6 +19,13 @@ class Interval:
     high: float
 
 
+def format_figure(value: float | None, interval: Interval | None = None) -> str:
+    """`0.912 [0.871, 0.950]`, or `-` where there is none."""
+    if value is None:
+        return "-"
+    return f"{value:.3f} [{interval.low:.3f}, {interval.high:.3f}]" if interval else f"{value:.3f}"
+
+
 def bootstrap_interval(values: npt.NDArray[np.float64], samples: int, seed: int) -> Interval:
     """95% percentile interval of the mean (Efron, 1979), resampling queries with replacement.
 

@@ -13,7 +13,7 @@ from resight.core.distances import cosine_distmat, euclidean_distmat
 from resight.core.errors import ConfigError, DataError, EmbeddingError, unknown_name
 from resight.core.records import EmbeddedCrops, FloatArray, IntArray
 from resight.evaluation.bootstrap import Interval, bootstrap_interval
-from resight.evaluation.protocols import Protocol, Rows, find_protocol
+from resight.evaluation.protocols import Protocol, Rows, find_protocol, rows_of
 from resight.evaluation.ranking import (
     QueryRanks,
     average_precision,
@@ -119,8 +119,8 @@ def evaluate(
     """
     return evaluate_distmat(
         distances(query, gallery, metric),
-        _rows(query),
-        _rows(gallery),
+        rows_of(query),
+        rows_of(gallery),
         protocol,
         metric=metric,
         max_rank=max_rank,
@@ -167,7 +167,7 @@ def rankings(
 ) -> list[RankedList]:
     """What each query found under the protocol, by cosine, for a person to look at."""
     rule = find_protocol(protocol)
-    distmat, q, g = cosine_distmat(query.embeddings, gallery.embeddings), _rows(query), _rows(gallery)
+    distmat, q, g = cosine_distmat(query.embeddings, gallery.embeddings), rows_of(query), rows_of(gallery)
     lists = []
     for row in range(len(q)):
         nearest = ranking(distmat[row], rule.junk(q, row, g))[:top]
@@ -219,10 +219,6 @@ def _summarise(
         inp=inp,
         first_hit=first,
     )
-
-
-def _rows(crops: EmbeddedCrops) -> Rows:
-    return Rows(crops.pids, crops.camids, crops.contents)
 
 
 def _check_distmat(distmat: FloatArray, query: Rows, gallery: Rows) -> None:

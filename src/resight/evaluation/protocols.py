@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from resight.core.errors import unknown_name
-from resight.core.records import IntArray
+from resight.core.records import EmbeddedCrops, IntArray
 
 BoolArray = npt.NDArray[np.bool_]
 JUNK_PID = -1
@@ -26,6 +26,11 @@ class Rows:
 
     def __len__(self) -> int:
         return len(self.pids)
+
+
+def rows_of(crops: EmbeddedCrops) -> Rows:
+    """The crops without their embeddings."""
+    return Rows(crops.pids, crops.camids, crops.contents)
 
 
 def same_camera(query: Rows, row: int, gallery: Rows) -> BoolArray:

@@ -17,7 +17,7 @@ from resight.core.progress import Progress, silent
 from resight.core.records import EmbeddedCrops, FloatArray, IntArray
 from resight.data.crops import Crop, Dataset, camids_of, pids_of
 from resight.data.decoding import decode_crops
-from resight.evaluation.evaluate import Evaluation, RankedList, evaluate, rankings
+from resight.evaluation.evaluate import Evaluation, evaluate
 from resight.models.catalogue import Architecture, build_network
 from resight.models.saved import Model, ModelCard, load_model
 from resight.training.embed import Embedded, embed_dataset
@@ -30,12 +30,12 @@ HISTOGRAM_SIZE = (128, 64)
 @dataclass(frozen=True, eq=False)
 class Measured:
     """One line of the demo's table. of_lookalikes: the same figures over the queries that have a look-alike;
-    None where there are none. lists: what each query found, best first."""
+    None where there are none."""
 
     name: str
     evaluation: Evaluation
     of_lookalikes: Evaluation | None
-    lists: list[RankedList]
+    embedded: Embedded
 
     def to_dict(self) -> dict[str, Any]:
         of_lookalikes = self.of_lookalikes.to_dict() if self.of_lookalikes else None
@@ -44,7 +44,7 @@ class Measured:
 
 @dataclass(frozen=True, eq=False)
 class DemoResult:
-    """query, gallery: the crops in the order of the ranked lists."""
+    """query, gallery: the crops in the order of the embeddings."""
 
     query: tuple[Crop, ...]
     gallery: tuple[Crop, ...]
@@ -92,7 +92,7 @@ def _measure(name: str, embedded: Embedded, lookalikes: frozenset[int]) -> Measu
         name,
         evaluate(query, gallery),
         evaluate(_rows(query, np.flatnonzero(chosen)), gallery) if chosen.any() else None,
-        rankings(query, gallery),
+        embedded,
     )
 
 

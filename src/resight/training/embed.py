@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
 from resight.core.errors import DatasetError
+from resight.core.images import Pixels
 from resight.core.progress import Progress, silent
 from resight.core.records import EmbeddedCrops, FloatArray
 from resight.data.crops import Crop, Dataset, Problem, camids_of, pids_of
@@ -52,8 +53,12 @@ def embed_crops(
     strict: bool = False,
     progress: Progress = silent,
     what: str = "embedding",
+    edit: Callable[[Pixels], Pixels] | None = None,
 ) -> tuple[EmbeddedCrops, tuple[Problem, ...]]:
-    """The crops that can be decoded, embedded in order, and those that cannot."""
+    """The crops that can be decoded, embedded in order, and those that cannot.
+
+    edit: what is done to pictures (n, height, width, 3) of the network's size before it sees them.
+    """
     chosen = choose_device(device)
     network = channels_last(model.network, chosen).eval()
     size = model.card.preprocessing
@@ -62,7 +67,8 @@ def embed_crops(
     with progress(what, len(crops)) as advance:
         for part in iter_decoded(crops, size.height, size.width, strict=strict):
             parts.append(DecodedCrops(part.crops, part.pixels[:0], part.contents, part.problems, part.digest))
-            embeddings.append(embed_pixels(network, model, part.pixels, chosen))
+            pixels = part.pixels if edit is None else edit(part.pixels)
+            embeddings.append(embed_pixels(network, model, pixels, chosen))
             advance(len(part.crops) + len(part.problems))
     kept = [crop for part in parts for crop in part.crops]
     embedded = EmbeddedCrops(
@@ -78,7 +84,7 @@ def embed_crops(
 def embed_pixels(
     network: torch.nn.Module,
     model: Model,
-    pixels: np.ndarray[tuple[int, ...], np.dtype[np.uint8]],
+    pixels: Pixels,
     device: torch.device,
 ) -> FloatArray:
     """(n, height, width, 3) uint8 to (n, dim) float32 of unit length."""

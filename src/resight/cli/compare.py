@@ -1,0 +1,190 @@
+"""`resight compare`: two models side by side, and where one beats the other."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.table import Table
+
+from resight.cli import output
+from resight.cli.data import open_data
+from resight.core.errors import ConfigError, DataError
+
+if TYPE_CHECKING:
+    from resight.core.records import EmbeddedCrops
+    from resight.data.crops import Crop, Dataset
+    from resight.evaluation.compare import Comparison
+    from resight.models.saved import Model
+    from resight.report.compare import ComparedModel
+
+FIGURES = {"rank1": "rank-1", "mean_ap": "mAP", "mean_inp": "mINP"}
+PROTOCOLS = ("market1501", "no-camera", "report")
+
+
+def compare(
+    first: Annotated[Path, typer.Argument(help="A run's directory.")],
+    second: Annotated[Path, typer.Argument(help="Another run's directory.")],
+    data: Annotated[str, typer.Argument(help="A folder of crops, a manifest, or `synthetic`.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The page.")] = Path("compare.html"),
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures to this file.")] = None,
+    protocol: Annotated[
+        list[str] | None, typer.Option(help="As for evaluate; the ranked lists follow the first. All unless given.")
+    ] = None,
+    queries: Annotated[int, typer.Option(min=1, help="So many queries are in the page at most.")] = 300,
+    format: Annotated[str | None, typer.Option(help="The data's format, where it is not to be guessed.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    seed: Annotated[int, typer.Option(min=0, help="Of the bootstrap.")] = 0,
+    strict: Annotated[bool, typer.Option("--strict", help="Stop at the first unreadable picture.")] = False,
+) -> None:
+    """Writes one page: figures with the paired difference, CMC curves, and what each model found for each query.
+
+    Examples:
+
+      resight compare runs/baseline runs/slicenet2 my_data -o compare.html
+
+      resight compare runs/a runs/b synthetic --protocol market1501 --json compare.json
+    """
+    from resight.core.files import write_whole
+    from resight.models.saved import load_model
+    from resight.report.compare import comparison_page
+
+    for option, path in (("--out", out), ("--json", json_file)):
+        if path is not None and not path.parent.is_dir():
+            raise ConfigError(f"{option}: the folder {path.parent} does not exist")
+    names = _names(first, second)
+    models = [load_model(run) for run in (first, second)]
+    dataset = open_data(data, format, strict)
+    embedded = [_embed(model, dataset, device, strict) for model in models]
+    comparisons = _comparisons(embedded, protocol, seed)
+    lists_by = comparisons[0].first.protocol
+    sides = [
+        _explain(name, model, dataset, pair, lists_by, device)
+        for name, model, pair in zip(names, models, embedded, strict=True)
+    ]
+    _print(names, comparisons, sides)
+    if json_file is not None:
+        values = {
+            "schema": "resight.comparison/1",
+            "data": str(dataset),
+            "models": [
+                {"name": name, "path": str(run), "weights_sha256": model.card.weights_sha256}
+                for name, run, model in zip(names, (first, second), models, strict=True)
+            ],
+            "comparisons": [comparison.to_dict() for comparison in comparisons],
+            "painted_strips": {side.name: side.faithful.to_dict() for side in sides if side.faithful},
+        }
+        write_whole(json_file, json.dumps(values, indent=2).encode())
+    page = comparison_page(
+        f"{names[0]} and {names[1]}",
+        [str(dataset)],
+        (sides[0], sides[1]),
+        comparisons,
+        _crops_of(dataset.query, sides[0].query),
+        _crops_of(dataset.gallery, sides[0].gallery),
+        most=queries,
+    )
+    write_whole(out, page.encode())
+    output.say(f"the page, to look at: {out}")
+
+
+def _names(first: Path, second: Path) -> tuple[str, str]:
+    """As short as they can be and still differ. Raises ConfigError where both are one."""
+    one, other = first.resolve().parts, second.resolve().parts
+    for number in range(1, max(len(one), len(other)) + 1):
+        short = "/".join(one[-number:]), "/".join(other[-number:])
+        if short[0] != short[1]:
+            return short
+    raise ConfigError(f"{first} and {second} are one and the same run")
+
+
+def _embed(model: Model, dataset: Dataset, device: str, strict: bool) -> tuple[EmbeddedCrops, EmbeddedCrops]:
+    from resight.training.embed import embed_dataset
+
+    embedded = embed_dataset(model, dataset, device=device, strict=strict, progress=output.progress)
+    output.name_problems(embedded.problems)
+    return embedded.query, embedded.gallery
+
+
+def _comparisons(
+    embedded: Sequence[tuple[EmbeddedCrops, EmbeddedCrops]], protocol: list[str] | None, seed: int
+) -> list[Comparison]:
+    """Under each protocol asked for; where none is, under each that scores anything."""
+    from resight.evaluation.compare import compare as compare_embeddings
+
+    found = []
+    for name in protocol or PROTOCOLS:
+        try:
+            found.append(compare_embeddings(embedded[0], embedded[1], name, seed=seed))
+        except DataError as error:
+            if protocol or name == PROTOCOLS[-1]:
+                raise
+            output.say(f"left out: {error}")
+    return found
+
+
+def _explain(
+    name: str,
+    model: Model,
+    dataset: Dataset,
+    embedded: tuple[EmbeddedCrops, EmbeddedCrops],
+    protocol: str,
+    device: str,
+) -> ComparedModel:
+    """With what its strips did, where it has any."""
+    from resight.evaluation.strips import strip_importance
+    from resight.report.compare import ComparedModel
+    from resight.training.explain import measure_faithfulness
+
+    slices = model.card.architecture.slices
+    if slices == 1:
+        return ComparedModel(name, *embedded)
+    importance = strip_importance(*embedded, slices, protocol)
+    faithful = measure_faithfulness(
+        model,
+        _crops_of(dataset.query, embedded[0]),
+        *embedded,
+        importance,
+        protocol,
+        device=device,
+        progress=output.progress,
+    )
+    return ComparedModel(name, *embedded, slices, importance, faithful)
+
+
+def _crops_of(crops: Sequence[Crop], embedded: EmbeddedCrops) -> list[Crop]:
+    """Those that were embedded, in that order."""
+    by_name = {crop.name: crop for crop in crops}
+    return [by_name[name] for name in embedded.names]
+
+
+def _print(names: tuple[str, str], comparisons: list[Comparison], sides: Sequence[ComparedModel]) -> None:
+    """What fits a terminal; the page and the JSON have each model's own intervals too."""
+    from resight.report.compare import difference_cells, strips_table
+
+    for comparison in comparisons:
+        rows = [
+            (FIGURES[figure], *(f"{value:.3f}" for value in comparison.figures(figure)), *difference_cells(difference))
+            for figure, difference in comparison.differences.items()
+        ]
+        people = f"{comparison.first.protocol}, {comparison.num_people:,} people"
+        _print_table(people, ("", *names, "difference", "p", ""), rows)
+    for side in sides:
+        if side.faithful:
+            table = strips_table(side.name, side.faithful, comparisons[0].first.protocol)
+            _print_table(table.caption, table.headings, table.rows)
+    for comparison in comparisons:
+        output.say(output.counts(comparison.first))
+    output.say("difference: second less first, with its 95% interval; p: paired bootstrap over the queries' people")
+
+
+def _print_table(caption: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    table = Table(box=None, pad_edge=False, title=output.escape(caption), title_justify="left")
+    for heading in headings:
+        table.add_column(output.escape(heading), justify="right" if heading else "left", no_wrap=True)
+    for row in rows:
+        table.add_row(*map(output.escape, row))
+    output.console.print(table)

@@ -1,0 +1,122 @@
+"""Two models on the same queries: where they differ, and whether by more than chance."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from resight.core.errors import DataError
+from resight.core.records import EmbeddedCrops, IntArray
+from resight.evaluation.bootstrap import BLOCK_VALUES, CONFIDENCE, Interval
+from resight.evaluation.evaluate import Evaluation, Values, evaluate
+
+OUTCOMES = ("gained", "lost", "both wrong", "both right")
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Second model less first, with its 95% interval. p_value: how often chance alone, were the models equal,
+    would show a difference at least as large, in either direction."""
+
+    mean: float
+    interval: Interval
+    p_value: float
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """Two evaluations of the same queries under one protocol, and how they differ. differences: by figure
+    (`rank1`, `mean_ap`, and `mean_inp` where the protocol has it). outcome: (num_scored,) places in OUTCOMES,
+    by the first answer: `gained` means wrong by the first model and right by the second. num_people: of the
+    scored queries; they are what is resampled."""
+
+    first: Evaluation
+    second: Evaluation
+    differences: dict[str, Difference]
+    outcome: IntArray
+    num_people: int
+
+    def figures(self, name: str) -> tuple[float, float]:
+        """Both models' figure by its name in `differences`."""
+        if name == "rank1":
+            return self.first.rank(1), self.second.rank(1)
+        return getattr(self.first, name), getattr(self.second, name)
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        counts = np.bincount(self.outcome, minlength=len(OUTCOMES)).tolist()
+        return {
+            "protocol": self.first.protocol,
+            "first": self.first.to_dict(),
+            "second": self.second.to_dict(),
+            "differences": {name: asdict(difference) for name, difference in self.differences.items()},
+            "difference_is": "second less first; 95% bootstrap over the queries' people, paired",
+            "num_people": self.num_people,
+            "outcomes": dict(zip(OUTCOMES, counts, strict=True)),
+        }
+
+
+def compare(
+    first: tuple[EmbeddedCrops, EmbeddedCrops],
+    second: tuple[EmbeddedCrops, EmbeddedCrops],
+    protocol: str = "market1501",
+    *,
+    bootstrap_samples: int = 10_000,
+    seed: int = 0,
+) -> Comparison:
+    """first, second: (query, gallery) of each model, of the same crops in the same order.
+
+    Raises DataError where the crops are not the same, or there is nothing to score.
+    """
+    for one, other in zip(first, second, strict=True):
+        if one.names != other.names or not np.array_equal(one.pids, other.pids):
+            raise DataError("the two models must be compared on the same pictures, in the same order")
+    a, b = (evaluate(query, gallery, protocol, seed=seed) for query, gallery in (first, second))
+    people = first[0].pids[a.query_index]
+    values: dict[str, tuple[Values, Values]] = {
+        "rank1": ((a.first_hit == 0).astype(np.float64), (b.first_hit == 0).astype(np.float64)),
+        "mean_ap": (a.ap, b.ap),
+    }
+    if a.inp is not None and b.inp is not None:
+        values["mean_inp"] = (a.inp, b.inp)
+    right_a, right_b = a.first_hit == 0, b.first_hit == 0
+    outcome = np.select([~right_a & right_b, right_a & ~right_b, ~right_a & ~right_b], [0, 1, 2], default=3)
+    return Comparison(
+        a,
+        b,
+        {
+            name: paired_difference(one, other, people, samples=bootstrap_samples, seed=seed)
+            for name, (one, other) in values.items()
+        },
+        outcome.astype(np.int64),
+        len(np.unique(people)),
+    )
+
+
+def paired_difference(
+    first: Values, second: Values, groups: IntArray, *, samples: int = 10_000, seed: int = 0
+) -> Difference:
+    """The mean of second - first, both (n,), resampling whole groups (people) with replacement.
+
+    Queries of one person are not independent: resampling them singly would find differences where there are none.
+    The interval is of percentiles; the p-value counts the samples of the differences, moved to a mean of zero, that
+    lie as far out as the mean does (Efron and Tibshirani, 1993, ch. 16), and is never 0.
+    """
+    difference = second - first
+    _, group = np.unique(groups, return_inverse=True)
+    total, count = np.bincount(group, difference), np.bincount(group).astype(np.float64)
+    mean = float(difference.mean())
+    rng = np.random.default_rng(seed)
+    means: list[npt.NDArray[np.float64]] = []
+    block = max(1, BLOCK_VALUES // len(total))
+    for start in range(0, samples, block):
+        drawn = rng.integers(0, len(total), size=(min(block, samples - start), len(total)))
+        means.append(total[drawn].sum(axis=1) / count[drawn].sum(axis=1))
+    resampled = np.concatenate(means)
+    tail = 50 * (1 - CONFIDENCE)
+    low, high = np.percentile(resampled, [tail, 100 - tail])
+    beyond = int((np.abs(resampled - mean) >= abs(mean) - 1e-12).sum())
+    return Difference(mean, Interval(float(low), float(high)), (1 + beyond) / (1 + samples))

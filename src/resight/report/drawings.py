@@ -1,0 +1,78 @@
+"""Drawings as SVG text that follows the page's colours."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure as Canvas
+from matplotlib.ticker import MaxNLocator
+
+from resight.core.records import IntArray
+
+# Matplotlib takes no `currentColor`: these stand for it, and for the page's two lines, and are exchanged in the text.
+INK, FIRST, SECOND = "#010203", "#010204", "#010205"
+EXCHANGED = {INK: "currentColor", FIRST: "var(--first)", SECOND: "var(--second)"}
+STYLE: dict[Any, Any] = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "resight",
+    "font.family": "sans-serif",
+    "font.size": 10,
+    "text.color": INK,
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+}
+
+
+def cmc_drawing(curves: Mapping[str, Sequence[float]], ranks: int = 20) -> str:
+    """Two models' CMC curves, told apart by colour, stroke and label. curves: by model, rank-1 first."""
+    with matplotlib.rc_context(STYLE):
+        canvas = Canvas(figsize=(5.2, 3.0), layout="constrained")
+        axes = canvas.add_subplot()
+        for (name, curve), colour, stroke in zip(curves.items(), (FIRST, SECOND), ("-", "--"), strict=True):
+            shown = list(curve[:ranks])
+            axes.plot(range(1, len(shown) + 1), shown, stroke, color=colour, label=name, linewidth=2)
+        axes.set(xlabel="rank", ylabel="queries answered", ylim=(None, 1.005))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.grid(color=INK, alpha=0.12)
+        axes.legend(frameon=False, loc="lower right")
+        return _svg(canvas)
+
+
+def presence_drawing(presence: IntArray, cameras: IntArray) -> str:
+    """A heat map of pictures by identity and camera. presence: (num_ids, num_cameras); cameras: their ids."""
+    order = np.lexsort((presence.sum(axis=1), (presence > 0).sum(axis=1)))[::-1]
+    shown = np.ma.masked_equal(presence[order].T, 0)
+    rows = len(cameras)
+    with matplotlib.rc_context(STYLE):
+        canvas = Canvas(figsize=(8.0, min(6.0, 1.4 + 0.22 * rows)), layout="constrained")
+        axes: Axes = canvas.add_subplot()
+        image = axes.imshow(shown, aspect="auto", interpolation="nearest", cmap="viridis", vmin=0)
+        axes.set(xlabel="identities, those seen by most cameras first", ylabel="camera")
+        step = -(-rows // 24)
+        axes.set_yticks(range(0, rows, step), [str(camera) for camera in cameras[::step]])
+        bar = canvas.colorbar(image, ax=axes, label="pictures", pad=0.01)
+        bar.outline.set_visible(False)
+        return _svg(canvas)
+
+
+def _svg(canvas: Canvas) -> str:
+    out = io.StringIO()
+    FigureCanvasSVG(canvas)
+    canvas.savefig(
+        out, format="svg", transparent=True, metadata={"Date": None, "Creator": None, "Format": None, "Type": None}
+    )
+    svg = out.getvalue()
+    svg = svg[svg.index("<svg") :]
+    for colour, value in EXCHANGED.items():
+        svg = svg.replace(colour, value)
+    return svg
