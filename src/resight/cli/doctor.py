@@ -11,12 +11,14 @@ import typer
 
 from resight.cli import output
 from resight.cli.data import open_data
+from resight.core.errors import ConfigError
 
 if TYPE_CHECKING:
-    from resight.core.records import EmbeddedCrops
+    from resight.core.records import EmbeddedCrops, IntArray
     from resight.data.crops import Crop
     from resight.data.doctor import Diagnosis
     from resight.evaluation.labels import Suspect
+    from resight.models.saved import Model
 
 FOUND_WARNING, FOUND_ERROR = 7, 8  # exit codes
 SIGNS = {"error": "[bold red]error[/]", "warning": "[yellow]warning[/]", "note": "note"}
@@ -58,16 +60,18 @@ def doctor(
     from resight.core.files import write_whole
     from resight.data.doctor import examine
 
+    if out is not None and out.exists() and not out.is_dir():
+        raise ConfigError(f"--out: {out} is not a directory")
+    loaded = _load(model) if model is not None else None
     dataset = open_data(data, format, strict)
     diagnosis = examine(dataset, data, strict=strict, progress=output.progress)
     suspects: list[Suspect] = []
     embedded, note = None, ""
-    if model is not None:
-        embedded, suspects, note = _doubtful(diagnosis, model, device, seed)
+    if loaded is not None:
+        embedded, suspects, note = _doubtful(diagnosis, loaded, str(model), device, seed)
     _print(diagnosis)
-    if model is not None:
-        output.console.print(f"\n{note}", markup=False, soft_wrap=True)
     if embedded is not None:
+        output.console.print(f"\n{note}", markup=False, soft_wrap=True)
         for suspect in suspects[:DOUBTFUL_PRINTED]:
             name = embedded.names[suspect.row]
             line = f"  {name}: labelled {suspect.pid}, looks like {suspect.other_pid} ({suspect.score:.2f})"
@@ -115,21 +119,28 @@ def _print(diagnosis: Diagnosis) -> None:
         output.console.print(text, markup=False, soft_wrap=True)
 
 
-def _doubtful(diagnosis: Diagnosis, run: Path, device: str, seed: int) -> tuple[EmbeddedCrops, list[Suspect], str]:
+def _load(run: Path) -> Model:
+    from resight.models.saved import load_model  # imports torch
+
+    return load_model(run)
+
+
+def _doubtful(
+    diagnosis: Diagnosis, model: Model, name: str, device: str, seed: int
+) -> tuple[EmbeddedCrops, list[Suspect], str]:
     """The crops' embeddings, the doubtful of them, and what was done, in words."""
     from resight.evaluation.labels import suspect_labels
-    from resight.models.saved import load_model
     from resight.training.embed import embed_crops
 
-    model = load_model(run)
     crops = diagnosis.survey.crops
     embedded, _ = embed_crops(model, crops, device=device, progress=output.progress)
     suspects = suspect_labels(embedded, seed=seed)
     note = (
         f"{len(suspects):,} of {len(crops):,} pictures lie nearer to another identity than to their own, by the "
-        f"embeddings of {run} (trained on: {model.card.trained_on}), whitened in five-fold cross-validation. The most "
-        "doubtful come first: look from the top until they are right. A weak model finds many that are merely hard; "
-        "one that was trained long on these very labels finds too few. A whole walk under a wrong label is not found."
+        f"embeddings of {name} (trained on: {model.card.trained_on}), whitened in five-fold cross-validation. The "
+        "most doubtful come first: look from the top until they are right. A weak model finds many that are merely "
+        "hard; one that was trained long on these very labels finds too few. A whole walk under a wrong label is "
+        "not found."
     )
     return embedded, suspects, note
 
@@ -152,10 +163,11 @@ def _write_page(
     from resight.core.files import write_whole
     from resight.report.doctor import DoubtfulLabel, doctor_page, sample_sheet
 
-    crops = diagnosis.survey.crops
+    by_name = {crop.name: crop for crop in diagnosis.survey.crops}
+    crops = [by_name[name] for name in embedded.names] if embedded is not None else []
 
-    def of(rows: object) -> tuple[Crop, ...]:
-        return tuple(crops[row] for row in rows)  # type: ignore[attr-defined]
+    def of(rows: IntArray) -> tuple[Crop, ...]:
+        return tuple(crops[row] for row in rows)
 
     doubtful = [
         DoubtfulLabel(crops[s.row], s.other_pid, s.score, of(s.own), of(s.other)) for s in suspects[:DOUBTFUL_SHOWN]

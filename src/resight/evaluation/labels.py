@@ -21,8 +21,8 @@ NEIGHBOURS = 3
 class Suspect:
     """A picture whose label is doubtful. row: in the crops given. pid: its label; other_pid: who it looks like.
 
-    score: how much nearer the other identity is, by its nearest picture and by the mean of its pictures together,
-    in cosine similarities (-4 to 4). own, other: the rows nearest to it of each identity, nearest first.
+    score: how much nearer others are than its own, by the nearest picture and by an identity's mean together, in
+    cosine similarities (-4 to 4). own, other: the nearest rows with its label, and with any other, nearest first.
     """
 
     row: int

@@ -1,0 +1,116 @@
+"""The verbs about data and about two models: what they print, write, and how they end."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli.test_commands import CITY, TINY, resight
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    folder = tmp_path_factory.mktemp("runs")
+    for name in ("baseline", "slicenet2"):
+        resight("train", CITY, "--recipe", name, *TINY, "-o", folder / name)
+    return folder / "baseline", folder / "slicenet2"
+
+
+def exported(folder: Path) -> Path:
+    resight("data", "export", CITY, "-o", folder / "manifest.csv", "--pictures", folder / "pictures")
+    return folder
+
+
+def test_the_doctor_ends_by_severity_and_writes_its_files(tmp_path: Path) -> None:
+    data, out = exported(tmp_path / "data"), tmp_path / "out"
+    done = resight("doctor", data, "-o", out)  # small crops, few queries: warnings, which are not failures
+    assert "warning: " in done.stdout
+    assert "to begin with: resight train" in done.stdout
+    assert {path.name for path in out.iterdir()} == {"index.html", "doctor.json", "sample.png"}
+    resight("doctor", data, "--fail-on", "warning", code=7)
+    table = data / "manifest.csv"
+    lines = table.read_text().splitlines()
+    query = next(line for line in lines if ",query," in line)
+    table.write_text("\n".join([*lines, query.replace(",query,", ",gallery,")]) + "\n")
+    done = resight("doctor", data, "-o", out, code=8)
+    assert "error: 1 of " in done.stdout
+    resight("doctor", data, "--fail-on", "warning", code=8)
+    resight("doctor", data, "--fail-on", "never")
+    values = json.loads((out / "doctor.json").read_text())
+    assert values["severity"] == "error"
+    assert values["findings"][0]["code"] == "query-in-gallery"
+    assert "doubtful_labels" not in values
+
+
+def test_the_doctor_with_a_model_ranks_labels(runs: tuple[Path, Path], tmp_path: Path) -> None:
+    done = resight("doctor", CITY, "--model", runs[1], "-o", tmp_path)
+    assert "nearer to another identity" in done.stdout
+    values = json.loads((tmp_path / "doctor.json").read_text())
+    assert values["doubtful_labels"]
+    first = values["doubtful_labels"][0]
+    assert first["pid"] != first["looks_like"]
+    assert "Labels that are likely wrong" in (tmp_path / "index.html").read_text()
+
+
+def test_compare_writes_a_page_and_json(runs: tuple[Path, Path], tmp_path: Path) -> None:
+    out, figures = tmp_path / "page.html", tmp_path / "page.json"
+    done = resight("compare", *runs, CITY, "-o", out, "--json", figures)
+    assert "the most important strip" in done.stdout
+    values = json.loads(figures.read_text())
+    assert [c["protocol"] for c in values["comparisons"]] == ["market1501", "no-camera", "report"]
+    assert [m["name"] for m in values["models"]] == ["baseline", "slicenet2"]
+    assert list(values["painted_strips"]) == ["slicenet2"]
+    difference = values["comparisons"][0]["differences"]["mean_ap"]
+    both = [values["comparisons"][0][side]["mean_ap"] for side in ("first", "second")]
+    assert difference["mean"] == pytest.approx(both[1] - both[0])
+    assert f"{difference['mean']:+.3f}" in done.stdout
+    assert "baseline" in out.read_text()
+
+
+def test_protocols_that_score_nothing_are_left_out(runs: tuple[Path, Path], tmp_path: Path) -> None:
+    data = exported(tmp_path / "data")
+    table = data / "manifest.csv"
+    header, *rows = table.read_text().splitlines()
+    place = header.split(",").index("camid")
+    cells = [row.split(",") for row in rows]
+    one = [",".join((*row[:place], "1", *row[place + 1 :])) for row in cells]
+    table.write_text("\n".join((header, *one)) + "\n")
+    done = resight("compare", *runs, data, "-o", tmp_path / "page.html")
+    assert "left out: none of" in done.stderr
+    assert "no-camera" in done.stdout
+    resight("compare", *runs, data, "-o", tmp_path / "page.html", "--protocol", "market1501", code=3)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (["doctor", "nowhere"], 3, "does not exist"),
+        (["doctor", CITY, "--format", "coco"], 2, "Known: cuhk03"),
+        (["doctor", CITY, "--fail-on", "often"], 2, "often"),
+        (["doctor", CITY, "--model", "nowhere"], 4, "no finished model"),
+        (["doctor", CITY, "-o", "FILE"], 2, "not a directory"),
+        (["compare", "RUN", "RUN", CITY], 2, "one and the same"),
+        (["compare", "RUN", "nowhere", CITY], 4, "no finished model"),
+        (["compare", "RUN", "OTHER", CITY, "-o", "nowhere/page.html"], 2, "does not exist"),
+        (["compare", "RUN", "OTHER", CITY, "--queries", "0"], 2, "queries"),
+        (["compare", "RUN", "OTHER", "synthetic:test_people=0"], 3, "no query pictures"),
+        (["data", "export", CITY, "-o", "table.txt"], 2, "ends in"),
+        (["data", "export", CITY, "-o", "table.csv"], 2, "--pictures"),
+        (["data", "export", "nowhere", "-o", "table.csv"], 3, "does not exist"),
+    ],
+)
+def test_errors_are_one_paragraph(
+    arguments: list[str], code: int, says: str, runs: tuple[Path, Path], tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    places = {"RUN": str(runs[0]), "OTHER": str(runs[1]), "FILE": str(tmp_path / "file")}
+    done = resight(*(places.get(argument, argument) for argument in arguments), code=code)
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_help_has_examples() -> None:
+    for verb in (("doctor",), ("compare",), ("data", "export")):
+        assert "Example" in resight(*verb, "--help").stdout
