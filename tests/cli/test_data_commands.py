@@ -57,11 +57,11 @@ def test_the_doctor_with_a_model_ranks_labels(runs: tuple[Path, Path], tmp_path:
 def test_compare_writes_a_page_and_json(runs: tuple[Path, Path], tmp_path: Path) -> None:
     out, figures = tmp_path / "page.html", tmp_path / "page.json"
     done = resight("compare", *runs, CITY, "-o", out, "--json", figures)
-    assert "the most important strip" in done.stdout
+    assert "most important strip painted over" in done.stdout
     values = json.loads(figures.read_text())
     assert [c["protocol"] for c in values["comparisons"]] == ["market1501", "no-camera", "report"]
     assert [m["name"] for m in values["models"]] == ["baseline", "slicenet2"]
-    assert list(values["painted_strips"]) == ["slicenet2"]
+    assert list(values["without_a_strip"]) == ["slicenet2"]
     difference = values["comparisons"][0]["differences"]["mean_ap"]
     both = [values["comparisons"][0][side]["mean_ap"] for side in ("first", "second")]
     assert difference["mean"] == pytest.approx(both[1] - both[0])

@@ -5,11 +5,12 @@ import pytest
 
 from resight.core.distances import unit_rows
 from resight.core.records import EmbeddedCrops, FloatArray
-from resight.evaluation.evaluate import evaluate
 from resight.evaluation.strips import (
+    Faithfulness,
     choose_deleted,
-    delete_strip,
-    faithfulness,
+    leave_out,
+    measure_deletion,
+    paint_strip,
     strip_importance,
     strip_similarities,
     swap_losses,
@@ -74,10 +75,11 @@ def test_importance_of_a_query_without_a_margin_is_nan() -> None:
     assert np.isnan(strip_importance(query, one, 3, "market1501")).all()
 
 
-def test_deleting_paints_one_strip_of_every_picture() -> None:
+def test_painting_replaces_one_strip_of_every_picture() -> None:
     pixels = np.random.default_rng(0).integers(0, 255, (2, 8, 4, 3), dtype=np.uint8)
-    painted = delete_strip(pixels, strip=1, slices=4, colour=(1.0, 0.5, 0.0))
-    assert (painted[:, 2:4] == (255, 128, 0)).all()
+    picture = np.random.default_rng(1).integers(0, 255, (8, 4, 3), dtype=np.uint8)
+    painted = paint_strip(pixels, strip=1, slices=4, picture=picture)
+    assert (painted[:, 2:4] == picture[2:4]).all()
     assert (painted[:, :2] == pixels[:, :2]).all()
     assert (painted[:, 4:] == pixels[:, 4:]).all()
 
@@ -87,12 +89,19 @@ def test_each_query_is_taken_with_its_own_strip_deleted() -> None:
     assert choose_deleted(sets, np.array([2, 0, 3])).embeddings[:, 0].tolist() == [2, 0, 3]
 
 
-def test_faithfulness_is_the_figures_in_order() -> None:
+def test_a_part_left_out_adds_nothing() -> None:
     query, gallery = planted()
-    whole = evaluate(query, gallery)
-    wrong = evaluate(crops(query.embeddings[::-1].copy(), [1, 2], 1), gallery)
-    found = faithfulness(whole, wrong, [whole, wrong], whole)
-    assert found.whole == found.least == (1.0, 1.0)
+    without = leave_out(query, 1, 3)
+    assert (without.embeddings[:, 2:4] == 0).all()
+    assert np.allclose(without.embeddings @ gallery.embeddings.T, (without.embeddings @ gallery.embeddings.T)[:, :1])
+
+
+def test_deletion_takes_from_each_query_what_mattered_to_it() -> None:
+    query, gallery = planted()
+    deleted = [query, crops(query.embeddings[::-1].copy(), [1, 2], 1), query]  # without the second it is all wrong
+    importance = np.array([[0, 1, -1], [-1, 1, 0]], np.float32)
+    found = measure_deletion(deleted, gallery, importance, "market1501")
     assert found.most == (0.0, 0.5)
-    assert found.any == pytest.approx((0.5, 0.75))
-    assert found.to_dict()["most"] == {"rank1": 0.0, "mean_ap": 0.5}
+    assert found.least == (1.0, 1.0)
+    assert found.any == pytest.approx((2 / 3, 2.5 / 3))
+    assert Faithfulness((1.0, 1.0), found, found).to_dict()["painted"]["most"] == (0.0, 0.5)

@@ -75,7 +75,7 @@ def compare(
                 for name, run, model in zip(names, (first, second), models, strict=True)
             ],
             "comparisons": [comparison.to_dict() for comparison in comparisons],
-            "painted_strips": {side.name: side.faithful.to_dict() for side in sides if side.faithful},
+            "without_a_strip": {side.name: side.faithful.to_dict() for side in sides if side.faithful},
         }
         write_whole(json_file, json.dumps(values, indent=2).encode())
     page = comparison_page(
@@ -146,6 +146,7 @@ def _explain(
     faithful = measure_faithfulness(
         model,
         _crops_of(dataset.query, embedded[0]),
+        _crops_of(dataset.gallery, embedded[1]),
         *embedded,
         importance,
         protocol,
@@ -183,8 +184,11 @@ def _print(names: tuple[str, str], comparisons: list[Comparison], sides: Sequenc
 
 def _print_table(caption: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     table = Table(box=None, pad_edge=False, title=output.escape(caption), title_justify="left")
-    for heading in headings:
-        table.add_column(output.escape(heading), justify="right" if heading else "left", no_wrap=True)
+    for heading in headings:  # long names of models wrap; figures never do
+        least = max((len(row[len(table.columns)]) for row in rows), default=0)
+        table.add_column(
+            output.escape(heading), justify="right" if heading else "left", min_width=least, overflow="fold"
+        )
     for row in rows:
         table.add_row(*map(output.escape, row))
     output.console.print(table)

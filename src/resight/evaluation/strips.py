@@ -13,7 +13,7 @@ import numpy as np
 from resight.core.distances import unit_rows
 from resight.core.images import Pixels
 from resight.core.records import EmbeddedCrops, FloatArray, IntArray
-from resight.evaluation.evaluate import Evaluation
+from resight.evaluation.evaluate import evaluate
 from resight.evaluation.protocols import find_protocol, rows_of
 from resight.evaluation.ranking import is_relevant
 
@@ -70,43 +70,68 @@ def strip_importance(query: EmbeddedCrops, gallery: EmbeddedCrops, slices: int, 
     return importance
 
 
-def delete_strip(pixels: Pixels, *, strip: int, slices: int, colour: tuple[float, float, float]) -> Pixels:
-    """Pictures (n, h, w, 3) with one of K strips painted over. colour: RGB in [0, 1]."""
+def leave_out(query: EmbeddedCrops, strip: int, slices: int) -> EmbeddedCrops:
+    """The same queries without one part: it adds nothing to any similarity."""
+    return _with(query, swap_strip(query.embeddings, np.zeros(query.embeddings.shape[1], np.float32), strip, slices))
+
+
+def paint_strip(pixels: Pixels, *, strip: int, slices: int, picture: Pixels) -> Pixels:
+    """Pictures (n, h, w, 3) with one of K strips replaced by that of `picture` (h, w, 3)."""
     height = pixels.shape[1] // slices
     painted = pixels.copy()
-    painted[:, strip * height : (strip + 1) * height] = np.round(np.multiply(colour, 255)).astype(np.uint8)
+    painted[:, strip * height : (strip + 1) * height] = picture[strip * height : (strip + 1) * height]
     return painted
 
 
 def choose_deleted(deleted: list[EmbeddedCrops], strips: IntArray) -> EmbeddedCrops:
-    """One of K embeddings of each query, by `strips` (q,). deleted: of the same queries, strip k painted over in k."""
+    """One of K embeddings of each query, by `strips` (q,). deleted: the same queries, without strip k in the k-th."""
     stacked = np.stack([crops.embeddings for crops in deleted])  # (K, q, dim)
-    first = deleted[0]
-    chosen = stacked[strips, np.arange(len(first))]
-    return EmbeddedCrops(chosen, first.pids, first.camids, first.contents, first.names)
+    return _with(deleted[0], stacked[strips, np.arange(len(strips))])
+
+
+def _with(crops: EmbeddedCrops, embeddings: FloatArray) -> EmbeddedCrops:
+    return EmbeddedCrops(embeddings, crops.pids, crops.camids, crops.contents, crops.names)
 
 
 @dataclass(frozen=True)
-class Faithfulness:
-    """rank-1 and mAP with nothing deleted, and with one strip painted over in every query's picture: the most
-    important, the least important, and any one (the mean over the strips). It is faithful where most hurts more
-    than any, and any more than least: the importance comes from embeddings, the deletion from pictures."""
+class Deletion:
+    """rank-1 and mAP where each query goes without its most important strip, without its least important, and
+    without any one (the mean over the strips)."""
 
-    whole: tuple[float, float]
     most: tuple[float, float]
     any: tuple[float, float]
     least: tuple[float, float]
 
+
+@dataclass(frozen=True)
+class Faithfulness:
+    """Whether the importance of strips is true: without the most important the figures should fall most, without
+    the least important least. left_out: of the embedding, against the whole gallery, of which the importance saw two
+    rows. painted: over in the query's picture, by the gallery's mean picture, and embedded anew: harder, since a
+    patched picture is unlike any that the network has seen."""
+
+    whole: tuple[float, float]
+    left_out: Deletion
+    painted: Deletion
+
     def to_dict(self) -> dict[str, Any]:
-        """For JSON, each as rank1 and mean_ap."""
-        return {name: {"rank1": r, "mean_ap": m} for name, (r, m) in asdict(self).items()}
+        """For JSON: each figure as [rank-1, mAP]."""
+        return asdict(self)
 
 
-def faithfulness(whole: Evaluation, most: Evaluation, each: list[Evaluation], least: Evaluation) -> Faithfulness:
-    """each: with strip k painted over in every query, for every k."""
-    mean = float(np.mean([e.rank(1) for e in each])), float(np.mean([e.mean_ap for e in each]))
-    return Faithfulness(_figures(whole), _figures(most), mean, _figures(least))
+def measure_deletion(
+    deleted: list[EmbeddedCrops], gallery: EmbeddedCrops, importance: FloatArray, protocol: str
+) -> Deletion:
+    """deleted: the queries without strip k, for every k. importance: (q, K), as `strip_importance` gives it; a query
+    without one goes without strip 0 either way."""
+    known = np.nan_to_num(importance)
+    most, least = (choose_deleted(deleted, choice) for choice in (known.argmax(axis=1), known.argmin(axis=1)))
+    each = [figures(crops, gallery, protocol) for crops in deleted]
+    mean = float(np.mean([rank1 for rank1, _ in each])), float(np.mean([mean_ap for _, mean_ap in each]))
+    return Deletion(figures(most, gallery, protocol), mean, figures(least, gallery, protocol))
 
 
-def _figures(evaluation: Evaluation) -> tuple[float, float]:
-    return evaluation.rank(1), evaluation.mean_ap
+def figures(query: EmbeddedCrops, gallery: EmbeddedCrops, protocol: str) -> tuple[float, float]:
+    """rank-1 and mAP."""
+    found = evaluate(query, gallery, protocol, bootstrap_samples=1)
+    return found.rank(1), found.mean_ap

@@ -24,8 +24,9 @@ FIGURES = {"rank1": "rank-1", "mean_ap": "mAP", "mean_inp": "mINP"}
 WHAT_THE_BARS_SHOW = (
     "The bars beside a picture show what each horizontal strip adds to its similarity; their mean is the similarity. "
     "What each strip did for a query is what the lead of the nearest right answer over the nearest wrong one loses "
-    "when that strip of the query is swapped for the gallery's mean strip. The table of painted strips tells whether "
-    "that is true: painting over the most important strip of every query should hurt most, the least important least."
+    "when that strip of the query is swapped for the gallery's mean strip. The table of queries without a strip tells "
+    "whether that is true: without the most important strip of every query the figures should fall most, without the "
+    "least important least. Painted over means by the gallery's mean picture, and embedded anew."
 )
 
 
@@ -107,19 +108,20 @@ def difference_cells(difference: Difference) -> tuple[str, str, str]:
 
 
 def strips_table(name: str, faithful: Faithfulness, protocol: str) -> Table:
-    """What painting over strips costs."""
+    """What going without a strip costs."""
     whole = faithful.whole
-    lines = {
-        "nothing": whole,
-        "the least important strip": faithful.least,
-        "any one strip (mean)": faithful.any,
-        "the most important strip": faithful.most,
-    }
+    lines = {"whole": whole}
+    for way, deletion in (("left out of the embedding", faithful.left_out), ("painted over", faithful.painted)):
+        lines |= {
+            f"least important strip {way}": deletion.least,
+            f"any one strip {way} (mean)": deletion.any,
+            f"most important strip {way}": deletion.most,
+        }
     rows = tuple(
         (what, f"{rank1:.3f}", f"{rank1 - whole[0]:+.3f}", f"{mean_ap:.3f}", f"{mean_ap - whole[1]:+.3f}")
         for what, (rank1, mean_ap) in lines.items()
     )
-    return Table(f"{name}, {protocol}: painted over in every query", ("", "rank-1", "change", "mAP", "change"), rows)
+    return Table(f"{name}, {protocol}: queries without a strip", ("", "rank-1", "change", "mAP", "change"), rows)
 
 
 def _curves(names: tuple[str, str], comparison: Comparison) -> Figure:

@@ -1,4 +1,4 @@
-"""Whether a model's strips matter as much as its embeddings say: strips painted over, and the figures taken again."""
+"""Whether a model's strips matter as much as its embeddings say: strips taken away, and the figures taken again."""
 
 from __future__ import annotations
 
@@ -7,18 +7,20 @@ from functools import partial
 
 import numpy as np
 
+from resight.core.images import Pixels
 from resight.core.progress import Progress, silent
 from resight.core.records import EmbeddedCrops, FloatArray
 from resight.data.crops import Crop
-from resight.evaluation.evaluate import Evaluation, evaluate
-from resight.evaluation.strips import Faithfulness, choose_deleted, delete_strip, faithfulness
+from resight.data.decoding import iter_decoded
+from resight.evaluation.strips import Faithfulness, figures, leave_out, measure_deletion, paint_strip
 from resight.models.saved import Model
 from resight.training.embed import embed_crops
 
 
 def measure_faithfulness(
     model: Model,
-    crops: Sequence[Crop],
+    query_crops: Sequence[Crop],
+    gallery_crops: Sequence[Crop],
     query: EmbeddedCrops,
     gallery: EmbeddedCrops,
     importance: FloatArray,
@@ -27,28 +29,35 @@ def measure_faithfulness(
     device: str = "auto",
     progress: Progress = silent,
 ) -> Faithfulness:
-    """Paints over each strip of every query in turn, in the model's mean colour, and embeds the pictures anew.
+    """Takes each strip of every query in turn, once out of the embedding and once out of the picture.
 
-    crops: those of `query`. importance: (q, K), as `strip_importance` gives it; a query without
-    one loses strip 0 either way.
+    query_crops, gallery_crops: those of `query` and `gallery`. importance: (q, K), as `strip_importance` gives it.
     """
-    slices = model.card.architecture.slices
-    colour = model.card.preprocessing.mean
-    deleted = [
+    slices, size = model.card.architecture.slices, model.card.preprocessing
+    picture = mean_picture(gallery_crops, size.height, size.width)
+    painted = [
         embed_crops(
             model,
-            crops,
+            query_crops,
             device=device,
             progress=progress,
             what=f"painting over strip {strip + 1} of {slices}",
-            edit=partial(delete_strip, strip=strip, slices=slices, colour=colour),
+            edit=partial(paint_strip, strip=strip, slices=slices, picture=picture),
         )[0]
         for strip in range(slices)
     ]
-    known = np.nan_to_num(importance)
-    most, least = (choose_deleted(deleted, choice) for choice in (known.argmax(axis=1), known.argmin(axis=1)))
+    left_out = [leave_out(query, strip, slices) for strip in range(slices)]
+    return Faithfulness(
+        figures(query, gallery, protocol),
+        measure_deletion(left_out, gallery, importance, protocol),
+        measure_deletion(painted, gallery, importance, protocol),
+    )
 
-    def score(painted: EmbeddedCrops) -> Evaluation:
-        return evaluate(painted, gallery, protocol, bootstrap_samples=1)
 
-    return faithfulness(score(query), score(most), [score(painted) for painted in deleted], score(least))
+def mean_picture(crops: Sequence[Crop], height: int, width: int) -> Pixels:
+    """(height, width, 3): the mean of all crops that can be decoded."""
+    total, number = np.zeros((height, width, 3)), 0
+    for part in iter_decoded(crops, height, width):
+        total += part.pixels.sum(axis=0, dtype=np.float64)
+        number += len(part.pixels)
+    return np.rint(total / max(number, 1)).astype(np.uint8)
