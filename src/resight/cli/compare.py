@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from resight.report.compare import ComparedModel
 
 FIGURES = {"rank1": "rank-1", "mean_ap": "mAP", "mean_inp": "mINP"}
+NAME_WIDTH = 14
 PROTOCOLS = ("market1501", "no-camera", "report")
 
 
@@ -167,10 +168,11 @@ def _print(names: tuple[str, str], comparisons: list[Comparison], sides: Sequenc
     from resight.report.compare import difference_cells, strips_table
 
     for comparison in comparisons:
-        rows = [
-            (FIGURES[figure], *(f"{value:.3f}" for value in comparison.figures(figure)), *difference_cells(difference))
-            for figure, difference in comparison.differences.items()
-        ]
+        rows = []
+        for figure, difference in comparison.differences.items():
+            signed, p, noise = difference_cells(difference)
+            both = (f"{value:.3f}" for value in comparison.figures(figure))
+            rows.append((FIGURES[figure], *both, signed, p, noise and "noise"))
         people = f"{comparison.first.protocol}, {comparison.num_people:,} people"
         _print_table(people, ("", *names, "difference", "p", ""), rows)
     for side in sides:
@@ -179,7 +181,9 @@ def _print(names: tuple[str, str], comparisons: list[Comparison], sides: Sequenc
             _print_table(table.caption, table.headings, table.rows)
     for comparison in comparisons:
         output.say(output.counts(comparison.first))
-    output.say("difference: second less first, with its 95% interval; p: paired bootstrap over the queries' people")
+    output.say(
+        "difference: second less first, with its 95% interval; p: paired bootstrap over people; noise: p above 0.05"
+    )
 
 
 def _print_table(caption: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -100,7 +100,7 @@ def same_pictures(s: Survey) -> Iterator[Finding]:
         s,
         pairs,
         "train-in-test",
-        f"{counted(len(pairs), 'query or gallery picture')} also stand in the training set",
+        f"{counted(len(pairs), 'query or gallery picture stands', 'query or gallery pictures stand')} also in the training set",
         "The figures measure what the network has learnt by heart.",
         "Remove them from the training set.",
     )
@@ -119,7 +119,7 @@ def same_pictures(s: Survey) -> Iterator[Finding]:
         s,
         pairs,
         "two-pids",
-        f"{counted(len(pairs), 'picture')} stand under two identities: one of the two labels is wrong",
+        f"{counted(len(pairs), 'picture stands', 'pictures stand')} under two identities, of which one is wrong",
         "Training is told that one picture is two people; the figures count a right answer as wrong.",
         "Look at both, and remove the wrong one.",
     )
