@@ -56,7 +56,7 @@ def test_the_same_picture_where_it_must_not_be(city: Dataset) -> None:
     cases = (
         (replace(city, gallery=(*gallery, renamed(query))), "query-in-gallery", "(1 of them byte for byte)"),
         (replace(city, gallery=(*gallery, renamed(as_png))), "query-in-gallery", "(0 of them byte for byte)"),
-        (replace(city, train=(*city.train, renamed(query, pid=train.pid))), "train-in-test", "1 query or gallery"),
+        (replace(city, train=(*city.train, renamed(query, pid=train.pid))), "train-in-test", "1 test picture stands"),
         (replace(city, gallery=(*gallery, renamed(stranger, pid=query.pid))), "two-pids", "1 picture"),
         (replace(city, train=(*city.train, renamed(train))), "repeated", "1 further copy"),
     )

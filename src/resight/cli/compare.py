@@ -188,11 +188,10 @@ def _print(names: tuple[str, str], comparisons: list[Comparison], sides: Sequenc
 
 def _print_table(caption: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     table = Table(box=None, pad_edge=False, title=output.escape(caption), title_justify="left")
-    for heading in headings:  # long names of models wrap; figures never do
-        least = max((len(row[len(table.columns)]) for row in rows), default=0)
-        table.add_column(
-            output.escape(heading), justify="right" if heading else "left", min_width=least, overflow="fold"
-        )
+    for column, heading in enumerate(headings):  # long names of models are broken; figures never
+        width = max([min(len(heading), NAME_WIDTH), *(len(row[column]) for row in rows)])
+        justify: Literal[left, right] = "right" if heading else "left"
+        table.add_column(output.escape(heading), justify=justify, width=width, overflow="fold")
     for row in rows:
         table.add_row(*map(output.escape, row))
     output.console.print(table)

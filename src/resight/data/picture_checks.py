@@ -100,7 +100,7 @@ def same_pictures(s: Survey) -> Iterator[Finding]:
         s,
         pairs,
         "train-in-test",
-        f"{counted(len(pairs), 'query or gallery picture stands', 'query or gallery pictures stand')} also in the training set",
+        f"{counted(len(pairs), 'test picture stands', 'test pictures stand')} in the training set too",
         "The figures measure what the network has learnt by heart.",
         "Remove them from the training set.",
     )
