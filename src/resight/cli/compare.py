@@ -190,8 +190,7 @@ def _print_table(caption: str, headings: Sequence[str], rows: Sequence[Sequence[
     table = Table(box=None, pad_edge=False, title=output.escape(caption), title_justify="left")
     for column, heading in enumerate(headings):  # long names of models are broken; figures never
         width = max([min(len(heading), NAME_WIDTH), *(len(row[column]) for row in rows)])
-        justify: Literal[left, right] = "right" if heading else "left"
-        table.add_column(output.escape(heading), justify=justify, width=width, overflow="fold")
+        table.add_column(output.escape(heading), justify="right" if column else "left", width=width, overflow="fold")
     for row in rows:
         table.add_row(*map(output.escape, row))
     output.console.print(table)
