@@ -1,44 +1,94 @@
-"""Distances between embeddings. Lower is closer; a similarity is never one of these, negated."""
+"""Distances between embeddings, block by block. Lower is closer; a similarity is never one of these, negated."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+
 import numpy as np
 
-from resight.core.errors import EmbeddingError
+from resight.core.errors import ConfigError, EmbeddingError, unknown_name
 from resight.core.records import FloatArray
 
+BLOCK_BYTES = 16 * 2**20  # of distances held at a time: more does not stay in the processor's cache
+LEAST_ROWS = 16  # below which a matrix product is slow
+CHUNK_ROWS = 16_384  # gallery rows converted at a time
 
-def cosine_distmat(query: FloatArray, gallery: FloatArray) -> FloatArray:
-    """1 - cosine of the angle, in [0, 2]: (q, dim) and (g, dim) to (q, g) float32.
 
-    Raises EmbeddingError where the dims differ or an embedding is all zeros.
+def distance_blocks(
+    query: FloatArray, gallery: FloatArray, metric: str = "cosine", block_bytes: int = BLOCK_BYTES
+) -> Iterator[tuple[int, FloatArray]]:
+    """(first row, (b, g) float32) over all queries: (q, dim) and (g, dim), arrays or memory maps.
+
+    One buffer of `block_bytes` (or of 16 rows, if that is more) serves every block: use it before the next, and write
+    into it as you like. cosine: 1 - cosine of the angle. euclidean: not squared, by way of float64, since the
+    difference of large squares cancels in float32.
+
+    Raises EmbeddingError where the dims differ or, for cosine, an embedding is all zeros; ConfigError for an unknown
+    metric.
     """
+    if metric not in METRICS:
+        raise unknown_name("metric", metric, METRICS)
+    if block_bytes < 1:
+        raise ConfigError("a block takes one byte at the least")
     _check_dims(query, gallery)
-    distmat: FloatArray = 1 - unit_rows(query) @ unit_rows(gallery).T
-    np.clip(distmat, 0, 2, out=distmat)
-    return distmat
-
-
-def euclidean_distmat(query: FloatArray, gallery: FloatArray) -> FloatArray:
-    """Euclidean distance, not squared: (q, dim) and (g, dim) to (q, g) float32.
-
-    |q|^2 + |g|^2 - 2 q.g in float64, since the difference of large squares cancels in float32.
-    """
-    _check_dims(query, gallery)
-    q, g = query.astype(np.float64), gallery.astype(np.float64)
-    squared = (q**2).sum(1)[:, None] + (g**2).sum(1)[None, :] - 2 * (q @ g.T)
-    distmat: FloatArray = np.sqrt(np.maximum(squared, 0)).astype(np.float32)
-    return distmat
+    fill = METRICS[metric](query, gallery)
+    rows = min(max(LEAST_ROWS, block_bytes // (4 * max(1, len(gallery)))), max(1, len(query)))
+    buffer = np.empty((rows, len(gallery)), np.float32)
+    for start in range(0, len(query), rows):
+        block = buffer[: len(query) - start]
+        fill(query[start : start + rows], block)
+        yield start, block
 
 
 def unit_rows(embeddings: FloatArray) -> FloatArray:
     """Each row at unit length. Raises EmbeddingError where a row is all zeros."""
-    norms = np.linalg.norm(embeddings, axis=1, keepdims=True)
-    zero = np.flatnonzero(norms[:, 0] == 0)
+    return embeddings * _inverse_lengths(embeddings)[:, None]
+
+
+Fill = Callable[[FloatArray, FloatArray], None]
+
+
+def _cosine(query: FloatArray, gallery: FloatArray) -> Fill:
+    _inverse_lengths(query)  # so that a row of zeros is found before the work
+    lengths = _inverse_lengths(gallery)
+
+    def fill(rows: FloatArray, block: FloatArray) -> None:
+        unit = unit_rows(rows)
+        for start in range(0, len(gallery), CHUNK_ROWS):
+            part = block[:, start : start + CHUNK_ROWS]
+            np.matmul(unit, gallery[start : start + CHUNK_ROWS].T, out=part)
+            part *= -lengths[start : start + CHUNK_ROWS]
+            part += 1
+
+    return fill
+
+
+def _euclidean(query: FloatArray, gallery: FloatArray) -> Fill:
+    def fill(rows: FloatArray, block: FloatArray) -> None:
+        q = rows.astype(np.float64)
+        q_squared = (q**2).sum(axis=1)[:, None]
+        for start in range(0, len(gallery), CHUNK_ROWS):
+            g = gallery[start : start + CHUNK_ROWS].astype(np.float64)
+            squared = q @ (-2 * g.T)
+            squared += q_squared
+            squared += (g**2).sum(axis=1)
+            np.sqrt(np.maximum(squared, 0, out=squared), out=squared)
+            block[:, start : start + CHUNK_ROWS] = squared
+
+    return fill
+
+
+METRICS: dict[str, Callable[[FloatArray, FloatArray], Fill]] = {"cosine": _cosine, "euclidean": _euclidean}
+
+
+def _inverse_lengths(embeddings: FloatArray) -> FloatArray:
+    """(n,) float32, of memory maps too without a copy of them."""
+    lengths = np.sqrt(np.einsum("ij,ij->i", embeddings, embeddings))
+    zero = np.flatnonzero(lengths == 0)
     if zero.size:
         raise EmbeddingError(f"embedding {zero[0]} is all zeros, so it has no direction ({zero.size} such)")
-    unit: FloatArray = np.divide(embeddings, norms, dtype=np.float32)
-    return unit
+    inverse: FloatArray = np.divide(1, lengths, dtype=np.float32)
+    return inverse
 
 
 def _check_dims(query: FloatArray, gallery: FloatArray) -> None:

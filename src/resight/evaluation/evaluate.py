@@ -2,33 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from resight.core.distances import cosine_distmat, euclidean_distmat
-from resight.core.errors import ConfigError, DataError, EmbeddingError, unknown_name
+from resight.core.distances import BLOCK_BYTES, distance_blocks
+from resight.core.errors import ConfigError, DataError, EmbeddingError
 from resight.core.records import EmbeddedCrops, FloatArray, IntArray
 from resight.evaluation.bootstrap import Interval, bootstrap_interval
-from resight.evaluation.protocols import Protocol, Rows, find_protocol, rows_of
+from resight.evaluation.protocols import Gallery, Protocol, Rows, find_protocol, rows_of
 from resight.evaluation.ranking import (
     QueryRanks,
     average_precision,
     cmc_curve,
     inverse_negative_penalty,
-    is_relevant,
-    rank_query,
-    ranking,
+    nearest,
+    rank_blocks,
+    relevant_rows,
 )
 
 Values = npt.NDArray[np.float64]
-METRICS: dict[str, Callable[[FloatArray, FloatArray], FloatArray]] = {
-    "cosine": cosine_distmat,
-    "euclidean": euclidean_distmat,
-}
 SCHEMA = "resight.evaluation/1"
 
 
@@ -117,16 +113,8 @@ def evaluate(
 
     Raises DataError where there is nothing to score, ConfigError for an unknown protocol or metric.
     """
-    return evaluate_distmat(
-        distances(query, gallery, metric),
-        rows_of(query),
-        rows_of(gallery),
-        protocol,
-        metric=metric,
-        max_rank=max_rank,
-        bootstrap_samples=bootstrap_samples,
-        seed=seed,
-    )
+    blocks = distance_blocks(query.embeddings, gallery.embeddings, metric)
+    return _evaluate(blocks, rows_of(query), rows_of(gallery), protocol, metric, max_rank, bootstrap_samples, seed)
 
 
 def evaluate_distmat(
@@ -141,11 +129,54 @@ def evaluate_distmat(
     seed: int = 0,
 ) -> Evaluation:
     """The same from a distmat (q, g), lower is closer. Raises EmbeddingError where it holds NaN or infinity."""
+    if distmat.shape != (len(query), len(gallery)):
+        raise EmbeddingError(
+            f"the distmat is {distmat.shape}, for {len(query)} queries and {len(gallery)} gallery rows"
+        )
+    return _evaluate(_slices(distmat), query, gallery, protocol, metric, max_rank, bootstrap_samples, seed)
+
+
+def rankings(
+    query: EmbeddedCrops, gallery: EmbeddedCrops, protocol: str = "market1501", *, top: int = 10
+) -> list[RankedList]:
+    """What each query found under the protocol, by cosine, for a person to look at."""
+    rule, q, g = find_protocol(protocol), rows_of(query), Gallery(rows_of(gallery))
+    lists = []
+    for start, block in distance_blocks(query.embeddings, gallery.embeddings):
+        for row, distances in enumerate(block, start):
+            found = nearest(distances, rule.left_out(q, row, g), top)
+            relevant = np.isin(found, relevant_rows(q, row, g))
+            lists.append(RankedList(row, found, 1 - distances[found], relevant))
+    return lists
+
+
+def _slices(distmat: FloatArray) -> Iterator[tuple[int, FloatArray]]:
+    """Copies of so many rows at a time; each is checked as it comes."""
+    rows = max(1, BLOCK_BYTES // (4 * max(1, distmat.shape[1])))
+    for start in range(0, len(distmat), rows):
+        block = np.array(distmat[start : start + rows], dtype=np.float32)
+        bad = np.flatnonzero(~np.isfinite(block).all(axis=1))
+        if bad.size:
+            raise EmbeddingError(f"the distances of query row {start + bad[0]} hold NaN or infinity")
+        yield start, block
+
+
+def _evaluate(
+    blocks: Iterable[tuple[int, FloatArray]],
+    query: Rows,
+    gallery: Rows,
+    protocol: str,
+    metric: str,
+    max_rank: int,
+    bootstrap_samples: int,
+    seed: int,
+) -> Evaluation:
     rule = find_protocol(protocol)
     if max_rank < 1 or bootstrap_samples < 1:
         raise ConfigError("max_rank and bootstrap_samples must be 1 at the least")
-    _check_distmat(distmat, query, gallery)
-    ranks = [rank_query(distmat[row], query, row, gallery, rule) for row in range(len(query))]
+    if not len(query) or not len(gallery):
+        raise DataError(f"nothing to score: {len(query)} queries, {len(gallery)} gallery rows")
+    ranks = rank_blocks(blocks, query, Gallery(gallery), rule)
     scored = [row for row, r in enumerate(ranks) if rule.hits_only or r.num_relevant]
     if not scored:
         raise DataError(_nothing_to_score(rule, query))
@@ -160,26 +191,6 @@ def evaluate_distmat(
         bootstrap_samples,
         seed,
     )
-
-
-def rankings(
-    query: EmbeddedCrops, gallery: EmbeddedCrops, protocol: str = "market1501", *, top: int = 10
-) -> list[RankedList]:
-    """What each query found under the protocol, by cosine, for a person to look at."""
-    rule = find_protocol(protocol)
-    distmat, q, g = cosine_distmat(query.embeddings, gallery.embeddings), rows_of(query), rows_of(gallery)
-    lists = []
-    for row in range(len(q)):
-        nearest = ranking(distmat[row], rule.junk(q, row, g))[:top]
-        lists.append(RankedList(row, nearest, 1 - distmat[row, nearest], is_relevant(q, row, g)[nearest]))
-    return lists
-
-
-def distances(query: EmbeddedCrops, gallery: EmbeddedCrops, metric: str) -> FloatArray:
-    """(q, g) float32 by the metric's name. Raises ConfigError for an unknown one."""
-    if metric not in METRICS:
-        raise unknown_name("metric", metric, METRICS)
-    return METRICS[metric](query.embeddings, gallery.embeddings)
 
 
 def _summarise(
@@ -219,18 +230,6 @@ def _summarise(
         inp=inp,
         first_hit=first,
     )
-
-
-def _check_distmat(distmat: FloatArray, query: Rows, gallery: Rows) -> None:
-    if distmat.shape != (len(query), len(gallery)):
-        raise EmbeddingError(
-            f"the distmat is {distmat.shape}, for {len(query)} queries and {len(gallery)} gallery rows"
-        )
-    if not len(query) or not len(gallery):
-        raise DataError(f"nothing to score: {len(query)} queries, {len(gallery)} gallery rows")
-    bad = np.flatnonzero(~np.isfinite(distmat).all(axis=1))
-    if bad.size:
-        raise EmbeddingError(f"the distances of {bad.size} queries hold NaN or infinity, the first is row {bad[0]}")
 
 
 def _nothing_to_score(rule: Protocol, query: Rows) -> str:

@@ -33,39 +33,74 @@ def rows_of(crops: EmbeddedCrops) -> Rows:
     return Rows(crops.pids, crops.camids, crops.contents)
 
 
-def same_camera(query: Rows, row: int, gallery: Rows) -> BoolArray:
-    """Same pid and same camid as the query, and boxes that are no person at all (pid -1)."""
-    same: BoolArray = (gallery.pids == query.pids[row]) & (gallery.camids == query.camids[row])
-    return same | _no_person(gallery)
+class Gallery:
+    """The gallery's rows, with the few that matter to a query found without looking at all of them."""
+
+    def __init__(self, rows: Rows) -> None:
+        self.rows = rows
+        self._by_pid = _Groups(rows.pids)
+        self._by_content = _Groups(rows.contents)
+        self.no_person = self._by_pid.of(np.int64(JUNK_PID))
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def of_pid(self, pid: np.int64) -> IntArray:
+        """The rows of a person, ascending."""
+        return self._by_pid.of(pid)
+
+    def of_content(self, content: np.uint64) -> IntArray:
+        """The rows that hold this very picture, ascending."""
+        return self._by_content.of(content)
 
 
-def same_picture(query: Rows, row: int, gallery: Rows) -> BoolArray:
-    """The query's very picture, told by its pixels, and boxes that are no person at all (pid -1)."""
-    same: BoolArray = gallery.contents == query.contents[row]
-    return same | _no_person(gallery)
+class _Groups:
+    def __init__(self, values: npt.NDArray[np.generic]) -> None:
+        self._order: IntArray = np.argsort(values, kind="stable").astype(np.int64)
+        self._sorted = values[self._order]
+
+    def of(self, value: np.generic) -> IntArray:
+        first, last = np.searchsorted(self._sorted, value, "left"), np.searchsorted(self._sorted, value, "right")
+        return self._order[first:last]
 
 
-def no_junk(query: Rows, row: int, gallery: Rows) -> BoolArray:
+def same_camera(query: Rows, row: int, gallery: Gallery) -> IntArray:
+    """Same pid and same camid as the query."""
+    found = gallery.of_pid(query.pids[row])
+    same: IntArray = found[gallery.rows.camids[found] == query.camids[row]]
+    return same
+
+
+def same_picture(query: Rows, row: int, gallery: Gallery) -> IntArray:
+    """The query's very picture, told by its pixels."""
+    return gallery.of_content(query.contents[row])
+
+
+def no_junk(query: Rows, row: int, gallery: Gallery) -> IntArray:
     """Nothing is left out."""
-    return np.zeros(len(gallery), dtype=np.bool_)
-
-
-def _no_person(gallery: Rows) -> BoolArray:
-    none: BoolArray = gallery.pids == JUNK_PID
-    return none
+    return np.zeros(0, np.int64)
 
 
 @dataclass(frozen=True)
 class Protocol:
-    """junk: (g,) bool of the gallery rows left out of one query's ranking. depth: how many of the nearest
-    count, None for all. hits_only: AP is divided by the hits within the depth, not by all relevant rows,
-    and a query without any scores 0 instead of being skipped."""
+    """junk: the gallery rows left out of one query's ranking, besides those of pid -1 (boxes that are no person at
+    all), which `keeps_no_person` keeps. depth: how many of the nearest count, None for all. hits_only: AP is divided
+    by the hits within the depth, not by all relevant rows, and a query without any scores 0 instead of being skipped.
+    """
 
     name: str
     description: str
-    junk: Callable[[Rows, int, Rows], BoolArray]
+    junk: Callable[[Rows, int, Gallery], IntArray]
+    keeps_no_person: bool = False
     depth: int | None = None
     hits_only: bool = False
+
+    def left_out(self, query: Rows, row: int, gallery: Gallery) -> IntArray:
+        """All rows that are left out of the query's ranking, each once."""
+        junk = self.junk(query, row, gallery)
+        if self.keeps_no_person or not len(gallery.no_person):
+            return junk
+        return np.concatenate((junk[gallery.rows.pids[junk] != JUNK_PID], gallery.no_person))
 
 
 PROTOCOLS: dict[str, Protocol] = {
@@ -84,6 +119,7 @@ PROTOCOLS: dict[str, Protocol] = {
         "the reference report's scoring: the ten nearest, nothing removed, AP divided by the hits among the "
         "ten; a query without a hit scores 0",
         no_junk,
+        keeps_no_person=True,
         depth=10,
         hits_only=True,
     ),

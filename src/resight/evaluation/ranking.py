@@ -1,14 +1,22 @@
-"""Where the right answers stand in a query's ranking, and the figures that follow from it."""
+"""Where the right answers stand in a query's ranking, and the figures that follow from it.
+
+Only the places of the right answers matter, so nothing beyond the farthest of them is ever sorted.
+"""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from resight.core.records import FloatArray, IntArray
-from resight.evaluation.protocols import DISTRACTOR_PID, BoolArray, Protocol, Rows
+from resight.evaluation.protocols import DISTRACTOR_PID, Gallery, Protocol, Rows
+
+ROWS_A_TASK = 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,25 +32,55 @@ class QueryRanks:
     num_junk: int
 
 
-def rank_query(distances: FloatArray, query: Rows, row: int, gallery: Rows, protocol: Protocol) -> QueryRanks:
-    """distances: (g,) from query `row` to each gallery row; ties stand in the gallery's order."""
-    junk = protocol.junk(query, row, gallery)
-    order = ranking(distances, junk)
-    relevant = is_relevant(query, row, gallery)[order]
-    hits = np.flatnonzero(relevant[: protocol.depth]).astype(np.int64)
-    return QueryRanks(hits, int(relevant.sum()), int(junk.sum()))
+def rank_blocks(
+    blocks: Iterable[tuple[int, FloatArray]], query: Rows, gallery: Gallery, protocol: Protocol
+) -> list[QueryRanks]:
+    """The queries in order, on all cores. blocks: (first row, (b, g) distances), which are written into."""
+    ranks: list[QueryRanks] = []
+    with ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="rank") as pool:
+        for start, block in blocks:
+
+            def some(first: int, start: int = start, block: FloatArray = block) -> list[QueryRanks]:
+                rows = range(first, min(first + ROWS_A_TASK, len(block)))
+                return [rank_query(block[row], query, start + row, gallery, protocol) for row in rows]
+
+            for found in pool.map(some, range(0, len(block), ROWS_A_TASK)):
+                ranks += found
+    return ranks
 
 
-def ranking(distances: FloatArray, junk: BoolArray) -> IntArray:
-    """The gallery rows that are no junk, nearest first, ties in the gallery's order."""
-    order = np.argsort(distances, kind="stable")
-    return order[~junk[order]].astype(np.int64)
+def rank_query(distances: FloatArray, query: Rows, row: int, gallery: Gallery, protocol: Protocol) -> QueryRanks:
+    """distances: (g,) from query `row` to each gallery row, finite, written into; ties stand in the gallery's order."""
+    junk = protocol.left_out(query, row, gallery)
+    distances[junk] = np.inf
+    relevant = relevant_rows(query, row, gallery)
+    theirs = distances[relevant]
+    counted = np.isfinite(theirs)
+    relevant, theirs = relevant[counted], theirs[counted]
+    if not len(relevant):
+        return QueryRanks(np.zeros(0, np.int64), 0, len(junk))
+    near = np.sort(distances[distances <= theirs.max()])
+    places = np.searchsorted(near, theirs, "left").astype(np.int64)
+    tied = np.flatnonzero(np.searchsorted(near, theirs, "right") - places > 1)
+    for index in tied:  # rows as far, and earlier in the gallery, stand before it
+        places[index] += np.count_nonzero(distances[: relevant[index]] == theirs[index])
+    hits = np.sort(places)
+    return QueryRanks(hits if protocol.depth is None else hits[hits < protocol.depth], len(relevant), len(junk))
 
 
-def is_relevant(query: Rows, row: int, gallery: Rows) -> BoolArray:
-    """(g,) bool: the query's person. A distractor is nobody's match."""
-    found: BoolArray = (gallery.pids == query.pids[row]) & (gallery.pids > DISTRACTOR_PID)
-    return found
+def nearest(distances: FloatArray, junk: IntArray, top: int) -> IntArray:
+    """The `top` nearest gallery rows that are no junk, nearest first, ties in the gallery's order."""
+    kept = distances.copy()
+    kept[junk] = np.inf
+    limit = np.partition(kept, top - 1)[top - 1] if top < len(kept) else np.inf
+    rows = np.flatnonzero((kept <= limit) & np.isfinite(kept))
+    return rows[np.argsort(kept[rows], kind="stable")][:top].astype(np.int64)
+
+
+def relevant_rows(query: Rows, row: int, gallery: Gallery) -> IntArray:
+    """The gallery's rows of the query's person, ascending. A distractor is nobody's match."""
+    pid = query.pids[row]
+    return gallery.of_pid(pid) if pid > DISTRACTOR_PID else np.zeros(0, np.int64)
 
 
 def average_precision(hits: IntArray, num_relevant: int) -> float:

@@ -14,8 +14,8 @@ from resight.core.distances import unit_rows
 from resight.core.images import Pixels
 from resight.core.records import EmbeddedCrops, FloatArray, IntArray
 from resight.evaluation.evaluate import evaluate
-from resight.evaluation.protocols import find_protocol, rows_of
-from resight.evaluation.ranking import is_relevant
+from resight.evaluation.protocols import Gallery, find_protocol, rows_of
+from resight.evaluation.ranking import relevant_rows
 
 BLOCK = 256
 
@@ -53,18 +53,23 @@ def strip_importance(query: EmbeddedCrops, gallery: EmbeddedCrops, slices: int, 
     The margin is the similarity of the nearest right answer less that of the nearest wrong one. A strip's importance
     is what the margin loses when that strip of the query is swapped for the gallery's mean strip.
     """
-    rule, q, g = find_protocol(protocol), rows_of(query), rows_of(gallery)
+    rule, q, g = find_protocol(protocol), rows_of(query), Gallery(rows_of(gallery))
     unit_q, unit_g = unit_rows(query.embeddings), unit_rows(gallery.embeddings)
     mean = unit_g.mean(axis=0)
     importance = np.full((len(q), slices), np.nan, np.float32)
     for start in range(0, len(q), BLOCK):
         similarity = unit_q[start : start + BLOCK] @ unit_g.T
         for row, line in enumerate(similarity, start):
-            relevant, counted = is_relevant(q, row, g), ~rule.junk(q, row, g)
-            right, wrong = np.flatnonzero(relevant & counted), np.flatnonzero(~relevant & counted)
-            if not len(right) or not len(wrong):
+            junk, relevant = rule.left_out(q, row, g), relevant_rows(q, row, g)
+            line[junk] = -np.inf
+            right = relevant[line[relevant].argmax()] if len(relevant) else 0
+            if not len(relevant) or line[right] == -np.inf:
                 continue
-            pair = unit_g[[right[line[right].argmax()], wrong[line[wrong].argmax()]]]
+            line[relevant] = -np.inf
+            wrong = line.argmax()
+            if line[wrong] == -np.inf:
+                continue
+            pair = unit_g[[right, wrong]]
             losses = swap_losses(np.repeat(unit_q[row : row + 1], 2, axis=0), pair, mean, slices)
             importance[row] = losses[0] - losses[1]
     return importance
