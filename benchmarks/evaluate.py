@@ -3,8 +3,8 @@
     python benchmarks/evaluate.py [--query 3368] [--gallery 19732] [--dim 128] [--repeats 3] [--ours-only]
 
 The simple one forms the whole distmat and sorts every row by numpy's argsort. Each side runs in a process of its own,
-in turn; memory is what the process grows by beyond its inputs (read from /proc, so on Linux only). The embeddings are drawn around a place for each of
-750 people, so that the figures are those of a fair model. All three must agree where they overlap.
+in turn; memory is what the process grows by beyond its inputs (read from /proc, so on Linux only). The embeddings are
+drawn around a place for each of 750 people, so that the figures are those of a fair model. All must agree.
 """
 
 from __future__ import annotations

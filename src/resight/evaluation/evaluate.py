@@ -23,6 +23,7 @@ from resight.evaluation.ranking import (
     rank_blocks,
     relevant_rows,
 )
+from resight.evaluation.rerank import Reranking, rerank_blocks
 
 Values = npt.NDArray[np.float64]
 SCHEMA = "resight.evaluation/1"
@@ -105,15 +106,22 @@ def evaluate(
     protocol: str = "market1501",
     *,
     metric: str = "cosine",
+    reranking: Reranking | None = None,
     max_rank: int = 50,
     bootstrap_samples: int = 1000,
     seed: int = 0,
 ) -> Evaluation:
-    """CMC, mAP and mINP of the embeddings. seed: of the bootstrap.
+    """CMC, mAP and mINP of the embeddings, in bounded memory. seed: of the bootstrap.
 
-    Raises DataError where there is nothing to score, ConfigError for an unknown protocol or metric.
+    reranking: goes by cosine, and is named in the evaluation's metric. Raises DataError where there is nothing to
+    score, ConfigError for an unknown protocol or metric.
     """
     blocks = distance_blocks(query.embeddings, gallery.embeddings, metric)
+    if reranking is not None:
+        if metric != "cosine":
+            raise ConfigError(f"re-ranking goes by cosine, not by {metric}")
+        blocks = rerank_blocks(query.embeddings, gallery.embeddings, reranking)
+        metric = f"cosine, {reranking}"
     return _evaluate(blocks, rows_of(query), rows_of(gallery), protocol, metric, max_rank, bootstrap_samples, seed)
 
 

@@ -1,0 +1,163 @@
+"""k-reciprocal re-ranking (Zhong et al., CVPR 2017), on a graph of neighbours instead of all pairs.
+
+As the authors compute it, with d the squared Euclidean distance, each row divided by its largest:
+R(i), the k-reciprocal neighbours: those of the k1 + 1 nearest of i (itself among them) that have i among theirs;
+R*(i): R(i), and the half sets R'(c), by round(k1 / 2) + 1 nearest, of all c in R(i) of which more than two thirds
+lie in R(i); V(i): exp(-d) over R*(i), scaled to sum 1, then averaged over the first k2 of i's neighbours;
+m(i, j): the sum of the smaller of V(i) and V(j); the Jaccard distance J = 1 - m / (2 - m);
+and what ranks in the end: (1 - lambda) J + lambda d.
+
+Some ports square distances that are squared already. Here d is squared once.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+
+from resight.core.distances import BLOCK_BYTES, distance_blocks, unit_rows
+from resight.core.errors import ConfigError
+from resight.core.records import FloatArray, IntArray
+
+Doubles = npt.NDArray[np.float64]
+PAIRS = 65_536  # whose distances are computed at a time
+ROWS_A_TASK = 32
+Weights: TypeAlias = Any  # scipy.sparse's csr_array and csc_array, which have no types
+
+
+@dataclass(frozen=True)
+class Reranking:
+    """k1: neighbours of the reciprocal sets; k2: of the averaging; weight: lambda, the original distance's share."""
+
+    k1: int = 20
+    k2: int = 6
+    weight: float = 0.3
+
+    def __post_init__(self) -> None:
+        if self.k1 < 1 or self.k2 < 1 or not 0 <= self.weight <= 1:
+            raise ConfigError("re-ranking takes k1 and k2 of 1 at the least, and a weight between 0 and 1")
+
+    def __str__(self) -> str:
+        return f"k-reciprocal re-ranking (k1={self.k1}, k2={self.k2}, lambda={self.weight:g})"
+
+
+def rerank_blocks(
+    query: FloatArray, gallery: FloatArray, settings: Reranking = Reranking(), block_bytes: int = BLOCK_BYTES
+) -> Iterator[tuple[int, FloatArray]]:
+    """(first row, (b, g) float32) of re-ranked distances, by cosine: (q, dim) and (g, dim) of any length.
+
+    Beyond the blocks it holds both sets of embeddings at unit length, and k1 + 1 neighbours and some hundred weights of
+    each row; never a matrix of all pairs. One buffer serves every block, as for `distance_blocks`.
+    """
+    rows = unit_rows(np.concatenate((query, gallery)))
+    neighbours, largest = nearest_rows(rows, settings.k1 + 1)
+    weights = _weights(rows, neighbours, largest, settings)
+    num_query = len(query)
+    of_gallery = sparse.csc_array(weights[num_query:])
+    for start, block in distance_blocks(query, gallery, "cosine", block_bytes):
+        # |a - b|^2 = 2 (1 - cosine) at unit length; the largest is of the same measure
+        block *= settings.weight / (largest[start : start + len(block), None] / 2)
+        for row, line in enumerate(block, start):
+            common = _common_weight(weights, row, of_gallery)
+            line += (1 - settings.weight) * (1 - common / (2 - common))
+        yield start, block
+
+
+def nearest_rows(rows: FloatArray, k: int) -> tuple[IntArray, FloatArray]:
+    """The k nearest of each row, itself first, and its largest squared distance: (n, k) int64 and (n,) float32.
+
+    rows: of unit length. Ties stand in the rows' order. With fewer than k rows, all of them.
+    """
+    k = min(k, len(rows))
+    neighbours = np.empty((len(rows), k), np.int64)
+    largest = np.empty(len(rows), np.float32)
+    with ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="neighbours") as pool:
+        for start, block in distance_blocks(rows, rows):
+
+            def some(first: int, start: int = start, block: FloatArray = block) -> None:
+                for place in range(first, min(first + ROWS_A_TASK, len(block))):
+                    line = block[place]
+                    largest[start + place] = 2 * line.max()
+                    line[start + place] = -1  # itself first, before its own copies
+                    near = np.flatnonzero(line <= np.partition(line, k - 1)[k - 1])
+                    neighbours[start + place] = near[np.argsort(line[near], kind="stable")][:k]
+
+            list(pool.map(some, range(0, len(block), ROWS_A_TASK)))
+    return neighbours, np.maximum(largest, np.finfo(np.float32).tiny)
+
+
+def _weights(rows: FloatArray, neighbours: IntArray, largest: FloatArray, settings: Reranking) -> Weights:
+    """V: (n, n) sparse float64, each row of sum 1."""
+    reciprocal = _reciprocal(neighbours)
+    half = _reciprocal(neighbours[:, : round(settings.k1 / 2) + 1])
+    size = np.asarray(half.sum(axis=1)).ravel()  # of each half set
+    overlap = sparse.coo_array((reciprocal @ half).multiply(reciprocal))  # half is symmetric
+    taken = overlap.data > 2 / 3 * size[overlap.col]
+    chosen = sparse.csr_array((np.ones(int(taken.sum())), (overlap.row[taken], overlap.col[taken])), reciprocal.shape)
+    expanded = sparse.coo_array(sparse.csr_array(reciprocal + chosen @ half))
+    values = np.exp(-_pair_distances(rows, expanded.row, expanded.col) / largest[expanded.row])
+    weights = sparse.csr_array((values, (expanded.row, expanded.col)), reciprocal.shape)
+    weights = sparse.csr_array(weights.multiply(1 / np.asarray(weights.sum(axis=1)).reshape(-1, 1)))
+    if settings.k2 == 1:
+        return weights
+    first = neighbours[:, : settings.k2]
+    mean = _graph(first, 1 / first.shape[1])
+    return sparse.csr_array(mean @ weights)
+
+
+def _graph(neighbours: IntArray, value: float) -> Weights:
+    num, k = neighbours.shape
+    starts = np.arange(0, num * k + 1, k)
+    return sparse.csr_array((np.full(num * k, value), neighbours.ravel(), starts), (num, num))
+
+
+def _reciprocal(neighbours: IntArray) -> Weights:
+    """1 where each is among the other's neighbours."""
+    graph = _graph(neighbours, 1.0)
+    return sparse.csr_array(graph.multiply(graph.T))
+
+
+def _pair_distances(rows: FloatArray, a: IntArray, b: IntArray) -> Doubles:
+    """Squared Euclidean distances of pairs of rows of unit length."""
+    distances: Doubles = np.empty(len(a))
+    for start in range(0, len(a), PAIRS):
+        part = slice(start, start + PAIRS)
+        distances[part] = 2 - 2 * np.einsum("ij,ij->i", rows[a[part]], rows[b[part]])
+    return np.maximum(distances, 0, out=distances)
+
+
+def _common_weight(weights: Weights, row: int, columns: Weights) -> Doubles:
+    """m: the sum over all columns of the smaller of two rows' weights: (g,) against every row of `columns`."""
+    mine = slice(weights.indptr[row], weights.indptr[row + 1])
+    own, values = weights.indices[mine], weights.data[mine]
+    first, last = columns.indptr[own], columns.indptr[own + 1]
+    counts = last - first
+    places = np.repeat(first - np.cumsum(counts) + counts, counts) + np.arange(counts.sum())
+    smaller = np.minimum(columns.data[places], np.repeat(values, counts))
+    return np.asarray(np.bincount(columns.indices[places], smaller, columns.shape[0]), np.float64)
+
+
+def expand(embeddings: FloatArray, among: FloatArray, neighbours: int, alpha: float = 0.0) -> FloatArray:
+    """Each embedding joined by its nearest `neighbours` among others, at unit length: (n, dim).
+
+    alpha 0: average query expansion (Chum et al., ICCV 2007), all with weight 1. Above: alpha query expansion
+    (Radenovic et al., TPAMI 2019), each neighbour with its similarity to the power of alpha. With the gallery for both,
+    it is database augmentation (Arandjelovic and Zisserman, CVPR 2012), each row being its own nearest.
+    """
+    if neighbours < 1 or alpha < 0:
+        raise ConfigError("an expansion takes 1 neighbour at the least, and an alpha of 0 or more")
+    unit_among = unit_rows(among)
+    joined = unit_rows(embeddings)
+    for start, block in distance_blocks(embeddings, among):
+        for row, line in enumerate(block, start):
+            near = np.argpartition(line, min(neighbours, len(line)) - 1)[:neighbours]
+            similarity = np.clip(1 - line[near], 0, None)
+            joined[row] += similarity**alpha @ unit_among[near] if alpha else unit_among[near].sum(axis=0)
+    return unit_rows(joined)
