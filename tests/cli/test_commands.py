@@ -44,6 +44,30 @@ def test_evaluate_prints_figures_and_writes_json(run: Path, tmp_path: Path) -> N
     assert len(values["weights_sha256"]) == 64
 
 
+def test_evaluate_says_what_was_on_and_takes_embeddings_of_any_tool(run: Path, tmp_path: Path) -> None:
+    import numpy as np
+
+    from resight.data.formats import open_dataset
+    from resight.models.saved import load_model
+    from resight.training.embed import embed_dataset
+
+    plain = resight("evaluate", run, CITY)
+    assert "by cosine; " in plain.stderr
+    both = resight("evaluate", run, CITY, "--rerank", "--query-expansion", "2", "--alpha", "3")
+    assert "by cosine, query expansion (2, alpha=3), k-reciprocal re-ranking (k1=20" in both.stderr
+    assert both.stdout != plain.stdout
+    embedded = embed_dataset(load_model(run), open_dataset(CITY))
+    parts = (embedded.query, embedded.gallery)
+    np.savez(
+        tmp_path / "theirs.npz",
+        vector=np.concatenate([part.embeddings for part in parts]),
+        pid=np.concatenate([part.pids for part in parts]),
+        camid=np.concatenate([part.camids for part in parts]),
+        split=["query"] * len(parts[0]) + ["gallery"] * len(parts[1]),
+    )
+    assert resight("evaluate", "--embeddings", tmp_path / "theirs.npz").stdout == plain.stdout
+
+
 def test_reproduce_resumes_and_writes_its_table(tmp_path: Path) -> None:
     arguments: list[str | Path] = ["reproduce", CITY, "--quick", "--seeds", "2", *TINY, "-o", tmp_path]
     first = resight(*arguments)
@@ -73,6 +97,11 @@ def test_reproduce_resumes_and_writes_its_table(tmp_path: Path) -> None:
         (["evaluate", "OUT", CITY], 4, "no finished model"),
         (["evaluate", "RUN", CITY, "--protocol", "nonsense"], 2, "Known: market1501"),
         (["evaluate", "RUN", "synthetic:test_people=0"], 3, "no query pictures"),
+        (["evaluate", "RUN"], 2, "name a run and its data"),
+        (["evaluate"], 2, "name a run and its data"),
+        (["evaluate", "RUN", CITY, "--alpha", "3"], 2, "--query-expansion"),
+        (["evaluate", "RUN", CITY, "--rerank", "--metric", "euclidean"], 2, "not by euclidean"),
+        (["evaluate", "--embeddings", "nowhere.npz"], 3, "nowhere.npz"),
         (["import", "nowhere.pth", "--model", "slicenet2", "-o", "OUT"], 4, "cannot be read"),
         (["import", "nowhere.pth", "--model", "slicenet2", "-o", "OUT", "--mean", "1,2"], 2, "three numbers"),
         (["demo", "-o", "FILE"], 2, "not a directory"),

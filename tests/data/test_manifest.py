@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from resight.core.errors import ConfigError, DatasetError
-from resight.data.crops import Dataset
+from resight.data.crops import Crop, Dataset
 from resight.data.manifest import read_manifest, write_manifest
 
 
@@ -69,6 +69,29 @@ def test_the_city_needs_a_folder_for_its_pictures(small_city: Dataset, tmp_path:
     assert [c.read() for c in data.query] == [c.read() for c in small_city.query]
     assert data.rights == small_city.rights
     assert data.query[0].time == small_city.query[0].time
+
+
+def test_what_pandas_makes_of_columns_with_gaps(tmp_path: Path) -> None:
+    header = "path,pid,camid,split,time,frame"
+    data = read_manifest(table(tmp_path, "a.jpg,7.0,2.0,train,nan,12.0", "b.jpg,8.0,2.0,train,1.5,", header=header))
+    assert [(c.pid, c.camid, c.time, c.frame) for c in data.train] == [(7, 2, None, 12), (8, 2, 1.5, None)]
+
+
+def test_file_names_need_not_be_utf8(tmp_path: Path) -> None:
+    name = b"1_\xff.jpg".decode("utf-8", "surrogateescape")
+    crop = Crop(name, 1, 1, path=tmp_path / name)
+    dataset = Dataset("odd", "folder", (crop,), (), ())
+    write_manifest(dataset, tmp_path / "odd.csv")
+    assert read_manifest(tmp_path / "odd.csv").train[0].path == tmp_path / name
+    with pytest.raises(ConfigError, match=r"write a \.csv"):
+        write_manifest(dataset, tmp_path / "odd.parquet")
+
+
+def test_pictures_are_not_written_among_others(small_city: Dataset, tmp_path: Path) -> None:
+    (tmp_path / "mine.jpg").write_bytes(b"mine")
+    with pytest.raises(ConfigError, match="holds files already"):
+        write_manifest(small_city, tmp_path / "city.csv", tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.jpg"]
 
 
 def test_a_name_that_climbs_stays_in_the_folder(tmp_path: Path) -> None:

@@ -5,7 +5,8 @@ import pytest
 
 from resight.core.errors import ConfigError
 from resight.core.records import FloatArray
-from resight.evaluation.rerank import Reranking, expand, nearest_rows, rerank_blocks
+from resight.evaluation.expansion import Expansion, expand
+from resight.evaluation.rerank import Reranking, nearest_rows, rerank_blocks
 from tests.oracles import dense_rerank
 
 
@@ -81,6 +82,13 @@ def test_it_helps_where_neighbours_agree() -> None:
     assert better.mean_ap > plain.mean_ap + 0.03
     assert "re-ranking (k1=20, k2=6, lambda=0.3)" in better.metric
     assert "re-ranking" not in plain.metric
+    expanded = evaluate(query, gallery, expansion=Expansion(query=5, database=5, alpha=3))
+    assert expanded.mean_ap > plain.mean_ap + 0.03
+    assert expanded.metric == "cosine, query expansion (5, alpha=3), database augmentation (5, alpha=3)"
+    both = evaluate(query, gallery, expansion=Expansion(query=3), reranking=Reranking())
+    assert both.metric == f"cosine, query expansion (3, average), {Reranking()}"
+    with pytest.raises(ConfigError, match="not by euclidean"):
+        evaluate(query, gallery, metric="euclidean", reranking=Reranking())
 
 
 def test_expansion_moves_towards_the_neighbours() -> None:
@@ -100,3 +108,6 @@ def test_settings_that_cannot_be() -> None:
             Reranking(**settings)
     with pytest.raises(ConfigError, match="expansion"):
         expand(np.ones((1, 2), np.float32), np.ones((1, 2), np.float32), 0)
+    for values in ((0, 0, 0.0), (-1, 2, 0.0), (1, 0, -1.0)):
+        with pytest.raises(ConfigError, match="expansion"):
+            Expansion(*values)

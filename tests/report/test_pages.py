@@ -134,6 +134,12 @@ def test_hostile_names_stay_text(small_city: Dataset) -> None:
     assert not elements.of("script")
 
 
+def test_names_that_are_not_utf8_are_shown_all_the_same(small_city: Dataset) -> None:
+    odd = replace(small_city.query[0], name=b"odd_\xff.jpg".decode("utf-8", "surrogateescape"))
+    html = doctor_page(examine(replace(small_city, gallery=(*small_city.gallery, odd))))
+    assert "odd_\\udcff.jpg" in html.encode().decode()
+
+
 def test_the_doctors_page_says_all_findings(small_city: Dataset) -> None:
     copy = replace(small_city.query[0], name="copy.jpg")
     diagnosis = examine(replace(small_city, gallery=(*small_city.gallery, copy)))

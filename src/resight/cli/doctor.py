@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from enum import StrEnum
 from pathlib import Path
@@ -175,4 +176,6 @@ def _write_page(
     write_whole(out / "index.html", doctor_page(diagnosis, doubtful, note).encode())
     sheet = sample_sheet(diagnosis)
     if sheet is not None:
-        sheet.save(out / "sample.png")
+        picture = io.BytesIO()
+        sheet.save(picture, "PNG")
+        write_whole(out / "sample.png", picture.getvalue())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
@@ -15,17 +15,26 @@ from resight.core.errors import ConfigError
 from resight.evaluation.bootstrap import format_figure
 
 if TYPE_CHECKING:
+    from resight.core.records import EmbeddedCrops
     from resight.evaluation.evaluate import Evaluation
 
 
 def evaluate(
-    run: Annotated[Path, typer.Argument(help="A run's directory.")],
-    data: Annotated[str, typer.Argument(help="A folder of crops, or `synthetic`.")],
+    run: Annotated[Path | None, typer.Argument(help="A run's directory.", show_default=False)] = None,
+    data: Annotated[str | None, typer.Argument(help="A folder of crops, or `synthetic`.", show_default=False)] = None,
+    embeddings: Annotated[
+        Path | None,
+        typer.Option(help="Instead of RUN and DATA: embeddings made by any tool, npz or Parquet (see the guide)."),
+    ] = None,
     protocol: Annotated[
         list[str] | None,
         typer.Option(help="market1501, no-camera or report; may be given several times."),
     ] = None,
     metric: Annotated[str, typer.Option(help="cosine or euclidean.")] = "cosine",
+    rerank: Annotated[bool, typer.Option("--rerank", help="k-reciprocal re-ranking: k1 20, k2 6, lambda 0.3.")] = False,
+    query_expansion: Annotated[int, typer.Option(min=0, help="Join so many neighbours to each query.")] = 0,
+    database_augmentation: Annotated[int, typer.Option(min=0, help="The same for each gallery picture.")] = 0,
+    alpha: Annotated[float, typer.Option(min=0, help="Neighbours weigh by their similarity to this power.")] = 0.0,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures to this file.")] = None,
     format: Annotated[str | None, typer.Option(help="The data's format, where it is not to be guessed.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
@@ -39,35 +48,76 @@ def evaluate(
       resight evaluate runs/first synthetic
 
       resight evaluate runs/mine my_data --protocol market1501 --protocol no-camera --json figures.json
+
+      resight evaluate --embeddings theirs.npz --rerank
     """
     from resight.core.files import write_whole
     from resight.evaluation.evaluate import evaluate as score
-    from resight.models.saved import load_model
-    from resight.training.embed import embed_dataset
+    from resight.evaluation.expansion import Expansion
+    from resight.evaluation.rerank import Reranking
 
     if json_file is not None and not json_file.parent.is_dir():
         raise ConfigError(f"--json: the folder {json_file.parent} does not exist")
-    model = load_model(run)
-    dataset = open_data(data, format, strict)
-    embedded = embed_dataset(model, dataset, device=device, strict=strict, progress=output.progress)
-    output.name_problems(embedded.problems)
+    expanded = query_expansion or database_augmentation
+    if alpha and not expanded:
+        raise ConfigError("--alpha says how --query-expansion or --database-augmentation weigh; give one of them")
+    if embeddings is not None and run is None:
+        query, gallery, described = _read(embeddings)
+    elif run is not None and data is not None and embeddings is None:
+        query, gallery, described = _embed(run, data, format, device, strict)
+    else:
+        raise ConfigError("name a run and its data, or --embeddings FILE alone")
     evaluations = [
-        score(embedded.query, embedded.gallery, name, metric=metric, seed=seed) for name in protocol or ["market1501"]
+        score(
+            query,
+            gallery,
+            name,
+            metric=metric,
+            expansion=Expansion(query_expansion, database_augmentation, alpha) if expanded else None,
+            reranking=Reranking() if rerank else None,
+            seed=seed,
+        )
+        for name in protocol or ["market1501"]
     ]
     output.console.print(_table(evaluations))
     for evaluation in evaluations:
         output.say(output.counts(evaluation))
-    output.say(output.INTERVALS)
+    output.say(f"by {evaluations[0].metric}; {output.INTERVALS}")
     if json_file is not None:
         values = {
             "schema": "resight.evaluations/1",
-            "model": str(run),
-            "weights_sha256": model.card.weights_sha256,
-            "data": str(dataset),
-            "left_out": [f"{problem.name}: {problem.reason}" for problem in embedded.problems],
+            **described,
             "evaluations": [evaluation.to_dict() for evaluation in evaluations],
         }
         write_whole(json_file, json.dumps(values, indent=2).encode())
+
+
+Crops = tuple["EmbeddedCrops", "EmbeddedCrops", dict[str, Any]]
+
+
+def _embed(run: Path, data: str, format: str | None, device: str, strict: bool) -> Crops:
+    """Query, gallery, and what the JSON says of them."""
+    from resight.models.saved import load_model
+    from resight.training.embed import embed_dataset
+
+    model = load_model(run)
+    dataset = open_data(data, format, strict)
+    embedded = embed_dataset(model, dataset, device=device, strict=strict, progress=output.progress)
+    output.name_problems(embedded.problems)
+    described = {
+        "model": str(run),
+        "weights_sha256": model.card.weights_sha256,
+        "data": str(dataset),
+        "left_out": [f"{problem.name}: {problem.reason}" for problem in embedded.problems],
+    }
+    return embedded.query, embedded.gallery, described
+
+
+def _read(path: Path) -> Crops:
+    from resight.data.embeddings import read_embeddings
+
+    query, gallery = read_embeddings(path)
+    return query, gallery, {"embeddings": str(path), "left_out": []}
 
 
 def _table(evaluations: list[Evaluation]) -> Table:

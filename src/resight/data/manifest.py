@@ -26,6 +26,7 @@ OPTIONAL = ("time", "track", "sequence", "frame", "rights")
 SUFFIXES = (".csv", ".parquet")
 IN_A_FOLDER = ("manifest.csv", "manifest.parquet")
 INTEGER = re.compile(r"(-?\d+)")
+WHOLE = re.compile(r"-?\d+\.0+")
 Row = Mapping[str, Any]
 
 
@@ -78,10 +79,13 @@ def write_manifest(
     """Writes the table, and with `pictures` copies every picture into that folder; without, paths lead to where
     the pictures are. Returns the pictures that could not be copied; they stand in the table all the same.
 
-    Raises ConfigError for another suffix than .csv or .parquet, or for crops without files and no `pictures`.
+    Raises ConfigError for another suffix than .csv or .parquet, for crops without files and no `pictures`, and for
+    `pictures` that hold files already.
     """
     if table.suffix.lower() not in SUFFIXES:
         raise ConfigError(f"{table}: a manifest ends in .csv or .parquet")
+    if pictures is not None and pictures.is_dir() and any(pictures.iterdir()):
+        raise ConfigError(f"{pictures} holds files already; name an empty folder for the pictures, or a new one")
     crops = [(split, crop) for split in SPLITS for crop in getattr(dataset, split)]
     if pictures is None and any(crop.path is None for _, crop in crops):
         raise ConfigError(f"the pictures of {dataset.name} are no files; name a folder to write them to (--pictures)")
@@ -105,12 +109,12 @@ def _table(root: Path) -> Path | None:
 
 def _csv_rows(table: Path) -> Iterator[Row]:
     try:
-        with table.open(encoding="utf-8-sig", newline="") as file:
+        with table.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
             reader = csv.DictReader(file)
             _check_columns(table, reader.fieldnames or ())
             yield from reader
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DatasetError(f"{table} is not CSV in UTF-8 ({error})") from None
+    except csv.Error as error:
+        raise DatasetError(f"{table} is not CSV ({error})") from None
     except OSError as error:
         raise DatasetError(f"{table} cannot be read ({error.strerror})") from None
 
@@ -172,12 +176,11 @@ def _optional(row: Row) -> dict[str, Any]:
 
 
 def _text(value: Any) -> str:
-    """A whole number that a table keeps as 7.0 is 7."""
-    if value is None:
-        return ""
-    if isinstance(value, float):
-        return "" if math.isnan(value) else str(int(value)) if value.is_integer() else str(value)
-    return str(value).strip()
+    """A whole number that a table keeps as 7.0 is 7, and nan is nothing: so pandas writes columns with gaps."""
+    text = "" if value is None else str(value).strip()
+    if WHOLE.fullmatch(text):
+        return text.partition(".")[0]
+    return "" if text.lower() == "nan" else text
 
 
 def _relative(place: Path | None, folder: Path) -> str:
@@ -215,7 +218,7 @@ def _as_csv(columns: list[str], rows: list[dict[str, Any]]) -> bytes:
     writer = csv.DictWriter(text, columns, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
-    return text.getvalue().encode()
+    return text.getvalue().encode("utf-8", "surrogateescape")  # file names need not be UTF-8
 
 
 def _as_parquet(columns: list[str], rows: list[dict[str, Any]]) -> bytes:
@@ -225,5 +228,8 @@ def _as_parquet(columns: list[str], rows: list[dict[str, Any]]) -> bytes:
     except ImportError:
         raise MissingExtra("pyarrow, which writes Parquet,", "parquet") from None
     sink = io.BytesIO()
-    parquet.write_table(pyarrow.table({name: [row[name] for row in rows] for name in columns}), sink)
+    try:
+        parquet.write_table(pyarrow.table({name: [row[name] for row in rows] for name in columns}), sink)
+    except UnicodeEncodeError:
+        raise ConfigError("Parquet holds no file names that are not UTF-8; write a .csv") from None
     return sink.getvalue()

@@ -13,6 +13,7 @@ from resight.core.distances import BLOCK_BYTES, distance_blocks
 from resight.core.errors import ConfigError, DataError, EmbeddingError
 from resight.core.records import EmbeddedCrops, FloatArray, IntArray
 from resight.evaluation.bootstrap import Interval, bootstrap_interval
+from resight.evaluation.expansion import Expansion
 from resight.evaluation.protocols import Gallery, Protocol, Rows, find_protocol, rows_of
 from resight.evaluation.ranking import (
     QueryRanks,
@@ -106,6 +107,7 @@ def evaluate(
     protocol: str = "market1501",
     *,
     metric: str = "cosine",
+    expansion: Expansion | None = None,
     reranking: Reranking | None = None,
     max_rank: int = 50,
     bootstrap_samples: int = 1000,
@@ -113,15 +115,17 @@ def evaluate(
 ) -> Evaluation:
     """CMC, mAP and mINP of the embeddings, in bounded memory. seed: of the bootstrap.
 
-    reranking: goes by cosine, and is named in the evaluation's metric. Raises DataError where there is nothing to
-    score, ConfigError for an unknown protocol or metric.
+    expansion, reranking: go by cosine, and are named in the evaluation's metric. Raises DataError where there is
+    nothing to score, ConfigError for an unknown protocol or metric.
     """
+    if metric != "cosine" and (expansion or reranking):
+        raise ConfigError(f"{expansion or reranking} goes by cosine, not by {metric}")
+    if expansion is not None:
+        query, gallery = expansion.apply(query, gallery)
     blocks = distance_blocks(query.embeddings, gallery.embeddings, metric)
     if reranking is not None:
-        if metric != "cosine":
-            raise ConfigError(f"re-ranking goes by cosine, not by {metric}")
         blocks = rerank_blocks(query.embeddings, gallery.embeddings, reranking)
-        metric = f"cosine, {reranking}"
+    metric = ", ".join([metric, *(str(step) for step in (expansion, reranking) if step is not None)])
     return _evaluate(blocks, rows_of(query), rows_of(gallery), protocol, metric, max_rank, bootstrap_samples, seed)
 
 

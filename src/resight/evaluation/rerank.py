@@ -142,22 +142,3 @@ def _common_weight(weights: Weights, row: int, columns: Weights) -> Doubles:
     places = np.repeat(first - np.cumsum(counts) + counts, counts) + np.arange(counts.sum())
     smaller = np.minimum(columns.data[places], np.repeat(values, counts))
     return np.asarray(np.bincount(columns.indices[places], smaller, columns.shape[0]), np.float64)
-
-
-def expand(embeddings: FloatArray, among: FloatArray, neighbours: int, alpha: float = 0.0) -> FloatArray:
-    """Each embedding joined by its nearest `neighbours` among others, at unit length: (n, dim).
-
-    alpha 0: average query expansion (Chum et al., ICCV 2007), all with weight 1. Above: alpha query expansion
-    (Radenovic et al., TPAMI 2019), each neighbour with its similarity to the power of alpha. With the gallery for both,
-    it is database augmentation (Arandjelovic and Zisserman, CVPR 2012), each row being its own nearest.
-    """
-    if neighbours < 1 or alpha < 0:
-        raise ConfigError("an expansion takes 1 neighbour at the least, and an alpha of 0 or more")
-    unit_among = unit_rows(among)
-    joined = unit_rows(embeddings)
-    for start, block in distance_blocks(embeddings, among):
-        for row, line in enumerate(block, start):
-            near = np.argpartition(line, min(neighbours, len(line)) - 1)[:neighbours]
-            similarity = np.clip(1 - line[near], 0, None)
-            joined[row] += similarity**alpha @ unit_among[near] if alpha else unit_among[near].sum(axis=0)
-    return unit_rows(joined)

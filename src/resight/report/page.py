@@ -50,7 +50,8 @@ def render(template: str, **values: Any) -> str:
     )
     environment.filters["thumbnail"] = lambda crop: data_uri(thumbnail(crop))
     environment.filters["drawing"] = lambda figure: Markup(figure.svg)  # drawn by us: no text of the user's is markup
-    return environment.get_template(template).render(**values)
+    text = environment.get_template(template).render(**values)
+    return text.encode("utf-8", "backslashreplace").decode()  # file names need not be UTF-8
 
 
 def script_json(values: Any) -> Markup:

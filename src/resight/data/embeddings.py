@@ -1,0 +1,85 @@
+"""Embeddings made by any tool, from a file: npz or Parquet, a row a crop.
+
+Columns (npz: arrays): `vector` (n, dim), `pid`, `camid`, and `split` (`query` or `gallery`); `name` where known. Two
+rows of one name count as one picture, which the no-camera protocol needs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from resight.core.errors import DatasetError, MissingExtra
+from resight.core.records import EmbeddedCrops
+
+REQUIRED = ("vector", "pid", "camid", "split")
+SPLITS = ("query", "gallery")
+
+
+def read_embeddings(path: Path) -> tuple[EmbeddedCrops, EmbeddedCrops]:
+    """Query and gallery. Raises DatasetError where the file or a column is not what it must be."""
+    columns = _read_parquet(path) if path.suffix.lower() == ".parquet" else _read_npz(path)
+    missing = [name for name in REQUIRED if name not in columns]
+    if missing:
+        found = ", ".join(columns) or "nothing"
+        raise DatasetError(f"{path} has no {', '.join(missing)}. Looked for {', '.join(REQUIRED)}; found {found}.")
+    try:
+        vectors = np.asarray(columns["vector"], dtype=np.float32)
+        pids, camids = (np.asarray(columns[name]).astype(np.int64, casting="same_kind") for name in ("pid", "camid"))
+    except (TypeError, ValueError) as error:
+        raise DatasetError(f"{path}: vector, pid and camid must be numbers ({error})") from None
+    splits = np.asarray(columns["split"]).astype(str)
+    names = np.asarray(columns.get("name", [f"row {row}" for row in range(len(vectors))])).astype(str)
+    strange = sorted(set(splits.tolist()) - {*SPLITS, "train"})
+    if strange:
+        raise DatasetError(f"{path}: split {strange[0]!r} is none of {', '.join(SPLITS)}")
+    if vectors.ndim != 2 or not len(vectors) == len(pids) == len(camids) == len(splits) == len(names):
+        raise DatasetError(f"{path}: vector is {vectors.shape}, beside {len(pids)} pid, {len(camids)} camid")
+    parts = []
+    for split in SPLITS:
+        rows = np.flatnonzero(splits == split)
+        if not len(rows):
+            raise DatasetError(f"{path} has no rows of the split {split}")
+        contents = np.array([_content(name) for name in names[rows]], np.uint64)
+        parts.append(EmbeddedCrops(vectors[rows], pids[rows], camids[rows], contents, tuple(names[rows].tolist())))
+    return parts[0], parts[1]
+
+
+def _read_npz(path: Path) -> Mapping[str, Any]:
+    try:
+        with path.open("rb") as opened:
+            file = np.load(opened, allow_pickle=False)
+            if isinstance(file, np.ndarray):
+                raise DatasetError(f"{path} is a single array, not an npz of {', '.join(REQUIRED)}")
+            return {name: file[name] for name in file.files}
+    except (OSError, ValueError, zipfile.BadZipFile, EOFError, MemoryError) as error:
+        raise DatasetError(f"{path} is neither npz nor .parquet that can be read ({error})") from None
+
+
+def _read_parquet(path: Path) -> Mapping[str, Any]:
+    try:
+        import pyarrow
+        from pyarrow import parquet
+    except ImportError:
+        raise MissingExtra("pyarrow, which reads Parquet,", "parquet") from None
+    try:
+        table = parquet.read_table(path)
+    except (pyarrow.ArrowException, OSError) as error:
+        raise DatasetError(f"{path} is not a Parquet file that can be read ({error})") from None
+    columns: dict[str, Any] = {name: table[name].to_numpy() for name in table.column_names if name != "vector"}
+    if "vector" in table.column_names:
+        try:
+            columns["vector"] = np.stack([np.asarray(row, np.float32) for row in table["vector"].to_numpy()])
+        except (TypeError, ValueError):
+            raise DatasetError(f"{path}: vector must hold lists of numbers, all of one length") from None
+    return columns
+
+
+def _content(name: str) -> int:
+    digest = hashlib.sha256(name.encode("utf-8", "surrogateescape")).digest()
+    return int.from_bytes(digest[:8], "little")

@@ -1,0 +1,59 @@
+"""Query expansion and database augmentation: each embedding joined by its nearest before it is compared."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from resight.core.distances import distance_blocks, unit_rows
+from resight.core.errors import ConfigError
+from resight.core.records import EmbeddedCrops, FloatArray
+
+
+@dataclass(frozen=True)
+class Expansion:
+    """query: how many of the gallery's nearest join each query; database: how many, itself among them, join each
+    gallery row; 0: none. alpha: neighbours weigh by their similarity to this power."""
+
+    query: int = 0
+    database: int = 0
+    alpha: float = 0.0
+
+    def __post_init__(self) -> None:
+        if min(self.query, self.database) < 0 or self.alpha < 0 or not (self.query or self.database):
+            raise ConfigError("an expansion takes 1 neighbour at the least, and an alpha of 0 or more")
+
+    def __str__(self) -> str:
+        kind = f"alpha={self.alpha:g}" if self.alpha else "average"
+        parts = [f"query expansion ({self.query}, {kind})"] if self.query else []
+        parts += [f"database augmentation ({self.database}, {kind})"] if self.database else []
+        return ", ".join(parts)
+
+    def apply(self, query: EmbeddedCrops, gallery: EmbeddedCrops) -> tuple[EmbeddedCrops, EmbeddedCrops]:
+        """Both, expanded: the gallery among itself first, then the query among that."""
+        if self.database:
+            rows = expand(gallery.embeddings, gallery.embeddings, self.database, self.alpha)
+            gallery = replace(gallery, embeddings=rows)
+        if self.query:
+            query = replace(query, embeddings=expand(query.embeddings, gallery.embeddings, self.query, self.alpha))
+        return query, gallery
+
+
+def expand(embeddings: FloatArray, among: FloatArray, neighbours: int, alpha: float = 0.0) -> FloatArray:
+    """Each embedding joined by its nearest `neighbours` among others, at unit length: (n, dim).
+
+    alpha 0: average query expansion (Chum et al., ICCV 2007), all with weight 1. Above: alpha query expansion
+    (Radenovic et al., TPAMI 2019), each neighbour with its similarity to the power of alpha. With the gallery for both,
+    it is database augmentation (Arandjelovic and Zisserman, CVPR 2012), each row being its own nearest.
+    """
+    if neighbours < 1 or alpha < 0:
+        raise ConfigError("an expansion takes 1 neighbour at the least, and an alpha of 0 or more")
+    unit_among = unit_rows(among)
+    joined = unit_rows(embeddings)
+    for start, block in distance_blocks(embeddings, among):
+        for row, line in enumerate(block, start):
+            near = np.argpartition(line, min(neighbours, len(line)) - 1)[:neighbours]
+            similarity = np.clip(1 - line[near], 0, None)
+            joined[row] += similarity**alpha @ unit_among[near] if alpha else unit_among[near].sum(axis=0)
+    return unit_rows(joined)

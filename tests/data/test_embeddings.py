@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow
+import pytest
+from pyarrow import parquet
+
+from resight.core.errors import DatasetError, EmbeddingError
+from resight.data.embeddings import read_embeddings
+from resight.evaluation.evaluate import evaluate
+
+COLUMNS: dict[str, Any] = {
+    "vector": np.array([[1, 0], [0, 1], [1, 0.1], [0.1, 1], [5, 5]], np.float64),
+    "pid": np.array([1, 2, 1, 2, 9]),
+    "camid": np.array([1, 1, 2, 2, 1]),
+    "split": np.array(["query", "query", "gallery", "gallery", "train"]),
+}
+
+
+def write(path: Path, **changes: Any) -> Path:
+    columns = {name: value for name, value in {**COLUMNS, **changes}.items() if value is not None}
+    if path.suffix == ".npz":
+        np.savez(path, **columns)
+    else:
+        lists = {name: value.tolist() if hasattr(value, "tolist") else value for name, value in columns.items()}
+        parquet.write_table(pyarrow.table(lists), path)
+    return path
+
+
+@pytest.mark.parametrize("kind", ["npz", "parquet"])
+def test_both_kinds_are_scored(kind: str, tmp_path: Path) -> None:
+    query, gallery = read_embeddings(write(tmp_path / f"e.{kind}"))
+    assert (len(query), len(gallery)) == (2, 2)  # what is of the training set is left aside
+    assert query.embeddings.dtype == np.float32
+    assert evaluate(query, gallery).rank(1) == 1.0
+
+
+@pytest.mark.parametrize("kind", ["npz", "parquet"])
+def test_rows_of_one_name_are_one_picture(kind: str, tmp_path: Path) -> None:
+    names = np.array(["a", "b", "a", "d", "e"])
+    query, gallery = read_embeddings(write(tmp_path / f"e.{kind}", name=names))
+    assert query.contents[0] == gallery.contents[0]
+    assert query.names == ("a", "b")
+    assert evaluate(query, gallery, "no-camera").num_skipped == 1  # a's only match is itself
+
+
+@pytest.mark.parametrize("kind", ["npz", "parquet"])
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"vector": None}, "no vector"),
+        ({"camid": None, "split": None}, "no camid, split"),
+        ({"split": np.array(["query"] * 5)}, "no rows of the split gallery"),
+        ({"split": np.array(["query", "query", "gallery", "galery", "train"])}, "galery"),
+        ({"pid": np.array(["a", "b", "c", "d", "e"])}, "must be numbers"),
+    ],
+)
+def test_what_is_not_as_it_must_be(kind: str, changes: dict[str, Any], says: str, tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match=says):
+        read_embeddings(write(tmp_path / f"e.{kind}", **changes))
+
+
+def test_files_that_are_none(tmp_path: Path) -> None:
+    for name, content in (("e.npz", b""), ("e.npz", b"PK\x03\x04junk"), ("e.parquet", b"junk"), ("e.txt", b"1,2")):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(DatasetError):
+            read_embeddings(tmp_path / name)
+    with pytest.raises(DatasetError):
+        read_embeddings(tmp_path / "nowhere.npz")
+    np.savez(tmp_path / "pickled.npz", **{**COLUMNS, "pid": np.array([print] * 5)}, allow_pickle=True)
+    with pytest.raises(DatasetError):
+        read_embeddings(tmp_path / "pickled.npz")
+    np.save(tmp_path / "single.npy", COLUMNS["vector"])
+    with pytest.raises(DatasetError, match="single array"):
+        read_embeddings(tmp_path / "single.npy")
+    ragged = [[1.0, 2.0], [1.0], [1.0, 2.0], [1.0, 2.0], [1.0, 2.0]]
+    with pytest.raises(DatasetError, match="one length"):
+        read_embeddings(write(tmp_path / "ragged.parquet", vector=ragged))
+    with pytest.raises(EmbeddingError, match="NaN"):
+        read_embeddings(write(tmp_path / "nan.npz", vector=np.full((5, 2), np.nan)))
