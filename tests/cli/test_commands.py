@@ -66,6 +66,11 @@ def test_evaluate_says_what_was_on_and_takes_embeddings_of_any_tool(run: Path, t
         split=["query"] * len(parts[0]) + ["gallery"] * len(parts[1]),
     )
     assert resight("evaluate", "--embeddings", tmp_path / "theirs.npz").stdout == plain.stdout
+    figures = tmp_path / "figures.json"
+    pairs = resight("evaluate", "--embeddings", tmp_path / "theirs.npz", "--verification", "--json", figures)
+    assert "EER" in pairs.stdout
+    assert "too few pairs" in pairs.stdout
+    assert json.loads(figures.read_text())["verification"]["schema"] == "resight.verification/1"
 
 
 def test_reproduce_resumes_and_writes_its_table(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from resight.evaluation.bootstrap import format_figure
 if TYPE_CHECKING:
     from resight.core.records import EmbeddedCrops
     from resight.evaluation.evaluate import Evaluation
+    from resight.evaluation.verification import Verification
 
 
 def evaluate(
@@ -35,6 +36,9 @@ def evaluate(
     query_expansion: Annotated[int, typer.Option(min=0, help="Join so many neighbours to each query.")] = 0,
     database_augmentation: Annotated[int, typer.Option(min=0, help="The same for each gallery picture.")] = 0,
     alpha: Annotated[float, typer.Option(min=0, help="Neighbours weigh by their similarity to this power.")] = 0.0,
+    verification: Annotated[
+        bool, typer.Option("--verification", help="Same or not, over pairs: EER, and TAR at given FAR.")
+    ] = False,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures to this file.")] = None,
     format: Annotated[str | None, typer.Option(help="The data's format, where it is not to be guessed.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
@@ -83,13 +87,37 @@ def evaluate(
     for evaluation in evaluations:
         output.say(output.counts(evaluation))
     output.say(f"by {evaluations[0].metric}; {output.INTERVALS}")
+    verified = _verify(query, gallery, seed) if verification else None
     if json_file is not None:
         values = {
             "schema": "resight.evaluations/1",
             **described,
             "evaluations": [evaluation.to_dict() for evaluation in evaluations],
+            "verification": verified.to_dict() if verified else None,
         }
         write_whole(json_file, json.dumps(values, indent=2).encode())
+
+
+def _verify(query: EmbeddedCrops, gallery: EmbeddedCrops, seed: int) -> Verification:
+    from resight.evaluation.verification import verify
+
+    found = verify(query, gallery, seed=seed)
+    table = Table(box=None, pad_edge=False, title="Same person or not, by two cameras", title_justify="left")
+    for heading in ("", "", "threshold"):
+        table.add_column(heading, justify="right" if heading or table.columns else "left", no_wrap=True)
+    table.add_row("EER", output.escape(format_figure(found.eer, found.eer_interval)), "")
+    for point in found.points:
+        if point.threshold is None:
+            cells = ("too few pairs", "")
+        else:
+            cells = (format_figure(point.true_accept_rate, point.interval), f"{point.threshold:.3f}")
+        table.add_row(f"TAR at FAR {point.false_accept_rate:g}", *map(output.escape, cells))
+    output.console.print(table)
+    output.say(
+        f"{found.num_genuine:,} pairs of one person, {found.num_sampled:,} of {found.num_impostor:,} pairs of two, of "
+        f"{found.num_people:,} people; in brackets: 95% bootstrap intervals over the people"
+    )
+    return found
 
 
 Crops = tuple["EmbeddedCrops", "EmbeddedCrops", dict[str, Any]]

@@ -1,0 +1,225 @@
+"""Same person or not: how often a threshold on the similarity is right, over pairs of pictures by two cameras.
+
+FAR, the false accept rate, is the share of pairs of two people at or above the threshold; TAR, the true accept rate,
+that of pairs of one person. Pairs are not independent: whoever is hard to recognise is so in all of them. So intervals
+come from resampling people: a pair of one person weighs as often as the person was drawn, a pair of two people as
+often as the one times the other.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from resight.core.distances import distance_blocks
+from resight.core.errors import DataError
+from resight.core.records import EmbeddedCrops, FloatArray, IntArray
+from resight.evaluation.bootstrap import CONFIDENCE, Interval
+from resight.evaluation.protocols import DISTRACTOR_PID
+
+SCHEMA = "resight.verification/1"
+FALSE_ACCEPT_RATES = (1e-1, 1e-2, 1e-3, 1e-4)
+MOST_IMPOSTORS = 2_000_000
+LEAST_ACCEPTED = 10  # fewer pairs above a threshold say nothing of the rate there
+CURVE_POINTS = 200
+Values = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Pairs:
+    """Scored pairs of pictures by two cameras. genuine, impostor: similarities, (m,) and (n,) float32. genuine_person,
+    impostor_people: (m,) and (n, 2), places in the sorted list of people. num_impostor: all there are, of which these
+    are a sample where they are fewer."""
+
+    genuine: FloatArray
+    genuine_person: IntArray
+    impostor: FloatArray
+    impostor_people: IntArray
+    num_impostor: int
+    num_people: int
+
+
+@dataclass(frozen=True)
+class OperatingPoint:
+    """At a false accept rate asked for: the true accept rate, its 95% interval over people, and the threshold. All
+    None where the impostor pairs are too few to tell."""
+
+    false_accept_rate: float
+    true_accept_rate: float | None
+    interval: Interval | None
+    threshold: float | None
+
+
+@dataclass(frozen=True, eq=False)
+class Verification:
+    """eer: the rate at which false accepts and false rejects are as frequent. curve_far, curve_tar: the ROC at
+    log-spaced false accept rates, from the lowest that the pairs can show."""
+
+    num_genuine: int
+    num_impostor: int
+    num_sampled: int
+    num_people: int
+    eer: float
+    eer_interval: Interval
+    points: tuple[OperatingPoint, ...]
+    curve_far: Values
+    curve_tar: Values
+    bootstrap_samples: int
+    seed: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "schema": SCHEMA,
+            "num_genuine_pairs": self.num_genuine,
+            "num_impostor_pairs": self.num_impostor,
+            "num_impostor_pairs_sampled": self.num_sampled,
+            "num_people": self.num_people,
+            "pairs": "by two cameras, of people with a pid above 0",
+            "eer": self.eer,
+            "eer_interval": asdict(self.eer_interval),
+            "points": [asdict(point) for point in self.points],
+            "roc": {"far": self.curve_far.tolist(), "tar": self.curve_tar.tolist()},
+            "interval": "95% bootstrap over people",
+            "bootstrap_samples": self.bootstrap_samples,
+            "seed": self.seed,
+        }
+
+
+def verify(
+    query: EmbeddedCrops, gallery: EmbeddedCrops, *, bootstrap_samples: int = 200, seed: int = 0
+) -> Verification:
+    """Over the pairs of a query and a gallery picture by two cameras, by cosine.
+
+    Raises DataError where there is no pair of one person, or none of two.
+    """
+    pairs = score_pairs(query, gallery, seed=seed)
+    if not len(pairs.genuine) or not len(pairs.impostor):
+        raise DataError(
+            f"{len(pairs.genuine)} pairs of one person and {len(pairs.impostor)} of two, by two cameras: "
+            "verification takes both"
+        )
+    genuine, impostor = _Sorted(pairs.genuine), _Sorted(pairs.impostor)
+    supported = [far for far in FALSE_ACCEPT_RATES if far * len(pairs.impostor) >= LEAST_ACCEPTED]
+    rng = np.random.default_rng(seed)
+    eers, tars = np.empty(bootstrap_samples), np.empty((bootstrap_samples, len(supported)))
+    for sample in range(bootstrap_samples):
+        drawn = np.bincount(rng.integers(0, pairs.num_people, pairs.num_people), minlength=pairs.num_people)
+        weight_g = genuine.weights(drawn[pairs.genuine_person])
+        weight_i = impostor.weights(drawn[pairs.impostor_people].prod(axis=1))
+        if weight_g[-1] == 0 or weight_i[-1] == 0:  # a draw without a pair says nothing
+            eers[sample], tars[sample] = np.nan, np.nan
+            continue
+        eers[sample] = _equal_error_rate(genuine, weight_g, impostor, weight_i)
+        tars[sample] = [genuine.share_above(impostor.threshold(far, weight_i), weight_g) for far in supported]
+    ones_g, ones_i = genuine.weights(np.ones(len(pairs.genuine))), impostor.weights(np.ones(len(pairs.impostor)))
+    points = []
+    for far in FALSE_ACCEPT_RATES:
+        if far not in supported:
+            points.append(OperatingPoint(far, None, None, None))
+            continue
+        threshold = impostor.threshold(far, ones_i)
+        tar = genuine.share_above(threshold, ones_g)
+        points.append(OperatingPoint(far, tar, _interval(tars[:, supported.index(far)]), threshold))
+    lowest = min(1.0, LEAST_ACCEPTED / len(pairs.impostor))
+    curve_far = np.geomspace(lowest, 1, CURVE_POINTS)
+    curve_tar = np.array([genuine.share_above(impostor.threshold(far, ones_i), ones_g) for far in curve_far])
+    return Verification(
+        num_genuine=len(pairs.genuine),
+        num_impostor=pairs.num_impostor,
+        num_sampled=len(pairs.impostor),
+        num_people=pairs.num_people,
+        eer=_equal_error_rate(genuine, ones_g, impostor, ones_i),
+        eer_interval=_interval(eers),
+        points=tuple(points),
+        curve_far=curve_far,
+        curve_tar=curve_tar,
+        bootstrap_samples=bootstrap_samples,
+        seed=seed,
+    )
+
+
+def score_pairs(
+    query: EmbeddedCrops, gallery: EmbeddedCrops, *, most_impostors: int = MOST_IMPOSTORS, seed: int = 0
+) -> Pairs:
+    """All pairs of one person by two cameras, and of two people all or, above `most_impostors`, an even sample."""
+    people = np.unique(np.concatenate((query.pids, gallery.pids)))
+    people = people[people > DISTRACTOR_PID]
+    place_q, place_g = np.searchsorted(people, query.pids), np.searchsorted(people, gallery.pids)
+    known_g = gallery.pids > DISTRACTOR_PID
+    rng = np.random.default_rng(seed)
+    share = min(1.0, most_impostors / max(1, len(query) * len(gallery)))
+    genuine, genuine_person = [np.zeros(0, np.float32)], [np.zeros(0, np.int64)]
+    impostor, impostor_people = [np.zeros(0, np.float32)], [np.zeros((0, 2), np.int64)]
+    num_impostor = 0
+    for start, block in distance_blocks(query.embeddings, gallery.embeddings):
+        for row, distances in enumerate(block, start):
+            if query.pids[row] <= DISTRACTOR_PID:
+                continue
+            allowed = known_g & (gallery.camids != query.camids[row])
+            same = gallery.pids == query.pids[row]
+            mates, others = np.flatnonzero(allowed & same), np.flatnonzero(allowed & ~same)
+            num_impostor += len(others)
+            if share < 1:
+                others = others[rng.random(len(others)) < share]
+            genuine.append(1 - distances[mates])
+            genuine_person.append(np.full(len(mates), place_q[row]))
+            impostor.append(1 - distances[others])
+            impostor_people.append(np.stack((np.full(len(others), place_q[row]), place_g[others]), axis=1))
+    return Pairs(
+        np.concatenate(genuine),
+        np.concatenate(genuine_person),
+        np.concatenate(impostor),
+        np.concatenate(impostor_people),
+        num_impostor,
+        len(people),
+    )
+
+
+class _Sorted:
+    """Similarities from the highest down, so that a weighted share above a threshold is one look into a running sum."""
+
+    def __init__(self, similarity: FloatArray) -> None:
+        self._order = np.argsort(-similarity, kind="stable")
+        self._falling = -similarity[self._order]  # ascending, for searchsorted
+
+    def weights(self, weight: npt.NDArray[np.generic]) -> Values:
+        """(n,) the running sum of the pairs' weights, from the highest similarity down."""
+        running: Values = np.cumsum(weight[self._order], dtype=np.float64)
+        return running
+
+    def share_above(self, threshold: float, running: Values) -> float:
+        """The weighted share at or above the threshold."""
+        count = int(np.searchsorted(self._falling, -threshold, "right"))
+        return float(running[count - 1] / running[-1]) if count else 0.0
+
+    def threshold(self, share: float, running: Values) -> float:
+        """The lowest threshold that at most this share is at or above; above all, where one pair is too many."""
+        count = int(np.searchsorted(running, share * running[-1] * (1 + 1e-12), "right"))
+        if count == len(self._falling):
+            return float(-self._falling[-1])
+        # Pairs as similar as the first that is too many are too many with it: between it and the next above.
+        first_out = self._falling[count]
+        inside = int(np.searchsorted(self._falling, first_out, "left"))
+        return float(-self._falling[inside - 1]) if inside else float(np.nextafter(-first_out, np.float32(np.inf)))
+
+
+def _equal_error_rate(genuine: _Sorted, weight_g: Values, impostor: _Sorted, weight_i: Values) -> float:
+    """Halfway between both rates at the threshold where they cross, found by halving."""
+    low, high = -1.0, 1.0
+    for _ in range(40):
+        middle = (low + high) / 2
+        far, frr = impostor.share_above(middle, weight_i), 1 - genuine.share_above(middle, weight_g)
+        low, high = (middle, high) if far > frr else (low, middle)
+    rates = [(impostor.share_above(t, weight_i), 1 - genuine.share_above(t, weight_g)) for t in (low, high)]
+    far, frr = min(rates, key=lambda pair: abs(pair[0] - pair[1]))
+    return (far + frr) / 2
+
+
+def _interval(values: Values) -> Interval:
+    tail = 50 * (1 - CONFIDENCE)
+    low, high = np.nanpercentile(values, [tail, 100 - tail])
+    return Interval(float(low), float(high))
