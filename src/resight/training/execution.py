@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from dataclasses import dataclass
 from typing import TypeVar
@@ -43,6 +44,7 @@ def join_world(device: str) -> World:
 def leave_world() -> None:
     """Parts from the others; nothing to do where there are none."""
     if torch.distributed.is_available() and torch.distributed.is_initialized():
+        gc.collect()  # DDP lives in cycles; if it outlives the group, its threads abort the exit now and then
         torch.distributed.destroy_process_group()
 
 

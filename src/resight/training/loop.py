@@ -198,6 +198,7 @@ def _train(
     if world.is_main and finished:
         card = ModelCard(_architecture(recipe), preprocessing, str(dataset), dataset.rights, images.digest)
         save_model(run_dir, network, card)
+    any_process(False, world)  # nobody leaves before the model is written: the launcher would end the rest
     return TrainResult(run_dir, position.step, finished, images.problems)
 
 
