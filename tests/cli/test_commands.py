@@ -67,10 +67,13 @@ def test_evaluate_says_what_was_on_and_takes_embeddings_of_any_tool(run: Path, t
     )
     assert resight("evaluate", "--embeddings", tmp_path / "theirs.npz").stdout == plain.stdout
     figures = tmp_path / "figures.json"
-    pairs = resight("evaluate", "--embeddings", tmp_path / "theirs.npz", "--verification", "--json", figures)
+    both = ("--verification", "--open-set")
+    pairs = resight("evaluate", "--embeddings", tmp_path / "theirs.npz", *both, "--json", figures)
     assert "EER" in pairs.stdout
-    assert "too few pairs" in pairs.stdout
+    assert "too few to tell" in pairs.stdout
+    assert "FNIR at FPIR 0.01" in pairs.stdout
     assert json.loads(figures.read_text())["verification"]["schema"] == "resight.verification/1"
+    assert json.loads(figures.read_text())["open_set"]["schema"] == "resight.open_set/1"
 
 
 def test_reproduce_resumes_and_writes_its_table(tmp_path: Path) -> None:

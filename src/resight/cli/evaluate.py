@@ -12,11 +12,12 @@ from rich.table import Table
 from resight.cli import output
 from resight.cli.data import open_data
 from resight.core.errors import ConfigError
-from resight.evaluation.bootstrap import format_figure
+from resight.evaluation.bootstrap import Interval, format_figure
 
 if TYPE_CHECKING:
     from resight.core.records import EmbeddedCrops
     from resight.evaluation.evaluate import Evaluation
+    from resight.evaluation.open_set import OpenSet
     from resight.evaluation.verification import Verification
 
 
@@ -38,6 +39,9 @@ def evaluate(
     alpha: Annotated[float, typer.Option(min=0, help="Neighbours weigh by their similarity to this power.")] = 0.0,
     verification: Annotated[
         bool, typer.Option("--verification", help="Same or not, over pairs: EER, and TAR at given FAR.")
+    ] = False,
+    open_set: Annotated[
+        bool, typer.Option("--open-set", help="Searches for strangers: FNIR at FPIR 10% and 1%.")
     ] = False,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures to this file.")] = None,
     format: Annotated[str | None, typer.Option(help="The data's format, where it is not to be guessed.")] = None,
@@ -88,12 +92,14 @@ def evaluate(
         output.say(output.counts(evaluation))
     output.say(f"by {evaluations[0].metric}; {output.INTERVALS}")
     verified = _verify(query, gallery, seed) if verification else None
+    opened = _open_set(query, gallery, seed) if open_set else None
     if json_file is not None:
         values = {
             "schema": "resight.evaluations/1",
             **described,
             "evaluations": [evaluation.to_dict() for evaluation in evaluations],
             "verification": verified.to_dict() if verified else None,
+            "open_set": opened.to_dict() if opened else None,
         }
         write_whole(json_file, json.dumps(values, indent=2).encode())
 
@@ -102,22 +108,55 @@ def _verify(query: EmbeddedCrops, gallery: EmbeddedCrops, seed: int) -> Verifica
     from resight.evaluation.verification import verify
 
     found = verify(query, gallery, seed=seed)
-    table = Table(box=None, pad_edge=False, title="Same person or not, by two cameras", title_justify="left")
-    for heading in ("", "", "threshold"):
-        table.add_column(heading, justify="right" if heading or table.columns else "left", no_wrap=True)
-    table.add_row("EER", output.escape(format_figure(found.eer, found.eer_interval)), "")
+    rows = [("EER", format_figure(found.eer, found.eer_interval), "")]
     for point in found.points:
-        if point.threshold is None:
-            cells = ("too few pairs", "")
-        else:
-            cells = (format_figure(point.true_accept_rate, point.interval), f"{point.threshold:.3f}")
-        table.add_row(f"TAR at FAR {point.false_accept_rate:g}", *map(output.escape, cells))
-    output.console.print(table)
+        rows.append(
+            _point(f"TAR at FAR {point.false_accept_rate:g}", point.true_accept_rate, point.interval, point.threshold)
+        )
+    _print_points("Same person or not, by two cameras", rows)
     output.say(
         f"{found.num_genuine:,} pairs of one person, {found.num_sampled:,} of {found.num_impostor:,} pairs of two, of "
         f"{found.num_people:,} people; in brackets: 95% bootstrap intervals over the people"
     )
     return found
+
+
+def _open_set(query: EmbeddedCrops, gallery: EmbeddedCrops, seed: int) -> OpenSet:
+    from resight.evaluation.open_set import measure_open_set
+
+    found = measure_open_set(query, gallery, seed=seed)
+    rows = [
+        _point(f"FNIR at FPIR {p.false_positive_rate:g}", p.false_negative_rate, p.interval, p.threshold)
+        for p in found.points
+    ]
+    _print_points("Somebody we know or nobody", rows)
+    output.say(
+        f"{found.num_known:,} of {found.num_people:,} people in the gallery, {found.splits} draws; a draw has "
+        f"{found.num_mated:.0f} searches for them and {found.num_nonmated:.0f} for strangers; in brackets: 95% "
+        "intervals over draws and people"
+    )
+    for size in found.sizes:
+        output.say(
+            f"with {size.num_people:.0f} people in the gallery and the first threshold, FPIR is {size.counted:.3f}; "
+            f"1 - (1 - p)^(M / N) foretells {size.foretold:.3f}"
+        )
+    return found
+
+
+def _point(name: str, value: float | None, interval: Interval | None, threshold: float | None) -> tuple[str, str, str]:
+    if threshold is None:
+        return name, "too few to tell", ""
+    return name, format_figure(value, interval), f"{threshold:.3f}"
+
+
+def _print_points(title: str, rows: list[tuple[str, str, str]]) -> None:
+    table = Table(box=None, pad_edge=False, title=title, title_justify="left")
+    table.add_column("", no_wrap=True)
+    table.add_column("", justify="right", no_wrap=True)
+    table.add_column("threshold", justify="right", no_wrap=True)
+    for row in rows:
+        table.add_row(*map(output.escape, row))
+    output.console.print(table)
 
 
 Crops = tuple["EmbeddedCrops", "EmbeddedCrops", dict[str, Any]]

@@ -26,6 +26,13 @@ def format_figure(value: float | None, interval: Interval | None = None) -> str:
     return f"{value:.3f} [{interval.low:.3f}, {interval.high:.3f}]" if interval else f"{value:.3f}"
 
 
+def percentile_interval(values: npt.NDArray[np.float64]) -> Interval:
+    """The middle 95% of resampled values (n,); those that are NaN say nothing."""
+    tail = 50 * (1 - CONFIDENCE)
+    low, high = np.nanpercentile(values, [tail, 100 - tail])
+    return Interval(float(low), float(high))
+
+
 def bootstrap_interval(values: npt.NDArray[np.float64], samples: int, seed: int) -> Interval:
     """95% percentile interval of the mean (Efron, 1979), resampling queries with replacement.
 
@@ -41,6 +48,4 @@ def bootstrap_interval(values: npt.NDArray[np.float64], samples: int, seed: int)
             for start in range(0, samples, block)
         ]
     )
-    tail = 50 * (1 - CONFIDENCE)
-    low, high = np.percentile(means, [tail, 100 - tail])
-    return Interval(float(low), float(high))
+    return percentile_interval(means)

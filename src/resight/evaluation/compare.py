@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from resight.core.errors import DataError
 from resight.core.records import EmbeddedCrops, IntArray
-from resight.evaluation.bootstrap import BLOCK_VALUES, CONFIDENCE, Interval
+from resight.evaluation.bootstrap import BLOCK_VALUES, Interval, percentile_interval
 from resight.evaluation.evaluate import Evaluation, Values, evaluate
 
 OUTCOMES = ("gained", "lost", "both wrong", "both right")
@@ -116,7 +116,5 @@ def paired_difference(
         drawn = rng.integers(0, len(total), size=(min(block, samples - start), len(total)))
         means.append(total[drawn].sum(axis=1) / count[drawn].sum(axis=1))
     resampled = np.concatenate(means)
-    tail = 50 * (1 - CONFIDENCE)
-    low, high = np.percentile(resampled, [tail, 100 - tail])
     beyond = int((np.abs(resampled - mean) >= abs(mean) - 1e-12).sum())
-    return Difference(mean, Interval(float(low), float(high)), (1 + beyond) / (1 + samples))
+    return Difference(mean, percentile_interval(resampled), (1 + beyond) / (1 + samples))

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from resight.core.distances import distance_blocks
 from resight.core.errors import DataError
 from resight.core.records import EmbeddedCrops, FloatArray, IntArray
-from resight.evaluation.bootstrap import CONFIDENCE, Interval
+from resight.evaluation.bootstrap import Interval, percentile_interval
 from resight.evaluation.protocols import DISTRACTOR_PID
 
 SCHEMA = "resight.verification/1"
@@ -102,7 +102,7 @@ def verify(
             f"{len(pairs.genuine)} pairs of one person and {len(pairs.impostor)} of two, by two cameras: "
             "verification takes both"
         )
-    genuine, impostor = _Sorted(pairs.genuine), _Sorted(pairs.impostor)
+    genuine, impostor = SortedSimilarities(pairs.genuine), SortedSimilarities(pairs.impostor)
     supported = [far for far in FALSE_ACCEPT_RATES if far * len(pairs.impostor) >= LEAST_ACCEPTED]
     rng = np.random.default_rng(seed)
     eers, tars = np.empty(bootstrap_samples), np.empty((bootstrap_samples, len(supported)))
@@ -123,7 +123,7 @@ def verify(
             continue
         threshold = impostor.threshold(far, ones_i)
         tar = genuine.share_above(threshold, ones_g)
-        points.append(OperatingPoint(far, tar, _interval(tars[:, supported.index(far)]), threshold))
+        points.append(OperatingPoint(far, tar, percentile_interval(tars[:, supported.index(far)]), threshold))
     lowest = min(1.0, LEAST_ACCEPTED / len(pairs.impostor))
     curve_far = np.geomspace(lowest, 1, CURVE_POINTS)
     curve_tar = np.array([genuine.share_above(impostor.threshold(far, ones_i), ones_g) for far in curve_far])
@@ -133,7 +133,7 @@ def verify(
         num_sampled=len(pairs.impostor),
         num_people=pairs.num_people,
         eer=_equal_error_rate(genuine, ones_g, impostor, ones_i),
-        eer_interval=_interval(eers),
+        eer_interval=percentile_interval(eers),
         points=tuple(points),
         curve_far=curve_far,
         curve_tar=curve_tar,
@@ -179,8 +179,8 @@ def score_pairs(
     )
 
 
-class _Sorted:
-    """Similarities from the highest down, so that a weighted share above a threshold is one look into a running sum."""
+class SortedSimilarities:
+    """(n,) similarities from the highest down: a weighted share above a threshold is one look into a running sum."""
 
     def __init__(self, similarity: FloatArray) -> None:
         self._order = np.argsort(-similarity, kind="stable")
@@ -207,7 +207,9 @@ class _Sorted:
         return float(-self._falling[inside - 1]) if inside else float(np.nextafter(-first_out, np.float32(np.inf)))
 
 
-def _equal_error_rate(genuine: _Sorted, weight_g: Values, impostor: _Sorted, weight_i: Values) -> float:
+def _equal_error_rate(
+    genuine: SortedSimilarities, weight_g: Values, impostor: SortedSimilarities, weight_i: Values
+) -> float:
     """Halfway between both rates at the threshold where they cross, found by halving."""
     low, high = -1.0, 1.0
     for _ in range(40):
@@ -217,9 +219,3 @@ def _equal_error_rate(genuine: _Sorted, weight_g: Values, impostor: _Sorted, wei
     rates = [(impostor.share_above(t, weight_i), 1 - genuine.share_above(t, weight_g)) for t in (low, high)]
     far, frr = min(rates, key=lambda pair: abs(pair[0] - pair[1]))
     return (far + frr) / 2
-
-
-def _interval(values: Values) -> Interval:
-    tail = 50 * (1 - CONFIDENCE)
-    low, high = np.nanpercentile(values, [tail, 100 - tail])
-    return Interval(float(low), float(high))
