@@ -7,7 +7,8 @@ import pytest
 
 from resight.core.errors import DataError
 from resight.core.records import EmbeddedCrops
-from resight.evaluation.open_set import best_by_person, measure_open_set
+from resight.evaluation.open_set import measure_open_set
+from resight.evaluation.searches import best_by_person
 from tests.evaluation.test_verification import crops
 
 

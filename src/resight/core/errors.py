@@ -6,6 +6,7 @@ ResightError
 │   ├── DatasetError     a folder whose layout or content cannot be used
 │   └── UnreadableImage  one picture that cannot be decoded
 ├── WeightsError         weights that do not fit, or a file that is not one    exit 4
+│   └── CalibrationError a calibration that cannot be read
 ├── EmbeddingError       embeddings of the wrong shape, or not finite          exit 3
 ├── TrainingError        training cannot go on                                 exit 5
 │   └── NonFiniteLoss
@@ -55,6 +56,10 @@ class WeightsError(ResightError):
     """Weights that do not fit the network, or a file that holds no weights."""
 
     exit_code = 4
+
+
+class CalibrationError(WeightsError):
+    """A calibration that cannot be read, or is of another schema."""
 
 
 class EmbeddingError(ResightError):

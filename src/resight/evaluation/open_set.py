@@ -15,11 +15,11 @@ from typing import Any
 
 import numpy as np
 
-from resight.core.distances import distance_blocks
 from resight.core.errors import DataError
 from resight.core.records import EmbeddedCrops, FloatArray, IntArray
 from resight.evaluation.bootstrap import Interval, percentile_interval
-from resight.evaluation.protocols import DISTRACTOR_PID, JUNK_PID
+from resight.evaluation.protocols import DISTRACTOR_PID
+from resight.evaluation.searches import best_by_person
 from resight.evaluation.verification import SortedSimilarities, Values
 
 SCHEMA = "resight.open_set/1"
@@ -116,28 +116,6 @@ def measure_open_set(
         sizes,
         seed,
     )
-
-
-def best_by_person(query: EmbeddedCrops, gallery: EmbeddedCrops) -> tuple[FloatArray, FloatArray, IntArray]:
-    """Similarity of each query to the nearest picture of each person of the gallery, (q, people) float32, its own left
-    at -inf; of its own person by another camera, (q,), -inf where there is none; and the people, ascending.
-    Distractors (pid 0) are one of them."""
-    kept = np.flatnonzero(gallery.pids > JUNK_PID)
-    order = kept[np.argsort(gallery.pids[kept], kind="stable")]
-    people, starts = np.unique(gallery.pids[order], return_index=True)
-    best = np.empty((len(query), len(people)), np.float32)
-    own = np.full(len(query), -np.inf, np.float32)
-    for start, block in distance_blocks(query.embeddings, gallery.embeddings):
-        rows = slice(start, start + len(block))
-        similarity = 1 - block[:, order]
-        best[rows] = np.maximum.reduceat(similarity, starts, axis=1)
-        mates = (gallery.pids[order] == query.pids[rows, None]) & (gallery.camids[order] != query.camids[rows, None])
-        own[rows] = np.where(mates, similarity, -np.inf).max(axis=1)
-    column = np.searchsorted(people, query.pids)
-    inside = np.flatnonzero((column < len(people)) & np.isin(query.pids, people))
-    best[inside, column[inside]] = -np.inf
-    own[query.pids <= DISTRACTOR_PID] = -np.inf
-    return best, own, people
 
 
 def _halve(candidates: IntArray, num: int, rng: np.random.Generator) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:

@@ -1,0 +1,232 @@
+"""What a similarity means: how likely it is one person, and what to decide at a rate of errors asked for.
+
+A calibration is fitted by `resight.evaluation.calibrate` on people whom the model was not trained on, and travels with
+the model. Its rates were counted on those people, at that site: elsewhere they may not hold, which
+`resight evaluate --verification` measures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from resight.core.errors import CalibrationError, ConfigError
+
+SCHEMA = "resight.calibration/1"
+METHODS = ("isotonic", "logistic")
+SAME, DIFFERENT, KNOWN, NOBODY, UNSURE = "same", "different", "known", "nobody we know", "unsure"
+Verdict = Literal["same", "different", "known", "nobody we know", "unsure"]
+FALSE_ACCEPT_RATE, FALSE_REJECT_RATE = 0.01, 0.05  # unless others are asked for
+Floats = tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Rate:
+    """A share with its 95% interval: where it would lie for as many other people of the same kind."""
+
+    value: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.value:.2g} [{self.low:.2g}, {self.high:.2g}]"
+
+
+@dataclass(frozen=True)
+class RateCurve:
+    """A rate at each of the calibration's thresholds, and its interval there. rate, low, high: (k,)."""
+
+    rate: Floats
+    low: Floats
+    high: Floats
+
+    def at(self, place: int) -> Rate:
+        """The rate at the threshold of that place."""
+        return Rate(self.rate[place], self.low[place], self.high[place])
+
+
+@dataclass(frozen=True)
+class Decision:
+    """verdict: what to say. rate: how often it is said wrongly, or, of `unsure`, of how many pairs or searches of
+    people who should be recognised it is said. None where the calibration cannot tell. threshold: the similarity from
+    which on (`same`, `known`) or below which (`different`, `nobody we know`) it is said. reason: of `unsure`."""
+
+    verdict: Verdict
+    rate: Rate | None
+    threshold: float | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """similarity, log_odds: (m,) knots of P(same) at even odds, straight lines between, level beyond.
+
+    thresholds: (k,) similarities, ascending, at which these rates were counted:
+    false_accept, of pairs of two people at or above; false_reject, of pairs of one person below;
+    false_positive, of searches for strangers whose nearest answer is at or above, among `num_people`;
+    false_negative, of searches for people in the gallery whose own nearest picture is below.
+
+    ece: expected calibration error of P(same), out of fold. brier: of both methods, out of fold, at even odds.
+    data, data_digest, rights: what it was fitted on. date: ISO 8601, UTC.
+    """
+
+    method: str
+    similarity: Floats
+    log_odds: Floats
+    thresholds: Floats
+    false_accept: RateCurve
+    false_reject: RateCurve
+    false_positive: RateCurve
+    false_negative: RateCurve
+    num_people: int
+    num_genuine: int
+    num_impostor: int
+    brier: Mapping[str, float]
+    ece: Rate
+    data: str
+    data_digest: str
+    rights: str
+    date: str
+
+    def __post_init__(self) -> None:
+        _check(self)
+
+    def probability(self, similarity: npt.ArrayLike, prior: float = 0.5) -> npt.NDArray[np.float64]:
+        """P(same person) of similarities of any shape. prior: the share of such pairs among those that are looked at.
+
+        Raises ConfigError where the prior is not between 0 and 1.
+        """
+        if not 0 < prior < 1:
+            raise ConfigError(f"a prior lies between 0 and 1, not at {prior}")
+        odds = np.interp(np.asarray(similarity, np.float64), self.similarity, self.log_odds)
+        probability: npt.NDArray[np.float64] = 1 / (1 + np.exp(-(odds + np.log(prior / (1 - prior)))))
+        return probability
+
+    def accept_place(self, false_accept_rate: float) -> int | None:
+        """The place of the lowest threshold whose false accept rate surely keeps to this one; None if none does."""
+        return _first_below(self.false_accept.high, false_accept_rate)
+
+    def reject_place(self, false_reject_rate: float) -> int | None:
+        """The place of the highest threshold whose false reject rate surely keeps to this one; None if none does."""
+        return _last_below(self.false_reject.high, false_reject_rate)
+
+    def known_place(self, false_positive_rate: float, num_people: int) -> int | None:
+        """The same for a search among so many people.
+
+        Were strangers alike, a rate p among N people would be 1 - (1 - p)^(M / N) among M. They are not, so that this
+        overstates the growth for M above N, which is safe, and the shrinking for M below, where p is taken as it is.
+        """
+        return _first_below(self.false_positive.high, self._at_own_size(false_positive_rate, num_people))
+
+    def decide_pair(
+        self,
+        similarity: float,
+        *,
+        false_accept_rate: float = FALSE_ACCEPT_RATE,
+        false_reject_rate: float = FALSE_REJECT_RATE,
+    ) -> Decision:
+        """`same`, `different` or `unsure`, of two pictures by two cameras."""
+        accept, reject = self.accept_place(false_accept_rate), self.reject_place(false_reject_rate)
+        return self._decide(similarity, accept, reject, self.false_accept, self.false_reject, (SAME, DIFFERENT))
+
+    def decide_search(
+        self,
+        similarity: float,
+        num_people: int,
+        *,
+        false_positive_rate: float = FALSE_ACCEPT_RATE,
+        false_negative_rate: float = FALSE_REJECT_RATE,
+    ) -> Decision:
+        """`known`, `nobody we know` or `unsure`, from the nearest answer's similarity in a gallery of so many people."""
+        if num_people < 1:
+            return Decision(NOBODY, Rate(0.0, 0.0, 0.0), reason="the gallery is empty")
+        accept = self.known_place(false_positive_rate, num_people)
+        reject = _last_below(self.false_negative.high, false_negative_rate)
+        found = self._decide(similarity, accept, reject, self.false_positive, self.false_negative, (KNOWN, NOBODY))
+        if found.verdict == KNOWN and found.rate is not None and num_people > self.num_people:
+            grown = (1 - (1 - value) ** (num_people / self.num_people) for value in asdict(found.rate).values())
+            return Decision(KNOWN, Rate(*grown), found.threshold)
+        return found
+
+    def _at_own_size(self, rate: float, num_people: int) -> float:
+        return rate if num_people <= self.num_people else 1 - (1 - rate) ** (self.num_people / num_people)
+
+    def _decide(
+        self,
+        similarity: float,
+        accept: int | None,
+        reject: int | None,
+        wrongly_accepted: RateCurve,
+        wrongly_rejected: RateCurve,
+        verdicts: tuple[Verdict, Verdict],
+    ) -> Decision:
+        # Where the two would overlap, whatever keeps to the rate of false accepts is accepted.
+        if accept is not None and reject is not None:
+            reject = min(accept, reject)
+        if accept is not None and similarity >= self.thresholds[accept]:
+            return Decision(verdicts[0], wrongly_accepted.at(accept), self.thresholds[accept])
+        if reject is not None and similarity < self.thresholds[reject]:
+            return Decision(verdicts[1], wrongly_rejected.at(reject), self.thresholds[reject])
+        if accept is None and reject is None:
+            return Decision(UNSURE, None, reason="the calibration's data support neither rate asked for")
+        if accept is None:
+            return Decision(UNSURE, None, reason=f"no threshold for `{verdicts[0]}` is supported at the rate asked for")
+        above = wrongly_rejected.at(accept)
+        below = wrongly_rejected.at(reject) if reject is not None else Rate(0.0, 0.0, 0.0)
+        between = Rate(above.value - below.value, max(0.0, above.low - below.high), max(0.0, above.high - below.low))
+        return Decision(UNSURE, between, reason="between the thresholds")
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {"schema": SCHEMA, **asdict(self)}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Calibration:
+        """Raises CalibrationError where this is no calibration, or of another schema."""
+        try:
+            fields = dict(values)
+            if fields.pop("schema") != SCHEMA:
+                raise CalibrationError(f"a calibration of schema {values['schema']!r}; this version reads {SCHEMA!r}")
+            for name in ("false_accept", "false_reject", "false_positive", "false_negative"):
+                curve = fields[name]
+                fields[name] = RateCurve(*(_floats(curve[part]) for part in ("rate", "low", "high")))
+            for name in ("similarity", "log_odds", "thresholds"):
+                fields[name] = _floats(fields[name])
+            fields["brier"] = {str(name): float(value) for name, value in fields["brier"].items()}
+            fields["ece"] = Rate(**{name: float(fields["ece"][name]) for name in ("value", "low", "high")})
+            return cls(**fields)
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+            raise CalibrationError(f"this is no calibration: {type(error).__name__} {error}") from None
+
+
+def _floats(values: Any) -> Floats:
+    return tuple(float(value) for value in values)
+
+
+def _first_below(high: Floats, rate: float) -> int | None:
+    """Rates fall with the threshold: what holds at one holds at all above."""
+    return next((place for place, value in enumerate(high) if value <= rate), None)
+
+
+def _last_below(high: Floats, rate: float) -> int | None:
+    """Rates rise with the threshold: what holds at one holds at all below."""
+    return next((place for place in range(len(high) - 1, -1, -1) if high[place] <= rate), None)
+
+
+def _check(c: Calibration) -> None:
+    curves = (c.false_accept, c.false_reject, c.false_positive, c.false_negative)
+    shares = np.array([part for curve in curves for part in (curve.rate, curve.low, curve.high)], dtype=np.float64)
+    knots, odds, thresholds = (np.array(v) for v in (c.similarity, c.log_odds, c.thresholds))
+    if c.method not in METHODS:
+        raise CalibrationError(f"a calibration's method is one of {', '.join(METHODS)}, not {c.method!r}")
+    if shares.shape != (12, len(thresholds)) or len(knots) != len(odds) or not len(knots) or not len(thresholds):
+        raise CalibrationError("a calibration's curves are of unequal lengths, or empty")
+    if not (np.isfinite(shares).all() and np.isfinite(odds).all() and (shares >= 0).all() and (shares <= 1).all()):
+        raise CalibrationError("a calibration's rates lie between 0 and 1, and its log-odds are finite")
+    rises = (knots[:-1] < knots[1:]).all() and (odds[:-1] <= odds[1:]).all() and (np.diff(thresholds) > 0).all()
+    if not rises or c.num_people < 1:
+        raise CalibrationError("a calibration's knots and thresholds must rise, and it takes people")

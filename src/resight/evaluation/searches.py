@@ -1,0 +1,88 @@
+"""What searches find, person by person: the nearest picture of each person counts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from resight.core.distances import distance_blocks
+from resight.core.records import EmbeddedCrops, FloatArray, IntArray
+from resight.evaluation.protocols import DISTRACTOR_PID, JUNK_PID
+
+
+@dataclass(frozen=True, eq=False)
+class Searches:
+    """Each of n crops searches among all the others. person: (n,), its person's place in the sorted list of people.
+
+    own: similarity to its person's nearest picture by another camera, -inf where there is none. others: to the nearest
+    picture of anybody else, whose place is other_person; next_others: of anybody but these two. (n,) each.
+    """
+
+    person: IntArray
+    own: FloatArray
+    others: FloatArray
+    other_person: IntArray
+    next_others: FloatArray
+    num_people: int
+
+    @property
+    def mated(self) -> npt.NDArray[np.bool_]:
+        """(n,) whether there is a picture to be found."""
+        return np.isfinite(self.own)
+
+
+def own_and_others(crops: EmbeddedCrops) -> Searches:
+    """All crops of people (pid above 0) search among each other; of three people at the least."""
+    person, own, others, other_person, next_others = [], [], [], [], []
+    people = np.zeros(0, np.int64)
+    for start, best, mates, people in _person_blocks(crops, crops):
+        rows = np.arange(len(best))
+        column = np.searchsorted(people, crops.pids[start : start + len(best)])
+        first = best.argmax(axis=1)
+        others.append(best[rows, first])
+        best[rows, first] = -np.inf
+        next_others.append(best.max(axis=1))
+        person.append(column)
+        own.append(mates)
+        other_person.append(first)
+    return Searches(
+        np.concatenate(person),
+        np.concatenate(own),
+        np.concatenate(others),
+        np.concatenate(other_person),
+        np.concatenate(next_others),
+        len(people),
+    )
+
+
+def best_by_person(query: EmbeddedCrops, gallery: EmbeddedCrops) -> tuple[FloatArray, FloatArray, IntArray]:
+    """Similarity of each query to the nearest picture of each person of the gallery, (q, people) float32, its own left
+    at -inf; of its own person by another camera, (q,), -inf where there is none; and the people, ascending.
+    Distractors (pid 0) are one of them."""
+    best, own, people = [], [], np.zeros(0, np.int64)
+    for _, others, mates, people in _person_blocks(query, gallery):
+        best.append(others)
+        own.append(mates)
+    return np.concatenate(best), np.concatenate(own), people
+
+
+def _person_blocks(
+    query: EmbeddedCrops, gallery: EmbeddedCrops
+) -> Iterator[tuple[int, FloatArray, FloatArray, IntArray]]:
+    kept = np.flatnonzero(gallery.pids > JUNK_PID)
+    order = kept[np.argsort(gallery.pids[kept], kind="stable")]
+    people, starts = np.unique(gallery.pids[order], return_index=True)
+    for start, block in distance_blocks(query.embeddings, gallery.embeddings):
+        pids, camids = (values[start : start + len(block), None] for values in (query.pids, query.camids))
+        similarity = 1 - block[:, order]
+        best = np.maximum.reduceat(similarity, starts, axis=1)
+        mates = (gallery.pids[order] == pids) & (gallery.camids[order] != camids)
+        own = np.where(mates, similarity, -np.inf).max(axis=1)
+        column = np.searchsorted(people, pids[:, 0])
+        inside = np.flatnonzero((column < len(people)) & np.isin(pids[:, 0], people))
+        best[inside, column[inside]] = -np.inf
+        own[pids[:, 0] <= DISTRACTOR_PID] = -np.inf
+        yield start, best, own.astype(np.float32), people
