@@ -3,6 +3,7 @@
 Importing it is light: no torch, no onnxruntime.
 """
 
+from resight.core.calibration import Calibration, Decision
 from resight.core.errors import ResightError
 from resight.core.records import EmbeddedCrops
 from resight.core.version import VERSION as __version__
@@ -11,8 +12,10 @@ from resight.data.formats import open_dataset
 from resight.evaluation.evaluate import Evaluation, evaluate
 
 __all__ = [
+    "Calibration",
     "Crop",
     "Dataset",
+    "Decision",
     "EmbeddedCrops",
     "Evaluation",
     "ResightError",

@@ -67,8 +67,8 @@ def test_evaluate_says_what_was_on_and_takes_embeddings_of_any_tool(run: Path, t
     )
     assert resight("evaluate", "--embeddings", tmp_path / "theirs.npz").stdout == plain.stdout
     figures = tmp_path / "figures.json"
-    both = ("--verification", "--open-set")
-    pairs = resight("evaluate", "--embeddings", tmp_path / "theirs.npz", *both, "--json", figures)
+    flags = ("--verification", "--open-set")
+    pairs = resight("evaluate", "--embeddings", tmp_path / "theirs.npz", *flags, "--json", figures)
     assert "EER" in pairs.stdout
     assert "too few to tell" in pairs.stdout
     assert "FNIR at FPIR 0.01" in pairs.stdout

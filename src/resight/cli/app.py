@@ -7,7 +7,18 @@ from typing import Annotated
 
 import typer
 
-from resight.cli import compare, data_export, demo, doctor, evaluate, import_weights, output, reproduce, train
+from resight.cli import (
+    calibrate,
+    compare,
+    data_export,
+    demo,
+    doctor,
+    evaluate,
+    import_weights,
+    output,
+    reproduce,
+    train,
+)
 from resight.core.errors import MissingExtra, ResightError
 from resight.core.version import VERSION
 
@@ -27,6 +38,7 @@ app = typer.Typer(
 app.command("demo")(demo.demo)
 app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
+app.command("calibrate")(calibrate.calibrate)
 app.command("compare")(compare.compare)
 app.command("doctor")(doctor.doctor)
 app.command("reproduce")(reproduce.reproduce)

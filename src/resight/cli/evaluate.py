@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,7 +16,10 @@ from resight.core.errors import ConfigError
 from resight.evaluation.bootstrap import Interval, format_figure
 
 if TYPE_CHECKING:
+    from resight.core.calibration import Calibration
     from resight.core.records import EmbeddedCrops
+    from resight.evaluation.breakdown import Breakdown
+    from resight.evaluation.calibrate import Promise
     from resight.evaluation.evaluate import Evaluation
     from resight.evaluation.open_set import OpenSet
     from resight.evaluation.verification import Verification
@@ -42,6 +46,9 @@ def evaluate(
     ] = False,
     open_set: Annotated[
         bool, typer.Option("--open-set", help="Searches for strangers: FNIR at FPIR 10% and 1%.")
+    ] = False,
+    breakdown: Annotated[
+        bool, typer.Option("--breakdown", help="By pairs of cameras, by person, and the queries that cost most.")
     ] = False,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures to this file.")] = None,
     format: Annotated[str | None, typer.Option(help="The data's format, where it is not to be guessed.")] = None,
@@ -71,8 +78,9 @@ def evaluate(
         raise ConfigError("--alpha says how --query-expansion or --database-augmentation weigh; give one of them")
     if embeddings is not None and run is None:
         query, gallery, described = _read(embeddings)
+        calibration = None
     elif run is not None and data is not None and embeddings is None:
-        query, gallery, described = _embed(run, data, format, device, strict)
+        query, gallery, described, calibration = _embed(run, data, format, device, strict)
     else:
         raise ConfigError("name a run and its data, or --embeddings FILE alone")
     evaluations = [
@@ -92,14 +100,18 @@ def evaluate(
         output.say(output.counts(evaluation))
     output.say(f"by {evaluations[0].metric}; {output.INTERVALS}")
     verified = _verify(query, gallery, seed) if verification else None
+    promises = _check(calibration, query, gallery, seed) if verification and calibration else ()
     opened = _open_set(query, gallery, seed) if open_set else None
+    broken = _break_down(query, gallery, evaluations[0].protocol, seed) if breakdown else None
     if json_file is not None:
         values = {
             "schema": "resight.evaluations/1",
             **described,
             "evaluations": [evaluation.to_dict() for evaluation in evaluations],
             "verification": verified.to_dict() if verified else None,
+            "calibration": [{**asdict(promise), "verdict": promise.verdict} for promise in promises],
             "open_set": opened.to_dict() if opened else None,
+            "breakdown": broken.to_dict() if broken else None,
         }
         write_whole(json_file, json.dumps(values, indent=2).encode())
 
@@ -117,6 +129,54 @@ def _verify(query: EmbeddedCrops, gallery: EmbeddedCrops, seed: int) -> Verifica
     output.say(
         f"{found.num_genuine:,} pairs of one person, {found.num_sampled:,} of {found.num_impostor:,} pairs of two, of "
         f"{found.num_people:,} people; in brackets: 95% bootstrap intervals over the people"
+    )
+    return found
+
+
+def _check(calibration: Calibration, query: EmbeddedCrops, gallery: EmbeddedCrops, seed: int) -> tuple[Promise, ...]:
+    from resight.evaluation.calibrate import check
+    from resight.evaluation.verification import score_pairs
+
+    promises = check(calibration, score_pairs(query, gallery, seed=seed))
+    table = Table(box=None, pad_edge=False, title="What the model's calibration promised", title_justify="left")
+    for heading in ("", "threshold", "FAR here", ""):
+        table.add_column(heading, no_wrap=True)
+    for p in promises:
+        cells = (f"FAR {p.false_accept_rate:g}", f"{p.threshold:.3f}", str(p.counted), p.verdict)
+        table.add_row(*map(output.escape, cells))
+    output.console.print(table)
+    output.say(f"fitted on {calibration.data}, {calibration.date}")
+    if any(p.verdict == "broken" for p in promises):
+        output.say("The calibration does not hold on these data: calibrate on people of this place.")
+    return promises
+
+
+def _break_down(query: EmbeddedCrops, gallery: EmbeddedCrops, protocol: str, seed: int) -> Breakdown:
+    from resight.evaluation.breakdown import break_down
+
+    found = break_down(query, gallery, protocol, seed=seed)
+    most = 8
+    pairs = [
+        (
+            f"camera {pair.query_camid} among {pair.gallery_camid}",
+            format_figure(pair.rank1, pair.rank1_interval),
+            format_figure(pair.mean_ap, pair.mean_ap_interval),
+        )
+        for pair in found.camera_pairs[:most]
+    ]
+    people = [
+        (f"person {person.pid}", f"{person.rank1:.3f}", f"{person.mean_ap:.3f}") for person in found.people[:most]
+    ]
+    for title, rows in (("The hardest pairs of cameras", pairs), ("The people who cost most", people)):
+        _print_rows(title, ("", "rank-1", "mAP"), rows)
+    costly = [
+        (q.name, f"{q.average_precision:.3f}", "-" if q.first_right is None else str(q.first_right))
+        for q in found.costly[:most]
+    ]
+    _print_rows("The queries that cost most", ("", "AP", "first right"), costly)
+    output.say(
+        f"{len(found.camera_pairs)} pairs of cameras and {len(found.people)} people, under {found.protocol} by "
+        f"{found.metric}; all of them by --json"
     )
     return found
 
@@ -150,20 +210,23 @@ def _point(name: str, value: float | None, interval: Interval | None, threshold:
 
 
 def _print_points(title: str, rows: list[tuple[str, str, str]]) -> None:
+    _print_rows(title, ("", "", "threshold"), rows)
+
+
+def _print_rows(title: str, headings: tuple[str, str, str], rows: list[tuple[str, str, str]]) -> None:
     table = Table(box=None, pad_edge=False, title=title, title_justify="left")
-    table.add_column("", no_wrap=True)
-    table.add_column("", justify="right", no_wrap=True)
-    table.add_column("threshold", justify="right", no_wrap=True)
+    table.add_column(headings[0], overflow="fold")
+    for heading in headings[1:]:
+        table.add_column(heading, justify="right", no_wrap=True)
     for row in rows:
         table.add_row(*map(output.escape, row))
     output.console.print(table)
 
 
-Crops = tuple["EmbeddedCrops", "EmbeddedCrops", dict[str, Any]]
-
-
-def _embed(run: Path, data: str, format: str | None, device: str, strict: bool) -> Crops:
-    """Query, gallery, and what the JSON says of them."""
+def _embed(
+    run: Path, data: str, format: str | None, device: str, strict: bool
+) -> tuple[EmbeddedCrops, EmbeddedCrops, dict[str, Any], Calibration | None]:
+    """Query, gallery, what the JSON says of them, and the model's calibration."""
     from resight.models.saved import load_model
     from resight.training.embed import embed_dataset
 
@@ -177,10 +240,10 @@ def _embed(run: Path, data: str, format: str | None, device: str, strict: bool) 
         "data": str(dataset),
         "left_out": [f"{problem.name}: {problem.reason}" for problem in embedded.problems],
     }
-    return embedded.query, embedded.gallery, described
+    return embedded.query, embedded.gallery, described, model.card.calibration
 
 
-def _read(path: Path) -> Crops:
+def _read(path: Path) -> tuple[EmbeddedCrops, EmbeddedCrops, dict[str, Any]]:
     from resight.data.embeddings import read_embeddings
 
     query, gallery = read_embeddings(path)

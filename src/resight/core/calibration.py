@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +18,11 @@ from resight.core.errors import CalibrationError, ConfigError
 
 SCHEMA = "resight.calibration/1"
 METHODS = ("isotonic", "logistic")
-SAME, DIFFERENT, KNOWN, NOBODY, UNSURE = "same", "different", "known", "nobody we know", "unsure"
+SAME: Final = "same"
+DIFFERENT: Final = "different"
+KNOWN: Final = "known"
+NOBODY: Final = "nobody we know"
+UNSURE: Final = "unsure"
 Verdict = Literal["same", "different", "known", "nobody we know", "unsure"]
 FALSE_ACCEPT_RATE, FALSE_REJECT_RATE = 0.01, 0.05  # unless others are asked for
 Floats = tuple[float, ...]
@@ -141,7 +145,7 @@ class Calibration:
         false_positive_rate: float = FALSE_ACCEPT_RATE,
         false_negative_rate: float = FALSE_REJECT_RATE,
     ) -> Decision:
-        """`known`, `nobody we know` or `unsure`, from the nearest answer's similarity in a gallery of so many people."""
+        """`known`, `nobody we know` or `unsure`, from the nearest answer's similarity among so many people."""
         if num_people < 1:
             return Decision(NOBODY, Rate(0.0, 0.0, 0.0), reason="the gallery is empty")
         accept = self.known_place(false_positive_rate, num_people)

@@ -21,7 +21,7 @@ from resight.evaluation.bootstrap import percentile_interval
 from resight.evaluation.protocols import DISTRACTOR_PID
 from resight.evaluation.rates import Trials, Values, share_above, share_below
 from resight.evaluation.searches import own_and_others
-from resight.evaluation.verification import Pairs, score_pairs
+from resight.evaluation.verification import FALSE_ACCEPT_RATES, Pairs, score_pairs
 
 LEAST_PEOPLE = 10  # by two cameras: fewer say nothing of people in general
 FOLDS = 5
@@ -102,6 +102,36 @@ def calibrate(crops: EmbeddedCrops, *, data: str, rights: str, date: str, seed: 
     return Fitted(calibration, reliability)
 
 
+@dataclass(frozen=True)
+class Promise:
+    """A rate that a calibration was asked to keep to, what it counted where it was fitted, and what other data show."""
+
+    false_accept_rate: float
+    threshold: float
+    at_fit: Rate
+    counted: Rate
+
+    @property
+    def verdict(self) -> str:
+        """`kept`, `within noise` above the rate asked for, or `broken`: even the interval's lower end is above it."""
+        if self.counted.value <= self.false_accept_rate:
+            return "kept"
+        return "broken" if self.counted.low > self.false_accept_rate else "within noise"
+
+
+def check(calibration: Calibration, pairs: Pairs, rates: tuple[float, ...] = FALSE_ACCEPT_RATES) -> tuple[Promise, ...]:
+    """What the thresholds for these false accept rates do on other pairs. Rates that were refused are left out."""
+    trials = Trials(pairs.impostor, pairs.impostor_people, pairs.num_people)
+    found = []
+    for rate in rates:
+        place = calibration.accept_place(rate)
+        if place is not None:
+            threshold = calibration.thresholds[place]
+            counted = share_above(trials, np.array([threshold])).at(0)
+            found.append(Promise(rate, threshold, calibration.false_accept.at(place), counted))
+    return tuple(found)
+
+
 def digest(crops: EmbeddedCrops) -> str:
     """The fingerprint of who is in which picture, whatever their order. Hexadecimal SHA-256."""
     rows = np.stack((crops.contents, crops.pids.astype(np.uint64), crops.camids.astype(np.uint64)), axis=1)
@@ -138,7 +168,8 @@ def _thresholds(pairs: Pairs, others: npt.NDArray[np.float32]) -> Values:
 def _histogram(similarity: npt.NDArray[np.float32], weight: float) -> Values:
     """(BINS,) of the similarities, adding up to `weight`."""
     counts = np.histogram(similarity, BINS, (-1.0001, 1.0001))[0].astype(np.float64)
-    return counts * (weight / max(1.0, counts.sum()))
+    scaled: Values = counts * (weight / max(1.0, counts.sum()))
+    return scaled
 
 
 CENTRES = np.linspace(-1.0001, 1.0001, 2 * BINS + 1)[1::2]
@@ -153,7 +184,8 @@ def fit_isotonic(genuine: Values, impostor: Values, people: int) -> Knots:
     place = np.array([np.average(CENTRES[filled[a:b]], weights=weight[a:b]) for a, b in zip(first, last, strict=True)])
     surest = 1 / (people + 2)
     probability = np.clip(fit.x[first], surest, 1 - surest)
-    return place, np.log(probability / (1 - probability))
+    log_odds: Values = np.log(probability / (1 - probability))
+    return place, log_odds
 
 
 def fit_logistic(genuine: Values, impostor: Values, people: int) -> Knots:
@@ -172,7 +204,8 @@ def fit_logistic(genuine: Values, impostor: Values, people: int) -> Knots:
             break
     line[1] = max(line[1], 0.0)
     knots = np.array([-1.0, 1.0])
-    return knots, line[0] + line[1] * knots
+    log_odds: Values = line[0] + line[1] * knots
+    return knots, log_odds
 
 
 FITS = {"isotonic": fit_isotonic, "logistic": fit_logistic}

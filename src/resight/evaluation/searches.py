@@ -62,11 +62,9 @@ def best_by_person(query: EmbeddedCrops, gallery: EmbeddedCrops) -> tuple[FloatA
     """Similarity of each query to the nearest picture of each person of the gallery, (q, people) float32, its own left
     at -inf; of its own person by another camera, (q,), -inf where there is none; and the people, ascending.
     Distractors (pid 0) are one of them."""
-    best, own, people = [], [], np.zeros(0, np.int64)
-    for _, others, mates, people in _person_blocks(query, gallery):
-        best.append(others)
-        own.append(mates)
-    return np.concatenate(best), np.concatenate(own), people
+    blocks = list(_person_blocks(query, gallery))
+    best, own = (np.concatenate([block[part] for block in blocks]) for part in (1, 2))
+    return best, own, blocks[0][3]
 
 
 def _person_blocks(

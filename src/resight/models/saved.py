@@ -13,7 +13,8 @@ import safetensors
 import safetensors.torch
 from torch import Tensor, nn
 
-from resight.core.errors import ConfigError, WeightsError
+from resight.core.calibration import Calibration
+from resight.core.errors import CalibrationError, ConfigError, WeightsError
 from resight.core.files import write_whole
 from resight.core.preprocessing import Preprocessing
 from resight.core.version import VERSION
@@ -29,7 +30,8 @@ class ModelCard:
     """What a model carries with it, so that nobody sets it by hand at inference.
 
     trained_on: the data, in words. rights: who may do what with the weights. data_digest: the training
-    data's fingerprint, where it is known. weights_sha256: set when the model is saved.
+    data's fingerprint, where it is known. weights_sha256: set when the model is saved. calibration: what its
+    similarities mean, where that was fitted.
     """
 
     architecture: Architecture
@@ -38,9 +40,12 @@ class ModelCard:
     rights: str
     data_digest: str | None = None
     weights_sha256: str | None = None
+    calibration: Calibration | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        return {"schema": SCHEMA, "resight_version": VERSION, **asdict(self)}
+        """For model.json."""
+        calibration = self.calibration.to_dict() if self.calibration else None
+        return {"schema": SCHEMA, "resight_version": VERSION, **asdict(self), "calibration": calibration}
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +63,12 @@ def save_model(directory: Path, network: nn.Module, card: ModelCard) -> None:
     data = safetensors.torch.save(weights)
     card = replace(card, weights_sha256=hashlib.sha256(data).hexdigest())
     write_whole(directory / WEIGHTS_FILE, data)
+    write_whole(directory / CARD_FILE, json.dumps(card.to_dict(), indent=2).encode())
+
+
+def save_calibration(directory: Path, calibration: Calibration) -> None:
+    """Into the card of the saved model; its weights stay as they are. Raises WeightsError as `load_model` does."""
+    card = replace(_read_card(directory / CARD_FILE), calibration=calibration)
     write_whole(directory / CARD_FILE, json.dumps(card.to_dict(), indent=2).encode())
 
 
@@ -119,6 +130,9 @@ def _read_card(path: Path) -> ModelCard:
             rights=str(fields["rights"]),
             data_digest=fields["data_digest"],
             weights_sha256=fields["weights_sha256"],
+            calibration=Calibration.from_dict(fields["calibration"]) if fields.get("calibration") else None,
         )
+    except CalibrationError as error:
+        raise WeightsError(f"{path}: {error}") from None
     except (KeyError, TypeError, ConfigError) as error:
         raise WeightsError(f"{path} is not a model's card: {type(error).__name__} {error}") from None

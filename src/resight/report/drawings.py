@@ -13,7 +13,9 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure as Canvas
 from matplotlib.ticker import MaxNLocator
 
+from resight.core.calibration import RateCurve
 from resight.core.records import IntArray
+from resight.evaluation.calibrate import Reliability
 
 # Matplotlib takes no `currentColor`: these stand for it, and for the page's two lines, and are exchanged in the text.
 INK, FIRST, SECOND = "#010203", "#010204", "#010205"
@@ -62,6 +64,47 @@ def presence_drawing(presence: IntArray, cameras: IntArray) -> str:
         axes.set_yticks(range(0, rows, step), [str(camera) for camera in cameras[::step]])
         bar = canvas.colorbar(image, ax=axes, label="pictures", pad=0.01)
         bar.outline.set_visible(False)
+        return _svg(canvas)
+
+
+def reliability_drawing(reliability: Reliability) -> str:
+    """P(same) as told against as counted; the area of a point is the bin's share of the pairs."""
+    with matplotlib.rc_context(STYLE):
+        canvas = Canvas(figsize=(4.2, 3.8), layout="constrained")
+        axes = canvas.add_subplot()
+        axes.plot([0, 1], [0, 1], "--", color=INK, alpha=0.5, linewidth=1)
+        axes.plot(reliability.told, reliability.true, color=FIRST, linewidth=1.5)
+        axes.scatter(reliability.told, reliability.true, s=20 + 400 * reliability.weight, color=FIRST, alpha=0.6)
+        axes.set(xlabel="P(same) as told", ylabel="share that was the same", xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
+        axes.grid(color=INK, alpha=0.12)
+        return _svg(canvas)
+
+
+def rates_drawing(thresholds: Sequence[float], curves: Mapping[str, RateCurve]) -> str:
+    """Two error rates by the threshold, each with its interval; the rates on a logarithmic scale."""
+    with matplotlib.rc_context(STYLE):
+        canvas = Canvas(figsize=(5.6, 3.8), layout="constrained")
+        axes = canvas.add_subplot()
+        lowest = 1e-5
+        for (name, curve), colour, stroke in zip(curves.items(), (FIRST, SECOND), ("-", "--"), strict=True):
+            axes.fill_between(
+                thresholds, np.maximum(curve.low, lowest), curve.high, color=colour, alpha=0.2, linewidth=0
+            )
+            axes.plot(thresholds, np.maximum(curve.rate, lowest), stroke, color=colour, label=name, linewidth=1.5)
+        axes.set(xlabel="threshold on the similarity", ylabel="rate", yscale="log", ylim=(lowest, 1.2))
+        axes.grid(color=INK, alpha=0.12)
+        axes.legend(frameon=False, loc="lower center")
+        return _svg(canvas)
+
+
+def det_drawing(false_accept: Sequence[float], true_accept: Sequence[float]) -> str:
+    """The detection error trade-off: false rejects by false accepts, both on a logarithmic scale."""
+    with matplotlib.rc_context(STYLE):
+        canvas = Canvas(figsize=(4.6, 3.8), layout="constrained")
+        axes = canvas.add_subplot()
+        axes.plot(false_accept, np.maximum(1 - np.asarray(true_accept), 1e-4), color=FIRST, linewidth=1.5)
+        axes.set(xlabel="false accept rate", ylabel="false reject rate", xscale="log", yscale="log")
+        axes.grid(color=INK, alpha=0.12)
         return _svg(canvas)
 
 

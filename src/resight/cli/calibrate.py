@@ -1,0 +1,98 @@
+"""`resight calibrate`: what a model's similarities mean at a site, written into the model."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from resight.cli import output
+from resight.cli.data import open_data
+from resight.core.errors import ConfigError, DataError
+
+
+def calibrate(
+    run: Annotated[Path, typer.Argument(help="A run's directory; its model.json takes the calibration.")],
+    data: Annotated[str, typer.Argument(help="A folder of crops, a manifest, or `synthetic`.")],
+    far: Annotated[
+        list[float] | None, typer.Option(help="A false accept rate to ask for; may be given several times.")
+    ] = None,
+    everybody: Annotated[
+        bool,
+        typer.Option("--everybody", help="The training pictures too: for a model that was trained on other data."),
+    ] = False,
+    page: Annotated[Path | None, typer.Option(help="Write a page: reliability, DET, rates by threshold.")] = None,
+    format: Annotated[str | None, typer.Option(help="The data's format, where it is not to be guessed.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    seed: Annotated[int, typer.Option(min=0, help="Of the folds, the bootstrap and the sample of pairs.")] = 0,
+    strict: Annotated[bool, typer.Option("--strict", help="Stop at the first unreadable picture.")] = False,
+) -> None:
+    """Fits P(same), and thresholds that keep to asked-for rates of errors, on people the model was not trained on.
+
+    Refuses rates that the people are too few to support.
+
+    Examples:
+
+      resight calibrate runs/mine my_data --page calibration.html
+
+      resight calibrate runs/mine other_site --everybody --far 0.01 --far 0.001
+    """
+    from resight.core.files import write_whole
+    from resight.evaluation.calibrate import calibrate as fit
+    from resight.evaluation.verification import verify
+    from resight.models.saved import load_model, save_calibration
+    from resight.report.calibration import ACCEPT_RATES, COST, calibration_page, thresholds_table
+    from resight.training.embed import embed_crops
+
+    for rate in far or ():
+        if not 0 < rate < 1:
+            raise ConfigError(f"--far: a rate lies between 0 and 1, not at {rate:g}")
+    if page is not None and not page.parent.is_dir():
+        raise ConfigError(f"--page: the folder {page.parent} does not exist")
+    model = load_model(run)
+    dataset = open_data(data, format, strict)
+    if everybody and str(dataset) == model.card.trained_on:
+        raise ConfigError(f"--everybody: {run} was trained on these people, whom it knows better than any others")
+    crops = [*dataset.query, *dataset.gallery, *(dataset.train if everybody else ())]
+    if not crops:
+        raise DataError(f"{dataset.name} has no query and gallery pictures; --everybody takes the training ones too")
+    embedded, problems = embed_crops(model, crops, device=device, strict=strict, progress=output.progress)
+    output.name_problems(problems)
+    fitted = fit(
+        embedded,
+        data=str(dataset),
+        rights=dataset.rights,
+        date=datetime.now(UTC).isoformat(timespec="seconds"),
+        seed=seed,
+    )
+    c = fitted.calibration
+    rates = tuple(sorted(far, reverse=True)) if far else ACCEPT_RATES
+    if all(c.accept_place(rate) is None for rate in rates):
+        raise DataError(
+            f"{c.num_people} people are too few for a false accept rate of {max(rates):g}: with as many others it "
+            f"could be {min(c.false_accept.high):.2g} at any threshold. Nothing was written. Ask for a higher rate, "
+            "or give pictures of more people."
+        )
+    save_calibration(run, c)
+    if page is not None:
+        verified = verify(embedded, embedded, seed=seed)
+        write_whole(page, calibration_page(run.resolve().name, fitted, verified).encode())
+    shown = thresholds_table(c, rates)
+    table = Table(box=None, pad_edge=False)
+    for heading in shown.headings:
+        table.add_column(heading, no_wrap=True)
+    for row in shown.rows:
+        table.add_row(*map(output.escape, row))
+    output.console.print(table)
+    output.say(COST)
+    output.say(
+        f"{c.num_people:,} people, {c.num_genuine:,} pairs of one and {c.num_impostor:,} of two, by two cameras; in "
+        "brackets: 95% intervals for as many other people of this site"
+    )
+    output.say(
+        f"P(same): {c.method} (Brier score {c.brier[c.method]:.4f} out of fold), expected calibration error {c.ece}"
+    )
+    output.say(f"written into {run / 'model.json'}; at another site, calibrate anew")

@@ -1,0 +1,150 @@
+"""Where the figures come from: pairs of cameras, people, and the queries that cost most."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from resight.core.errors import DataError
+from resight.core.records import EmbeddedCrops
+from resight.evaluation.bootstrap import Interval
+from resight.evaluation.evaluate import Evaluation, evaluate, rankings
+
+SCHEMA = "resight.breakdown/1"
+COSTLY_QUERIES = 10
+SHOWN_ANSWERS = 10
+
+
+@dataclass(frozen=True)
+class CameraPair:
+    """Queries by one camera among the gallery pictures of another. Those that it cannot answer are not counted."""
+
+    query_camid: int
+    gallery_camid: int
+    num_scored: int
+    rank1: float
+    rank1_interval: Interval
+    mean_ap: float
+    mean_ap_interval: Interval
+
+
+@dataclass(frozen=True)
+class Person:
+    """One person's queries. cost: how much of the whole mAP they lack together."""
+
+    pid: int
+    num_scored: int
+    rank1: float
+    mean_ap: float
+    cost: float
+
+
+@dataclass(frozen=True)
+class CostlyQuery:
+    """cost: how much of the whole mAP it lacks. first_right: the rank of its first right answer, None where there is
+    none within the ranks that were looked at. nearest_wrong: the name of the nearest wrong answer, if any is near."""
+
+    name: str
+    pid: int
+    camid: int
+    average_precision: float
+    cost: float
+    first_right: int | None
+    nearest_wrong: str | None
+    nearest_wrong_similarity: float | None
+
+
+@dataclass(frozen=True)
+class Breakdown:
+    """Each list from the worst to the best; the costs of all people add up to 1 - mAP."""
+
+    protocol: str
+    metric: str
+    camera_pairs: tuple[CameraPair, ...]
+    people: tuple[Person, ...]
+    costly: tuple[CostlyQuery, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {"schema": SCHEMA, "interval": "95% bootstrap over queries", **asdict(self)}
+
+
+def break_down(
+    query: EmbeddedCrops,
+    gallery: EmbeddedCrops,
+    protocol: str = "market1501",
+    *,
+    bootstrap_samples: int = 200,
+    seed: int = 0,
+) -> Breakdown:
+    """By cosine, without re-ranking. Raises DataError where there is nothing to score."""
+    whole = evaluate(query, gallery, protocol, bootstrap_samples=1, seed=seed)
+    return Breakdown(
+        whole.protocol,
+        whole.metric,
+        _camera_pairs(query, gallery, protocol, bootstrap_samples, seed),
+        _people(query, whole),
+        _costly(query, gallery, whole),
+    )
+
+
+def _camera_pairs(
+    query: EmbeddedCrops, gallery: EmbeddedCrops, protocol: str, samples: int, seed: int
+) -> tuple[CameraPair, ...]:
+    found = []
+    for query_camid in np.unique(query.camids).tolist():
+        searching = _rows(query, query.camids == query_camid)
+        for gallery_camid in np.unique(gallery.camids).tolist():
+            searched = _rows(gallery, gallery.camids == gallery_camid)
+            try:
+                e = evaluate(searching, searched, protocol, bootstrap_samples=samples, seed=seed)
+            except DataError:  # no query by the one camera has its person by the other
+                continue
+            figures = (e.rank(1), e.rank1_interval, e.mean_ap, e.mean_ap_interval)
+            found.append(CameraPair(query_camid, gallery_camid, e.num_scored, *figures))
+    return tuple(sorted(found, key=lambda pair: pair.mean_ap))
+
+
+def _people(query: EmbeddedCrops, whole: Evaluation) -> tuple[Person, ...]:
+    people, place = np.unique(query.pids[whole.query_index], return_inverse=True)
+    count = np.bincount(place)
+    ap, right = np.bincount(place, whole.ap), np.bincount(place, whole.first_hit == 0)
+    cost = (count - ap) / whole.num_scored
+    order = np.argsort(-cost, kind="stable")
+    return tuple(
+        Person(int(people[p]), int(count[p]), float(right[p] / count[p]), float(ap[p] / count[p]), float(cost[p]))
+        for p in order
+    )
+
+
+def _costly(query: EmbeddedCrops, gallery: EmbeddedCrops, whole: Evaluation) -> tuple[CostlyQuery, ...]:
+    worst = np.argsort(whole.ap, kind="stable")[:COSTLY_QUERIES]
+    rows = whole.query_index[worst]
+    lists = rankings(_rows(query, rows), gallery, whole.protocol, top=SHOWN_ANSWERS)
+    found = []
+    for place, row, ranked in zip(worst, rows, lists, strict=True):
+        wrong = np.flatnonzero(~ranked.relevant)
+        first = int(whole.first_hit[place])
+        nearest = int(wrong[0]) if len(wrong) else None
+        found.append(
+            CostlyQuery(
+                query.names[row],
+                int(query.pids[row]),
+                int(query.camids[row]),
+                float(whole.ap[place]),
+                float((1 - whole.ap[place]) / whole.num_scored),
+                first + 1 if first >= 0 else None,
+                None if nearest is None else gallery.names[ranked.gallery_index[nearest]],
+                None if nearest is None else float(ranked.similarity[nearest]),
+            )
+        )
+    return tuple(found)
+
+
+def _rows(crops: EmbeddedCrops, kept: npt.NDArray[np.bool_] | npt.NDArray[np.int64]) -> EmbeddedCrops:
+    rows = np.arange(len(crops))[kept]
+    arrays = {name: getattr(crops, name)[rows] for name in ("embeddings", "pids", "camids", "contents")}
+    return replace(crops, **arrays, names=tuple(crops.names[row] for row in rows))
