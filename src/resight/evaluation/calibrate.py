@@ -113,7 +113,10 @@ class Promise:
 
     @property
     def verdict(self) -> str:
-        """`kept`, `within noise` above the rate asked for, or `broken`: even the interval's lower end is above it."""
+        """`kept`; `within noise` above the rate asked for; `broken`: even the interval's lower end is above it; or
+        `too few to tell`: the interval reaches to ten times that rate."""
+        if self.counted.low <= self.false_accept_rate and self.counted.high > 10 * self.false_accept_rate:
+            return "too few to tell"
         if self.counted.value <= self.false_accept_rate:
             return "kept"
         return "broken" if self.counted.low > self.false_accept_rate else "within noise"

@@ -100,10 +100,13 @@ def _intervals(hits: Values, gone: Values, trials: Trials, evidence: IntArray) -
     with np.errstate(divide="ignore", invalid="ignore"):
         effective = surer * rate * (1 - rate) / variance
     known = (evidence >= LEAST_EVIDENCE) & (variance > 0) & (rate < 1)
-    trials_left = np.where(known, np.minimum(effective, num), people) / 2
+    # However little the rate varies here, each pair of people is one independent trial at the most; and where trials
+    # take the best over other people, whom all of them share, each person.
+    independent = people * (people - 1) / 2 if roles == 2 else people if trials.best_person is not None else num
+    trials_left = np.where(known, np.minimum(effective / 2, independent), people / 2)
     found = rate * trials_left
     with np.errstate(invalid="ignore"):
-        low = np.where(found > 0, beta.ppf(TAIL, found, trials_left - found + 1), 0.0)
+        low = np.where(known & (found > 0), beta.ppf(TAIL, found, trials_left - found + 1), 0.0)
         high = np.where(rate < 1, beta.ppf(1 - TAIL, found + 1, trials_left - found), 1.0)
     return rate, low, high
 

@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from resight.core.calibration import KNOWN, NOBODY, UNSURE, Calibration, Rate, RateCurve
+from resight.core.errors import CalibrationError, ConfigError, WeightsError
+
+FALLS = RateCurve((0.5, 0.05, 0.005), (0.4, 0.03, 0.001), (0.6, 0.08, 0.01))
+RISES = RateCurve((0.01, 0.1, 0.6), (0.0, 0.05, 0.5), (0.03, 0.2, 0.7))
+CALIBRATION = Calibration(
+    method="logistic",
+    similarity=(-1.0, 1.0),
+    log_odds=(-4.0, 4.0),
+    thresholds=(0.2, 0.5, 0.8),
+    false_accept=FALLS,
+    false_reject=RISES,
+    false_positive=FALLS,
+    false_negative=RISES,
+    num_people=100,
+    num_genuine=500,
+    num_impostor=5000,
+    brier={"isotonic": 0.11, "logistic": 0.1},
+    ece=Rate(0.01, 0.0, 0.02),
+    data="a city",
+    data_digest="00",
+    rights="none needed",
+    date="2026-11-23T00:00:00+00:00",
+)
+
+
+def test_probability_is_a_logistic_line_and_moves_with_the_prior() -> None:
+    assert CALIBRATION.probability(0.0) == pytest.approx(0.5)
+    assert CALIBRATION.probability(0.5) == pytest.approx(1 / (1 + np.exp(-2)))
+    assert CALIBRATION.probability([0.0, 3.0], prior=0.01) == pytest.approx([0.01, 1 / (1 + 99 * np.exp(-4))])
+    with pytest.raises(ConfigError, match="prior"):
+        CALIBRATION.probability(0.0, prior=1.0)
+
+
+def test_a_pair_is_decided_by_the_upper_ends_of_the_intervals() -> None:
+    def decide(similarity: float) -> Any:
+        return CALIBRATION.decide_pair(similarity, false_accept_rate=0.01, false_reject_rate=0.05)
+
+    assert (decide(0.8).verdict, decide(0.8).rate) == ("same", FALLS.at(2))
+    assert (decide(0.1).verdict, decide(0.1).rate) == ("different", RISES.at(0))
+    between = decide(0.5)
+    assert between.verdict == "unsure"
+    assert between.rate.value == pytest.approx(0.59)  # of pairs of one person, those between both thresholds
+    assert CALIBRATION.decide_pair(0.9, false_accept_rate=0.001).verdict == UNSURE  # no threshold keeps to it
+
+
+def test_where_the_thresholds_overlap_accepting_goes_first() -> None:
+    both = {"false_accept_rate": 0.6, "false_reject_rate": 0.7}
+    assert CALIBRATION.decide_pair(0.3, **both).verdict == "same"
+    assert CALIBRATION.decide_pair(0.1, **both).verdict == "different"
+
+
+def test_a_search_needs_a_higher_threshold_among_more_people() -> None:
+    def decide(similarity: float, people: int) -> Any:
+        return CALIBRATION.decide_search(similarity, people, false_positive_rate=0.1)
+
+    assert decide(0.6, 100).verdict == KNOWN
+    assert decide(0.6, 10).rate == FALLS.at(1)  # fewer people: no credit is taken for it
+    assert decide(0.6, 1000).verdict == UNSURE
+    grown = decide(0.9, 1000)
+    assert grown.verdict == KNOWN
+    assert grown.rate.value == pytest.approx(1 - (1 - 0.005) ** 10)
+    assert grown.rate.high <= 0.1
+    assert decide(0.99, 10**9).verdict == UNSURE
+    assert decide(0.1, 1000).verdict == NOBODY
+    assert decide(0.9, 0).verdict == NOBODY
+
+
+def test_it_survives_json() -> None:
+    assert Calibration.from_dict(json.loads(json.dumps(CALIBRATION.to_dict()))) == CALIBRATION
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"schema": "resight.calibration/9"},
+        {"thresholds": [0.2, 0.5]},
+        {"thresholds": [0.2, 0.8, 0.5]},
+        {"log_odds": [4.0, -4.0]},
+        {"log_odds": [float("nan"), 1.0]},
+        {"false_accept": {"rate": [2, 0, 0], "low": [0, 0, 0], "high": [1, 1, 1]}},
+        {"false_accept": None},
+        {"method": "magic"},
+        {"num_people": 0},
+        {"surplus": 1},
+        {"ece": {}},
+        {"brier": []},
+        {"thresholds": "abc"},
+    ],
+)
+def test_what_is_no_calibration_is_refused(change: dict[str, Any]) -> None:
+    with pytest.raises(CalibrationError):
+        Calibration.from_dict({**CALIBRATION.to_dict(), **change})
+    assert issubclass(CalibrationError, WeightsError)
+
+
+def test_an_impossible_record_cannot_be_made() -> None:
+    with pytest.raises(CalibrationError):
+        replace(CALIBRATION, similarity=(1.0, -1.0))

@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from resight.core.records import EmbeddedCrops
+from resight.evaluation.breakdown import break_down
+from resight.evaluation.evaluate import evaluate
+
+from .test_calibrate import crowd
+
+
+def with_cameras(crops: EmbeddedCrops, cameras: int) -> EmbeddedCrops:
+    camids = np.random.default_rng(3).integers(0, cameras, len(crops))
+    return EmbeddedCrops(crops.embeddings, crops.pids, camids, crops.contents, crops.names)
+
+
+def test_parts_add_up_to_the_whole() -> None:
+    query, gallery = with_cameras(crowd(20, 2.5, each=3), 3), with_cameras(crowd(20, 2.5, each=5), 3)
+    found, whole = break_down(query, gallery), evaluate(query, gallery)
+    assert sum(person.cost for person in found.people) == pytest.approx(1 - whole.mean_ap)
+    assert sum(person.num_scored for person in found.people) == whole.num_scored
+    assert [q.average_precision for q in found.costly] == sorted(whole.ap.tolist())[:10]
+    for q in found.costly:
+        row = query.names.index(q.name)
+        place = whole.query_index.tolist().index(row)
+        assert q.first_right == (whole.first_hit[place] + 1 if whole.first_hit[place] >= 0 else None)
+        assert q.nearest_wrong is None or gallery.pids[gallery.names.index(q.nearest_wrong)] != q.pid
+    values = json.loads(json.dumps(found.to_dict()))
+    assert values["schema"] == "resight.breakdown/1"
+    assert set(values) == {"schema", "interval", "protocol", "metric", "camera_pairs", "people", "costly"}
+
+
+def test_a_pair_of_cameras_is_an_evaluation_of_its_own() -> None:
+    query, gallery = with_cameras(crowd(20, 2.5, each=3), 3), with_cameras(crowd(20, 2.5, each=5), 3)
+    pairs = break_down(query, gallery).camera_pairs
+    assert {(p.query_camid, p.gallery_camid) for p in pairs} == {(a, b) for a in range(3) for b in range(3) if a != b}
+    pair, q, g = pairs[0], query.camids == pairs[0].query_camid, gallery.camids == pairs[0].gallery_camid
+    plain = evaluate(
+        EmbeddedCrops(query.embeddings[q], query.pids[q], query.camids[q], query.contents[q], ("",) * int(q.sum())),
+        EmbeddedCrops(
+            gallery.embeddings[g], gallery.pids[g], gallery.camids[g], gallery.contents[g], ("",) * int(g.sum())
+        ),
+    )
+    assert (pair.rank1, pair.mean_ap, pair.num_scored) == (plain.rank(1), plain.mean_ap, plain.num_scored)
