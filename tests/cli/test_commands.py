@@ -179,3 +179,37 @@ def test_a_defect_of_our_own_says_so(monkeypatch: pytest.MonkeyPatch, capsys: py
         app.main()
     assert caught.value.code == 1
     assert "ZeroDivisionError: by zero. This is a defect" in capsys.readouterr().err
+
+
+def test_calibrate_writes_into_the_model_and_evaluate_checks_it(run: Path, tmp_path: Path) -> None:
+    from resight.models.saved import load_model
+
+    few = resight("calibrate", run, CITY, "--far", "0.5", code=3)
+    assert "people are seen by two cameras" in few.stderr
+    assert load_model(run).card.calibration is None
+    other = CITY.replace("train_people=8,test_people=6", "seed=5,train_people=30,test_people=20")
+    refused = resight("calibrate", run, other, "--far", "0.00001", code=3)
+    assert "Nothing was written" in refused.stderr
+    assert load_model(run).card.calibration is None
+    page = tmp_path / "calibration.html"
+    done = resight("calibrate", run, other, "--everybody", "--far", "0.5", "--far", "0.00001", "--page", page)
+    assert "same, FAR 0.5" in done.stdout
+    assert "refused" in done.stdout
+    assert "Brier score" in page.read_text()
+    model = load_model(run)
+    assert model.card.calibration is not None
+    assert model.card.calibration.num_people > 40
+    figures = tmp_path / "figures.json"
+    checked = resight("evaluate", run, other, "--verification", "--breakdown", "--json", figures)
+    assert "calibration promised" in checked.stdout
+    assert "The hardest pairs of cameras" in checked.stdout
+    values = json.loads(figures.read_text())
+    assert values["breakdown"]["schema"] == "resight.breakdown/1"
+    assert {promise["verdict"] for promise in values["calibration"]} <= {
+        "kept",
+        "within noise",
+        "broken",
+        "too few to tell",
+    }
+    assert "trained on these people" in resight("calibrate", run, CITY, "--everybody", code=2).stderr
+    assert "rate lies between" in resight("calibrate", run, CITY, "--far", "2", code=2).stderr

@@ -11,8 +11,11 @@ import pytest
 from resight.core.records import EmbeddedCrops
 from resight.data.crops import Crop, Dataset, Problem, camids_of, pids_of
 from resight.data.doctor import examine
+from resight.evaluation.calibrate import calibrate
 from resight.evaluation.compare import compare
 from resight.evaluation.strips import Deletion, Faithfulness, strip_importance
+from resight.evaluation.verification import verify
+from resight.report.calibration import calibration_page, thresholds_table
 from resight.report.compare import ComparedModel, comparison_page
 from resight.report.doctor import DoubtfulLabel, doctor_page, sample_sheet
 from resight.report.page import Table, contact_sheet, thumbnail
@@ -180,3 +183,18 @@ def test_a_sheet_of_people_of_any_size_and_number(small_city: Dataset) -> None:
 
 def test_a_picture_that_vanished_is_a_grey_one(small_city: Dataset) -> None:
     assert thumbnail(small_city.query[0])[:2] == thumbnail(Crop("gone", 1, 1))[:2] == b"\xff\xd8"
+
+
+def test_the_calibrations_page(small_city: Dataset) -> None:
+    crops = embedded((*small_city.train, *small_city.query, *small_city.gallery), 1)
+    fitted = calibrate(crops, data=HOSTILE, rights=HOSTILE, date="2026-11-23")
+    html = calibration_page(HOSTILE, fitted, verify(crops, crops, bootstrap_samples=5))
+    page = check_it_stands_alone(html)
+    assert len(page.of("svg")) == 4
+    assert HOSTILE not in html
+    assert "refused" in html  # 20 people support no false accept rate of 1e-4
+    rows = thresholds_table(fitted.calibration).rows
+    place = fitted.calibration.accept_place(0.1)
+    assert place is not None
+    assert rows[0][1] == f"{fitted.calibration.thresholds[place]:.3f}"
+    assert rows[0][1] in html
