@@ -106,7 +106,7 @@ def _intervals(hits: Values, gone: Values, trials: Trials, evidence: IntArray) -
     trials_left = np.where(known, np.minimum(effective / 2, independent), people / 2)
     found = rate * trials_left
     with np.errstate(invalid="ignore"):
-        low = np.where(known & (found > 0), beta.ppf(TAIL, found, trials_left - found + 1), 0.0)
+        low = np.where((known | (rate > 0.5)) & (found > 0), beta.ppf(TAIL, found, trials_left - found + 1), 0.0)
         high = np.where(rate < 1, beta.ppf(1 - TAIL, found + 1, trials_left - found), 1.0)
     return rate, low, high
 
