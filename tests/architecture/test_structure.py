@@ -21,8 +21,10 @@ TORCH_FREE = ("core", "data", "evaluation", "report")
 
 def test_the_public_names() -> None:
     assert resight.__all__ == [
+        "Calibration",
         "Crop",
         "Dataset",
+        "Decision",
         "EmbeddedCrops",
         "Evaluation",
         "ResightError",
