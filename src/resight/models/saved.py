@@ -130,7 +130,7 @@ def _read_card(path: Path) -> ModelCard:
             rights=str(fields["rights"]),
             data_digest=fields["data_digest"],
             weights_sha256=fields["weights_sha256"],
-            calibration=Calibration.from_dict(fields["calibration"]) if fields.get("calibration") else None,
+            calibration=Calibration.from_dict(fields["calibration"]) if fields.get("calibration") is not None else None,
         )
     except CalibrationError as error:
         raise WeightsError(f"{path}: {error}") from None
