@@ -41,7 +41,7 @@ def test_survives_json() -> None:
         {"mean": (float("nan"), 0.0, 0.0)},
         {"resize": "x"},
         {"resize": []},
-        {"channel_order": "bgr"},
+        {"channel_order": "rbg"},
         {"extra": 1},
     ],
 )

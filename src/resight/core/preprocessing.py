@@ -10,16 +10,18 @@ from typing import Any
 import numpy as np
 
 from resight.core.errors import ConfigError
-from resight.core.images import Pixels
+from resight.core.images import RESIZE_RULES, Pixels
 from resight.core.records import FloatArray
 
-RESIZE_RULES = ("bilinear-antialias",)
-CHANNEL_ORDERS = ("rgb",)
+CHANNEL_ORDERS = ("rgb", "bgr")
 
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """Sizes in pixels; mean and std per channel, in units of [0, 1]."""
+    """Sizes in pixels; mean and std per channel, in units of [0, 1] and in the order of the network's channels.
+
+    resize: the rule, one of RESIZE_RULES; all of them stretch to the size, whatever the picture's aspect.
+    """
 
     height: int
     width: int
@@ -52,10 +54,14 @@ class Preprocessing:
         return cls(**tuples)
 
     def normalise(self, pixels: Pixels) -> FloatArray:
-        """(n, height, width, 3) uint8 to (n, 3, height, width) float32: (x / 255 - mean) / std."""
-        mean, std = np.asarray(self.mean, np.float32), np.asarray(self.std, np.float32)
-        scaled = (pixels.astype(np.float32) / 255 - mean) / std
-        return np.ascontiguousarray(scaled.transpose(0, 3, 1, 2))
+        """(n, height, width, 3) uint8 RGB to (n, 3, height, width) float32: (x / 255 - mean) / std."""
+        channels = range(3) if self.channel_order == "rgb" else (2, 1, 0)
+        out = np.empty((len(pixels), 3, *pixels.shape[1:3]), np.float32)
+        for place, channel in enumerate(channels):
+            scale = np.float32(1 / (255 * self.std[place]))
+            np.multiply(pixels[..., channel], scale, out=out[:, place], casting="unsafe")
+            out[:, place] -= np.float32(self.mean[place] / self.std[place])
+        return out
 
 
 def _three_numbers(values: object) -> bool:

@@ -41,12 +41,13 @@ def iter_decoded(
     strict: bool = False,
     chunk: int = CHUNK,
     threads: int | None = None,
+    resize: str = "bilinear-antialias",
 ) -> Iterator[DecodedCrops]:
-    """Chunk by chunk. strict: the first unreadable picture raises its UnreadableImage."""
+    """Chunk by chunk, resized by that rule. strict: the first unreadable picture raises its UnreadableImage."""
     with ThreadPoolExecutor(threads or os.cpu_count(), thread_name_prefix="decode") as pool:
         for start in range(0, len(crops), chunk):
             part = crops[start : start + chunk]
-            results = list(pool.map(lambda crop: _decode(crop, height, width), part))
+            results = list(pool.map(lambda crop: _decode(crop, height, width, resize), part))
             yield _collect(part, results, height, width, strict)
 
 
@@ -87,7 +88,7 @@ class _Decoded:
     digest: bytes
 
 
-def _decode(crop: Crop, height: int, width: int) -> _Decoded | UnreadableImage:
+def _decode(crop: Crop, height: int, width: int, resize: str) -> _Decoded | UnreadableImage:
     try:
         data = crop.read()
         pixels = decode_image(data, crop.name)
@@ -95,7 +96,7 @@ def _decode(crop: Crop, height: int, width: int) -> _Decoded | UnreadableImage:
         return error
     identity = hashlib.blake2b(f"{crop.name}\0{crop.pid}\0{crop.camid}\0".encode("utf-8", "surrogateescape"))
     identity.update(data)
-    return _Decoded(resize_image(pixels, height, width), content_id(pixels), identity.digest())
+    return _Decoded(resize_image(pixels, height, width, resize), content_id(pixels), identity.digest())
 
 
 def _collect(

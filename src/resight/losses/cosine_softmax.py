@@ -12,13 +12,15 @@ from torch.nn import functional
 class CosineSoftmax(nn.Module):
     """Cross entropy over logits = kappa * (w_k . r), class weights w_k of unit length, kappa learnable.
 
-    weight: (num_classes, dim), used at unit length. kappa: scalar.
+    weight: (num_classes, dim), used at unit length. kappa: scalar. label_smoothing: the share of the target
+    that is spread over all classes (Szegedy et al., CVPR 2016).
     """
 
-    def __init__(self, dim: int, num_classes: int, kappa: float = 1.0) -> None:
+    def __init__(self, dim: int, num_classes: int, kappa: float = 1.0, label_smoothing: float = 0.0) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.empty(num_classes, dim))
         self.kappa = nn.Parameter(torch.tensor(kappa))
+        self.label_smoothing = label_smoothing
         nn.init.kaiming_uniform_(self.weight, a=math.sqrt(5))  # nn.Linear's default
 
     def logits(self, embeddings: Tensor) -> Tensor:
@@ -27,4 +29,4 @@ class CosineSoftmax(nn.Module):
 
     def forward(self, embeddings: Tensor, labels: Tensor) -> Tensor:
         """embeddings (n, dim) of unit length, labels (n,) int64 in 0..num_classes-1; the mean loss."""
-        return functional.cross_entropy(self.logits(embeddings), labels)
+        return functional.cross_entropy(self.logits(embeddings), labels, label_smoothing=self.label_smoothing)

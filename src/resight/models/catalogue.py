@@ -10,6 +10,7 @@ from torch import nn
 from resight.core.errors import ConfigError, unknown_name
 from resight.models.bignet import TRUNK_STRIDE, BigNet
 from resight.models.slicenet import SliceNet1, SliceNet2
+from resight.models.stripnet import StripNet
 
 MAX_SIDE_PX = 4096
 
@@ -27,6 +28,7 @@ NETWORKS: dict[str, Callable[[Architecture, int, int], nn.Module]] = {
     "bignet": lambda arch, height, width: BigNet(height, width, arch.dim),
     "slicenet1": lambda arch, height, width: SliceNet1(height, width, arch.dim, arch.slices),
     "slicenet2": lambda arch, height, width: SliceNet2(height, width, arch.dim, arch.slices),
+    "stripnet": lambda arch, height, width: StripNet(arch.dim, arch.slices),
 }
 
 
@@ -41,9 +43,17 @@ def build_network(architecture: Architecture, height: int, width: int) -> nn.Mod
     return NETWORKS[architecture.name](architecture, height, width)
 
 
+def trained_parts(architecture: Architecture) -> tuple[tuple[int, int], ...]:
+    """The parts of the embedding, (start, stop) each, that a loss is taken of separately."""
+    if architecture.name == "stripnet":
+        return ((0, architecture.dim // 2), (architecture.dim // 2, architecture.dim))
+    return ((0, architecture.dim),)
+
+
 def _check_size(architecture: Architecture, height: int, width: int) -> None:
     dim, slices = architecture.dim, architecture.slices
-    if slices < 1 or dim < 1 or dim % slices:
+    shared = dim // 2 if architecture.name == "stripnet" and dim % 2 == 0 else dim
+    if slices < 1 or dim < 1 or shared % slices:
         raise ConfigError(f"an embedding of {dim} values does not divide into {slices} equal parts")
     if architecture.name == "bignet" and slices != 1:
         raise ConfigError("bignet does not slice: use slicenet1 or slicenet2, or slices 1")

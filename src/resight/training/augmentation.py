@@ -12,16 +12,28 @@ LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as Pillow's "L"
 
 
 def augment(images: Tensor, recipe: Recipe, generator: Generator) -> Tensor:
-    """All that the recipe asks for, in the order of its fields. The input is left as it is."""
+    """All that the recipe asks for, in the order of its fields. The input is left as it is.
+
+    Pixels of the recipe are those of its full size; smaller pictures are shifted by as much less.
+    """
     if recipe.random_flip:
         images = flip_where(images, torch.rand(len(images), generator=generator) < 0.5)
     if recipe.pad_and_crop:
-        images = pad_and_crop(images, recipe.pad_and_crop, generator)
+        pad = max(1, round(recipe.pad_and_crop * images.shape[1] / recipe.height))
+        images = pad_and_crop(images, pad, generator)
     if recipe.colour_jitter:
         images = colour_jitter(images, recipe.colour_jitter, generator)
     if recipe.random_erasing:
         images = random_erasing(images, recipe.random_erasing, generator)
     return images
+
+
+def shrink(images: Tensor, height: int, width: int) -> Tensor:
+    """To (n, height, width, 3), bilinear with antialiasing; at that size already: the same."""
+    if images.shape[1:3] == (height, width):
+        return images
+    seen = images.permute(0, 3, 1, 2)  # (n, 3, h, w), channels last
+    return functional.interpolate(seen, (height, width), mode="bilinear", antialias=True).permute(0, 2, 3, 1)
 
 
 def flip_where(images: Tensor, chosen: Tensor) -> Tensor:

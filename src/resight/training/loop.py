@@ -19,10 +19,11 @@ from resight.core.preprocessing import Preprocessing
 from resight.core.progress import Progress, silent
 from resight.core.records import IntArray
 from resight.data.crops import Dataset, Problem
-from resight.losses.cosine_softmax import CosineSoftmax
-from resight.models.catalogue import Architecture, build_network
+from resight.losses.joint import JointLoss
+from resight.models.catalogue import Architecture, build_network, trained_parts
 from resight.models.saved import CARD_FILE, ModelCard, save_model
-from resight.training.augmentation import augment, flip_where
+from resight.training.augmentation import augment, flip_where, shrink
+from resight.training.averaging import WeightAverage
 from resight.training.execution import (
     World,
     any_process,
@@ -109,7 +110,8 @@ def train(
             raise ConfigError(f"a batch of {recipe.batch_size} does not divide among {world.size} processes")
         if world.is_main:
             claim_directory(run_dir, options.resume)
-        build_network(_architecture(recipe), recipe.height, recipe.width)  # wrong sizes fail before the reading
+        for height, width, _ in (*recipe.smaller_sizes(), (recipe.height, recipe.width, 0)):
+            build_network(_architecture(recipe), height, width)  # wrong sizes fail before the reading
         images = load_training_images(
             dataset.train,
             recipe.height,
@@ -142,11 +144,21 @@ def _train(
 
     torch.manual_seed(mix_seed(seed, 0, 0))
     network = build_network(_architecture(recipe), recipe.height, recipe.width)
-    loss = CosineSoftmax(recipe.dim, images.num_classes, recipe.kappa)
+    loss = JointLoss(
+        trained_parts(_architecture(recipe)),
+        images.num_classes,
+        kappa=recipe.kappa,
+        label_smoothing=recipe.label_smoothing,
+        triplet=recipe.triplet,
+    )
     preprocessing = _preprocessing(recipe, images)
     objective = channels_last(Objective(network, loss, preprocessing), world.device)
-    optimizer = torch.optim.AdamW(objective.parameters(), weight_decay=recipe.weight_decay, fused=True)
-    position = load_checkpoint(run_dir, objective, optimizer)
+    optimizer = torch.optim.AdamW(_decayed_apart(objective, recipe.weight_decay), fused=True)
+    average = WeightAverage(network, recipe.average)
+    trained: dict[str, nn.Module] = {"objective": objective}
+    if recipe.average:
+        trained["average"] = average.network
+    position = load_checkpoint(run_dir, trained, optimizer)
     forward = _prepare(objective, compiled, world)
     amp = mixed_precision(world.device, options.amp)
     metrics = Metrics(run_dir, position.step) if world.is_main else None
@@ -158,10 +170,12 @@ def _train(
     ):
         for rows, pixels in local_batches(images, plan, position.step, world):
             rate = plan.rate(position.step)
-            optimizer.param_groups[0]["lr"] = rate
+            for group in optimizer.param_groups:
+                group["lr"] = rate
             generator = seed_step(seed, position.step, world.rank)
             mirrored = torch.from_numpy(rows >= len(images))
-            batch = augment(flip_where(torch.from_numpy(pixels), mirrored), recipe, generator)
+            size = recipe.size_at(position.step // plan.steps_per_epoch)
+            batch = augment(flip_where(shrink(torch.from_numpy(pixels), *size), mirrored), recipe, generator)
             labels = torch.from_numpy(plan.labels[rows])
 
             with torch.autocast(world.device.type, torch.bfloat16, enabled=amp):
@@ -172,6 +186,7 @@ def _train(
             optimizer.zero_grad(set_to_none=True)
             value.backward()
             optimizer.step()
+            average.update(position.step)
 
             position = Position(position.step + 1, position.loss_sum + step_loss)
             advance(1, f"loss {step_loss:.3f}")
@@ -180,7 +195,7 @@ def _train(
                     values = {
                         "epoch": position.step // plan.steps_per_epoch,
                         "loss": position.loss_sum / plan.steps_per_epoch,
-                        "kappa": loss.kappa.item(),
+                        "kappa": loss.kappa,
                         "learning_rate": rate,
                     }
                     metrics.end_epoch(position.step, recipe.batch_size, values)
@@ -188,16 +203,16 @@ def _train(
             if any_process(interrupted.is_set(), world):
                 break
             if world.is_main and time.monotonic() - saved_at >= options.checkpoint_every_s:
-                save_checkpoint(run_dir, objective, optimizer, position)
+                save_checkpoint(run_dir, trained, optimizer, position)
                 saved_at = time.monotonic()
 
     finished = position.step == plan.total_steps
     if metrics is not None:
         metrics.close()
-        save_checkpoint(run_dir, objective, optimizer, position)
+        save_checkpoint(run_dir, trained, optimizer, position)
     if world.is_main and finished:
         card = ModelCard(_architecture(recipe), preprocessing, str(dataset), dataset.rights, images.digest)
-        save_model(run_dir, network, card)
+        save_model(run_dir, average.network, card)
     any_process(False, world)  # nobody leaves before the model is written: the launcher would end the rest
     return TrainResult(run_dir, position.step, finished, images.problems)
 
@@ -208,8 +223,17 @@ def _prepare(objective: Objective, compiled: bool, world: World) -> nn.Module:
         ids = [world.device] if world.device.type == "cuda" else None
         module = nn.parallel.DistributedDataParallel(module, device_ids=ids)
     if compiled:
-        module.compile()
+        module.compile(dynamic=False)  # one compilation a size of progressive training
     return module
+
+
+def _decayed_apart(objective: nn.Module, weight_decay: float) -> list[dict[str, object]]:
+    """The optimizer's groups: kernels and matrices decay; scales, shifts and kappa do not."""
+    if not weight_decay:
+        return [{"params": list(objective.parameters()), "weight_decay": 0.0}]
+    matrices = [p for p in objective.parameters() if p.dim() > 1]
+    others = [p for p in objective.parameters() if p.dim() <= 1]
+    return [{"params": matrices, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
 
 
 def _architecture(recipe: Recipe) -> Architecture:

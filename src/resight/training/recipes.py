@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
@@ -20,21 +21,25 @@ def _field(default: Any, text: str) -> Any:
 class Recipe:
     """One training, resolved. Sizes are in pixels."""
 
-    network: str = _field("bignet", "the network: bignet, slicenet1 or slicenet2")
-    slices: int = _field(1, "horizontal strips of a SliceNet")
+    network: str = _field("bignet", "the network: bignet, slicenet1, slicenet2 or stripnet")
+    slices: int = _field(1, "horizontal strips of a SliceNet or StripNet")
     dim: int = _field(128, "values of the embedding")
     height: int = _field(128, "input height in pixels")
     width: int = _field(48, "input width in pixels")
     normalise: bool = _field(True, "normalise by the training set's own channel mean and deviation")
     kappa: float = _field(1.0, "start of the cosine softmax's scale")
+    label_smoothing: float = _field(0.0, "share of the softmax's target spread over all classes")
+    triplet: float = _field(0.0, "weight of the soft-margin batch-hard triplet loss")
 
     epochs: int = _field(200, "passes over the training set, flipped copies included")
     batch_size: int = _field(16, "pictures a step, over all processes")
     sampler: str = _field("shuffled", "shuffled, or balanced: P identities of K pictures each a batch")
     images_per_identity: int = _field(4, "K of the balanced sampler")
+    progressive: str = _field("", "smaller sizes for the first epochs, as 64x32*30,96x48*15 (height x width * epochs)")
 
     learning_rate: float = _field(1e-3, "Adam's rate")
-    weight_decay: float = _field(0.0, "decoupled weight decay")
+    weight_decay: float = _field(0.0, "decoupled weight decay, of matrices and kernels only")
+    average: float = _field(0.0, "decay of the weights' exponential average, which becomes the model; 0: none")
     schedule: str = _field("constant", "the rate over time: constant or warmup-cosine")
     warmup_epochs: float = _field(0.0, "epochs of linear warm-up under warmup-cosine")
 
@@ -58,6 +63,29 @@ class Recipe:
             value = getattr(self, name)
             if not low <= value <= high:
                 raise ConfigError(f"{name} must be between {low} and {high}, not {value}")
+        if sum(epochs for _, _, epochs in self.smaller_sizes()) >= self.epochs and self.progressive:
+            raise ConfigError(f"progressive {self.progressive!r} leaves none of the {self.epochs} epochs at full size")
+
+    def smaller_sizes(self) -> tuple[tuple[int, int, int], ...]:
+        """What `progressive` says: (height, width, epochs) of each part. Raises ConfigError where it cannot be read."""
+        found = []
+        for part in filter(None, self.progressive.split(",")):
+            match = re.fullmatch(r"\s*(\d{1,4})x(\d{1,4})\*(\d{1,6})\s*", part)
+            if not match:
+                raise ConfigError(f"progressive: {part!r} is not of the form HEIGHTxWIDTH*EPOCHS, as in 64x32*30")
+            height, width, epochs = (int(number) for number in match.groups())
+            if not (8 <= height <= self.height and 8 <= width <= self.width and epochs):
+                raise ConfigError(f"progressive: {part.strip()} is not smaller than {self.height}x{self.width}")
+            found.append((height, width, epochs))
+        return tuple(found)
+
+    def size_at(self, epoch: int) -> tuple[int, int]:
+        """(height, width) of the pictures in 0-based `epoch`."""
+        for height, width, epochs in self.smaller_sizes():
+            if epoch < epochs:
+                return height, width
+            epoch -= epochs
+        return self.height, self.width
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -77,11 +105,14 @@ _BOUNDS: tuple[tuple[str, float, float], ...] = (
     ("height", 8, 4096),
     ("width", 8, 4096),
     ("kappa", 1e-6, 1e6),
+    ("label_smoothing", 0.0, 0.9),
+    ("triplet", 0.0, 1000.0),
     ("epochs", 1, 1_000_000),
     ("batch_size", 2, 1_000_000),
     ("images_per_identity", 1, 1_000_000),
     ("learning_rate", 0.0, 100.0),
     ("weight_decay", 0.0, 100.0),
+    ("average", 0.0, 0.99999),
     ("warmup_epochs", 0.0, 1_000_000.0),
     ("pad_and_crop", 0, 512),
     ("colour_jitter", 0.0, 1.0),
@@ -101,6 +132,30 @@ BASELINE_AUG = Recipe(flipped_copies=True)
 SLICENET1 = Recipe(network="slicenet1", slices=4, flipped_copies=True)
 SLICENET2 = Recipe(network="slicenet2", slices=4, flipped_copies=True)
 
+# Ours: a global and four strip embeddings of one small network of ReLUs, trained small first (docs/results.md).
+STRIPNET = Recipe(
+    network="stripnet",
+    slices=4,
+    dim=256,
+    width=64,
+    kappa=14.0,
+    label_smoothing=0.1,
+    triplet=1.0,
+    epochs=80,
+    batch_size=64,
+    sampler="balanced",
+    progressive="64x32*40,96x48*20",
+    learning_rate=2.5e-3,
+    weight_decay=0.05,
+    average=0.998,
+    schedule="warmup-cosine",
+    warmup_epochs=2.0,
+    random_flip=True,
+    pad_and_crop=8,
+    colour_jitter=0.2,
+    random_erasing=0.3,
+)
+
 
 def _quick(recipe: Recipe) -> Recipe:
     """A short form for two cores: half the pixels each way, few epochs, and a rate that falls to nothing."""
@@ -113,6 +168,7 @@ RECIPES: dict[str, Recipe] = {
     "baseline-aug": BASELINE_AUG,
     "slicenet1": SLICENET1,
     "slicenet2": SLICENET2,
+    "stripnet": STRIPNET,
     "baseline-quick": _quick(BASELINE),
     "baseline-aug-quick": _quick(BASELINE_AUG),
     "slicenet1-quick": _quick(SLICENET1),

@@ -104,9 +104,13 @@ class Position:
     loss_sum: float = 0.0
 
 
-def save_checkpoint(run_dir: Path, objective: nn.Module, optimizer: torch.optim.Optimizer, position: Position) -> None:
-    """All tensors of the objective (network and loss) and the optimizer, and the position, in one file."""
-    tensors = {f"objective.{name}": value for name, value in objective.state_dict().items()}
+def save_checkpoint(
+    run_dir: Path, trained: Mapping[str, nn.Module], optimizer: torch.optim.Optimizer, position: Position
+) -> None:
+    """All tensors of the modules, each under its name, and of the optimizer, and the position, in one file."""
+    tensors = {
+        f"{part}.{name}": value for part, module in trained.items() for name, value in module.state_dict().items()
+    }
     for index, state in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{index}.{name}": value for name, value in state.items()}
     metadata = {"step": str(position.step), "loss_sum": position.loss_sum.hex()}
@@ -116,7 +120,7 @@ def save_checkpoint(run_dir: Path, objective: nn.Module, optimizer: torch.optim.
     write_whole(run_dir / CHECKPOINT_FILE, data)
 
 
-def load_checkpoint(run_dir: Path, objective: nn.Module, optimizer: torch.optim.Optimizer) -> Position:
+def load_checkpoint(run_dir: Path, trained: Mapping[str, nn.Module], optimizer: torch.optim.Optimizer) -> Position:
     """Puts the checkpoint's tensors back. A run without one begins at step 0."""
     path = run_dir / CHECKPOINT_FILE
     if not path.exists():
@@ -127,8 +131,9 @@ def load_checkpoint(run_dir: Path, objective: nn.Module, optimizer: torch.optim.
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (OSError, safetensors.SafetensorError) as error:
         raise TrainingError(f"{path} cannot be read ({error}); remove it to begin this run anew") from None
-    own = {n.removeprefix("objective."): t for n, t in tensors.items() if n.startswith("objective.")}
-    load_strictly(objective, own, str(path))
+    for part, module in trained.items():
+        own = {n.removeprefix(f"{part}."): t for n, t in tensors.items() if n.startswith(f"{part}.")}
+        load_strictly(module, own, str(path))
     _load_optimizer(optimizer, {n: t for n, t in tensors.items() if n.startswith("optimizer.")})
     return Position(int(metadata["step"]), float.fromhex(metadata["loss_sum"]))
 

@@ -1,0 +1,96 @@
+"""What runs a bundle's network: onnxruntime, or OpenVINO where it is installed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from resight.core.errors import ConfigError, MissingExtra, WeightsError, unknown_name
+from resight.core.records import FloatArray
+from resight.embedding.bundle import Bundle
+
+
+class Runtime(Protocol):
+    """A network, loaded. name: of the runtime and what it runs on."""
+
+    name: str
+
+    def __call__(self, images: FloatArray) -> FloatArray:
+        """(n, 3, height, width), or (n, height, width, 3) where the bundle says so, float32; (n, dim)."""
+        ...
+
+
+class OnnxRuntime:
+    """onnxruntime, on the CPU, or on CUDA where this build of it has CUDA and `device` allows."""
+
+    def __init__(self, bundle: Bundle, threads: int, device: str) -> None:
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 4  # what goes wrong comes as an exception
+        cuda = "CUDAExecutionProvider" in onnxruntime.get_available_providers()
+        if device == "cuda" and not cuda:
+            raise ConfigError("this onnxruntime knows no CUDA; install onnxruntime-gpu, or use the device cpu")
+        on_gpu = cuda and device != "cpu"
+        providers = ["CUDAExecutionProvider"] if on_gpu else []
+        try:
+            self._session = onnxruntime.InferenceSession(
+                bundle.onnx, options, providers=[*providers, "CPUExecutionProvider"]
+            )
+        except Exception as error:  # its exceptions have no common base of their own
+            raise WeightsError(f"{bundle.source}: onnxruntime does not take the network ({_short(error)})") from None
+        self._input = bundle.facts.inputs[0].name
+        self.name = f"onnxruntime {onnxruntime.__version__} on {'CUDA' if on_gpu else 'the CPU'}"
+
+    def __call__(self, images: FloatArray) -> FloatArray:
+        out: FloatArray = self._session.run(None, {self._input: images})[0]
+        return out
+
+
+class OpenVino:
+    """OpenVINO on the CPU, in float32 where the network is: its own choice would be bfloat16 where there is some."""
+
+    def __init__(self, bundle: Bundle, threads: int, device: str) -> None:
+        try:
+            import openvino
+        except ImportError:
+            raise MissingExtra("OpenVINO", "openvino") from None
+        if device == "cuda":
+            raise ConfigError("OpenVINO runs on no CUDA device; use the device cpu, or onnxruntime")
+        core = openvino.Core()
+        settings: dict[str, Any] = {"INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": "f32"}
+        try:
+            self._request = core.compile_model(core.read_model(bundle.onnx), "CPU", settings).create_infer_request()
+        except Exception as error:
+            raise WeightsError(f"{bundle.source}: OpenVINO does not take the network ({_short(error)})") from None
+        self.name = f"OpenVINO {openvino.__version__.split('-')[0]} on the CPU"
+
+    def __call__(self, images: FloatArray) -> FloatArray:
+        out: FloatArray = self._request.infer([images], share_inputs=True)[0].copy()
+        return out
+
+
+RUNTIMES: dict[str, Callable[[Bundle, int, str], Runtime]] = {"onnxruntime": OnnxRuntime, "openvino": OpenVino}
+DEVICES = ("auto", "cpu", "cuda")
+
+
+def open_runtime(
+    bundle: Bundle, runtime: str = "onnxruntime", threads: int | None = None, device: str = "auto"
+) -> Runtime:
+    """Loads the network. threads: None, one a core.
+
+    Raises ConfigError for an unknown runtime or device, MissingExtra where OpenVINO is not installed, WeightsError
+    where the runtime does not take the network.
+    """
+    if runtime not in RUNTIMES:
+        raise unknown_name("runtime", runtime, RUNTIMES)
+    if device not in DEVICES:
+        raise unknown_name("device", device, DEVICES)
+    return RUNTIMES[runtime](bundle, threads or os.cpu_count() or 1, device)
+
+
+def _short(error: Exception) -> str:
+    return " ".join(str(error).split())[:300]

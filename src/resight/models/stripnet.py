@@ -1,0 +1,84 @@
+"""StripNet: a plain residual network of ReLUs with a global embedding and one for each horizontal strip.
+
+Small on purpose, and of operations that every runtime is fast at: 3x3 convolutions, ReLU, pooling and dense
+layers. The strips are pooled from the feature map, as SliceNet2's and PCB's are (Sun et al., ECCV 2018).
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+STAGES = ((32, 2), (64, 1), (128, 2), (192, 1))  # channels, and the stride of the stage's first block
+BLOCKS_A_STAGE = 2
+STRIDE = 8  # the feature map is this many times smaller than the image, in height and in width
+
+
+class Block(nn.Module):
+    """ReLU(shortcut + BN(conv(ReLU(BN(conv(x)))))): the basic block of He et al. (CVPR 2016)."""
+
+    def __init__(self, channels_in: int, channels_out: int, stride: int) -> None:
+        super().__init__()
+        last = nn.BatchNorm2d(channels_out)
+        self.body = nn.Sequential(
+            nn.Conv2d(channels_in, channels_out, 3, stride, padding=1, bias=False),
+            nn.BatchNorm2d(channels_out),
+            nn.ReLU(),
+            nn.Conv2d(channels_out, channels_out, 3, padding=1, bias=False),
+            last,
+        )
+        nn.init.zeros_(last.weight)  # each block begins as its shortcut (Goyal et al., 2017)
+        self.shortcut: nn.Module = nn.Identity()
+        if stride != 1 or channels_in != channels_out:
+            self.shortcut = nn.Sequential(
+                nn.Conv2d(channels_in, channels_out, 1, stride, bias=False), nn.BatchNorm2d(channels_out)
+            )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return functional.relu(self.shortcut(x) + self.body(x))
+
+
+class StripNet(nn.Module):
+    """(n, 3, height, width) float32, normalised, to embeddings (n, dim) float32 of unit length.
+
+    The first dim / 2 values are the global embedding, the others those of the K strips, top to bottom; each
+    half has the length 1 / sqrt(2). Any height of a multiple of 8 K and width of 8 is taken, whatever the
+    network was built for: nothing in it depends on the size.
+    """
+
+    def __init__(self, dim: int = 256, slices: int = 4) -> None:
+        super().__init__()
+        self.slices = slices
+        width = STAGES[0][0]
+        trunk: list[nn.Module] = [
+            nn.Conv2d(3, width, 3, stride=2, padding=1, bias=False),
+            nn.BatchNorm2d(width),
+            nn.ReLU(),
+        ]
+        for channels, stride in STAGES:
+            for index in range(BLOCKS_A_STAGE):
+                trunk.append(Block(width, channels, stride if index == 0 else 1))
+                width = channels
+        self.trunk = nn.Sequential(*trunk)
+        self.global_dense = _dense(width, dim // 2)
+        self.strip_dense = nn.ModuleList(_dense(width, dim // 2 // slices) for _ in range(slices))
+
+    def forward(self, images: Tensor) -> Tensor:
+        x = self.trunk(images)  # (n, 192, h/8, w/8)
+        whole = functional.normalize(self.global_dense(_pool(x)).float(), dim=1)  # (n, dim/2)
+        strips = x.chunk(self.slices, dim=2)  # K of (n, 192, h/8/K, w/8)
+        parts = [dense(_pool(strip)) for dense, strip in zip(self.strip_dense, strips, strict=True)]
+        local = functional.normalize(torch.cat(parts, dim=1).float(), dim=1)  # (n, dim/2)
+        return torch.cat([whole, local], dim=1) * math.sqrt(0.5)
+
+
+def _pool(x: Tensor) -> Tensor:
+    """Average plus maximum over the cells: (n, c, h, w) to (n, c)."""
+    return x.mean(dim=(2, 3)) + x.amax(dim=(2, 3))
+
+
+def _dense(channels: int, dim: int) -> nn.Sequential:
+    return nn.Sequential(nn.Linear(channels, dim, bias=False), nn.BatchNorm1d(dim))
