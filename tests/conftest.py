@@ -40,6 +40,12 @@ def seed_weights() -> Path:
 
 
 @pytest.fixture(scope="session")
+def peers() -> Path:
+    """Ready-made networks."""
+    return _shared("models/osnet_x0_25_msmt17.onnx").parent
+
+
+@pytest.fixture(scope="session")
 def small_city() -> Dataset:
     """12 people to train on, 8 to test on."""
     return draw_city(CityConfig(train_people=12, test_people=8, cameras=3, crops_per_camera=2, height=64, width=32))

@@ -9,6 +9,7 @@ from resight.core.records import EmbeddedCrops
 from resight.core.version import VERSION as __version__
 from resight.data.crops import Crop, Dataset
 from resight.data.formats import open_dataset
+from resight.embedding.embedder import Embedder, load
 from resight.evaluation.evaluate import Evaluation, evaluate
 
 __all__ = [
@@ -17,9 +18,11 @@ __all__ = [
     "Dataset",
     "Decision",
     "EmbeddedCrops",
+    "Embedder",
     "Evaluation",
     "ResightError",
     "__version__",
     "evaluate",
+    "load",
     "open_dataset",
 ]

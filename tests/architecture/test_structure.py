@@ -26,10 +26,12 @@ def test_the_public_names() -> None:
         "Dataset",
         "Decision",
         "EmbeddedCrops",
+        "Embedder",
         "Evaluation",
         "ResightError",
         "__version__",
         "evaluate",
+        "load",
         "open_dataset",
     ]
     assert all(hasattr(resight, name) for name in resight.__all__)

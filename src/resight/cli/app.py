@@ -8,13 +8,17 @@ from typing import Annotated
 import typer
 
 from resight.cli import (
+    bundle,
     calibrate,
     compare,
     data_export,
     demo,
     doctor,
+    embed,
     evaluate,
+    export,
     import_weights,
+    model,
     output,
     reproduce,
     train,
@@ -41,8 +45,16 @@ app.command("evaluate")(evaluate.evaluate)
 app.command("calibrate")(calibrate.calibrate)
 app.command("compare")(compare.compare)
 app.command("doctor")(doctor.doctor)
+app.command("export")(export.export)
+app.command("embed")(embed.embed)
+app.command("models")(model.models)
 app.command("reproduce")(reproduce.reproduce)
 app.command("import")(import_weights.import_weights)
+app.command("bundle")(bundle.bundle)
+model_app = typer.Typer(no_args_is_help=True, help="What a model says of itself.", context_settings=HELP)
+model_app.command("inspect")(model.inspect)
+model_app.command("card")(model.card)
+app.add_typer(model_app, name="model")
 data_app = typer.Typer(no_args_is_help=True, help="Data sets as tables.", context_settings=HELP)
 data_app.command("export")(data_export.data_export)
 app.add_typer(data_app, name="data")
@@ -73,7 +85,7 @@ def main() -> None:
     except ResightError as error:
         sys.exit(_fail(error, error.exit_code))
     except ModuleNotFoundError as error:
-        if error.name not in ("torch", "safetensors", "tensorboardX"):
+        if error.name not in ("torch", "safetensors", "tensorboardX", "onnx"):
             raise
         missing = MissingExtra(f"{error.name}, which this command needs,", "train")
         sys.exit(_fail(missing, missing.exit_code))

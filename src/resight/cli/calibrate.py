@@ -11,11 +11,12 @@ from rich.table import Table
 
 from resight.cli import output
 from resight.cli.data import open_data
+from resight.cli.models import open_model
 from resight.core.errors import ConfigError, DataError
 
 
 def calibrate(
-    run: Annotated[Path, typer.Argument(help="A run's directory; its model.json takes the calibration.")],
+    model: Annotated[Path, typer.Argument(help="A run's directory or a bundle, which takes the calibration.")],
     data: Annotated[str, typer.Argument(help="A folder of crops, a manifest, or `synthetic`.")],
     far: Annotated[
         list[float] | None, typer.Option(help="A false accept rate to ask for; may be given several times.")
@@ -43,23 +44,21 @@ def calibrate(
     from resight.core.files import write_whole
     from resight.evaluation.calibrate import calibrate as fit
     from resight.evaluation.verification import verify
-    from resight.models.saved import load_model, save_calibration
     from resight.report.calibration import ACCEPT_RATES, COST, calibration_page, thresholds_table
-    from resight.training.embed import embed_crops
 
     for rate in far or ():
         if not 0 < rate < 1:
             raise ConfigError(f"--far: a rate lies between 0 and 1, not at {rate:g}")
     if page is not None and not page.parent.is_dir():
         raise ConfigError(f"--page: the folder {page.parent} does not exist")
-    model = load_model(run)
+    opened = open_model(model, device, strict)
     dataset = open_data(data, format, strict)
-    if everybody and str(dataset) == model.card.trained_on:
-        raise ConfigError(f"--everybody: {run} was trained on these people, whom it knows better than any others")
+    if everybody and str(dataset) == opened.trained_on:
+        raise ConfigError(f"--everybody: {model} was trained on these people, whom it knows better than any others")
     crops = [*dataset.query, *dataset.gallery, *(dataset.train if everybody else ())]
     if not crops:
         raise DataError(f"{dataset.name} has no query and gallery pictures; --everybody takes the training ones too")
-    embedded, problems = embed_crops(model, crops, device=device, strict=strict, progress=output.progress)
+    embedded, problems = opened.embed(crops, "embedding")
     output.name_problems(problems)
     fitted = fit(
         embedded,
@@ -76,10 +75,10 @@ def calibrate(
             f"could be {min(c.false_accept.high):.2g} at any threshold. Nothing was written. Ask for a higher rate, "
             "or give pictures of more people."
         )
-    save_calibration(run, c)
+    written = opened.save_calibration(c)
     if page is not None:
         verified = verify(embedded, embedded, seed=seed)
-        write_whole(page, calibration_page(run.resolve().name, fitted, verified).encode())
+        write_whole(page, calibration_page(model.resolve().name, fitted, verified).encode())
     shown = thresholds_table(c, rates)
     table = Table(box=None, pad_edge=False)
     for heading in shown.headings:
@@ -95,4 +94,4 @@ def calibrate(
     output.say(
         f"P(same): {c.method} (Brier score {c.brier[c.method]:.4f} out of fold), expected calibration error {c.ece}"
     )
-    output.say(f"written into {run / 'model.json'}; at another site, calibrate anew")
+    output.say(f"written into {written}; at another site, calibrate anew")

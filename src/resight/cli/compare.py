@@ -12,13 +12,13 @@ from rich.table import Table
 
 from resight.cli import output
 from resight.cli.data import open_data
+from resight.cli.models import MODEL_HELP, OpenedModel, open_model
 from resight.core.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     from resight.core.records import EmbeddedCrops
     from resight.data.crops import Crop, Dataset
     from resight.evaluation.compare import Comparison
-    from resight.models.saved import Model
     from resight.report.compare import ComparedModel
 
 FIGURES = {"rank1": "rank-1", "mean_ap": "mAP", "mean_inp": "mINP"}
@@ -27,8 +27,8 @@ PROTOCOLS = ("market1501", "no-camera", "report")
 
 
 def compare(
-    first: Annotated[Path, typer.Argument(help="A run's directory.")],
-    second: Annotated[Path, typer.Argument(help="Another run's directory.")],
+    first: Annotated[Path, typer.Argument(help=MODEL_HELP)],
+    second: Annotated[Path, typer.Argument(help="The other, likewise.")],
     data: Annotated[str, typer.Argument(help="A folder of crops, a manifest, or `synthetic`.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="The page.")] = Path("compare.html"),
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures to this file.")] = None,
@@ -50,16 +50,16 @@ def compare(
       resight compare runs/a runs/b synthetic --protocol market1501 --json compare.json
     """
     from resight.core.files import write_whole
-    from resight.models.saved import load_model
     from resight.report.compare import comparison_page
 
     for option, path in (("--out", out), ("--json", json_file)):
         if path is not None and not path.parent.is_dir():
             raise ConfigError(f"{option}: the folder {path.parent} does not exist")
     names = _names(first, second)
-    models = [load_model(run) for run in (first, second)]
+    models = [open_model(path, device, strict) for path in (first, second)]
     dataset = open_data(data, format, strict)
-    embedded = [_embed(model, dataset, device, strict) for model in models]
+    both = [model.embed_dataset(dataset) for model in models]
+    embedded = [(side.query, side.gallery) for side in both]
     comparisons = _comparisons(embedded, protocol, seed)
     lists_by = comparisons[0].first.protocol
     sides = [
@@ -72,8 +72,8 @@ def compare(
             "schema": "resight.comparison/1",
             "data": str(dataset),
             "models": [
-                {"name": name, "path": str(run), "weights_sha256": model.card.weights_sha256}
-                for name, run, model in zip(names, (first, second), models, strict=True)
+                {"name": name, "path": str(model.path), **model.identity}
+                for name, model in zip(names, models, strict=True)
             ],
             "comparisons": [comparison.to_dict() for comparison in comparisons],
             "without_a_strip": {side.name: side.faithful.to_dict() for side in sides if side.faithful},
@@ -99,15 +99,7 @@ def _names(first: Path, second: Path) -> tuple[str, str]:
         short = "/".join(one[-number:]), "/".join(other[-number:])
         if short[0] != short[1]:
             return short
-    raise ConfigError(f"{first} and {second} are one and the same run")
-
-
-def _embed(model: Model, dataset: Dataset, device: str, strict: bool) -> tuple[EmbeddedCrops, EmbeddedCrops]:
-    from resight.training.embed import embed_dataset
-
-    embedded = embed_dataset(model, dataset, device=device, strict=strict, progress=output.progress)
-    output.name_problems(embedded.problems)
-    return embedded.query, embedded.gallery
+    raise ConfigError(f"{first} and {second} are one and the same model")
 
 
 def _comparisons(
@@ -129,7 +121,7 @@ def _comparisons(
 
 def _explain(
     name: str,
-    model: Model,
+    model: OpenedModel,
     dataset: Dataset,
     embedded: tuple[EmbeddedCrops, EmbeddedCrops],
     protocol: str,
@@ -138,14 +130,19 @@ def _explain(
     """With what its strips did, where it has any."""
     from resight.evaluation.strips import strip_importance
     from resight.report.compare import ComparedModel
-    from resight.training.explain import measure_faithfulness
 
-    slices = model.card.architecture.slices
+    if model.run is None:  # to paint over a strip of the picture takes the network itself
+        return ComparedModel(name, *embedded)
+    from resight.models.catalogue import equal_strips
+
+    slices = equal_strips(model.run.card.architecture)
     if slices == 1:
         return ComparedModel(name, *embedded)
+    from resight.training.explain import measure_faithfulness
+
     importance = strip_importance(*embedded, slices, protocol)
     faithful = measure_faithfulness(
-        model,
+        model.run,
         _crops_of(dataset.query, embedded[0]),
         _crops_of(dataset.gallery, embedded[1]),
         *embedded,

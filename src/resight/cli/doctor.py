@@ -12,6 +12,7 @@ import typer
 
 from resight.cli import output
 from resight.cli.data import open_data
+from resight.cli.models import MODEL_HELP, OpenedModel, open_model
 from resight.core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from resight.data.crops import Crop
     from resight.data.doctor import Diagnosis
     from resight.evaluation.labels import Suspect
-    from resight.models.saved import Model
 
 FOUND_WARNING, FOUND_ERROR = 7, 8  # exit codes
 SIGNS = {"error": "[bold red]error[/]", "warning": "[yellow]warning[/]", "note": "note"}
@@ -37,7 +37,7 @@ class FailOn(StrEnum):
 def doctor(
     data: Annotated[str, typer.Argument(help="A folder of crops, a manifest, or `synthetic`.")],
     model: Annotated[
-        Path | None, typer.Option(help="A run's directory: also rank the labels that are likely wrong.")
+        Path | None, typer.Option(help=f"Also rank the labels that are likely wrong. {MODEL_HELP}")
     ] = None,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="A folder for index.html, doctor.json and sample.png.")
@@ -63,13 +63,13 @@ def doctor(
 
     if out is not None and out.exists() and not out.is_dir():
         raise ConfigError(f"--out: {out} is not a directory")
-    loaded = _load(model) if model is not None else None
+    loaded = open_model(model, device) if model is not None else None
     dataset = open_data(data, format, strict)
     diagnosis = examine(dataset, data, strict=strict, progress=output.progress)
     suspects: list[Suspect] = []
     embedded, note = None, ""
     if loaded is not None:
-        embedded, suspects, note = _doubtful(diagnosis, loaded, str(model), device, seed)
+        embedded, suspects, note = _doubtful(diagnosis, loaded, str(model), seed)
     _print(diagnosis)
     if embedded is not None:
         output.console.print(f"\n{note}", markup=False, soft_wrap=True)
@@ -120,25 +120,18 @@ def _print(diagnosis: Diagnosis) -> None:
         output.console.print(text, markup=False, soft_wrap=True)
 
 
-def _load(run: Path) -> Model:
-    from resight.models.saved import load_model  # imports torch
-
-    return load_model(run)
-
-
 def _doubtful(
-    diagnosis: Diagnosis, model: Model, name: str, device: str, seed: int
+    diagnosis: Diagnosis, model: OpenedModel, name: str, seed: int
 ) -> tuple[EmbeddedCrops, list[Suspect], str]:
     """The crops' embeddings, the doubtful of them, and what was done, in words."""
     from resight.evaluation.labels import suspect_labels
-    from resight.training.embed import embed_crops
 
     crops = diagnosis.survey.crops
-    embedded, _ = embed_crops(model, crops, device=device, progress=output.progress)
+    embedded, _ = model.embed(crops, "embedding")
     suspects = suspect_labels(embedded, seed=seed)
     note = (
         f"{len(suspects):,} of {len(crops):,} pictures lie nearer to another identity than to their own, by the "
-        f"embeddings of {name} (trained on: {model.card.trained_on}), whitened in five-fold cross-validation. The "
+        f"embeddings of {name} (trained on: {model.trained_on}), whitened in five-fold cross-validation. The "
         "most doubtful come first: look from the top until they are right. A weak model finds many that are merely "
         "hard; one that was trained long on these very labels finds too few. A whole walk under a wrong label is "
         "not found."

@@ -1,4 +1,4 @@
-"""`resight evaluate`: the figures of a run on a data set."""
+"""`resight evaluate`: the figures of a model on a data set."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from rich.table import Table
 
 from resight.cli import output
 from resight.cli.data import open_data
+from resight.cli.models import MODEL_HELP
 from resight.core.errors import ConfigError
 from resight.evaluation.bootstrap import Interval, format_figure
 
@@ -26,11 +27,14 @@ if TYPE_CHECKING:
 
 
 def evaluate(
-    run: Annotated[Path | None, typer.Argument(help="A run's directory.", show_default=False)] = None,
+    model: Annotated[Path | None, typer.Argument(help=MODEL_HELP, show_default=False)] = None,
     data: Annotated[str | None, typer.Argument(help="A folder of crops, or `synthetic`.", show_default=False)] = None,
     embeddings: Annotated[
-        Path | None,
-        typer.Option(help="Instead of RUN and DATA: embeddings made by any tool, npz or Parquet (see the guide)."),
+        list[Path] | None,
+        typer.Option(
+            help="Instead of MODEL and DATA: embeddings made by `resight embed` or any other tool, npz or Parquet (see "
+            "the guide); several times, for several shards."
+        ),
     ] = None,
     protocol: Annotated[
         list[str] | None,
@@ -53,6 +57,7 @@ def evaluate(
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures to this file.")] = None,
     format: Annotated[str | None, typer.Option(help="The data's format, where it is not to be guessed.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    runtime: Annotated[str, typer.Option(help="Of a bundle: onnxruntime or openvino.")] = "onnxruntime",
     seed: Annotated[int, typer.Option(min=0, help="Of the bootstrap.")] = 0,
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first unreadable picture.")] = False,
 ) -> None:
@@ -62,7 +67,7 @@ def evaluate(
 
       resight evaluate runs/first synthetic
 
-      resight evaluate runs/mine my_data --protocol market1501 --protocol no-camera --json figures.json
+      resight evaluate mine.resight my_data --protocol market1501 --protocol no-camera --json figures.json
 
       resight evaluate --embeddings theirs.npz --rerank
     """
@@ -76,13 +81,13 @@ def evaluate(
     expanded = query_expansion or database_augmentation
     if alpha and not expanded:
         raise ConfigError("--alpha says how --query-expansion or --database-augmentation weigh; give one of them")
-    if embeddings is not None and run is None:
+    if embeddings and model is None:
         query, gallery, described = _read(embeddings)
         calibration = None
-    elif run is not None and data is not None and embeddings is None:
-        query, gallery, described, calibration = _embed(run, data, format, device, strict)
+    elif model is not None and data is not None and not embeddings:
+        query, gallery, described, calibration = _embed(model, data, format, device, runtime, strict)
     else:
-        raise ConfigError("name a run and its data, or --embeddings FILE alone")
+        raise ConfigError("name a model and its data, or --embeddings FILE alone")
     evaluations = [
         score(
             query,
@@ -224,30 +229,28 @@ def _print_rows(title: str, headings: tuple[str, str, str], rows: list[tuple[str
 
 
 def _embed(
-    run: Path, data: str, format: str | None, device: str, strict: bool
+    path: Path, data: str, format: str | None, device: str, runtime: str, strict: bool
 ) -> tuple[EmbeddedCrops, EmbeddedCrops, dict[str, Any], Calibration | None]:
     """Query, gallery, what the JSON says of them, and the model's calibration."""
-    from resight.models.saved import load_model
-    from resight.training.embed import embed_dataset
+    from resight.cli.models import open_model
 
-    model = load_model(run)
+    model = open_model(path, device, strict, runtime)
     dataset = open_data(data, format, strict)
-    embedded = embed_dataset(model, dataset, device=device, strict=strict, progress=output.progress)
-    output.name_problems(embedded.problems)
+    embedded = model.embed_dataset(dataset)
     described = {
-        "model": str(run),
-        "weights_sha256": model.card.weights_sha256,
+        "model": str(path),
+        **model.identity,
         "data": str(dataset),
         "left_out": [f"{problem.name}: {problem.reason}" for problem in embedded.problems],
     }
-    return embedded.query, embedded.gallery, described, model.card.calibration
+    return embedded.query, embedded.gallery, described, model.calibration
 
 
-def _read(path: Path) -> tuple[EmbeddedCrops, EmbeddedCrops, dict[str, Any]]:
+def _read(paths: list[Path]) -> tuple[EmbeddedCrops, EmbeddedCrops, dict[str, Any]]:
     from resight.data.embeddings import read_embeddings
 
-    query, gallery = read_embeddings(path)
-    return query, gallery, {"embeddings": str(path), "left_out": []}
+    query, gallery = read_embeddings(*paths)
+    return query, gallery, {"embeddings": [str(path) for path in paths], "left_out": []}
 
 
 def _table(evaluations: list[Evaluation]) -> Table:

@@ -36,8 +36,8 @@ def import_weights(
     imported = report_weights.import_report_weights(
         weights,
         model,
-        _three(mean, "--mean") or report_weights.REPORT_MEAN,
-        _three(std, "--std") or report_weights.REPORT_STD,
+        three_numbers(mean, "--mean") if mean else report_weights.REPORT_MEAN,
+        three_numbers(std, "--std") if std else report_weights.REPORT_STD,
     )
     card = replace(
         imported.card,
@@ -48,13 +48,20 @@ def import_weights(
     print(f"imported {model} from {weights}: {out}")
 
 
-def _three(text: str | None, option: str) -> tuple[float, ...] | None:
-    if text is None:
-        return None
+def three_numbers(text: str, option: str) -> tuple[float, float, float]:
+    """Of an option such as `0.485,0.456,0.406`; one number stands for three. Raises ConfigError."""
     try:
-        values = tuple(float(part) for part in text.split(","))
-    except ValueError:
-        values = ()
+        values = [_number(part) for part in text.split(",")]
+    except (ValueError, ZeroDivisionError):
+        values = []
+    if len(values) == 1:
+        values *= 3
     if len(values) != 3:
         raise ConfigError(f"{option} takes three numbers such as 0.485,0.456,0.406, not {text!r}")
-    return values
+    return values[0], values[1], values[2]
+
+
+def _number(text: str) -> float:
+    """Also as a fraction, as 1/255."""
+    above, _, below = text.partition("/")
+    return float(above) / float(below) if below else float(above)

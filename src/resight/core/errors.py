@@ -6,7 +6,8 @@ ResightError
 │   ├── DatasetError     a folder whose layout or content cannot be used
 │   └── UnreadableImage  one picture that cannot be decoded
 ├── WeightsError         weights that do not fit, or a file that is not one    exit 4
-│   └── CalibrationError a calibration that cannot be read
+│   ├── CalibrationError a calibration that cannot be read
+│   └── ParityError      a bundle that does not give what its network gave
 ├── EmbeddingError       embeddings of the wrong shape, or not finite          exit 3
 ├── TrainingError        training cannot go on                                 exit 5
 │   └── NonFiniteLoss
@@ -60,6 +61,10 @@ class WeightsError(ResightError):
 
 class CalibrationError(WeightsError):
     """A calibration that cannot be read, or is of another schema."""
+
+
+class ParityError(WeightsError):
+    """A bundle that does not give what the trained network gave."""
 
 
 class EmbeddingError(ResightError):

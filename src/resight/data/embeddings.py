@@ -1,7 +1,8 @@
 """Embeddings made by any tool, from a file: npz or Parquet, a row a crop.
 
 Columns (npz: arrays): `vector` (n, dim), `pid`, `camid`, and `split` (`query` or `gallery`); `name` where known. Two
-rows of one name count as one picture, which the no-camera protocol needs.
+rows of one name count as one picture, which the no-camera protocol needs. `model` (npz: one text; Parquet: of the
+file's metadata): the identity of the model that made them, where known.
 """
 
 from __future__ import annotations
@@ -9,20 +10,61 @@ from __future__ import annotations
 import hashlib
 import zipfile
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from resight.core.errors import DatasetError, MissingExtra
-from resight.core.records import EmbeddedCrops
+from resight.core.records import EmbeddedCrops, FloatArray, IntArray
 
 REQUIRED = ("vector", "pid", "camid", "split")
 SPLITS = ("query", "gallery")
 
 
-def read_embeddings(path: Path) -> tuple[EmbeddedCrops, EmbeddedCrops]:
-    """Query and gallery. Raises DatasetError where the file or a column is not what it must be."""
+def read_embeddings(*paths: Path) -> tuple[EmbeddedCrops, EmbeddedCrops]:
+    """Query and gallery, of one file or of several shards.
+
+    Raises DatasetError where a file or a column is not what it must be, or two shards are of different models.
+    """
+    shards = [_read_shard(path) for path in paths]
+    named = ", ".join(map(str, paths))
+    dims = {shard.vectors.shape[1] for shard in shards}
+    models = {shard.model for shard in shards if shard.model}
+    if len(dims) > 1 or len(models) > 1:
+        raise DatasetError(f"{named}: embeddings of different models cannot be compared ({dims} values)")
+    parts = []
+    for split in SPLITS:
+        rows = [np.flatnonzero(shard.splits == split) for shard in shards]
+        chosen = list(zip(shards, rows, strict=True))
+        names = tuple(name for shard, place in chosen for name in shard.names[place].tolist())
+        if not names:
+            raise DatasetError(f"{named}: no rows of the split {split}")
+        parts.append(
+            EmbeddedCrops(
+                np.concatenate([shard.vectors[place] for shard, place in chosen]),
+                np.concatenate([shard.pids[place] for shard, place in chosen]),
+                np.concatenate([shard.camids[place] for shard, place in chosen]),
+                np.array([_content(name) for name in names], np.uint64),
+                names,
+            )
+        )
+    return parts[0], parts[1]
+
+
+@dataclass(frozen=True, eq=False)
+class _Shard:
+    vectors: FloatArray
+    pids: IntArray
+    camids: IntArray
+    splits: npt.NDArray[np.str_]
+    names: npt.NDArray[np.str_]
+    model: str
+
+
+def _read_shard(path: Path) -> _Shard:
     columns = _read_parquet(path) if path.suffix.lower() == ".parquet" else _read_npz(path)
     missing = [name for name in REQUIRED if name not in columns]
     if missing:
@@ -34,20 +76,13 @@ def read_embeddings(path: Path) -> tuple[EmbeddedCrops, EmbeddedCrops]:
     except (TypeError, ValueError) as error:
         raise DatasetError(f"{path}: vector, pid and camid must be numbers ({error})") from None
     splits = np.asarray(columns["split"]).astype(str)
-    names = np.asarray(columns.get("name", [f"row {row}" for row in range(len(vectors))])).astype(str)
+    names = np.asarray(columns.get("name", [f"{path.name} row {row}" for row in range(len(vectors))])).astype(str)
     strange = sorted(set(splits.tolist()) - {*SPLITS, "train"})
     if strange:
         raise DatasetError(f"{path}: split {strange[0]!r} is none of {', '.join(SPLITS)}")
     if vectors.ndim != 2 or not len(vectors) == len(pids) == len(camids) == len(splits) == len(names):
         raise DatasetError(f"{path}: vector is {vectors.shape}, beside {len(pids)} pid, {len(camids)} camid")
-    parts = []
-    for split in SPLITS:
-        rows = np.flatnonzero(splits == split)
-        if not len(rows):
-            raise DatasetError(f"{path} has no rows of the split {split}")
-        contents = np.array([_content(name) for name in names[rows]], np.uint64)
-        parts.append(EmbeddedCrops(vectors[rows], pids[rows], camids[rows], contents, tuple(names[rows].tolist())))
-    return parts[0], parts[1]
+    return _Shard(vectors, pids, camids, splits, names, str(columns.get("model", "")))
 
 
 def _read_npz(path: Path) -> Mapping[str, Any]:
@@ -72,6 +107,7 @@ def _read_parquet(path: Path) -> Mapping[str, Any]:
     except (pyarrow.ArrowException, OSError) as error:
         raise DatasetError(f"{path} is not a Parquet file that can be read ({error})") from None
     columns: dict[str, Any] = {name: table[name].to_numpy() for name in table.column_names if name != "vector"}
+    columns["model"] = (table.schema.metadata or {}).get(b"model", b"").decode("utf-8", "replace")
     if "vector" in table.column_names:
         try:
             columns["vector"] = np.stack([np.asarray(row, np.float32) for row in table["vector"].to_numpy()])

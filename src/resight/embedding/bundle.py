@@ -175,7 +175,7 @@ def parse_bundle(data: bytes, source: str) -> Bundle:
         raise WeightsError(f"{source}: its {MANIFEST} cannot be read ({str(error) or type(error).__name__})") from None
     manifest = _parse_manifest(values, source)
     bundle = make_bundle(manifest, members[NETWORK], source)
-    if values["identity"] != manifest.identity:
+    if values.get("identity") != manifest.identity:
         raise WeightsError(f"{source}: its manifest has been changed: the model's identity does not follow from it")
     return bundle
 
@@ -190,7 +190,13 @@ def _members(data: bytes, source: str) -> dict[str, bytes]:
     if len(data) < _END.size or not data.startswith(b"PK\x03\x04"):
         raise WeightsError(f"{source} is not a bundle (a bundle is a {SUFFIX} file, made by `resight export`)")
     signature, _, _, here, total, length, start, comment = _END.unpack(data[-_END.size :])
-    if signature != b"PK\x05\x06" or comment or not here == total == 2 or length > 4096 or start + length > len(data):
+    if (
+        signature != b"PK\x05\x06"
+        or comment
+        or not here == total == 2
+        or length > 4096
+        or start + length + _END.size != len(data)
+    ):
         raise WeightsError(f"{source} is damaged, cut short or no bundle: it does not end as one")
     found: dict[str, bytes] = {}
     try:

@@ -16,6 +16,7 @@ from resight.core.calibration import FALSE_ACCEPT_RATE, FALSE_REJECT_RATE, Decis
 from resight.core.distances import unit_rows
 from resight.core.errors import ConfigError, EmbeddingError, WeightsError
 from resight.core.images import Pixels
+from resight.core.preprocessing import Preprocessing
 from resight.core.records import FloatArray, IntArray
 from resight.data.crops import Problem
 from resight.embedding.bundle import Bundle, Manifest, read_bundle
@@ -137,13 +138,17 @@ class Embedder:
                 positions = np.array(decoded.positions, np.int64)
                 yield EmbeddedBatch(positions, decoded.names, self.embed_pixels(decoded.pixels), problems)
 
-    def embed_pixels(self, pixels: Pixels) -> FloatArray:
-        """(n, height, width, 3) uint8 RGB, of the network's size already; (n, dim) float32 of unit length."""
+    def embed_pixels(self, pixels: Pixels, *, preprocessing: Preprocessing | None = None) -> FloatArray:
+        """(n, height, width, 3) uint8 RGB, of the network's size already; (n, dim) float32 of unit length.
+
+        preprocessing: another than the model's own, to find out what it would be worth.
+        """
+        rule = preprocessing or self.manifest.preprocessing
         network = self.manifest.network
         step = network.batch or self.batch_size
         rows = []
         for start in range(0, len(pixels), step):
-            images = self.manifest.preprocessing.normalise(pixels[start : start + step])
+            images = rule.normalise(pixels[start : start + step])
             if network.layout == "nhwc":
                 images = np.ascontiguousarray(images.transpose(0, 2, 3, 1))
             rows.append(self._run_batch(images))

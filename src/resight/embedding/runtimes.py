@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -66,10 +67,12 @@ class OpenVino:
             self._request = core.compile_model(core.read_model(bundle.onnx), "CPU", settings).create_infer_request()
         except Exception as error:
             raise WeightsError(f"{bundle.source}: OpenVINO does not take the network ({_short(error)})") from None
+        self._one_at_a_time = threading.Lock()  # a request serves one thread
         self.name = f"OpenVINO {openvino.__version__.split('-')[0]} on the CPU"
 
     def __call__(self, images: FloatArray) -> FloatArray:
-        out: FloatArray = self._request.infer([images], share_inputs=True)[0].copy()
+        with self._one_at_a_time:
+            out: FloatArray = self._request.infer([images], share_inputs=True)[0].copy()
         return out
 
 

@@ -50,6 +50,22 @@ def trained_parts(architecture: Architecture) -> tuple[tuple[int, int], ...]:
     return ((0, architecture.dim),)
 
 
+def embedding_parts(architecture: Architecture) -> tuple[tuple[str, int, int], ...]:
+    """What of the person each part of the embedding is of: (name, start, stop), strips from top to bottom."""
+    if architecture.name == "bignet":
+        return (("whole", 0, architecture.dim),)
+    first = architecture.dim // 2 if architecture.name == "stripnet" else 0
+    step = (architecture.dim - first) // architecture.slices
+    starts = range(first, architecture.dim, step)
+    strips = tuple((f"strip {k + 1} of {architecture.slices}", start, start + step) for k, start in enumerate(starts))
+    return (("whole", 0, first), *strips) if first else strips
+
+
+def equal_strips(architecture: Architecture) -> int:
+    """Of how many equal parts, a strip each from top to bottom, the embedding consists; 1: of none."""
+    return architecture.slices if architecture.name.startswith("slicenet") else 1
+
+
 def _check_size(architecture: Architecture, height: int, width: int) -> None:
     dim, slices = architecture.dim, architecture.slices
     shared = dim // 2 if architecture.name == "stripnet" and dim % 2 == 0 else dim

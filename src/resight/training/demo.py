@@ -17,10 +17,11 @@ from resight.core.progress import Progress, silent
 from resight.core.records import EmbeddedCrops, FloatArray, IntArray
 from resight.data.crops import Crop, Dataset, camids_of, pids_of
 from resight.data.decoding import decode_crops
+from resight.data.embed import Embedded
 from resight.evaluation.evaluate import Evaluation, evaluate
 from resight.models.catalogue import Architecture, build_network
 from resight.models.saved import Model, ModelCard, load_model
-from resight.training.embed import Embedded, embed_dataset
+from resight.training.embed import embed_dataset
 from resight.training.loop import TrainOptions, is_finished, train
 from resight.training.recipes import find_recipe
 

@@ -3,46 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 
-from resight.core.errors import DatasetError
 from resight.core.images import Pixels
 from resight.core.progress import Progress, silent
 from resight.core.records import EmbeddedCrops, FloatArray
 from resight.data.crops import Crop, Dataset, Problem, camids_of, pids_of
 from resight.data.decoding import DecodedCrops, iter_decoded
+from resight.data.embed import Embedded, embed_splits
 from resight.models.saved import Model
 from resight.training.execution import channels_last, choose_device
 
 BATCH = 64
 
 
-@dataclass(frozen=True, eq=False)
-class Embedded:
-    """Query and gallery, embedded; problems: the pictures left out."""
-
-    query: EmbeddedCrops
-    gallery: EmbeddedCrops
-    problems: tuple[Problem, ...]
-
-
 def embed_dataset(
     model: Model, dataset: Dataset, *, device: str = "auto", strict: bool = False, progress: Progress = silent
 ) -> Embedded:
     """Query and gallery of a data set. Raises DatasetError where either is empty."""
-    for name, crops in (("query", dataset.query), ("gallery", dataset.gallery)):
-        if not crops:
-            raise DatasetError(f"{dataset.name} has no {name} pictures, so there is nothing to evaluate")
-    query, query_problems = embed_crops(
-        model, dataset.query, device=device, strict=strict, progress=progress, what="embedding the query"
-    )
-    gallery, gallery_problems = embed_crops(
-        model, dataset.gallery, device=device, strict=strict, progress=progress, what="embedding the gallery"
-    )
-    return Embedded(query, gallery, query_problems + gallery_problems)
+
+    def embed(crops: Sequence[Crop], what: str) -> tuple[EmbeddedCrops, tuple[Problem, ...]]:
+        return embed_crops(model, crops, device=device, strict=strict, progress=progress, what=what)
+
+    return embed_splits(embed, dataset)
 
 
 def embed_crops(

@@ -1,0 +1,82 @@
+"""`resight bundle`: any network from crops to embeddings, as a bundle."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from resight.cli import output
+from resight.cli.data import open_data
+from resight.cli.import_weights import three_numbers
+from resight.core.errors import ConfigError
+
+
+def bundle(
+    onnx: Annotated[Path, typer.Argument(help="The network: one input of pictures, one output of embeddings.")],
+    *,
+    out: Annotated[Path, typer.Option("--out", "-o", help="The bundle, by custom NAME.resight.")],
+    mean: Annotated[str, typer.Option(help="Of the channels, in their order, in [0, 1]: 0.485,0.456,0.406.")],
+    std: Annotated[str, typer.Option(help="Likewise. A network that takes 0 to 255: --mean 0,0,0 --std 1/255.")],
+    channel_order: Annotated[str, typer.Option(help="rgb or bgr.")],
+    size: Annotated[str | None, typer.Option(help="HEIGHTxWIDTH in pixels, where the network leaves it open.")] = None,
+    resize: Annotated[
+        str, typer.Option(help="bilinear-antialias (Pillow), bicubic-antialias, or bilinear (OpenCV's).")
+    ] = "bilinear-antialias",
+    probe: Annotated[
+        str | None,
+        typer.Option(help="Crops of known people: warns where another channel order or scale tells them apart better."),
+    ] = None,
+    trained_on: Annotated[str, typer.Option(help="The data it was trained on, for its card.")] = "not stated",
+    rights: Annotated[str, typer.Option(help="Who may do what with it, for its card.")] = "not stated",
+    weaknesses: Annotated[str, typer.Option(help="What it is bad at, for its card.")] = "not stated",
+    name: Annotated[str | None, typer.Option(help="What the model calls itself. Default: the file's name.")] = None,
+    format: Annotated[str | None, typer.Option(help="Of --probe, where it is not to be guessed.")] = None,
+) -> None:
+    """Writes a bundle of a network made elsewhere; it then works wherever ours do. No code in the file is executed.
+
+    Example:
+
+      resight bundle osnet.onnx --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225 --channel-order rgb
+      --probe my_data -o osnet.resight
+    """
+    from resight.core.preprocessing import Preprocessing
+    from resight.embedding.bundle import MAX_BUNDLE_BYTES, write_bundle
+    from resight.embedding.foreign import bundle_onnx, probe_preprocessing, size_of
+    from resight.embedding.graph import inspect_graph
+
+    if not out.parent.is_dir():
+        raise ConfigError(f"--out: the folder {out.parent} does not exist")
+    if onnx.stat().st_size > MAX_BUNDLE_BYTES:
+        raise ConfigError(f"{onnx} is larger than the {MAX_BUNDLE_BYTES >> 20} MiB that a bundle may have")
+    data = onnx.read_bytes()
+    height, width = size_of(inspect_graph(data, str(onnx)), size)
+    declared = Preprocessing(
+        height, width, three_numbers(mean, "--mean"), three_numbers(std, "--std"), resize, channel_order
+    )
+    made = bundle_onnx(
+        data,
+        declared,
+        name=name or out.stem,
+        source=str(onnx),
+        trained_on=trained_on,
+        rights=rights,
+        weaknesses=weaknesses,
+    )
+    if probe is not None:
+        dataset = open_data(probe, format, False)
+        result = probe_preprocessing(made, dataset, progress=output.progress)
+        table = Table(box=None, pad_edge=False, title="Which preprocessing tells people apart", title_justify="left")
+        for heading in ("scale", "channels", "mAP", ""):
+            table.add_column(heading, no_wrap=True)
+        for trial in result.trials:
+            note = "declared" if trial.declared else ""
+            table.add_row(output.escape(trial.scale), trial.channel_order, f"{trial.mean_ap:.3f}", note)
+        output.console.print(table)
+        output.say(f"{result.num_crops:,} crops of {result.num_people:,} people")
+        for warning in result.warnings:
+            output.say(f"warning: {warning}")
+    write_bundle(out, made)
+    print(f"{out.stat().st_size / 1e6:.1f} MB, {made.manifest.identity}: {out}")

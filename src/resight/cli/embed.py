@@ -1,0 +1,134 @@
+"""`resight embed`: pictures to a file of embeddings, without PyTorch."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+
+from resight.cli import output
+from resight.cli.models import MODEL_HELP
+from resight.core.errors import ConfigError, DataError, DatasetError
+from resight.data.crops import SPLITS, Crop, Problem
+
+PART = 2048  # pictures; what a kill costs at the most
+SUFFIXES = frozenset([".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"])
+
+
+def embed(
+    model: Annotated[str, typer.Argument(help=f"{MODEL_HELP} A run must be exported first.")],
+    paths: Annotated[list[str], typer.Argument(help="Pictures, folders of pictures, data sets, or `synthetic`.")],
+    *,
+    out: Annotated[Path, typer.Option("--out", "-o", help="The file: .npz or .parquet.")],
+    shard: Annotated[str | None, typer.Option(help="3/8: the third of eight equal parts, for eight machines.")] = None,
+    format: Annotated[str | None, typer.Option(help="The data's format, where it is not to be guessed.")] = None,
+    plain: Annotated[
+        bool, typer.Option("--plain", help="Take folders as pictures alone, without looking for identities.")
+    ] = False,
+    runtime: Annotated[str, typer.Option(help="onnxruntime or openvino.")] = "onnxruntime",
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    threads: Annotated[int | None, typer.Option(min=1, help="Of the network, and as many to decode.")] = None,
+    batch_size: Annotated[int, typer.Option(min=1, max=4096, help="Pictures a run of the network.")] = 32,
+    strict: Annotated[bool, typer.Option("--strict", help="Stop at the first unreadable picture.")] = False,
+) -> None:
+    """Writes `vector`, `name` and, of a data set, `pid`, `camid` and `split`, a row a picture.
+
+    Stopped or killed, the same command goes on where it was. `resight evaluate --embeddings` reads the file.
+
+    Examples:
+
+      resight embed default my_data -o embeddings.parquet
+
+      resight embed mine.resight frames/ more/*.jpg -o frames.npz --plain --shard 3/8
+    """
+    from resight.data.embedding_files import EmbeddingFile
+    from resight.embedding.crops import embed_crops
+    from resight.embedding.embedder import load
+
+    embedder = load(model, runtime=runtime, threads=threads, device=device, batch_size=batch_size)
+    rows, known = _rows(paths, format, plain)
+    first, last = _share(len(rows), shard)
+    rows = rows[first:last]
+    if not rows:
+        raise DataError(f"shard {shard} of {len(rows)} pictures holds none")
+    listing = hashlib.sha256(
+        "\0".join(f"{split}/{crop.name}" for split, crop in rows).encode("utf-8", "surrogateescape")
+    )
+    plan = {"model": embedder.identity, "pictures": listing.hexdigest(), "num": len(rows), "part": PART}
+    file = EmbeddingFile(out, plan)
+    if not out.parent.is_dir():
+        raise ConfigError(f"--out: the folder {out.parent} does not exist")
+    done = file.begin()
+    if done:
+        output.say(f"going on after {min(done * PART, len(rows)):,} of {len(rows):,} pictures")
+    problems: list[Problem] = []
+    parts = [rows[start : start + PART] for start in range(0, len(rows), PART)]
+    with output.progress(f"embedding by {embedder.manifest.name}", len(rows), min(done * PART, len(rows))) as advance:
+        for number, part in enumerate(parts):
+            if number < done:
+                continue
+            crops = [crop for _, crop in part]
+            embedded, left_out = embed_crops(embedder, crops, strict=strict)
+            problems.extend(left_out)
+            split_of = {crop.name: split for split, crop in part}
+            columns: dict[str, Any] = {"vector": embedded.embeddings, "name": np.array(embedded.names, np.str_)}
+            if known:
+                splits = [split_of[name] for name in embedded.names]
+                columns |= {"pid": embedded.pids, "camid": embedded.camids, "split": np.array(splits, np.str_)}
+            file.write_part(number, columns)
+            advance(len(part))
+    num = file.finish(len(parts), embedder.identity)
+    output.name_problems(problems)
+    if not num:
+        out.unlink()
+        raise DataError(f"not one of {len(rows):,} pictures can be read")
+    print(f"{num:,} of {len(rows):,} pictures, {embedder.dim} values each, by {embedder.manifest.name}: {out}")
+
+
+def _rows(paths: Sequence[str], format: str | None, plain: bool) -> tuple[list[tuple[str, Crop]], bool]:
+    """(split, crop) of every picture, in a fixed order, and whether identities are known."""
+    from resight.data.formats import open_dataset
+
+    if not plain and len(paths) == 1 and (paths[0].startswith("synthetic") or not _is_picture(Path(paths[0]))):
+        try:
+            dataset = open_dataset(paths[0], format)
+        except DatasetError as error:
+            if format is not None or not Path(paths[0]).is_dir():
+                raise
+            output.say(f"taken as pictures without identities: {error}")
+        else:
+            output.say(str(dataset))
+            output.name_problems(dataset.problems)
+            return [(split, crop) for split in SPLITS for crop in getattr(dataset, split)], True
+    return [("", crop) for crop in pictures_of(paths)], False
+
+
+def pictures_of(paths: Sequence[str]) -> list[Crop]:
+    """The pictures themselves, and those in folders at any depth. Raises DatasetError for a folder without any."""
+    crops: list[Crop] = []
+    for path in map(Path, paths):
+        found = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES) if path.is_dir() else [path]
+        if not found:
+            raise DatasetError(f"{path} holds no pictures")
+        crops.extend(Crop(str(p), -1, -1, path=p) for p in found)
+    return crops
+
+
+def _is_picture(path: Path) -> bool:
+    return path.suffix.lower() in SUFFIXES
+
+
+def _share(num: int, shard: str | None) -> tuple[int, int]:
+    """The rows from where to where. Raises ConfigError for what is no shard."""
+    if shard is None:
+        return 0, num
+    match = re.fullmatch(r"(\d{1,6})/(\d{1,6})", shard)
+    if not match or not 1 <= int(match[1]) <= int(match[2]):
+        raise ConfigError(f"--shard is as 3/8, the third of eight, not {shard!r}")
+    part, of = int(match[1]), int(match[2])
+    return num * (part - 1) // of, num * part // of

@@ -1,0 +1,95 @@
+"""`resight export`: a run to a bundle, which engineers install without PyTorch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from resight.cli import output
+from resight.cli.data import open_data
+from resight.core.errors import ConfigError
+from resight.data.crops import Crop
+
+DRAWN = "synthetic"  # pictures for the parity of embeddings, where no data are given
+
+
+def export(
+    run: Annotated[Path, typer.Argument(help="A run's directory.")],
+    *,
+    out: Annotated[Path, typer.Option("--out", "-o", help="The bundle, by custom NAME.resight.")],
+    precision: Annotated[str, typer.Option(help="fp32 or int8.")] = "fp32",
+    data: Annotated[
+        str | None,
+        typer.Option(help="Rank-1 and mAP of network and bundle are counted on its query and gallery."),
+    ] = None,
+    calibration_images: Annotated[
+        Path | None, typer.Option(help="For int8: pictures of the kind that will come. Otherwise those of --data.")
+    ] = None,
+    max_loss: Annotated[float, typer.Option(min=0, max=1, help="Of mAP, with --data.")] = 0.005,
+    weaknesses: Annotated[str, typer.Option(help="What the model is bad at, for its card.")] = "not stated",
+    name: Annotated[str | None, typer.Option(help="What the model calls itself. Default: the file's name.")] = None,
+    format: Annotated[str | None, typer.Option(help="The data's format, where it is not to be guessed.")] = None,
+) -> None:
+    """Writes the bundle, unless it gives other embeddings than the network: then it says by how much, and writes none.
+
+    Examples:
+
+      resight export runs/mine -o mine.resight --data my_data
+
+      resight export runs/mine -o mine-int8.resight --precision int8 --calibration-images pictures
+    """
+    from resight.cli.embed import pictures_of
+    from resight.data.formats import open_dataset
+    from resight.embedding.bundle import write_bundle
+    from resight.export.export import export as make
+    from resight.models.saved import load_model
+
+    if not out.parent.is_dir():
+        raise ConfigError(f"--out: the folder {out.parent} does not exist")
+    model = load_model(run)
+    evaluation = open_data(data, format, False) if data is not None else None
+    calibration: list[Crop] = []
+    if precision == "int8":
+        if calibration_images is not None:
+            calibration = pictures_of([str(calibration_images)])
+        elif evaluation is not None:
+            calibration = list(evaluation.train or evaluation.gallery)
+    elif calibration_images is not None:
+        raise ConfigError("--calibration-images is for --precision int8")
+    exported = make(
+        model,
+        name or out.stem,
+        precision=precision,
+        pictures=evaluation or open_dataset(DRAWN),
+        calibration_pictures=calibration,
+        evaluation=evaluation,
+        weaknesses=weaknesses,
+        provenance={"run": run.resolve().name},
+        max_loss=max_loss,
+        progress=output.progress,
+    )
+    write_bundle(out, exported.bundle)
+    parity = exported.parity
+    table = Table(box=None, pad_edge=False, title="The network in PyTorch, and the bundle", title_justify="left")
+    for heading in ("", "PyTorch", "bundle", "difference"):
+        table.add_column(heading, justify="right" if heading else "left", no_wrap=True)
+    largest, mean = f"{parity.max_difference:.1e} at most", f"{parity.mean_difference:.1e} on average"
+    table.add_row(f"embeddings, {parity.num_pictures} pictures", "", "", f"{largest}, {mean}")
+    table.add_row("their mean cosine", "", "", f"{parity.mean_cosine:.6f}")
+    table.add_row("decoders, of 255", "", "", str(parity.decoder_difference))
+    if parity.comparison is not None:
+        for figure, title in (("rank1", "rank-1"), ("mean_ap", "mAP")):
+            difference = parity.comparison.differences[figure]
+            interval = difference.interval
+            one, other = parity.comparison.figures(figure)
+            signed = f"{difference.mean:+.4f} [{interval.low:+.4f}, {interval.high:+.4f}]"
+            table.add_row(title, f"{one:.4f}", f"{other:.4f}", output.escape(signed))
+    output.console.print(table)
+    if parity.comparison is None:
+        output.say("rank-1 and mAP were not counted: give --data")
+    if precision == "int8" and model.card.calibration is not None:
+        output.say("the run's calibration is of fp32 and was left out: calibrate the bundle anew")
+    print(f"{out.stat().st_size / 1e6:.1f} MB, {exported.bundle.manifest.identity}: {out}")

@@ -1,0 +1,77 @@
+"""`resight model` and `resight models`: what a model says of itself."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from resight.cli import output
+from resight.core.errors import ConfigError
+
+HELP = "A bundle (.resight), or a packaged model's name."
+
+
+def inspect(
+    model: Annotated[str, typer.Argument(help=HELP)],
+    as_json: Annotated[bool, typer.Option("--json", help="The whole manifest.")] = False,
+) -> None:
+    """Prints the card of a model."""
+    from resight.embedding.card import card_rows
+    from resight.embedding.embedder import find_bundle
+
+    bundle = find_bundle(model)
+    if as_json:
+        print(json.dumps(bundle.manifest.to_dict(), indent=2))
+        return
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for title, text in card_rows(bundle):
+        table.add_row(title, output.escape(text))
+    output.console.print(table)
+
+
+def card(
+    model: Annotated[str, typer.Argument(help=HELP)],
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="A file instead of the terminal.")] = None,
+) -> None:
+    """Writes the card as Markdown, in the form that model hubs read."""
+    from resight.core.files import write_whole
+    from resight.embedding.card import model_card
+    from resight.embedding.embedder import find_bundle
+
+    text = model_card(find_bundle(model))
+    if out is None:
+        print(text, end="")
+        return
+    if not out.parent.is_dir():
+        raise ConfigError(f"--out: the folder {out.parent} does not exist")
+    write_whole(out, text.encode())
+
+
+def models() -> None:
+    """Lists the models that come with the package."""
+    from resight.embedding.packaged import FOLDER, packaged_bundle, packaged_models
+
+    table = Table(box=None, pad_edge=False)
+    for heading in ("name", "precision", "size", "values", "rank-1", "mAP", "rights"):
+        table.add_column(heading, overflow="fold")
+    for name in packaged_models():
+        bundle = packaged_bundle(name)
+        manifest = bundle.manifest
+        figure = manifest.figures[0] if manifest.figures else None
+        table.add_row(
+            name,
+            manifest.network.precision,
+            f"{len(bundle.onnx) / 1e6:.1f} MB",
+            str(manifest.network.dim),
+            f"{figure.rank1:.3f}" if figure else "",
+            f"{figure.mean_ap:.3f}" if figure else "",
+            output.escape(manifest.rights),
+        )
+    output.console.print(table)
+    output.say(f"files: {FOLDER}; on which data the figures were counted: resight model inspect NAME")

@@ -1,0 +1,84 @@
+"""Opens the model that a verb names: a run's directory, a bundle's file, or a packaged model by its name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from resight.cli import output
+from resight.core.calibration import Calibration
+from resight.core.records import EmbeddedCrops
+from resight.data.crops import Crop, Dataset, Problem
+from resight.data.embed import EmbedCrops, Embedded, embed_splits
+
+if TYPE_CHECKING:
+    from resight.models.saved import Model
+
+MODEL_HELP = "A run's directory, a bundle (.resight), or a packaged model's name (see `resight models`)."
+
+
+@dataclass(frozen=True, eq=False)
+class OpenedModel:
+    """What the verbs need of either kind. identity: what to write beside figures. run: of a run, its network."""
+
+    path: Path
+    identity: dict[str, str | None]
+    trained_on: str
+    calibration: Calibration | None
+    embed: EmbedCrops
+    save_calibration: Callable[[Calibration], Path]
+    run: Model | None = None
+
+    def embed_dataset(self, dataset: Dataset) -> Embedded:
+        """Query and gallery; says which pictures were left out."""
+        embedded = embed_splits(self.embed, dataset)
+        output.name_problems(embedded.problems)
+        return embedded
+
+
+def open_model(path: Path, device: str = "auto", strict: bool = False, runtime: str = "onnxruntime") -> OpenedModel:
+    """Raises WeightsError where there is no such model, or it cannot be used."""
+    return _open_run(path, device, strict) if path.is_dir() else _open_bundle(path, device, strict, runtime)
+
+
+def _open_run(path: Path, device: str, strict: bool) -> OpenedModel:
+    from resight.models.saved import CARD_FILE, load_model, save_calibration
+    from resight.training.embed import embed_crops
+
+    model = load_model(path)
+
+    def embed(crops: Sequence[Crop], what: str) -> tuple[EmbeddedCrops, tuple[Problem, ...]]:
+        return embed_crops(model, crops, device=device, strict=strict, progress=output.progress, what=what)
+
+    def save(calibration: Calibration) -> Path:
+        save_calibration(path, calibration)
+        return path / CARD_FILE
+
+    card = model.card
+    identity = {"weights_sha256": card.weights_sha256}
+    return OpenedModel(path, identity, card.trained_on, card.calibration, embed, save, model)
+
+
+def _open_bundle(path: Path, device: str, strict: bool, runtime: str) -> OpenedModel:
+    from resight.core.errors import ConfigError
+    from resight.embedding.bundle import with_calibration, write_bundle
+    from resight.embedding.crops import embed_crops
+    from resight.embedding.embedder import load
+
+    model = load(path, device="cuda" if device.startswith("cuda") else device, runtime=runtime)
+
+    def embed(crops: Sequence[Crop], what: str) -> tuple[EmbeddedCrops, tuple[Problem, ...]]:
+        return embed_crops(model, crops, strict=strict, progress=output.progress, what=what)
+
+    def save(calibration: Calibration) -> Path:
+        if not path.exists():
+            raise ConfigError(
+                f"{path} is a packaged model, which stays as it is; `resight models` says where to copy it from"
+            )
+        write_bundle(path, with_calibration(model.bundle, calibration))
+        return path
+
+    manifest = model.manifest
+    return OpenedModel(path, {"model_identity": model.identity}, manifest.trained_on, manifest.calibration, embed, save)

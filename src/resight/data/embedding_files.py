@@ -1,0 +1,144 @@
+"""Writes embeddings to one file, part by part: what was done before a kill is not done again.
+
+Until the file is whole, its parts lie beside it in `FILE.parts`, each written whole or not at all.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import shutil
+import zipfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from resight.core.errors import ConfigError, DataError, MissingExtra
+from resight.core.files import write_whole
+
+PLAN = "plan.json"
+Columns = Mapping[str, npt.NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class EmbeddingFile:
+    """path: .npz or .parquet. plan: what the work is (its model, its pictures, its part size), for going on."""
+
+    path: Path
+    plan: Mapping[str, Any]
+
+    @property
+    def parts(self) -> Path:
+        """The folder of the parts."""
+        return self.path.with_name(self.path.name + ".parts")
+
+    def begin(self) -> int:
+        """How many parts are done already. Raises ConfigError where the parts there are of other work."""
+        if self.path.suffix.lower() not in (".npz", ".parquet"):
+            raise ConfigError(f"{self.path}: embeddings are written as .npz or .parquet")
+        if self.path.suffix.lower() == ".parquet":
+            _pyarrow()
+        plan = json.dumps(self.plan, sort_keys=True)
+        if self.parts.exists():
+            try:
+                before = (self.parts / PLAN).read_text(encoding="utf-8")
+            except OSError:
+                before = ""
+            if before != plan:
+                raise ConfigError(f"{self.parts} holds parts of other work; remove it, or name another file")
+        else:
+            self.parts.mkdir(parents=True)
+            write_whole(self.parts / PLAN, plan.encode())
+        done = 0
+        while self._part(done).exists():
+            done += 1
+        return done
+
+    def write_part(self, number: int, columns: Columns) -> None:
+        """columns: of equal lengths; `vector` is (n, dim) float32, the others (n,)."""
+        buffer = io.BytesIO()
+        np.savez(buffer, allow_pickle=False, **columns)
+        write_whole(self._part(number), buffer.getvalue())
+
+    def finish(self, num_parts: int, model: str) -> int:
+        """Joins the parts, one at a time in memory, and removes them. Returns the number of rows."""
+        unfinished = self.path.with_name(self.path.name + ".part")
+        join = _join_parquet if self.path.suffix.lower() == ".parquet" else _join_npz
+        rows = join(unfinished, [self._part(number) for number in range(num_parts)], model)
+        with unfinished.open("rb") as file:
+            os.fsync(file.fileno())
+        unfinished.replace(self.path)
+        shutil.rmtree(self.parts)
+        return rows
+
+    def _part(self, number: int) -> Path:
+        return self.parts / f"part-{number:06d}.npz"
+
+
+def _read(path: Path) -> dict[str, npt.NDArray[Any]]:
+    try:
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
+            return {name: file[name] for name in file.files}
+    except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
+        raise DataError(f"{path} is damaged ({error}); remove it and run the same command again") from None
+
+
+def _join_npz(target: Path, parts: list[Path], model: str) -> int:
+    """Column by column, so that no more than one part is in memory."""
+    shapes: dict[str, list[tuple[tuple[int, ...], np.dtype[Any]]]] = {}
+    for part in parts:
+        for name, values in _read(part).items():
+            shapes.setdefault(name, []).append((values.shape, values.dtype))
+    rows = sum(shape[0] for shape, _ in shapes["vector"])
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
+        for name, found in shapes.items():
+            dtype = np.result_type(*(kind for _, kind in found))
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
+                header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False}
+                np.lib.format.write_array_header_2_0(file, header | {"shape": (rows, *found[0][0][1:])})
+                for values in _column(parts, name):
+                    file.write(np.ascontiguousarray(values, dtype).tobytes())
+        with archive.open("model.npy", "w") as file:
+            np.lib.format.write_array(file, np.array(model), allow_pickle=False)
+    return rows
+
+
+def _column(parts: list[Path], name: str) -> Iterator[npt.NDArray[Any]]:
+    for part in parts:
+        yield _read(part)[name]
+
+
+def _join_parquet(target: Path, parts: list[Path], model: str) -> int:
+    pyarrow, parquet = _pyarrow()
+    writer, rows = None, 0
+    try:
+        for part in parts:
+            columns = _read(part)
+            vectors = columns.pop("vector")
+            flat = pyarrow.array(vectors.reshape(-1), pyarrow.float32())
+            arrays = {"vector": pyarrow.FixedSizeListArray.from_arrays(flat, vectors.shape[1])}
+            for name, values in columns.items():
+                kind = pyarrow.string() if values.dtype.kind == "U" else pyarrow.from_numpy_dtype(values.dtype)
+                arrays[name] = pyarrow.array(values.tolist(), kind)
+            table = pyarrow.table(arrays).replace_schema_metadata({"model": model})
+            writer = writer or parquet.ParquetWriter(target, table.schema)
+            writer.write_table(table)
+            rows += len(vectors)
+    finally:
+        if writer is not None:
+            writer.close()
+    return rows
+
+
+def _pyarrow() -> tuple[Any, Any]:
+    try:
+        import pyarrow
+        from pyarrow import parquet
+    except ImportError:
+        raise MissingExtra("pyarrow, which writes Parquet,", "parquet") from None
+    return pyarrow, parquet

@@ -1,0 +1,180 @@
+"""Networks made elsewhere: as bundles, and whether what is declared of their input can be true."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from resight.core.errors import ConfigError, DataError, WeightsError
+from resight.core.preprocessing import Preprocessing
+from resight.core.progress import Progress, silent
+from resight.core.records import EmbeddedCrops, FloatArray
+from resight.core.version import VERSION
+from resight.data.crops import Crop, Dataset, camids_of, pids_of
+from resight.data.decoding import DecodedCrops, decode_crops
+from resight.embedding.bundle import MAX_SIDE_PX, Bundle, Manifest, Network, Part, make_bundle
+from resight.embedding.embedder import Embedder
+from resight.embedding.graph import GraphFacts, inspect_graph
+from resight.evaluation.compare import paired_difference
+from resight.evaluation.evaluate import Evaluation, evaluate
+
+PROBED_PEOPLE, PROBED_CROPS_EACH = 60, 6
+# The scales that networks are fed by: (mean, std) in units of [0, 1].
+SCALES = {
+    "0 to 255": ((0.0,) * 3, (1 / 255,) * 3),
+    "0 to 1": ((0.0,) * 3, (1.0,) * 3),
+    "-1 to 1": ((0.5,) * 3, (0.5,) * 3),
+    "ImageNet's mean and std": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+}
+
+
+def size_of(facts: GraphFacts, declared: str | None) -> tuple[int, int]:
+    """(height, width) that the network takes. Raises ConfigError where that is open, or declared otherwise."""
+    shape = facts.inputs[0].shape
+    sides = shape[1:3] if layout_of(facts) == "nhwc" else shape[2:4]
+    if declared is None:
+        if sides[0] is None or sides[1] is None:
+            raise ConfigError("the network leaves the size of its pictures open: say it by --size HEIGHTxWIDTH")
+        return sides[0], sides[1]
+    match = re.fullmatch(r"(\d{1,4})x(\d{1,4})", declared)
+    if not match or not 1 <= int(match[1]) <= MAX_SIDE_PX or not 1 <= int(match[2]) <= MAX_SIDE_PX:
+        raise ConfigError(f"--size is HEIGHTxWIDTH in pixels, as 256x128, not {declared!r}")
+    size = int(match[1]), int(match[2])
+    if any(side not in (None, want) for side, want in zip(sides, size, strict=True)):
+        raise ConfigError(f"--size {declared}: the network takes {sides[0]}x{sides[1]} (height x width)")
+    return size
+
+
+def layout_of(facts: GraphFacts) -> str:
+    """nchw or nhwc, by where the three channels are. Raises WeightsError where the input is no picture."""
+    shape = facts.inputs[0].shape
+    if len(shape) == 4 and shape[1] == 3:
+        return "nchw"
+    if len(shape) == 4 and shape[3] == 3:
+        return "nhwc"
+    raise WeightsError(
+        f"the network's input {facts.inputs[0].name!r} is {shape}: neither (n, 3, height, width) nor "
+        "(n, height, width, 3)"
+    )
+
+
+def bundle_onnx(
+    onnx: bytes,
+    preprocessing: Preprocessing,
+    *,
+    name: str,
+    source: str,
+    trained_on: str = "not stated",
+    rights: str = "not stated",
+    weaknesses: str = "not stated",
+) -> Bundle:
+    """Raises WeightsError for a network that is refused, or has another input or output than such a network has."""
+    facts = inspect_graph(onnx, source)
+    out = facts.outputs[0].shape
+    batch = facts.inputs[0].shape[0]
+    dim = out[-1] if len(out) == 2 else None
+    if dim is None:
+        raise WeightsError(f"{source}: the output {facts.outputs[0].name!r} is {out}, not (n, dim) with a fixed dim")
+    precision = "int8" if "QuantizeLinear" in facts.ops else "fp32"
+    manifest = Manifest(
+        name,
+        Network(layout_of(facts), dim, batch, precision, hashlib.sha256(onnx).hexdigest()),
+        preprocessing,
+        (Part("whole", 0, dim),),
+        trained_on,
+        rights,
+        weaknesses,
+        provenance={"bundled_by": f"resight {VERSION}"},
+    )
+    return make_bundle(manifest, onnx, source)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One way to feed the network, and how well it then tells people apart (mAP, Market-1501's protocol)."""
+
+    scale: str
+    channel_order: str
+    mean_ap: float
+    declared: bool
+
+
+@dataclass(frozen=True)
+class Probe:
+    """trials: the best first. warnings: where the best is better than what is declared by more than chance."""
+
+    trials: tuple[Trial, ...]
+    warnings: tuple[str, ...]
+    num_crops: int
+    num_people: int
+
+
+def probe_preprocessing(bundle: Bundle, dataset: Dataset, *, progress: Progress = silent) -> Probe:
+    """Feeds the network crops of known people in every usual scale and both channel orders.
+
+    Raises DataError where fewer than five people are seen by two cameras.
+    """
+    declared = bundle.manifest.preprocessing
+    decoded = decode_crops(_chosen(dataset), declared.height, declared.width)
+    ways = {("as declared", order): (declared.mean, declared.std) for order in ("rgb", "bgr")}
+    for scale, (mean, std) in SCALES.items():
+        if not np.allclose((mean, std), (declared.mean, declared.std), rtol=0.02):
+            ways |= {(scale, order): (mean, std) for order in ("rgb", "bgr")}
+    found: dict[tuple[str, str], Evaluation] = {}
+    embedder = Embedder(bundle)
+    with progress("probing", len(ways)) as advance:
+        for (scale, order), (mean, std) in ways.items():
+            tried = replace(declared, mean=_three(mean), std=_three(std), channel_order=order)
+            found[scale, order] = _score(embedder.embed_pixels(decoded.pixels, preprocessing=tried), decoded)
+            advance(1)
+    own = found["as declared", declared.channel_order]
+    people = pids_of(decoded.crops)[own.query_index]
+    warnings = []
+    (scale, order), other = max(found.items(), key=lambda way: way[1].mean_ap)
+    if other is not own:
+        interval = paired_difference(own.ap, other.ap, people).interval
+        if interval.low > 0:
+            warnings.append(
+                f"{scale}, {order}, tells people apart better than what is declared: mAP {other.mean_ap:.3f} and "
+                f"{own.mean_ap:.3f}, difference [{interval.low:+.3f}, {interval.high:+.3f}]"
+            )
+    trials = [
+        Trial(scale, order, result.mean_ap, (scale, order) == ("as declared", declared.channel_order))
+        for (scale, order), result in found.items()
+    ]
+    trials.sort(key=lambda trial: -trial.mean_ap)
+    return Probe(tuple(trials), tuple(warnings), len(decoded.crops), len(np.unique(people)))
+
+
+def _chosen(dataset: Dataset) -> list[Crop]:
+    """Some crops of some people, by two cameras each at the least; of the test part, where there are enough."""
+    for crops in ((*dataset.query, *dataset.gallery), dataset.train):
+        by_person: dict[int, list[Crop]] = {}
+        for crop in crops:
+            if crop.pid >= 0:
+                by_person.setdefault(crop.pid, []).append(crop)
+        seen = [own for own in by_person.values() if len({crop.camid for crop in own}) > 1]
+        if len(seen) >= 5:
+            return [crop for own in seen[:PROBED_PEOPLE] for crop in _spread(own)]
+    raise DataError(f"{dataset.name}: the probe takes five people at the least whom two cameras saw")
+
+
+def _spread(own: Sequence[Crop]) -> list[Crop]:
+    ordered = sorted(own, key=lambda crop: (crop.camid, crop.name))
+    step = max(1, len(ordered) // PROBED_CROPS_EACH)
+    return ordered[::step][:PROBED_CROPS_EACH]
+
+
+def _score(embeddings: FloatArray, decoded: DecodedCrops) -> Evaluation:
+    crops = decoded.crops
+    names = tuple(crop.name for crop in crops)
+    embedded = EmbeddedCrops(embeddings, pids_of(crops), camids_of(crops), decoded.contents, names)
+    return evaluate(embedded, embedded, "market1501", bootstrap_samples=1)
+
+
+def _three(values: Sequence[float]) -> tuple[float, float, float]:
+    return values[0], values[1], values[2]

@@ -1,0 +1,114 @@
+"""A trained network as ONNX, in fp32 or int8."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import onnxruntime
+import torch
+from torch import nn
+
+from resight.core.errors import ConfigError, MissingExtra
+from resight.core.images import Pixels
+from resight.core.preprocessing import Preprocessing
+
+OPSET = 17
+INPUT, OUTPUT = "images", "embedding"
+QUANTIZED = ("Conv",)  # the dense layers are a thousandth of the work and decide the angles: they stay fp32
+CALIBRATION_BATCH = 16
+
+
+def to_onnx(network: nn.Module, preprocessing: Preprocessing) -> bytes:
+    """The network in evaluation mode, as ONNX: (n, 3, height, width) float32 to (n, dim) float32, any n."""
+    example = torch.zeros(2, 3, preprocessing.height, preprocessing.width)
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        target = Path(folder) / "network.onnx"
+        warnings.simplefilter("ignore")  # it is told that it will be superseded (docs/decisions/0010)
+        torch.onnx.export(
+            network.eval(),
+            (example,),
+            target,
+            dynamo=False,
+            opset_version=OPSET,
+            input_names=[INPUT],
+            output_names=[OUTPUT],
+            dynamic_axes={INPUT: {0: "n"}, OUTPUT: {0: "n"}},
+        )
+        return _folded(target.read_bytes())
+
+
+def _folded(onnx: bytes) -> bytes:
+    """With its constants worked out, which a bundle's reader insists on; operators stay ONNX's own."""
+    with tempfile.TemporaryDirectory() as folder:
+        target = Path(folder) / "folded.onnx"
+        options = onnxruntime.SessionOptions()
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+        options.optimized_model_filepath = str(target)
+        options.log_severity_level = 3
+        onnxruntime.InferenceSession(onnx, options, providers=["CPUExecutionProvider"])
+        return target.read_bytes()
+
+
+def to_int8(onnx: bytes, preprocessing: Preprocessing, pixels: Pixels) -> bytes:
+    """Weights of the convolutions in 8 bits, each output channel with its own scale; what they take in, in 8 bits.
+
+    pixels: (n, height, width, 3) uint8 pictures of the kind that will come; the ranges are measured on them.
+    """
+    try:
+        import onnx as library
+    except ImportError:
+        raise MissingExtra("onnx, which int8 needs,", "train") from None
+    from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
+
+    if len(pixels) < 1:
+        raise ConfigError("int8 takes pictures to measure the ranges on")
+    # Its calibration keeps every intermediate value of all batches: so the batches are few.
+    with tempfile.TemporaryDirectory() as folder, _Quiet():
+        target = Path(folder) / "int8.onnx"
+        quantize_static(
+            library.load_model_from_string(onnx),
+            str(target),
+            _Reader(preprocessing, pixels),
+            quant_format=QuantFormat.QDQ,
+            op_types_to_quantize=list(QUANTIZED),
+            per_channel=True,
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+            calibrate_method=CalibrationMethod.MinMax,
+            extra_options={"CalibMovingAverage": True, "CalibStridedMinMax": None},
+        )
+        return target.read_bytes()
+
+
+class _Reader:
+    """The calibration pictures, as onnxruntime asks for them: a batch a call, then None."""
+
+    def __init__(self, preprocessing: Preprocessing, pixels: Pixels) -> None:
+        self._batches = iter(
+            [
+                {INPUT: preprocessing.normalise(pixels[start : start + CALIBRATION_BATCH])}
+                for start in range(0, len(pixels), CALIBRATION_BATCH)
+            ]
+        )
+
+    def get_next(self) -> dict[str, Any] | None:
+        return next(self._batches, None)
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        return self._batches
+
+
+class _Quiet:
+    """onnxruntime's tools warn on the root logger of what they do not need."""
+
+    def __enter__(self) -> None:
+        self._level = logging.getLogger().level
+        logging.getLogger().setLevel(logging.ERROR)
+
+    def __exit__(self, *error: object) -> None:
+        logging.getLogger().setLevel(self._level)

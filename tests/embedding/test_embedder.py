@@ -1,0 +1,214 @@
+from __future__ import annotations
+
+import io
+import itertools
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import resight
+from resight.core.distances import unit_rows
+from resight.core.errors import ConfigError, EmbeddingError, UnreadableImage, WeightsError
+from resight.core.images import Pixels, resize_image
+from resight.embedding.bundle import make_bundle, write_bundle
+from resight.embedding.embedder import Embedder
+from resight.embedding.pictures import ahead
+from tests.embedding.networks import DIM, HEIGHT, PREPROCESSING, WIDTH, linear, manifest_of, small_bundle, weights
+
+RUNTIMES = ("onnxruntime", "openvino")
+
+
+def _pictures(number: int, height: int = 20, width: int = 10, seed: int = 0) -> list[Pixels]:
+    rng = np.random.default_rng(seed)
+    return [rng.integers(0, 256, (height, width, 3), dtype=np.uint8) for _ in range(number)]
+
+
+def _png(pixels: Pixels) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG")
+    return file.getvalue()
+
+
+def _expected(pictures: list[Pixels]) -> np.ndarray[Any, Any]:
+    """By hand: resize, normalise, multiply by the matrix, bring to unit length."""
+    rows = []
+    for pixels in pictures:
+        small = resize_image(pixels, HEIGHT, WIDTH).astype(np.float64) / 255
+        image = (small - np.array(PREPROCESSING.mean)) / np.array(PREPROCESSING.std)
+        rows.append(image.transpose(2, 0, 1).reshape(-1) @ weights().astype(np.float64))
+    return unit_rows(np.array(rows, np.float32))
+
+
+@pytest.fixture(scope="module", params=RUNTIMES)
+def model(request: pytest.FixtureRequest) -> Embedder:
+    return Embedder(small_bundle(), runtime=request.param, batch_size=4)
+
+
+def test_embeds_what_the_formula_says(model: Embedder) -> None:
+    pictures = _pictures(7)
+    embeddings = model.embed(pictures)
+    assert embeddings.shape == (7, DIM)
+    assert embeddings.dtype == np.float32
+    assert embeddings == pytest.approx(_expected(pictures), abs=1e-6)
+    assert np.linalg.norm(embeddings, axis=1) == pytest.approx(np.ones(7), abs=1e-6)
+
+
+@pytest.mark.parametrize("layout", ["nchw", "nhwc"])
+@pytest.mark.parametrize("batch", [None, 1, 3])
+def test_other_layouts_and_fixed_batches(layout: str, batch: int | None) -> None:
+    pictures = _pictures(7)
+    model = Embedder(small_bundle(layout, batch), batch_size=4)
+    found = model.embed(pictures)
+    assert found == pytest.approx(np.concatenate([model.embed(picture) for picture in pictures]), abs=1e-6)
+    if layout == "nchw":
+        assert found == pytest.approx(_expected(pictures), abs=1e-6)
+
+
+def test_every_kind_of_picture_is_the_same(model: Embedder, tmp_path: Path) -> None:
+    pixels = _pictures(1)[0]
+    path = tmp_path / "it.png"
+    path.write_bytes(_png(pixels))
+    kinds: list[Any] = [path, str(path), path.read_bytes(), bytearray(path.read_bytes()), Image.open(path), pixels]
+    embeddings = model.embed(kinds)
+    assert np.ptp(embeddings, axis=0).max() < 1e-6
+    assert model.embed(path) == pytest.approx(embeddings[:1], abs=1e-6)
+    assert model.embed(np.stack([pixels, pixels])).shape == (2, DIM)
+    assert model.embed(pixels[:, :, ::-1], channel_order="bgr") == pytest.approx(embeddings[:1], abs=1e-6)
+    assert model.embed(iter([])).shape == (0, DIM)
+
+
+def test_grey_is_three_equal_channels(model: Embedder) -> None:
+    grey = _pictures(1)[0][:, :, 0]
+    assert model.embed(grey) == pytest.approx(model.embed(np.repeat(grey[:, :, None], 3, axis=2)), abs=1e-6)
+
+
+def test_boxes_of_a_frame(model: Embedder) -> None:
+    frame = _pictures(1, 60, 80)[0]
+    boxes: list[Any] = [(0, 0, 10, 20), (70.4, 50, 90, 70), (-5, -5, 10, 10)]
+    crops = [frame[:20, :10], frame[50:60, 70:80], frame[:10, :10]]
+    assert model.embed(frame, boxes=boxes) == pytest.approx(model.embed(crops), abs=1e-6)
+    bgr = np.ascontiguousarray(frame[:, :, ::-1])
+    assert model.embed(bgr, boxes=boxes, channel_order="bgr") == pytest.approx(model.embed(crops), abs=1e-6)
+    strange: list[Any] = [(10, 10, 10, 20), (90, 0, 100, 10), (5, 5, 1, 1), (0, 0, np.nan, 4), (1, 2, 3), "abcd"]
+    for box in strange:
+        with pytest.raises(UnreadableImage, match="box 0"):
+            model.embed(frame, boxes=[box])
+    with pytest.raises(ConfigError, match="one full frame"):
+        model.embed([frame, frame], boxes=boxes)
+
+
+def test_unreadable_pictures_are_named(model: Embedder, tmp_path: Path) -> None:
+    good = _pictures(2)
+    bad: list[Any] = [tmp_path / "none.png", b"", b"no picture", np.zeros((4, 4, 3)), np.zeros((0, 4, 3), np.uint8), 7]
+    for picture in bad:
+        with pytest.raises(UnreadableImage):
+            model.embed([picture])
+    rows = model.embed([good[0], *bad, good[1]], strict=False)
+    assert np.isnan(rows[1:-1]).all()
+    assert rows[[0, -1]] == pytest.approx(_expected(good), abs=1e-6)
+    batches = list(model.stream([good[0], *bad, good[1]]))
+    assert [position for batch in batches for position in batch.positions.tolist()] == [0, len(bad) + 1]
+    problems = [problem for batch in batches for problem in batch.problems]
+    assert [problem.name for problem in problems] == [str(bad[0]), *(f"picture {n}" for n in range(2, len(bad) + 1))]
+
+
+def test_an_endless_stream_is_read_as_far_as_needed(model: Embedder) -> None:
+    read = 0
+
+    def camera() -> Iterator[Pixels]:
+        nonlocal read
+        for picture in itertools.cycle(_pictures(3)):
+            read += 1
+            yield picture
+
+    first = list(itertools.islice(model.stream(camera()), 5))
+    assert [batch.positions[0] for batch in first] == [0, 4, 8, 12, 16]
+    assert read <= (5 + 4) * model.batch_size
+
+
+def test_what_a_source_raises_reaches_the_caller(model: Embedder) -> None:
+    def camera() -> Iterator[Pixels]:
+        yield from _pictures(6)
+        raise RuntimeError("the camera is gone")
+
+    with pytest.raises(RuntimeError, match="the camera is gone"):
+        list(model.stream(camera()))
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith(("ahead", "decode"))]
+
+
+def test_ahead_keeps_the_order() -> None:
+    assert list(ahead(iter(range(20)))) == list(range(20))
+    assert list(ahead(iter([]))) == []
+
+
+def test_threads_may_share_a_model(model: Embedder) -> None:
+    pictures = _pictures(40)
+    expected = model.embed(pictures)
+    found: list[Any] = []
+    threads = [threading.Thread(target=lambda: found.append(model.embed(pictures))) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 4
+    for embeddings in found:
+        assert embeddings == pytest.approx(expected, abs=1e-6)
+
+
+def test_similarity(model: Embedder) -> None:
+    embeddings = model.embed(_pictures(3))
+    assert model.similarity(embeddings[0], embeddings[0]) == pytest.approx(1.0, abs=1e-6)
+    assert isinstance(model.similarity(embeddings[0], embeddings[1]), float)
+    assert model.similarity(embeddings, embeddings[:2]).shape == (3, 2)
+    with pytest.raises(EmbeddingError, match="6 values"):
+        model.similarity(embeddings[0], np.zeros(5))
+    with pytest.raises(ConfigError, match="not calibrated"):
+        model.decide(embeddings[0], embeddings[1])
+
+
+def test_load(tmp_path: Path) -> None:
+    path = tmp_path / "small.resight"
+    write_bundle(path, small_bundle())
+    model = resight.load(path)
+    assert model.identity == small_bundle().manifest.identity
+    assert "linear" in repr(model)
+    with pytest.raises(WeightsError, match="no packaged model"):
+        resight.load(tmp_path / "none.resight")
+    with pytest.raises(ConfigError, match="Known: onnxruntime, openvino"):
+        resight.load(path, runtime="tensorrt")
+    with pytest.raises(ConfigError, match="Known: auto, cpu, cuda"):
+        resight.load(path, device="tpu")
+    with pytest.raises(ConfigError, match="1 at the least"):
+        resight.load(path, batch_size=0)
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_a_network_that_lies_is_found_when_it_is_opened(runtime: str) -> None:
+    model = linear()
+    model.graph.node[1].input[1] = "missing"
+    data = model.SerializeToString()
+    with pytest.raises(WeightsError, match="does not take the network"):
+        Embedder(make_bundle(manifest_of(data), data, "it"), runtime=runtime)
+    model = linear()
+    model.graph.initializer[0].CopyFrom(_nan_weights())
+    data = model.SerializeToString()
+    with pytest.raises(WeightsError, match="NaN"):
+        Embedder(make_bundle(manifest_of(data), data, "it"), runtime=runtime)
+
+
+def _nan_weights() -> Any:
+    from onnx import numpy_helper
+
+    return numpy_helper.from_array(np.full_like(weights(), np.nan), "w")
+
+
+def test_int8_is_found_to_be_another_model() -> None:
+    bundle = small_bundle()
+    other = replace(bundle.manifest, network=replace(bundle.manifest.network, precision="int8"))
+    assert other.identity != bundle.manifest.identity

@@ -1,0 +1,144 @@
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+from PIL import Image
+
+from resight.core.errors import ConfigError, DataError, WeightsError
+from resight.core.preprocessing import Preprocessing
+from resight.data.crops import Crop, Dataset
+from resight.data.formats import open_dataset
+from resight.embedding.crops import embed_crops
+from resight.embedding.embedder import Embedder
+from resight.embedding.foreign import SCALES, bundle_onnx, layout_of, probe_preprocessing, size_of
+from resight.embedding.graph import inspect_graph
+from resight.evaluation.evaluate import evaluate
+from tests.embedding.networks import linear
+
+
+def _colours() -> bytes:
+    """Mean colour by sixteenths of the height; values beyond [0, 1] are cut, so that another scale sees nothing."""
+    nodes = [
+        helper.make_node("Clip", ["images", "zero", "one"], ["cut"]),
+        helper.make_node("AveragePool", ["cut"], ["cells"], kernel_shape=[4, 32], strides=[4, 32]),
+        helper.make_node("Sub", ["cells", "middle"], ["apart"]),
+        helper.make_node("Flatten", ["apart"], ["out"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "colours",
+        [helper.make_tensor_value_info("images", TensorProto.FLOAT, ["n", 3, 64, 32])],
+        [helper.make_tensor_value_info("out", TensorProto.FLOAT, ["n", 48])],
+        [
+            numpy_helper.from_array(np.float32(value), name)  # type: ignore[arg-type]
+            for name, value in (("zero", 0), ("one", 1), ("middle", 0.4))
+        ],
+    )
+    data: bytes = helper.make_model(
+        graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8
+    ).SerializeToString()
+    return data
+
+
+def _declared(scale: str, channel_order: str = "rgb") -> Preprocessing:
+    mean, std = SCALES[scale]
+    return Preprocessing(64, 32, (mean[0], mean[1], mean[2]), (std[0], std[1], std[2]), channel_order=channel_order)
+
+
+def test_size_and_layout() -> None:
+    facts = inspect_graph(linear("nhwc").SerializeToString(), "it")
+    assert layout_of(facts) == "nhwc"
+    assert size_of(facts, None) == (8, 4)
+    assert size_of(facts, "8x4") == (8, 4)
+    for wrong in ("4x8", "8", "0x4", "8x4x3", "big"):
+        with pytest.raises(ConfigError, match="--size"):
+            size_of(facts, wrong)
+    open_model = linear()
+    for place in (2, 3):
+        open_model.graph.input[0].type.tensor_type.shape.dim[place].dim_param = "side"
+    with pytest.raises(ConfigError, match="--size HEIGHTxWIDTH"):
+        size_of(inspect_graph(open_model.SerializeToString(), "it"), None)
+
+
+def test_what_is_no_network_of_pictures_is_refused() -> None:
+    model = linear()
+    model.graph.input[0].type.tensor_type.shape.dim[1].dim_value = 4
+    with pytest.raises(WeightsError, match="neither"):
+        bundle_onnx(model.SerializeToString(), _declared("0 to 1"), name="it", source="it")
+    model = linear()
+    model.graph.output[0].type.tensor_type.shape.dim[1].dim_param = "dim"
+    with pytest.raises(WeightsError, match="fixed dim"):
+        bundle_onnx(model.SerializeToString(), Preprocessing(8, 4, (0,) * 3, (1,) * 3), name="it", source="it")
+
+
+@pytest.fixture(scope="module")
+def blocks() -> Dataset:
+    """12 people, each a pattern of middling colours of its own, seen three times by two cameras with noise."""
+    rng = np.random.default_rng(0)
+    crops = []
+    for pid in range(12):
+        pattern = np.kron(rng.integers(60, 200, (16, 1, 3)), np.ones((4, 32, 1), np.int64))
+        for shot in range(6):
+            pixels = pattern + rng.integers(-40, 40, pattern.shape)
+            file = io.BytesIO()
+            Image.fromarray(pixels.astype(np.uint8)).save(file, "PNG")
+            crops.append(Crop(f"{pid}_{shot}", pid, shot % 2, data=file.getvalue()))
+    return Dataset("blocks", "drawn", (), tuple(crops[::3]), tuple(crop for k, crop in enumerate(crops) if k % 3))
+
+
+def test_the_probe_agrees_with_what_is_right(blocks: Dataset) -> None:
+    bundle = bundle_onnx(_colours(), _declared("0 to 1"), name="it", source="it")
+    probe = probe_preprocessing(bundle, blocks)
+    assert probe.warnings == ()
+    assert probe.num_people == 12
+    assert sum(trial.declared for trial in probe.trials) == 1
+    assert [t.mean_ap for t in probe.trials] == sorted((t.mean_ap for t in probe.trials), reverse=True)
+
+
+def test_the_probe_warns_of_what_is_wrong(blocks: Dataset) -> None:
+    bundle = bundle_onnx(_colours(), _declared("0 to 255"), name="it", source="it")
+    probe = probe_preprocessing(bundle, blocks)
+    assert len(probe.warnings) == 1
+    assert "better than what is declared" in probe.warnings[0]
+    assert not probe.trials[0].declared
+
+
+def test_the_probe_takes_people_by_two_cameras(small_city: Dataset) -> None:
+    few = Dataset("few", "synthetic", (), small_city.query[:2], small_city.gallery[:2])
+    with pytest.raises(DataError, match="five people"):
+        probe_preprocessing(bundle_onnx(_colours(), _declared("0 to 1"), name="it", source="it"), few)
+
+
+@pytest.mark.parametrize(
+    ("file", "mean", "std", "order", "rank1", "mean_ap"),
+    [
+        ("osnet_x0_25_msmt17.onnx", (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), "rgb", 0.760, 0.587),
+        ("person-reidentification-retail-0248.onnx", (0,) * 3, (1 / 255,) * 3, "bgr", 0.860, 0.671),
+    ],
+)
+def test_the_ready_made_networks_work(
+    market501: Path,
+    peers: Path,
+    file: str,
+    mean: tuple[float, float, float],
+    std: tuple[float, float, float],
+    order: str,
+    rank1: float,
+    mean_ap: float,
+) -> None:
+    """Figures of docs/results.md, on every fourth person, within what that draw changes."""
+    bundle = bundle_onnx(
+        (peers / file).read_bytes(), Preprocessing(256, 128, mean, std, channel_order=order), name=file, source=file
+    )
+    dataset = open_dataset(str(market501))
+    keep = set(sorted({crop.pid for crop in dataset.query})[::4])
+    model = Embedder(bundle)
+    query, _ = embed_crops(model, [crop for crop in dataset.query if crop.pid in keep])
+    gallery, _ = embed_crops(model, [crop for crop in dataset.gallery if crop.pid in keep])
+    found = evaluate(query, gallery)
+    assert found.mean_ap > mean_ap
+    assert found.rank(1) > rank1 - 0.1

@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from resight.core import images
+from resight.core.errors import ConfigError, ParityError
+from resight.core.preprocessing import Preprocessing
+from resight.data import decoding
+from resight.data.crops import Dataset
+from resight.embedding.embedder import Embedder
+from resight.export import export as room
+from resight.export.export import export
+from resight.export.graph import to_onnx
+from resight.models.catalogue import Architecture, build_network
+from resight.models.saved import Model, ModelCard
+
+SIZE = Preprocessing(64, 32, (0.5, 0.4, 0.45), (0.25, 0.2, 0.3))
+ARCHITECTURES = [
+    Architecture("bignet", 24),
+    Architecture("slicenet1", 24, 4),
+    Architecture("slicenet2", 24, 4),
+    Architecture("stripnet", 48, 4),
+]
+
+
+def _model(architecture: Architecture, seed: int = 0) -> Model:
+    """With statistics of normalisation that are not those of a fresh network."""
+    torch.manual_seed(seed)
+    network = build_network(architecture, SIZE.height, SIZE.width)
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d) and module.running_mean is not None:
+            module.running_mean.normal_(0, 0.1)
+            nn.init.uniform_(module.weight, 0.5, 1.5)
+    return Model(network.eval(), ModelCard(architecture, SIZE, "drawings", "anyone's", "abc", "def"))
+
+
+@pytest.fixture(scope="module")
+def stripnet() -> Model:
+    return _model(ARCHITECTURES[-1])
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES, ids=lambda architecture: architecture.name)
+def test_every_network_gives_the_same_as_a_bundle(architecture: Architecture, small_city: Dataset) -> None:
+    exported = export(_model(architecture), "it", pictures=small_city, evaluation=small_city)
+    parity = exported.parity
+    assert parity.max_difference < 1e-5
+    assert parity.decoder_difference == 0
+    assert parity.comparison is not None
+    assert parity.comparison.differences["mean_ap"].mean == pytest.approx(0, abs=1e-6)
+    manifest = exported.bundle.manifest
+    assert manifest.figures[0].mean_ap == pytest.approx(parity.comparison.second.mean_ap)
+    assert [part.start for part in manifest.parts] == sorted(part.start for part in manifest.parts)
+    assert manifest.parts[-1].stop == manifest.network.dim == architecture.dim
+    assert (manifest.trained_on, manifest.rights, manifest.data_digest) == ("drawings", "anyone's", "abc")
+
+
+def test_int8_is_close_and_smaller(stripnet: Model, small_city: Dataset) -> None:
+    fp32 = export(stripnet, "it", pictures=small_city).bundle
+    made = export(stripnet, "it", precision="int8", pictures=small_city, calibration_pictures=small_city.train)
+    assert len(made.bundle.onnx) < 0.4 * len(fp32.onnx)
+    assert 0.95 < made.parity.mean_cosine < 0.999999
+    assert made.bundle.manifest.network.precision == "int8"
+    assert "QuantizeLinear" in made.bundle.facts.ops
+    assert made.bundle.manifest.identity != fp32.manifest.identity
+
+
+def test_int8_takes_pictures(stripnet: Model, small_city: Dataset) -> None:
+    with pytest.raises(ConfigError, match="calibration-images"):
+        export(stripnet, "it", precision="int8", pictures=small_city)
+    with pytest.raises(ConfigError, match="Known: fp32, int8"):
+        export(stripnet, "it", precision="fp16", pictures=small_city)
+
+
+def test_int8_that_loses_too_much_is_refused(stripnet: Model, small_city: Dataset) -> None:
+    with pytest.raises(ParityError, match="points of mAP"):
+        export(
+            stripnet,
+            "it",
+            precision="int8",
+            pictures=small_city,
+            calibration_pictures=small_city.train,
+            evaluation=small_city,
+            max_loss=-1.0,  # whatever it is, it is too much
+        )
+
+
+def test_a_wrong_channel_order_is_found(stripnet: Model, small_city: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The mistake that the field's exports make: the bundle's pictures are fed in another order than in training."""
+    original = Embedder.embed_pixels
+
+    def swapped(self: Embedder, pixels: np.ndarray, **rest: object) -> np.ndarray:
+        return original(self, np.ascontiguousarray(pixels[..., ::-1]))
+
+    monkeypatch.setattr(Embedder, "embed_pixels", swapped)
+    with pytest.raises(ParityError, match="the embeddings differ"):
+        export(stripnet, "it", pictures=small_city)
+
+
+def test_a_decoder_that_differs_is_found(stripnet: Model, small_city: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    original = images.decode_image
+    monkeypatch.setattr(decoding, "decode_image", lambda data, name: original(data, name) // 2 * 2)
+    with pytest.raises(ParityError, match="the embeddings differ"):
+        export(stripnet, "it", pictures=small_city)
+
+
+def test_a_resizer_that_differs_is_found(stripnet: Model, small_city: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The city's pictures are of the network's size already, so the network's is changed."""
+    card = replace(stripnet.card, preprocessing=replace(SIZE, height=32))
+    model = Model(stripnet.network, card)
+    export(model, "it", pictures=small_city)
+    original = images.resize_image
+    monkeypatch.setattr(decoding, "resize_image", lambda pixels, h, w, rule: original(pixels, h, w, "bilinear"))
+    with pytest.raises(ParityError, match="the embeddings differ"):
+        export(model, "it", pictures=small_city)
+
+
+def test_weights_that_are_lost_on_the_way_are_found(
+    stripnet: Model, small_city: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = _model(ARCHITECTURES[-1], seed=1)
+    monkeypatch.setattr(room, "to_onnx", lambda network, size: to_onnx(other.network, size))
+    with pytest.raises(ParityError, match="the embeddings differ"):
+        export(stripnet, "it", pictures=small_city)
