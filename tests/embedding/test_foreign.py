@@ -80,7 +80,7 @@ def blocks() -> Dataset:
     """12 people, each a pattern of middling colours of its own, seen three times by two cameras with noise."""
     rng = np.random.default_rng(0)
     crops = []
-    for pid in range(12):
+    for pid in range(1, 13):
         pattern = np.kron(rng.integers(60, 200, (16, 1, 3)), np.ones((4, 32, 1), np.int64))
         for shot in range(6):
             pixels = pattern + rng.integers(-40, 40, pattern.shape)

@@ -1,0 +1,162 @@
+"""The verbs around bundles, as their users call them."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from resight.data.formats import open_dataset
+from resight.data.synthetic import CityConfig, draw_city, save_city
+from resight.embedding.bundle import read_bundle
+from tests.cli.test_commands import CITY, TINY, resight
+from tests.embedding.networks import linear
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("models") / "run"
+    resight("train", CITY, "--recipe", "slicenet2", *TINY, "-o", out)
+    return out
+
+
+@pytest.fixture(scope="module")
+def bundle(run: Path) -> Path:
+    out = run.parent / "it.resight"
+    done = resight("export", run, "-o", out, "--data", CITY, "--weaknesses", "everything but drawings")
+    assert "bundle" in done.stdout
+    assert "sha256:" in done.stdout
+    return out
+
+
+def test_a_bundle_scores_what_its_run_scores(run: Path, bundle: Path, tmp_path: Path) -> None:
+    assert resight("evaluate", bundle, CITY).stdout == resight("evaluate", run, CITY).stdout
+    openvino = resight("evaluate", bundle, CITY, "--runtime", "openvino", "--json", tmp_path / "f.json")
+    values = json.loads((tmp_path / "f.json").read_text())
+    assert values["model_identity"] == read_bundle(bundle).manifest.identity
+    assert "rank-1" in openvino.stdout
+    compared = resight("compare", run, bundle, CITY, "-o", tmp_path / "page.html")
+    assert "noise" in compared.stdout
+
+
+def test_a_bundle_tells_what_it_is(bundle: Path, tmp_path: Path) -> None:
+    shown = resight("model", "inspect", bundle).stdout
+    for text in ("synthetic", "everything but drawings", "32 x 16", "strip 1 of 4", "market1501", "calibrate"):
+        assert text in shown
+    values = json.loads(resight("model", "inspect", bundle, "--json").stdout)
+    assert values["schema"] == "resight.bundle/1"
+    resight("model", "card", bundle, "-o", tmp_path / "card.md")
+    card = (tmp_path / "card.md").read_text()
+    assert card.startswith("---\nlicense: other\n")
+    assert "person-re-identification" in card
+    assert card == resight("model", "card", bundle).stdout
+
+
+def test_calibrating_a_bundle_keeps_the_model(run: Path, tmp_path: Path) -> None:
+    city = CITY.replace("test_people=6", "test_people=14")
+    path = tmp_path / "it.resight"
+    resight("export", run, "-o", path)
+    identity = read_bundle(path).manifest.identity
+    resight("calibrate", path, city, "--far", "0.5")
+    after = read_bundle(path).manifest
+    assert after.calibration is not None
+    assert after.identity == identity
+
+
+@pytest.mark.parametrize("suffix", ["npz", "parquet"])
+def test_embed_and_its_shards_score_what_the_bundle_scores(bundle: Path, tmp_path: Path, suffix: str) -> None:
+    whole, first, second = (tmp_path / f"{name}.{suffix}" for name in ("whole", "first", "second"))
+    done = resight("embed", bundle, CITY, "-o", whole)
+    assert "of 32 values" in done.stdout or "32 values each" in done.stdout
+    resight("embed", bundle, CITY, "-o", first, "--shard", "1/2")
+    resight("embed", bundle, CITY, "-o", second, "--shard", "2/2")
+    expected = resight("evaluate", bundle, CITY).stdout
+    assert resight("evaluate", "--embeddings", whole).stdout == expected
+    assert resight("evaluate", "--embeddings", first, "--embeddings", second).stdout == expected
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(p.name for p in (whole, first, second))
+
+
+def test_embed_takes_pictures_and_names_what_it_cannot_read(bundle: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "pictures" / "deep"
+    folder.mkdir(parents=True)
+    crops = open_dataset(CITY).gallery[:3]
+    for number, crop in enumerate(crops):
+        (folder / f"{number}.jpg").write_bytes(crop.read())
+    (folder / "bad.jpg").write_bytes(b"no picture")
+    (folder / "notes.txt").write_text("not asked for")
+    done = resight("embed", bundle, folder.parent, "--plain", "-o", tmp_path / "it.npz")
+    assert "3 of 4 pictures" in done.stdout
+    assert "bad.jpg" in done.stderr
+    with np.load(tmp_path / "it.npz") as file:
+        assert file["vector"].shape == (3, 32)
+        assert [Path(name).name for name in file["name"]] == ["0.jpg", "1.jpg", "2.jpg"]
+        assert str(file["model"]) == read_bundle(bundle).manifest.identity
+    one = resight("embed", bundle, folder / "0.jpg", folder / "1.jpg", "-o", tmp_path / "two.parquet")
+    assert "2 of 2 pictures" in one.stdout
+    resight("embed", bundle, folder, "--plain", "--strict", "-o", tmp_path / "strict.npz", code=3)
+    resight("embed", bundle, folder / "bad.jpg", "-o", tmp_path / "none.npz", code=3)
+    assert not (tmp_path / "none.npz").exists()
+
+
+def test_embed_goes_on_after_a_kill(bundle: Path, tmp_path: Path) -> None:
+    city = draw_city(CityConfig(train_people=90, test_people=6, cameras=3, crops_per_camera=12, height=32, width=16))
+    save_city(city, tmp_path / "city")
+    call = [sys.executable, "-m", "resight.cli", "embed", str(bundle), str(tmp_path / "city"), "-o"]
+    killed, whole = tmp_path / "killed.npz", tmp_path / "whole.npz"
+    process = subprocess.Popen([*call, str(killed)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    parts = tmp_path / "killed.npz.parts"
+    until = time.monotonic() + 120
+    while not (parts / "part-000000.npz").exists() and process.poll() is None and time.monotonic() < until:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    if not killed.exists():  # it was killed before its end, as a rule
+        again = resight("embed", bundle, tmp_path / "city", "-o", killed)
+        assert "going on after 2,048" in again.stderr
+    resight("embed", bundle, tmp_path / "city", "-o", whole)
+    assert killed.read_bytes() == whole.read_bytes()
+    assert not parts.exists()
+
+
+def test_bundling_a_network_made_elsewhere(tmp_path: Path) -> None:
+    (tmp_path / "it.onnx").write_bytes(linear().SerializeToString())
+    call: list[str | Path] = ["bundle", tmp_path / "it.onnx", "-o", tmp_path / "it.resight", "--channel-order", "bgr"]
+    done = resight(*call, "--mean", "0", "--std", "1/255", "--probe", CITY)
+    assert "declared" in done.stdout
+    assert read_bundle(tmp_path / "it.resight").manifest.preprocessing.std == (1 / 255,) * 3
+    for wrong in (["--mean", "x", "--std", "1"], ["--mean", "0", "--std", "1/0"], ["--mean", "0", "--std", "0"]):
+        resight(*call, *wrong, code=2)
+    resight(*call, "--mean", "0", "--std", "1", "--size", "9x4", code=2)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (["export", "RUN", "-o", "OUT/deep/it.resight"], 2, "does not exist"),
+        (["export", "OUT", "-o", "it.resight"], 4, "no finished model"),
+        (["export", "RUN", "-o", "OUT", "--precision", "fp16"], 2, "Known: fp32, int8"),
+        (["export", "RUN", "-o", "OUT", "--precision", "int8"], 2, "calibration-images"),
+        (["export", "RUN", "-o", "OUT", "--calibration-images", "."], 2, "is for --precision int8"),
+        (["embed", "nothing.resight", CITY, "-o", "OUT.npz"], 4, "no packaged model"),
+        (["embed", "BUNDLE", CITY, "-o", "OUT.csv"], 2, ".npz or .parquet"),
+        (["embed", "BUNDLE", CITY, "-o", "OUT.npz", "--shard", "4/3"], 2, "--shard"),
+        (["embed", "BUNDLE", CITY, "-o", "OUT.npz", "--runtime", "caffe"], 2, "Known: onnxruntime"),
+        (["embed", "BUNDLE", "nowhere", "-o", "OUT.npz"], 3, "nowhere"),
+        (["evaluate", "BUNDLE", CITY, "--device", "tpu"], 2, "Known: auto"),
+        (["model", "inspect", "RUN/config.json"], 4, "not a bundle"),
+        (["model", "card", "BUNDLE", "-o", "OUT/deep/card.md"], 2, "does not exist"),
+        (["bundle", "OUT", "--mean", "0", "--std", "1", "--channel-order", "rgb", "-o", "x"], 1, "No such file"),
+    ],
+)
+def test_mistakes_are_told(run: Path, bundle: Path, tmp_path: Path, arguments: list[str], code: int, says: str) -> None:
+    places = {"RUN": run, "BUNDLE": bundle, "OUT": tmp_path / "out"}
+    resolved = [next((a.replace(k, str(v)) for k, v in places.items() if a.startswith(k)), a) for a in arguments]
+    done = resight(*resolved, code=code)
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr
