@@ -1,0 +1,154 @@
+"""Embedding without PyTorch: images a second of bundles, by runtime and batch.
+
+Measures, in one run and in turns, so that a busy moment hits all alike: from JPEG bytes to embeddings, through the
+embedder; and the network alone, on pixels that are ready. Prints the median of the rounds, the ratio to the first of
+the peers on the same runtime, and the share of this machine's own single-precision matrix rate that the network alone
+reaches (a share above 1 is what 8 bits gain).
+
+    python benchmarks/embed.py [MODEL.resight ...] [--peers PEER.resight ...] [--data FOLDER] [--rounds 5]
+
+Without models: the packaged ones. Peers are made by `resight bundle`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import shape_inference
+
+from resight.core.errors import MissingExtra
+from resight.data.formats import open_dataset
+from resight.embedding.bundle import Bundle
+from resight.embedding.embedder import Embedder, find_bundle
+from resight.embedding.packaged import packaged_models
+
+RUNTIMES = ("onnxruntime", "openvino")
+BATCHES = (1, 32, 128)
+PICTURES = 128
+LEAST_S = 0.4  # of one measurement
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("models", nargs="*", help="bundles, or packaged names")
+    parser.add_argument("--peers", nargs="*", default=[], help="bundles of other networks")
+    parser.add_argument("--data", default="synthetic", help="whose pictures to decode")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    options = parser.parse_args()
+    names = [*options.peers, *(options.models or packaged_models())]
+    bundles = {Path(name).stem: find_bundle(name) for name in names}
+    dataset = open_dataset(options.data)
+    crops = [*dataset.query, *dataset.gallery][:PICTURES]
+    files = [crop.read() for crop in crops]
+    print(f"{len(files)} pictures of {dataset.name}, {options.threads} threads, median of {options.rounds} rounds")
+
+    work: dict[tuple[str, str, int, str], Callable[[], object]] = {}
+    for name, bundle in bundles.items():
+        for runtime in RUNTIMES:
+            for batch in BATCHES:
+                try:
+                    embedder = Embedder(bundle, runtime=runtime, batch_size=batch, threads=options.threads)
+                except MissingExtra as error:
+                    print(error)
+                    continue
+                size = bundle.manifest.preprocessing
+                pixels = np.random.default_rng(0).integers(0, 256, (batch, size.height, size.width, 3), np.uint8)
+                some = files[: max(batch, 16)]  # a stream of single pictures is still a stream
+                work[name, runtime, batch, "from JPEG"] = partial(embedder.embed, some)
+                work[name, runtime, batch, "network"] = _network(embedder, pixels)
+    times: dict[tuple[str, str, int, str], list[float]] = {key: [] for key in work}
+    matrix: list[float] = []
+    for _ in range(options.rounds):
+        matrix.append(_matrix_rate())
+        for key, call in work.items():
+            times[key].append(_seconds(call))
+    matrix_rate = statistics.median(matrix)
+
+    def speed(name: str, runtime: str, batch: int) -> tuple[float, float]:
+        """Pictures a second: from JPEG, and of the network alone."""
+        whole, alone = (statistics.median(times[name, runtime, batch, what]) for what in ("from JPEG", "network"))
+        return len(files[: max(batch, 16)]) / whole, batch / alone
+
+    print(f"matrix rate of this machine: {matrix_rate / 1e9:.0f} GFLOP/s")
+    first = next(iter(bundles))
+    ratios = f"   ratio to {first}" if options.peers else ""
+    print(f"{'':34}{'batch':>6}{'from JPEG':>12}{'network':>10}{'GFLOP':>8}{'share':>7}{ratios}")
+    for name, runtime, batch, what in work:
+        if what == "network":
+            own, flops = speed(name, runtime, batch), count_flops(bundles[name])
+            line = f"{f'{name}, {runtime}':34}{batch:>6}{own[0]:>12.0f}{own[1]:>10.0f}{flops / 1e9:>8.2f}"
+            line += f"{own[1] * flops / matrix_rate:>7.2f}"
+            if options.peers:
+                line += "".join(f"{a / b:>9.2f}" for a, b in zip(own, speed(first, runtime, batch), strict=True))
+            print(line)
+
+
+def _network(embedder: Embedder, pixels: np.ndarray) -> Callable[[], object]:
+    """The runtime alone, on a batch that is normalised already; a network of fixed batch as often as it takes."""
+    bundle = embedder.bundle
+    images = bundle.manifest.preprocessing.normalise(pixels)
+    if bundle.manifest.network.layout == "nhwc":
+        images = np.ascontiguousarray(images.transpose(0, 2, 3, 1))
+    step = bundle.manifest.network.batch or len(images)
+    run = embedder._run
+    return lambda: [run(images[start : start + step]) for start in range(0, len(images), step)]
+
+
+def _seconds(call: Callable[[], object]) -> float:
+    """Of one call: the mean of as many as fill LEAST_S, after one that does not count."""
+    call()
+    began, calls = time.perf_counter(), 0
+    while (passed := time.perf_counter() - began) < LEAST_S:
+        call()
+        calls += 1
+    return passed / calls
+
+
+def _matrix_rate() -> float:
+    """FLOP/s of a large single-precision product."""
+    a = np.ones((2048, 2048), np.float32)
+    a @ a
+    began = time.perf_counter()
+    for _ in range(3):
+        a @ a
+    return 3 * 2 * 2048**3 / (time.perf_counter() - began)
+
+
+def count_flops(bundle: Bundle) -> float:
+    """Two for each multiplication and addition of convolutions and dense layers, a picture."""
+    model = onnx.load_model_from_string(bundle.onnx)
+    graph = shape_inference.infer_shapes(model).graph
+    shapes = {
+        value.name: [side.dim_value or 1 for side in value.type.tensor_type.shape.dim]
+        for value in [*graph.value_info, *graph.input, *graph.output]
+    }
+    weights = {tensor.name: list(tensor.dims) for tensor in graph.initializer}
+    made_by = {output: node for node in graph.node for output in node.output}
+    total = 0.0
+    for node in graph.node:
+        if node.op_type not in ("Conv", "Gemm", "MatMul"):
+            continue
+        name = node.input[1]
+        if name not in weights and name in made_by and made_by[name].op_type == "DequantizeLinear":
+            name = made_by[name].input[0]
+        if name not in weights:
+            continue
+        size = 2 * float(np.prod(weights[name]))
+        if node.op_type == "Conv":
+            total += size * float(np.prod(shapes[node.output[0]][2:]))
+        else:
+            total += size
+    return total / (bundle.manifest.network.batch or 1)
+
+
+if __name__ == "__main__":
+    main()
