@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from resight.core.errors import ConfigError
 from resight.models.bignet import BigNet, Residual, Trunk, pad_bottom_right
-from resight.models.catalogue import NETWORKS, Architecture, build_network
+from resight.models.catalogue import NETWORKS, Architecture, build_network, embedding_parts, trained_parts
 from resight.models.slicenet import SliceNet1, SliceNet2
 
 
@@ -126,3 +126,23 @@ def test_the_counts_of_parameters() -> None:
 
     assert count(SliceNet1(128, 48)) == count(SliceNet2(128, 48)) == 803_520
     assert count(BigNet(128, 48)) - count(SliceNet2(128, 48)) == (12288 * 128 + 3 * 128) - (3072 * 32 + 3 * 32)
+
+
+def test_stripnet_is_a_global_half_and_strips() -> None:
+    torch.manual_seed(0)
+    network = build_network(Architecture("stripnet", 64, 4), 64, 32).eval()
+    images = torch.randn(2, 3, 64, 32)
+    out = network(images)
+    torch.testing.assert_close(out[:, :32].norm(dim=1), torch.full((2,), 0.5**0.5))
+    assert trained_parts(Architecture("stripnet", 64, 4)) == ((0, 32), (32, 64))
+    parts = embedding_parts(Architecture("stripnet", 64, 4))
+    assert parts[0] == ("whole", 0, 32)
+    assert [part[1:] for part in parts[1:]] == [(32, 40), (40, 48), (48, 56), (56, 64)]
+    # Weights serve any size: progressive training rests on it.
+    assert network(torch.randn(2, 3, 128, 64)).shape == (2, 64)
+
+
+def test_stripnet_is_small() -> None:
+    network = build_network(Architecture("stripnet", 256, 4), 128, 64)
+    assert sum(p.numel() for p in network.parameters()) == 1_989_088
+    assert not any(isinstance(module, nn.ELU) for module in network.modules())

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from resight.core.errors import ConfigError, DatasetError, NonFiniteLoss, UnreadableImage
 from resight.data.crops import Dataset
@@ -25,9 +26,12 @@ from resight.training.demo import run_demo
 from resight.training.embed import embed_dataset
 from resight.training.loop import TrainOptions, is_finished, train
 from resight.training.recipes import Recipe, find_recipe
-from resight.training.run import read_config, read_metrics, save_checkpoint
+from resight.training.run import CHECKPOINT_FILE, read_config, read_metrics, save_checkpoint
 
 TINY = find_recipe("slicenet2", height=32, width=16, epochs=2, dim=32)
+STRIPNET = find_recipe(
+    "stripnet", height=64, width=16, dim=32, epochs=3, batch_size=8, images_per_identity=2, progressive="32x16*2"
+)
 CPU = TrainOptions(device="cpu", compile="off")
 
 
@@ -120,7 +124,7 @@ def test_killed_and_resumed_ends_in_the_same_weights(
     assert figures(broken) == figures(whole)
 
 
-def train_copying(city: Dataset, run_dir: Path, options: TrainOptions) -> list[Path]:
+def train_copying(city: Dataset, run_dir: Path, options: TrainOptions, recipe: Recipe = TINY) -> list[Path]:
     """Trains, and copies the run as it stands at every step."""
     copies: list[Path] = []
 
@@ -130,7 +134,7 @@ def train_copying(city: Dataset, run_dir: Path, options: TrainOptions) -> list[P
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(loop, "save_checkpoint", copying)
-        train(TINY, city, run_dir, 5, replace(options, checkpoint_every_s=0))
+        train(recipe, city, run_dir, 5, replace(options, checkpoint_every_s=0))
     return copies
 
 
@@ -141,6 +145,19 @@ def test_a_run_copied_at_any_step_goes_on_to_the_same_end(unbroken: Path, small_
         train(TINY, small_city, copy, 5, replace(CPU, resume=True))
         assert weights(copy) == weights(unbroken)
         assert [m["loss"] for m in read_metrics(copy)] == [m["loss"] for m in read_metrics(unbroken)]
+
+
+def test_progressive_averaged_training_resumes_exactly_too(small_city: Dataset, tmp_path: Path) -> None:
+    copies = train_copying(small_city, tmp_path / "run", CPU, STRIPNET)
+    for copy in copies[1:-1:4]:
+        train(STRIPNET, small_city, copy, 5, replace(CPU, resume=True))
+        assert weights(copy) == weights(tmp_path / "run")
+    last = load_file(copies[-1] / CHECKPOINT_FILE)
+    network = load_model(tmp_path / "run").network.state_dict()
+    name = "global_dense.0.weight"
+    assert torch.equal(network[name], last[f"average.{name}"])  # what is kept is the average, not the last weights
+    assert not torch.equal(network[name], last[f"objective.network.{name}"])
+    assert load_model(tmp_path / "run").card.preprocessing.height == 64
 
 
 @pytest.mark.slow

@@ -13,7 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from resight.core.errors import ConfigError
-from resight.training.augmentation import augment, colour_jitter, flip_where, pad_and_crop, random_erasing
+from resight.core.images import resize_image
+from resight.training.augmentation import augment, colour_jitter, flip_where, pad_and_crop, random_erasing, shrink
+from resight.training.averaging import WeightAverage
 from resight.training.recipes import BASELINE, RECIPES, Recipe, find_recipe
 from resight.training.samplers import balanced_batches, shuffled_batches
 from resight.training.schedule import rate_factor
@@ -138,3 +140,55 @@ def test_augment_does_what_the_recipe_asks_and_no_more() -> None:
     assert once.dtype == torch.uint8
     assert torch.equal(once, again)
     assert not torch.equal(once, images())
+
+
+def test_sizes_of_progressive_training() -> None:
+    recipe = find_recipe("stripnet", epochs=10, progressive="64x32*3, 96x48*2")
+    assert [recipe.size_at(epoch) for epoch in (0, 2, 3, 4, 5, 9)] == [
+        (64, 32), (64, 32), (96, 48), (96, 48), (128, 64), (128, 64)
+    ]  # fmt: skip
+    for wrong in ("64x32", "64*3", "64x32*0", "256x64*2", "64x32*10", "64x32*2,,96", "x"):
+        with pytest.raises(ConfigError, match="progressive"):
+            find_recipe("stripnet", epochs=10, progressive=wrong)
+
+
+def test_shrinking_averages() -> None:
+    images = torch.randint(0, 256, (3, 8, 4, 3), dtype=torch.uint8)
+    assert shrink(images, 8, 4) is images
+    small = shrink(images, 4, 2)
+    assert small.shape == (3, 4, 2, 3)
+    assert small.dtype == torch.uint8
+    by_pillow = [resize_image(image.numpy(), 4, 2) for image in images]
+    assert (small.int() - torch.from_numpy(np.stack(by_pillow)).int()).abs().max() <= 1
+
+
+def test_shifts_are_of_the_full_size() -> None:
+    recipe = replace(find_recipe("baseline"), height=128, pad_and_crop=8)
+    images = torch.full((64, 32, 16, 3), 255, dtype=torch.uint8)
+    out = augment(images, recipe, torch.Generator().manual_seed(0))
+    black_rows = (out.amax(dim=(2, 3)) == 0).sum(dim=1)
+    assert black_rows.max() == 2  # 8 of 128 pixels are 2 of 32
+
+
+def test_the_average_by_hand() -> None:
+    linear, norm = torch.nn.Linear(1, 1, bias=False), torch.nn.BatchNorm1d(1)
+    torch.nn.init.ones_(linear.weight)
+    average = WeightAverage(torch.nn.Sequential(linear, norm), 0.5)
+    expected = 1.0
+    for step, value in enumerate((2.0, 3.0, 5.0)):
+        torch.nn.init.constant_(linear.weight, value)
+        norm.state_dict()["num_batches_tracked"].fill_(step)
+        average.update(step)
+        decay = min(0.5, (1 + step) / (10 + step))
+        expected = decay * expected + (1 - decay) * value
+    kept = average.network.state_dict()
+    assert kept["0.weight"].item() == pytest.approx(expected)
+    assert kept["1.num_batches_tracked"].item() == 2
+    assert linear.weight.item() == 5.0
+
+
+def test_without_an_average_the_network_itself_is_kept() -> None:
+    network = torch.nn.Linear(1, 1)
+    average = WeightAverage(network, 0.0)
+    average.update(0)
+    assert average.network is network
