@@ -22,6 +22,7 @@ from resight.models.saved import Model, ModelCard
 SIZE = Preprocessing(64, 32, (0.5, 0.4, 0.45), (0.25, 0.2, 0.3))
 ARCHITECTURES = [
     Architecture("bignet", 24),
+    Architecture("cosinenet", 24),
     Architecture("slicenet1", 24, 4),
     Architecture("slicenet2", 24, 4),
     Architecture("stripnet", 48, 4),
@@ -33,7 +34,7 @@ def _model(architecture: Architecture, seed: int = 0) -> Model:
     torch.manual_seed(seed)
     network = build_network(architecture, SIZE.height, SIZE.width)
     for module in network.modules():
-        if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d) and module.running_mean is not None:
+        if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d) and module.affine and module.running_mean is not None:
             module.running_mean.normal_(0, 0.1)
             nn.init.uniform_(module.weight, 0.5, 1.5)
     return Model(network.eval(), ModelCard(architecture, SIZE, "drawings", "anyone's", "abc", "def"))

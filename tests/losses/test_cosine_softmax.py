@@ -27,8 +27,16 @@ def test_kappa_and_weights_learn() -> None:
     labels = torch.tensor([0, 1, 2, 3, 4, 0])
     assert torch.autograd.gradcheck(
         lambda e, w, k: functional.cross_entropy(k * (e @ functional.normalize(w, dim=1).T), labels),
-        (embeddings, loss.weight, loss.kappa),
+        (embeddings, loss.weight, loss.scale),
     )
     loss(embeddings, labels).backward()
-    assert loss.kappa.grad is not None
-    assert loss.kappa.grad.item() != 0
+    assert loss.scale.grad is not None
+    assert loss.scale.grad.item() != 0
+
+
+def test_kappa_as_its_authors_have_it() -> None:
+    loss = CosineSoftmax(2, 2, kappa=14.0, softplus=True)
+    assert loss.kappa.item() == pytest.approx(14.0, rel=1e-5)
+    with torch.no_grad():
+        loss.scale.fill_(-50.0)
+    assert 0 < loss.kappa.item() < 1e-20

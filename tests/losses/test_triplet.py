@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch.nn import functional
 
+from resight.losses.aligned import AlignedTriplet
 from resight.losses.cosine_softmax import CosineSoftmax
 from resight.losses.joint import JointLoss
 from resight.losses.triplet import BatchHardTriplet
@@ -77,3 +78,13 @@ def test_label_smoothing_by_hand() -> None:
     right, wrong = (math.exp(value) / (math.exp(1.8) + math.exp(2.4)) for value in (1.8, 2.4))
     expected = -(0.95 * math.log(right) + 0.05 * math.log(wrong))
     assert loss(torch.tensor([[0.6, 0.8]]), torch.tensor([0])).item() == pytest.approx(expected, abs=1e-6)
+
+
+def test_aligned_strips_take_the_place_of_the_last_triplet() -> None:
+    torch.manual_seed(0)
+    embeddings, labels = torch.randn(6, 10), torch.tensor([0, 0, 1, 1, 2, 2])
+    joint = JointLoss([(0, 4), (4, 10)], 3, triplet=0.5, aligned_strips=2)
+    whole, strips = (functional.normalize(embeddings[:, a:b], dim=1) for a, b in joint.parts)
+    expected = sum(softmax(part, labels) for softmax, part in zip(joint.softmax, (whole, strips), strict=True))
+    expected = expected + 0.5 * (BatchHardTriplet()(whole, labels) + AlignedTriplet(2)(strips, whole, labels))
+    assert joint(embeddings, labels).item() == pytest.approx(expected.item(), abs=1e-5)

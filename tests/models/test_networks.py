@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from resight.core.errors import ConfigError
 from resight.models.bignet import BigNet, Residual, Trunk, pad_bottom_right
-from resight.models.catalogue import NETWORKS, Architecture, build_network, embedding_parts, trained_parts
+from resight.models.catalogue import NETWORKS, UNSLICED, Architecture, build_network, embedding_parts, trained_parts
 from resight.models.slicenet import SliceNet1, SliceNet2
 
 
@@ -41,7 +41,7 @@ def test_the_table_of_layers() -> None:
 @pytest.mark.parametrize("training", [True, False])
 def test_embeddings_are_of_unit_length_in_every_mode(name: str, size: tuple[int, int], training: bool) -> None:
     torch.manual_seed(0)
-    network = build_network(Architecture(name, 128, 1 if name == "bignet" else 4), *size).train(training)
+    network = build_network(Architecture(name, 128, 1 if name in UNSLICED else 4), *size).train(training)
     out = network(torch.randn(3, 3, *size))
     assert out.shape == (3, 128)
     assert out.dtype == torch.float32
@@ -57,7 +57,7 @@ def test_embeddings_are_of_unit_length_in_every_mode(name: str, size: tuple[int,
         (Architecture("slicenet1", 129, 3), (128, 48), "multiple of 24.*120 x 48"),
         (Architecture("slicenet2", 128, 4), (24, 8), "multiple of 32.*32 x 8"),
         (Architecture("bignet", 128, 4), (128, 48), "does not slice"),
-        (Architecture("resnet"), (128, 48), "Known: bignet, slicenet1, slicenet2"),
+        (Architecture("resnet"), (128, 48), "Known: bignet, cosinenet, slicenet1, slicenet2, stripnet"),
     ],
 )
 def test_sizes_that_do_not_work_say_which_do(architecture: Architecture, size: tuple[int, int], message: str) -> None:
@@ -146,3 +146,23 @@ def test_stripnet_is_small() -> None:
     network = build_network(Architecture("stripnet", 256, 4), 128, 64)
     assert sum(p.numel() for p in network.parameters()) == 1_989_088
     assert not any(isinstance(module, nn.ELU) for module in network.modules())
+
+
+def test_cosinenet_is_as_published() -> None:
+    network = build_network(Architecture("cosinenet", 128), 128, 64)
+    trained = {name: p for name, p in network.named_parameters() if p.requires_grad}
+    assert sum(p.numel() for p in trained.values()) == 2_800_864
+    weights = [p for p in trained.values() if p.dim() > 1]
+    assert max(p.abs().max().item() for p in weights) <= 2e-3
+    assert torch.cat([p.flatten() for p in weights]).std().item() == pytest.approx(0.88e-3, rel=0.05)  # cut at 2 sd
+    assert all(p.abs().max() == 0 for p in trained.values() if p.dim() == 1)
+
+
+def test_cosinenet_pools_beyond_the_edge_by_nothing() -> None:
+    trunk = build_network(Architecture("cosinenet", 128), 32, 16).trunk
+    assert isinstance(trunk, Trunk)
+    seen: list[torch.Tensor] = []
+    trunk.residual4.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    trunk.eval()(torch.randn(2, 3, 32, 16))
+    assert torch.isfinite(seen[0]).all()
+    assert seen[0][:, :, -1].min() < 0  # zeros would have covered ELU's negative outputs

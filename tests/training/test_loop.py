@@ -233,6 +233,9 @@ def test_every_option_of_a_recipe_trains(small_city: Dataset, tmp_path: Path) ->
         weight_decay=0.05, normalise=False, network="slicenet1",
     )  # fmt: skip
     assert train(recipe, small_city, tmp_path / "run", 0, CPU).finished
+    assert train(replace(STRIPNET, epochs=1, progressive="", aligned=True), small_city, tmp_path / "a", 0, CPU).finished
+    cosine = find_recipe("cosine", height=32, width=16, epochs=1, batch_size=8, images_per_identity=2)
+    assert train(cosine, small_city, tmp_path / "b", 0, CPU).finished
     assert load_model(tmp_path / "run").card.preprocessing.mean == (0.0, 0.0, 0.0)
 
 

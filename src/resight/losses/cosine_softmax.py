@@ -12,16 +12,25 @@ from torch.nn import functional
 class CosineSoftmax(nn.Module):
     """Cross entropy over logits = kappa * (w_k . r), class weights w_k of unit length, kappa learnable.
 
-    weight: (num_classes, dim), used at unit length. kappa: scalar. label_smoothing: the share of the target
+    weight: (num_classes, dim), used at unit length. kappa: scalar; with softplus, kappa = log(1 + exp(scale)) of a
+    learnable scale, as its authors have it, which never falls below 0. label_smoothing: the share of the target
     that is spread over all classes (Szegedy et al., CVPR 2016).
     """
 
-    def __init__(self, dim: int, num_classes: int, kappa: float = 1.0, label_smoothing: float = 0.0) -> None:
+    def __init__(
+        self, dim: int, num_classes: int, kappa: float = 1.0, label_smoothing: float = 0.0, softplus: bool = False
+    ) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.empty(num_classes, dim))
-        self.kappa = nn.Parameter(torch.tensor(kappa))
+        self.softplus = softplus
+        self.scale = nn.Parameter(torch.tensor(kappa + math.log(-math.expm1(-kappa)) if softplus else kappa))
         self.label_smoothing = label_smoothing
         nn.init.kaiming_uniform_(self.weight, a=math.sqrt(5))  # nn.Linear's default
+
+    @property
+    def kappa(self) -> Tensor:
+        """Scalar."""
+        return functional.softplus(self.scale) if self.softplus else self.scale
 
     def logits(self, embeddings: Tensor) -> Tensor:
         """(n, dim) of unit length to (n, num_classes)."""

@@ -8,6 +8,7 @@ from statistics import fmean
 from torch import Tensor, nn
 from torch.nn import functional
 
+from resight.losses.aligned import AlignedTriplet
 from resight.losses.cosine_softmax import CosineSoftmax
 from resight.losses.triplet import BatchHardTriplet
 
@@ -15,7 +16,8 @@ from resight.losses.triplet import BatchHardTriplet
 class JointLoss(nn.Module):
     """Cosine softmax and, weighted, batch-hard triplet on each part of the embedding, brought to unit length.
 
-    parts: (start, stop) of each. triplet: the weight of the triplet loss; 0 leaves it out.
+    parts: (start, stop) of each. triplet: the weight of the triplet loss; 0 leaves it out. aligned_strips: of so many
+    strips the last part consists, whose triplets are of aligned distances (AlignedReID++); 0: of plain ones.
     """
 
     def __init__(
@@ -25,29 +27,34 @@ class JointLoss(nn.Module):
         *,
         kappa: float = 1.0,
         label_smoothing: float = 0.0,
+        softplus: bool = False,
         triplet: float = 0.0,
+        aligned_strips: int = 0,
     ) -> None:
         super().__init__()
         self.parts = tuple(parts)
         self.softmax = nn.ModuleList(
-            CosineSoftmax(stop - start, num_classes, kappa, label_smoothing) for start, stop in self.parts
+            CosineSoftmax(stop - start, num_classes, kappa, label_smoothing, softplus) for start, stop in self.parts
         )
         self.triplet_weight = triplet
         self.triplet = BatchHardTriplet()
+        self.aligned = AlignedTriplet(aligned_strips) if aligned_strips else None
 
     @property
     def kappa(self) -> float:
         """The mean of the parts' scales."""
-        return fmean(parameter.item() for name, parameter in self.named_parameters() if name.endswith("kappa"))
+        return fmean(part.kappa.item() for part in self.modules() if isinstance(part, CosineSoftmax))
 
     def forward(self, embeddings: Tensor, labels: Tensor) -> Tensor:
         """embeddings (n, dim), labels (n,) int64; the sum over the parts, a scalar."""
+        parts = [embeddings[:, start:stop] for start, stop in self.parts]
+        if len(parts) > 1:
+            parts = [functional.normalize(part, dim=1) for part in parts]
         total = embeddings.new_zeros(())
-        for (start, stop), softmax in zip(self.parts, self.softmax, strict=True):
-            part = embeddings[:, start:stop]
-            if len(self.parts) > 1:
-                part = functional.normalize(part, dim=1)
+        for part, softmax in zip(parts, self.softmax, strict=True):
             total = total + softmax(part, labels)
-            if self.triplet_weight:
+            if self.triplet_weight and (self.aligned is None or part is not parts[-1]):
                 total = total + self.triplet_weight * self.triplet(part, labels)
+        if self.triplet_weight and self.aligned is not None:
+            total = total + self.triplet_weight * self.aligned(parts[-1], parts[0], labels)
         return total

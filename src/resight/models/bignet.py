@@ -12,9 +12,9 @@ TRUNK_CHANNELS = 128
 TRUNK_STRIDE = 8  # the feature map is this many times smaller than the image, in height and in width
 
 
-def pad_bottom_right(x: Tensor) -> Tensor:
-    """One row and column of zeros at the bottom and right: TensorFlow's SAME, at even sizes and stride 2."""
-    return functional.pad(x, (0, 1, 0, 1))
+def pad_bottom_right(x: Tensor, value: float = 0.0) -> Tensor:
+    """One row and column of `value` at the bottom and right: TensorFlow's SAME, at even sizes and stride 2."""
+    return functional.pad(x, (0, 1, 0, 1), value=value)
 
 
 class Residual(nn.Module):
@@ -46,10 +46,15 @@ class Residual(nn.Module):
 
 
 class Trunk(nn.Module):
-    """Convolution 1 to residual 9: (n, 3, h, w) to (n, 128, h / 8, w / 8)."""
+    """Convolution 1 to residual 9: (n, 3, h, w) to (n, 128, h / 8, w / 8).
 
-    def __init__(self) -> None:
+    pool_padding: what stands beyond the edge where the maximum is taken. The report's zeros, not minus infinity: ELU's
+    outputs are negative too, so this changes the last row and column.
+    """
+
+    def __init__(self, pool_padding: float = 0.0) -> None:
         super().__init__()
+        self.pool_padding = pool_padding
         self.conv1 = nn.Sequential(nn.Conv2d(3, 32, 3, padding=1), nn.BatchNorm2d(32), nn.ELU())
         self.conv2 = nn.Sequential(nn.Conv2d(32, 32, 3, padding=1), nn.BatchNorm2d(32), nn.ELU())
         self.residual4 = Residual(32, 32, preactivate=False)
@@ -61,8 +66,7 @@ class Trunk(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.conv2(self.conv1(x))  # (n, 32, h, w)
-        # Zeros, not minus infinity: ELU's outputs are negative too, so this changes the last row and column.
-        x = functional.max_pool2d(pad_bottom_right(x), 3, stride=2)  # (n, 32, h/2, w/2)
+        x = functional.max_pool2d(pad_bottom_right(x, self.pool_padding), 3, stride=2)  # (n, 32, h/2, w/2)
         x = self.residual5(self.residual4(x))
         x = self.residual7(self.residual6(x))  # (n, 64, h/4, w/4)
         out: Tensor = self.residual9(self.residual8(x))  # (n, 128, h/8, w/8)

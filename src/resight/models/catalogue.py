@@ -9,10 +9,12 @@ from torch import nn
 
 from resight.core.errors import ConfigError, unknown_name
 from resight.models.bignet import TRUNK_STRIDE, BigNet
+from resight.models.cosinenet import CosineNet
 from resight.models.slicenet import SliceNet1, SliceNet2
 from resight.models.stripnet import StripNet
 
 MAX_SIDE_PX = 4096
+UNSLICED = ("bignet", "cosinenet")
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,7 @@ class Architecture:
 
 NETWORKS: dict[str, Callable[[Architecture, int, int], nn.Module]] = {
     "bignet": lambda arch, height, width: BigNet(height, width, arch.dim),
+    "cosinenet": lambda arch, height, width: CosineNet(height, width, arch.dim),
     "slicenet1": lambda arch, height, width: SliceNet1(height, width, arch.dim, arch.slices),
     "slicenet2": lambda arch, height, width: SliceNet2(height, width, arch.dim, arch.slices),
     "stripnet": lambda arch, height, width: StripNet(arch.dim, arch.slices),
@@ -52,7 +55,7 @@ def trained_parts(architecture: Architecture) -> tuple[tuple[int, int], ...]:
 
 def embedding_parts(architecture: Architecture) -> tuple[tuple[str, int, int], ...]:
     """What of the person each part of the embedding is of: (name, start, stop), strips from top to bottom."""
-    if architecture.name == "bignet":
+    if architecture.name in UNSLICED:
         return (("whole", 0, architecture.dim),)
     first = architecture.dim // 2 if architecture.name == "stripnet" else 0
     step = (architecture.dim - first) // architecture.slices
@@ -71,8 +74,8 @@ def _check_size(architecture: Architecture, height: int, width: int) -> None:
     shared = dim // 2 if architecture.name == "stripnet" and dim % 2 == 0 else dim
     if slices < 1 or dim < 1 or shared % slices:
         raise ConfigError(f"an embedding of {dim} values does not divide into {slices} equal parts")
-    if architecture.name == "bignet" and slices != 1:
-        raise ConfigError("bignet does not slice: use slicenet1 or slicenet2, or slices 1")
+    if architecture.name in UNSLICED and slices != 1:
+        raise ConfigError(f"{architecture.name} does not slice: use slicenet1 or slicenet2, or slices 1")
     step = TRUNK_STRIDE * slices  # the trunk halves three times, and every strip is one cell high at least
     if height < step or height % step or width < TRUNK_STRIDE or width % TRUNK_STRIDE:
         near = max(step, round(height / step) * step), max(TRUNK_STRIDE, round(width / TRUNK_STRIDE) * 8)

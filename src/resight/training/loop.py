@@ -149,7 +149,9 @@ def _train(
         images.num_classes,
         kappa=recipe.kappa,
         label_smoothing=recipe.label_smoothing,
+        softplus=recipe.kappa_softplus,
         triplet=recipe.triplet,
+        aligned_strips=recipe.slices if recipe.aligned else 0,
     )
     preprocessing = _preprocessing(recipe, images)
     objective = channels_last(Objective(network, loss, preprocessing), world.device)
