@@ -13,10 +13,11 @@ from pathlib import Path
 import pytest
 
 import resight
+from resight.data.synthetic import CityConfig, draw_city, save_city
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = sorted((ROOT / "src" / "resight").rglob("*.py"))
-TORCH_FREE = ("core", "data", "evaluation", "report")
+TORCH_FREE = ("core", "data", "embedding", "evaluation", "report")
 
 
 def test_the_public_names() -> None:
@@ -114,6 +115,28 @@ def test_the_small_install_works_without_torch(bare_python: Path, tmp_path: Path
     code += "assert decode_crops(city.query, 64, 32).pixels.std() > 10\n"
     done = run_bare(bare_python, "-c", code, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
+
+
+def test_the_small_install_embeds_and_scores(bare_python: Path, tmp_path: Path) -> None:
+    """The first lines of Python in the README, and the verbs, where there is no torch."""
+    city = draw_city(CityConfig(train_people=1, test_people=4, cameras=2, crops_per_camera=2, height=64, width=32))
+    save_city(city, tmp_path / "city")
+    pictures = sorted(str(path) for path in (tmp_path / "city").rglob("*.jpg"))[:2]
+    code = "import resight\n"
+    code += "model = resight.load()\n"
+    code += f"embeddings = model.embed({pictures!r})\n"
+    code += "assert embeddings.shape == (2, model.dim)\n"
+    code += "assert -1 <= model.similarity(embeddings[0], embeddings[1]) <= 1\n"
+    code += "assert model.manifest.rights != 'not stated'\n"
+    code += "print(model.decide(embeddings[0], embeddings[0]).verdict)\n"
+    done = run_bare(bare_python, "-c", code, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "same\n"
+    verbs = [["models"], ["embed", "default", "city", "-o", "city.npz"], ["evaluate", "--embeddings", "city.npz"]]
+    for verb in verbs:
+        done = run_bare(bare_python, "-m", "resight.cli", *verb, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+    assert "mAP" in done.stdout
 
 
 def test_the_command_says_what_to_install(bare_python: Path, tmp_path: Path) -> None:

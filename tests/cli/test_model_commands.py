@@ -41,6 +41,9 @@ def test_a_bundle_scores_what_its_run_scores(run: Path, bundle: Path, tmp_path: 
     values = json.loads((tmp_path / "f.json").read_text())
     assert values["model_identity"] == read_bundle(bundle).manifest.identity
     assert "rank-1" in openvino.stdout
+    hidden = resight("evaluate", bundle, CITY, "--occlusion", "--json", tmp_path / "h.json")
+    assert "middle, mask" in hidden.stdout
+    assert len(json.loads((tmp_path / "h.json").read_text())["occlusion"]) == 7
     compared = resight("compare", run, bundle, CITY, "-o", tmp_path / "page.html")
     assert "noise" in compared.stdout
 
@@ -148,6 +151,7 @@ def test_bundling_a_network_made_elsewhere(tmp_path: Path) -> None:
         (["embed", "BUNDLE", CITY, "-o", "OUT.npz", "--shard", "4/3"], 2, "--shard"),
         (["embed", "BUNDLE", CITY, "-o", "OUT.npz", "--runtime", "caffe"], 2, "Known: onnxruntime"),
         (["embed", "BUNDLE", "nowhere", "-o", "OUT.npz"], 3, "nowhere"),
+        (["evaluate", "--embeddings", "OUT.npz", "--occlusion"], 3, "npz"),
         (["evaluate", "BUNDLE", CITY, "--device", "tpu"], 2, "Known: auto"),
         (["model", "inspect", "RUN/config.json"], 4, "not a bundle"),
         (["model", "card", "BUNDLE", "-o", "OUT/deep/card.md"], 2, "does not exist"),

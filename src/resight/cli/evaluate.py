@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,8 +18,10 @@ from resight.core.errors import ConfigError
 from resight.evaluation.bootstrap import Interval, format_figure
 
 if TYPE_CHECKING:
+    from resight.cli.models import OpenedModel
     from resight.core.calibration import Calibration
     from resight.core.records import EmbeddedCrops
+    from resight.data.crops import Dataset
     from resight.evaluation.breakdown import Breakdown
     from resight.evaluation.calibrate import Promise
     from resight.evaluation.evaluate import Evaluation
@@ -51,6 +54,10 @@ def evaluate(
     open_set: Annotated[
         bool, typer.Option("--open-set", help="Searches for strangers: FNIR at FPIR 10% and 1%.")
     ] = False,
+    occlusion: Annotated[
+        bool,
+        typer.Option("--occlusion", help="Queries with a third hidden: compared plainly, and on what both show."),
+    ] = False,
     breakdown: Annotated[
         bool, typer.Option("--breakdown", help="By pairs of cameras, by person, and the queries that cost most.")
     ] = False,
@@ -71,6 +78,7 @@ def evaluate(
 
       resight evaluate --embeddings theirs.npz --rerank
     """
+    from resight.cli.models import open_model
     from resight.core.files import write_whole
     from resight.evaluation.evaluate import evaluate as score
     from resight.evaluation.expansion import Expansion
@@ -83,9 +91,10 @@ def evaluate(
         raise ConfigError("--alpha says how --query-expansion or --database-augmentation weigh; give one of them")
     if embeddings and model is None:
         query, gallery, described = _read(embeddings)
-        calibration = None
+        opened, dataset = None, None
     elif model is not None and data is not None and not embeddings:
-        query, gallery, described, calibration = _embed(model, data, format, device, runtime, strict)
+        opened, dataset = open_model(model, device, strict, runtime), open_data(data, format, strict)
+        query, gallery, described = _embed(opened, dataset)
     else:
         raise ConfigError("name a model and its data, or --embeddings FILE alone")
     evaluations = [
@@ -105,8 +114,14 @@ def evaluate(
         output.say(output.counts(evaluation))
     output.say(f"by {evaluations[0].metric}; {output.INTERVALS}")
     verified = _verify(query, gallery, seed) if verification else None
+    calibration = opened.calibration if opened else None
     promises = _check(calibration, query, gallery, seed) if verification and calibration else ()
-    opened = _open_set(query, gallery, seed) if open_set else None
+    strangers = _open_set(query, gallery, seed) if open_set else None
+    occluded = None
+    if occlusion:
+        if opened is None or dataset is None:
+            raise ConfigError("--occlusion paints over pictures: it takes a model and its data, not embeddings")
+        occluded = _occlude(opened, dataset, query, gallery, evaluations[0].protocol, seed)
     broken = _break_down(query, gallery, evaluations[0].protocol, seed) if breakdown else None
     if json_file is not None:
         values = {
@@ -115,7 +130,8 @@ def evaluate(
             "evaluations": [evaluation.to_dict() for evaluation in evaluations],
             "verification": verified.to_dict() if verified else None,
             "calibration": [{**asdict(promise), "verdict": promise.verdict} for promise in promises],
-            "open_set": opened.to_dict() if opened else None,
+            "open_set": strangers.to_dict() if strangers else None,
+            "occlusion": occluded,
             "breakdown": broken.to_dict() if broken else None,
         }
         write_whole(json_file, json.dumps(values, indent=2).encode())
@@ -228,22 +244,44 @@ def _print_rows(title: str, headings: tuple[str, str, str], rows: list[tuple[str
     output.console.print(table)
 
 
-def _embed(
-    path: Path, data: str, format: str | None, device: str, runtime: str, strict: bool
-) -> tuple[EmbeddedCrops, EmbeddedCrops, dict[str, Any], Calibration | None]:
-    """Query, gallery, what the JSON says of them, and the model's calibration."""
-    from resight.cli.models import open_model
+def _occlude(
+    model: OpenedModel, dataset: Dataset, query: EmbeddedCrops, gallery: EmbeddedCrops, name: str, seed: int
+) -> list[dict[str, Any]]:
+    """Each third of the queries hidden in turn; a row a third and a way of comparing."""
+    from resight.data.decoding import mean_picture
+    from resight.evaluation.occlusion import measure_occlusion
+    from resight.evaluation.visibility import THIRDS, Parts, hide
 
-    model = open_model(path, device, strict, runtime)
-    dataset = open_data(data, format, strict)
+    parts = Parts.of(model.parts)
+    picture = mean_picture(dataset.gallery, model.size.height, model.size.width)
+    named = {crop.name: crop for crop in dataset.query}
+    crops = [named[crop] for crop in query.names]
+    hidden = {
+        third: model.embed_edited(crops, f"hiding the {third}", partial(hide, third=third, picture=picture))[0]
+        for third in THIRDS
+    }
+    found = measure_occlusion(query, hidden, gallery, parts, name, seed=seed)
+    rows = []
+    for row in found:
+        rank1, mean_ap = format_figure(row.rank1, row.rank1_interval), format_figure(row.mean_ap, row.mean_ap_interval)
+        rows.append((f"{row.hidden}, {row.compared}", rank1, mean_ap))
+    _print_rows("Queries with a third hidden", ("hidden, compared by", "rank-1", "mAP"), rows)
+    output.say(
+        "mask, estimated: the first 100 put in order by the strips that both show, known or estimated to be seen"
+    )
+    return [asdict(row) for row in found]
+
+
+def _embed(model: OpenedModel, dataset: Dataset) -> tuple[EmbeddedCrops, EmbeddedCrops, dict[str, Any]]:
+    """Query, gallery, and what the JSON says of them."""
     embedded = model.embed_dataset(dataset)
     described = {
-        "model": str(path),
+        "model": str(model.path),
         **model.identity,
         "data": str(dataset),
         "left_out": [f"{problem.name}: {problem.reason}" for problem in embedded.problems],
     }
-    return embedded.query, embedded.gallery, described, model.calibration
+    return embedded.query, embedded.gallery, described
 
 
 def _read(paths: list[Path]) -> tuple[EmbeddedCrops, EmbeddedCrops, dict[str, Any]]:

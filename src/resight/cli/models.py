@@ -9,27 +9,38 @@ from typing import TYPE_CHECKING
 
 from resight.cli import output
 from resight.core.calibration import Calibration
+from resight.core.images import Pixels
+from resight.core.preprocessing import Preprocessing
 from resight.core.records import EmbeddedCrops
 from resight.data.crops import Crop, Dataset, Problem
-from resight.data.embed import EmbedCrops, Embedded, embed_splits
+from resight.data.embed import Embedded, embed_splits
 
 if TYPE_CHECKING:
     from resight.models.saved import Model
 
+Edit = Callable[[Pixels], Pixels] | None  # what is done to pictures of the network's size before it sees them
+EmbedEdited = Callable[[Sequence[Crop], str, Edit], tuple[EmbeddedCrops, tuple[Problem, ...]]]
 MODEL_HELP = "A run's directory, a bundle (.resight), or a packaged model's name (see `resight models`)."
 
 
 @dataclass(frozen=True, eq=False)
 class OpenedModel:
-    """What the verbs need of either kind. identity: what to write beside figures. run: of a run, its network."""
+    """What the verbs need of either kind. identity: what to write beside figures. parts: of the
+    embedding, by name. size: of the pictures that the network takes. run: of a run, its network."""
 
     path: Path
     identity: dict[str, str | None]
     trained_on: str
     calibration: Calibration | None
-    embed: EmbedCrops
+    parts: tuple[tuple[str, int, int], ...]
+    size: Preprocessing
+    embed_edited: EmbedEdited
     save_calibration: Callable[[Calibration], Path]
     run: Model | None = None
+
+    def embed(self, crops: Sequence[Crop], what: str) -> tuple[EmbeddedCrops, tuple[Problem, ...]]:
+        """The crops that can be decoded, embedded in order, and those that cannot."""
+        return self.embed_edited(crops, what, None)
 
     def embed_dataset(self, dataset: Dataset) -> Embedded:
         """Query and gallery; says which pictures were left out."""
@@ -44,13 +55,14 @@ def open_model(path: Path, device: str = "auto", strict: bool = False, runtime: 
 
 
 def _open_run(path: Path, device: str, strict: bool) -> OpenedModel:
+    from resight.models.catalogue import embedding_parts
     from resight.models.saved import CARD_FILE, load_model, save_calibration
     from resight.training.embed import embed_crops
 
     model = load_model(path)
 
-    def embed(crops: Sequence[Crop], what: str) -> tuple[EmbeddedCrops, tuple[Problem, ...]]:
-        return embed_crops(model, crops, device=device, strict=strict, progress=output.progress, what=what)
+    def embed(crops: Sequence[Crop], what: str, edit: Edit) -> tuple[EmbeddedCrops, tuple[Problem, ...]]:
+        return embed_crops(model, crops, device=device, strict=strict, progress=output.progress, what=what, edit=edit)
 
     def save(calibration: Calibration) -> Path:
         save_calibration(path, calibration)
@@ -58,7 +70,8 @@ def _open_run(path: Path, device: str, strict: bool) -> OpenedModel:
 
     card = model.card
     identity = {"weights_sha256": card.weights_sha256}
-    return OpenedModel(path, identity, card.trained_on, card.calibration, embed, save, model)
+    parts, size = embedding_parts(card.architecture), card.preprocessing
+    return OpenedModel(path, identity, card.trained_on, card.calibration, parts, size, embed, save, model)
 
 
 def _open_bundle(path: Path, device: str, strict: bool, runtime: str) -> OpenedModel:
@@ -69,8 +82,8 @@ def _open_bundle(path: Path, device: str, strict: bool, runtime: str) -> OpenedM
 
     model = load(path, device="cuda" if device.startswith("cuda") else device, runtime=runtime)
 
-    def embed(crops: Sequence[Crop], what: str) -> tuple[EmbeddedCrops, tuple[Problem, ...]]:
-        return embed_crops(model, crops, strict=strict, progress=output.progress, what=what)
+    def embed(crops: Sequence[Crop], what: str, edit: Edit) -> tuple[EmbeddedCrops, tuple[Problem, ...]]:
+        return embed_crops(model, crops, strict=strict, progress=output.progress, what=what, edit=edit)
 
     def save(calibration: Calibration) -> Path:
         if not path.exists():
@@ -81,4 +94,13 @@ def _open_bundle(path: Path, device: str, strict: bool, runtime: str) -> OpenedM
         return path
 
     manifest = model.manifest
-    return OpenedModel(path, {"model_identity": model.identity}, manifest.trained_on, manifest.calibration, embed, save)
+    return OpenedModel(
+        path,
+        {"model_identity": model.identity},
+        manifest.trained_on,
+        manifest.calibration,
+        tuple((part.name, part.start, part.stop) for part in manifest.parts),
+        manifest.preprocessing,
+        embed,
+        save,
+    )

@@ -81,6 +81,15 @@ def decode_crops(
     )
 
 
+def mean_picture(crops: Sequence[Crop], height: int, width: int) -> Pixels:
+    """(height, width, 3): the mean of all crops that can be decoded."""
+    total, number = np.zeros((height, width, 3)), 0
+    for part in iter_decoded(crops, height, width):
+        total += part.pixels.sum(axis=0, dtype=np.float64)
+        number += len(part.pixels)
+    return np.rint(total / max(number, 1)).astype(np.uint8)
+
+
 @dataclass(frozen=True, eq=False)
 class _Decoded:
     pixels: Pixels

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
+from resight.core.images import Pixels
 from resight.core.progress import Progress, silent
 from resight.core.records import EmbeddedCrops, FloatArray
 from resight.data.crops import Crop, Problem, camids_of, pids_of
@@ -22,8 +23,12 @@ def embed_crops(
     strict: bool = False,
     progress: Progress = silent,
     what: str = "embedding",
+    edit: Callable[[Pixels], Pixels] | None = None,
 ) -> tuple[EmbeddedCrops, tuple[Problem, ...]]:
-    """The crops that can be decoded, embedded in order, and those that cannot."""
+    """The crops that can be decoded, embedded in order, and those that cannot.
+
+    edit: what is done to pictures (n, height, width, 3) of the network's size before it sees them.
+    """
     size = model.manifest.preprocessing
     kept: list[Crop] = []
     problems: list[Problem] = []
@@ -35,7 +40,7 @@ def embed_crops(
             kept.extend(part.crops)
             problems.extend(part.problems)
             contents.append(part.contents)
-            embeddings.append(model.embed_pixels(part.pixels))
+            embeddings.append(model.embed_pixels(part.pixels if edit is None else edit(part.pixels)))
             advance(len(part.crops) + len(part.problems))
     names = tuple(crop.name for crop in kept)
     found = EmbeddedCrops(np.concatenate(embeddings), pids_of(kept), camids_of(kept), np.concatenate(contents), names)

@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
-import numpy as np
-
-from resight.core.images import Pixels
 from resight.core.progress import Progress, silent
 from resight.core.records import EmbeddedCrops, FloatArray
 from resight.data.crops import Crop
-from resight.data.decoding import iter_decoded
+from resight.data.decoding import mean_picture
 from resight.evaluation.strips import Faithfulness, figures, leave_out, measure_deletion, paint_strip
 from resight.models.saved import Model
 from resight.training.embed import embed_crops
@@ -52,12 +49,3 @@ def measure_faithfulness(
         measure_deletion(left_out, gallery, importance, protocol),
         measure_deletion(painted, gallery, importance, protocol),
     )
-
-
-def mean_picture(crops: Sequence[Crop], height: int, width: int) -> Pixels:
-    """(height, width, 3): the mean of all crops that can be decoded."""
-    total, number = np.zeros((height, width, 3)), 0
-    for part in iter_decoded(crops, height, width):
-        total += part.pixels.sum(axis=0, dtype=np.float64)
-        number += len(part.pixels)
-    return np.rint(total / max(number, 1)).astype(np.uint8)

@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import resight
+from resight.data.formats import open_dataset
+from resight.embedding.crops import embed_crops
+from resight.embedding.packaged import DEFAULT, packaged_bundle, packaged_models
+from resight.evaluation.evaluate import evaluate
+
+MAX_BYTES = 14_000_000  # of all packaged models: the wheel stays under 15 MB
+
+
+def test_the_default_is_what_is_loaded() -> None:
+    assert packaged_models()[0] == DEFAULT
+    assert resight.load().identity == packaged_bundle().manifest.identity
+
+
+@pytest.mark.parametrize("name", packaged_models())
+def test_each_tells_what_a_user_must_know(name: str) -> None:
+    manifest = packaged_bundle(name).manifest
+    assert manifest.rights != "not stated"
+    assert manifest.weaknesses != "not stated"
+    assert manifest.figures
+    assert manifest.figures[0].mean_ap_interval is not None
+    assert manifest.calibration is not None
+    assert manifest.calibration.accept_place(0.01) is not None
+
+
+def test_the_wheel_stays_small() -> None:
+    assert sum(len(packaged_bundle(name).onnx) for name in packaged_models()) < MAX_BYTES
+
+
+@pytest.mark.parametrize("name", [name for name in packaged_models() if name.startswith(DEFAULT)])
+def test_its_figures_are_what_it_scores(name: str, market501: Path) -> None:
+    dataset = open_dataset(str(market501))
+    model = resight.load(name)
+    query, _ = embed_crops(model, dataset.query)
+    gallery, _ = embed_crops(model, dataset.gallery)
+    found, told = evaluate(query, gallery), model.manifest.figures[0]
+    # int8 depends a little on the processor: some saturate where others do not.
+    tolerance = 0.0006 if model.manifest.network.precision == "fp32" else 0.01
+    assert found.rank(1) == pytest.approx(told.rank1, abs=10 * tolerance)
+    assert found.mean_ap == pytest.approx(told.mean_ap, abs=tolerance)
