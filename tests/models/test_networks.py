@@ -11,6 +11,7 @@ from torch.nn import functional
 from resight.core.errors import ConfigError
 from resight.models.bignet import BigNet, Residual, Trunk, pad_bottom_right
 from resight.models.catalogue import NETWORKS, UNSLICED, Architecture, build_network, embedding_parts, trained_parts
+from resight.models.pooling import POOLINGS, GeneralisedMean
 from resight.models.slicenet import SliceNet1, SliceNet2
 
 
@@ -166,3 +167,15 @@ def test_cosinenet_pools_beyond_the_edge_by_nothing() -> None:
     trunk.eval()(torch.randn(2, 3, 32, 16))
     assert torch.isfinite(seen[0]).all()
     assert seen[0][:, :, -1].min() < 0  # zeros would have covered ELU's negative outputs
+
+
+def test_poolings_by_hand() -> None:
+    x = torch.tensor([[[[1.0, 3.0], [2.0, 2.0]]]])
+    found = {name: make()(x).item() for name, make in POOLINGS.items()}
+    assert found == pytest.approx({"avg": 2.0, "max": 3.0, "avg-max": 5.0, "gem": (44 / 4) ** (1 / 3)})
+    network = build_network(Architecture("stripnet", 64, 4, "gem"), 64, 32)
+    network(torch.randn(2, 3, 64, 32)).sum().backward()
+    assert isinstance(network.pool, GeneralisedMean)
+    assert network.pool.p.grad is not None
+    with pytest.raises(ConfigError, match="Known: avg, avg-max, gem, max"):
+        build_network(Architecture("stripnet", 64, 4, "median"), 64, 32)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -54,6 +54,9 @@ def evaluate(
     open_set: Annotated[
         bool, typer.Option("--open-set", help="Searches for strangers: FNIR at FPIR 10% and 1%.")
     ] = False,
+    flip: Annotated[
+        bool, typer.Option("--flip", help="Each embedding is the mean with that of the mirrored picture.")
+    ] = False,
     occlusion: Annotated[
         bool,
         typer.Option("--occlusion", help="Queries with a third hidden: compared plainly, and on what both show."),
@@ -89,11 +92,14 @@ def evaluate(
     expanded = query_expansion or database_augmentation
     if alpha and not expanded:
         raise ConfigError("--alpha says how --query-expansion or --database-augmentation weigh; give one of them")
+    if flip and model is None:
+        raise ConfigError("--flip mirrors pictures: it takes a model and its data, not embeddings")
     if embeddings and model is None:
         query, gallery, described = _read(embeddings)
         opened, dataset = None, None
     elif model is not None and data is not None and not embeddings:
-        opened, dataset = open_model(model, device, strict, runtime), open_data(data, format, strict)
+        opened = replace(open_model(model, device, strict, runtime), flip=flip)
+        dataset = open_data(data, format, strict)
         query, gallery, described = _embed(opened, dataset)
     else:
         raise ConfigError("name a model and its data, or --embeddings FILE alone")
@@ -112,7 +118,8 @@ def evaluate(
     output.console.print(_table(evaluations))
     for evaluation in evaluations:
         output.say(output.counts(evaluation))
-    output.say(f"by {evaluations[0].metric}; {output.INTERVALS}")
+    mirrored = ", with mirrored pictures" if flip else ""
+    output.say(f"by {evaluations[0].metric}{mirrored}; {output.INTERVALS}")
     verified = _verify(query, gallery, seed) if verification else None
     calibration = opened.calibration if opened else None
     promises = _check(calibration, query, gallery, seed) if verification and calibration else ()
@@ -127,6 +134,7 @@ def evaluate(
         values = {
             "schema": "resight.evaluations/1",
             **described,
+            "flip": flip,
             "evaluations": [evaluation.to_dict() for evaluation in evaluations],
             "verification": verified.to_dict() if verified else None,
             "calibration": [{**asdict(promise), "verdict": promise.verdict} for promise in promises],

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from resight.cli import output
 from resight.core.calibration import Calibration
+from resight.core.distances import unit_rows
 from resight.core.images import Pixels
 from resight.core.preprocessing import Preprocessing
 from resight.core.records import EmbeddedCrops
@@ -38,9 +39,18 @@ class OpenedModel:
     save_calibration: Callable[[Calibration], Path]
     run: Model | None = None
 
+    flip: bool = False
+
     def embed(self, crops: Sequence[Crop], what: str) -> tuple[EmbeddedCrops, tuple[Problem, ...]]:
-        """The crops that can be decoded, embedded in order, and those that cannot."""
-        return self.embed_edited(crops, what, None)
+        """The crops that can be decoded, embedded in order, and those that cannot.
+
+        flip: the mean with the mirrored picture's embedding, at unit length: a little better, at twice the time.
+        """
+        embedded, problems = self.embed_edited(crops, what, None)
+        if self.flip:
+            mirrored, _ = self.embed_edited(crops, f"{what}, mirrored", _mirror)
+            embedded = replace(embedded, embeddings=unit_rows(embedded.embeddings + mirrored.embeddings))
+        return embedded, problems
 
     def embed_dataset(self, dataset: Dataset) -> Embedded:
         """Query and gallery; says which pictures were left out."""
@@ -104,3 +114,7 @@ def _open_bundle(path: Path, device: str, strict: bool, runtime: str) -> OpenedM
         embed,
         save,
     )
+
+
+def _mirror(pixels: Pixels) -> Pixels:
+    return pixels[:, :, ::-1]

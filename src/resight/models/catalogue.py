@@ -10,6 +10,7 @@ from torch import nn
 from resight.core.errors import ConfigError, unknown_name
 from resight.models.bignet import TRUNK_STRIDE, BigNet
 from resight.models.cosinenet import CosineNet
+from resight.models.pooling import POOLINGS
 from resight.models.slicenet import SliceNet1, SliceNet2
 from resight.models.stripnet import StripNet
 
@@ -19,11 +20,13 @@ UNSLICED = ("bignet", "cosinenet")
 
 @dataclass(frozen=True)
 class Architecture:
-    """A network by name: embeddings of `dim` values, `slices` horizontal strips (1: not sliced)."""
+    """A network by name: embeddings of `dim` values, `slices` horizontal strips (1: not sliced). pooling: of a
+    stripnet."""
 
     name: str
     dim: int = 128
     slices: int = 1
+    pooling: str = "avg-max"
 
 
 NETWORKS: dict[str, Callable[[Architecture, int, int], nn.Module]] = {
@@ -31,7 +34,7 @@ NETWORKS: dict[str, Callable[[Architecture, int, int], nn.Module]] = {
     "cosinenet": lambda arch, height, width: CosineNet(height, width, arch.dim),
     "slicenet1": lambda arch, height, width: SliceNet1(height, width, arch.dim, arch.slices),
     "slicenet2": lambda arch, height, width: SliceNet2(height, width, arch.dim, arch.slices),
-    "stripnet": lambda arch, height, width: StripNet(arch.dim, arch.slices),
+    "stripnet": lambda arch, height, width: StripNet(arch.dim, arch.slices, arch.pooling),
 }
 
 
@@ -42,6 +45,8 @@ def build_network(architecture: Architecture, height: int, width: int) -> nn.Mod
     """
     if architecture.name not in NETWORKS:
         raise unknown_name("network", architecture.name, NETWORKS)
+    if architecture.pooling not in POOLINGS:
+        raise unknown_name("pooling", architecture.pooling, POOLINGS)
     _check_size(architecture, height, width)
     return NETWORKS[architecture.name](architecture, height, width)
 

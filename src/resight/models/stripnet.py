@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from resight.models.pooling import POOLINGS
+
 STAGES = ((32, 2), (64, 1), (128, 2), (192, 1))  # channels, and the stride of the stage's first block
 BLOCKS_A_STAGE = 2
 STRIDE = 8  # the feature map is this many times smaller than the image, in height and in width
@@ -49,7 +51,7 @@ class StripNet(nn.Module):
     network was built for: nothing in it depends on the size.
     """
 
-    def __init__(self, dim: int = 256, slices: int = 4) -> None:
+    def __init__(self, dim: int = 256, slices: int = 4, pooling: str = "avg-max") -> None:
         super().__init__()
         self.slices = slices
         width = STAGES[0][0]
@@ -63,21 +65,17 @@ class StripNet(nn.Module):
                 trunk.append(Block(width, channels, stride if index == 0 else 1))
                 width = channels
         self.trunk = nn.Sequential(*trunk)
+        self.pool = POOLINGS[pooling]()
         self.global_dense = _dense(width, dim // 2)
         self.strip_dense = nn.ModuleList(_dense(width, dim // 2 // slices) for _ in range(slices))
 
     def forward(self, images: Tensor) -> Tensor:
         x = self.trunk(images)  # (n, 192, h/8, w/8)
-        whole = functional.normalize(self.global_dense(_pool(x)).float(), dim=1)  # (n, dim/2)
+        whole = functional.normalize(self.global_dense(self.pool(x)).float(), dim=1)  # (n, dim/2)
         strips = x.chunk(self.slices, dim=2)  # K of (n, 192, h/8/K, w/8)
-        parts = [dense(_pool(strip)) for dense, strip in zip(self.strip_dense, strips, strict=True)]
+        parts = [dense(self.pool(strip)) for dense, strip in zip(self.strip_dense, strips, strict=True)]
         local = functional.normalize(torch.cat(parts, dim=1).float(), dim=1)  # (n, dim/2)
         return torch.cat([whole, local], dim=1) * math.sqrt(0.5)
-
-
-def _pool(x: Tensor) -> Tensor:
-    """Average plus maximum over the cells: (n, c, h, w) to (n, c)."""
-    return x.mean(dim=(2, 3)) + x.amax(dim=(2, 3))
 
 
 def _dense(channels: int, dim: int) -> nn.Sequential:

@@ -239,7 +239,7 @@ def _decayed_apart(objective: nn.Module, weight_decay: float) -> list[dict[str, 
 
 
 def _architecture(recipe: Recipe) -> Architecture:
-    return Architecture(recipe.network, recipe.dim, recipe.slices)
+    return Architecture(recipe.network, recipe.dim, recipe.slices, recipe.pooling)
 
 
 def _preprocessing(recipe: Recipe, images: TrainingImages) -> Preprocessing:

@@ -25,6 +25,7 @@ class Recipe:
     network: str = _field("bignet", "the network: bignet, cosinenet, slicenet1, slicenet2 or stripnet")
     slices: int = _field(1, "horizontal strips of a SliceNet or StripNet")
     dim: int = _field(128, "values of the embedding")
+    pooling: str = _field("avg-max", "of a stripnet: avg, max, avg-max or gem")
     height: int = _field(128, "input height in pixels")
     width: int = _field(48, "input width in pixels")
     normalise: bool = _field(True, "normalise by the training set's own channel mean and deviation")
