@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
 from torch.nn import functional
 
-from resight.core.errors import ConfigError
+from resight.core.errors import ConfigError, WeightsError
 from resight.models.bignet import BigNet, Residual, Trunk, pad_bottom_right
 from resight.models.catalogue import NETWORKS, UNSLICED, Architecture, build_network, embedding_parts, trained_parts
 from resight.models.pooling import POOLINGS, GeneralisedMean
+from resight.models.pretrained import load_pretrained
 from resight.models.slicenet import SliceNet1, SliceNet2
 
 
@@ -37,7 +40,7 @@ def test_the_table_of_layers() -> None:
     assert isinstance(trunk.residual5.pre, nn.Sequential)
 
 
-@pytest.mark.parametrize("size", [(128, 48), (64, 24), (32, 8), (160, 56)])
+@pytest.mark.parametrize("size", [(128, 48), (64, 32), (64, 16), (192, 64)])
 @pytest.mark.parametrize("name", NETWORKS)
 @pytest.mark.parametrize("training", [True, False])
 def test_embeddings_are_of_unit_length_in_every_mode(name: str, size: tuple[int, int], training: bool) -> None:
@@ -58,7 +61,7 @@ def test_embeddings_are_of_unit_length_in_every_mode(name: str, size: tuple[int,
         (Architecture("slicenet1", 129, 3), (128, 48), "multiple of 24.*120 x 48"),
         (Architecture("slicenet2", 128, 4), (24, 8), "multiple of 32.*32 x 8"),
         (Architecture("bignet", 128, 4), (128, 48), "does not slice"),
-        (Architecture("resnet"), (128, 48), "Known: bignet, cosinenet, slicenet1, slicenet2, stripnet"),
+        (Architecture("resnet"), (128, 48), "Known: bignet, cosinenet, resnet50, slicenet1, slicenet2, stripnet"),
     ],
 )
 def test_sizes_that_do_not_work_say_which_do(architecture: Architecture, size: tuple[int, int], message: str) -> None:
@@ -179,3 +182,25 @@ def test_poolings_by_hand() -> None:
     assert network.pool.p.grad is not None
     with pytest.raises(ConfigError, match="Known: avg, avg-max, gem, max"):
         build_network(Architecture("stripnet", 64, 4, "median"), 64, 32)
+
+
+def test_resnet50_has_the_usual_names_and_takes_their_weights(tmp_path: Path) -> None:
+    network = build_network(Architecture("resnet50", 64, 4), 128, 64)
+    names = {n: t for n, t in network.state_dict().items() if not n.startswith(("global_dense", "strip_dense"))}
+    # As the usual files have them: 53 convolutions, 53 normalisations of five tensors.
+    assert len(names) == 53 + 53 * 5
+    assert {"conv1.weight", "bn1.running_var", "layer1.0.downsample.1.bias", "layer4.2.conv3.weight"} <= set(names)
+    assert sum(t.numel() for n, t in names.items() if n.split(".")[-1] in ("weight", "bias")) == 23_508_032
+    theirs = {name: torch.rand(tensor.shape).to(tensor.dtype) for name, tensor in names.items()}
+    torch.save({**theirs, "fc.weight": torch.zeros(1000, 2048), "fc.bias": torch.zeros(1000)}, tmp_path / "w.pth")
+    branch = network.state_dict()["global_dense.0.weight"].clone()
+    load_pretrained(network, tmp_path / "w.pth")
+    assert torch.equal(network.state_dict()["layer3.1.conv2.weight"], theirs["layer3.1.conv2.weight"])
+    assert torch.equal(network.state_dict()["global_dense.0.weight"], branch)
+    assert network.eval()(torch.randn(2, 3, 128, 64)).shape == (2, 64)
+    del theirs["bn1.weight"]
+    torch.save(theirs, tmp_path / "w.pth")
+    with pytest.raises(WeightsError, match=r"bn1\.weight is missing"):
+        load_pretrained(network, tmp_path / "w.pth")
+    with pytest.raises(WeightsError, match="only a resnet50"):
+        load_pretrained(build_network(Architecture("stripnet", 64, 4), 64, 32), tmp_path / "w.pth")

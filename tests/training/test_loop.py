@@ -239,6 +239,17 @@ def test_every_option_of_a_recipe_trains(small_city: Dataset, tmp_path: Path) ->
     assert load_model(tmp_path / "run").card.preprocessing.mean == (0.0, 0.0, 0.0)
 
 
+def test_a_training_may_begin_with_another_runs_weights(unbroken: Path, small_city: Dataset, tmp_path: Path) -> None:
+    still = replace(TINY, learning_rate=0.0, epochs=1)
+    train(still, small_city, tmp_path / "run", 5, CPU, pretrained=unbroken)
+    before, after = (load_model(path).network.state_dict() for path in (unbroken, tmp_path / "run"))
+    name = "trunk.conv1.0.weight"
+    assert torch.equal(before[name], after[name])
+    assert len(read_config(tmp_path / "run")["pretrained"]) == 64
+    with pytest.raises(ConfigError, match="another pretrained"):
+        train(still, small_city, tmp_path / "run", 5, replace(CPU, resume=True))
+
+
 def test_training_works(tmp_path: Path) -> None:
     """A trained network is far above chance, a colour histogram, and itself untrained."""
     city = draw_city(CityConfig(train_people=40, test_people=16))

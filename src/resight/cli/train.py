@@ -27,6 +27,10 @@ def train(
     ] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="The one seed of all randomness. Default: 0.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
+    pretrained: Annotated[
+        Path | None,
+        typer.Option(help="Begin with a run's weights; or, for a resnet50, with a PyTorch file trained on ImageNet."),
+    ] = None,
     format: Annotated[str | None, typer.Option(help="The data's format, where it is not to be guessed.")] = None,
     rights: Annotated[str | None, typer.Option(help="The data's rights, for the model's card.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
@@ -69,7 +73,7 @@ def train(
         checkpoint_every_s=checkpoint_every_s,
         max_memory_mb=max_memory_mb,
     )
-    result = train(resolved, dataset, out, resolved_seed, options, output.progress)
+    result = train(resolved, dataset, out, resolved_seed, options, output.progress, pretrained)
     output.name_problems(result.problems)
     if not result.finished:
         output.say(

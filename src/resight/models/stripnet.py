@@ -6,13 +6,10 @@ layers. The strips are pooled from the feature map, as SliceNet2's and PCB's are
 
 from __future__ import annotations
 
-import math
-
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from resight.models.pooling import POOLINGS
+from resight.models.strips import StripEmbedding
 
 STAGES = ((32, 2), (64, 1), (128, 2), (192, 1))  # channels, and the stride of the stage's first block
 BLOCKS_A_STAGE = 2
@@ -43,17 +40,15 @@ class Block(nn.Module):
         return functional.relu(self.shortcut(x) + self.body(x))
 
 
-class StripNet(nn.Module):
-    """(n, 3, height, width) float32, normalised, to embeddings (n, dim) float32 of unit length.
+class StripNet(StripEmbedding):
+    """A global embedding and one for each of K strips, as StripEmbedding has them.
 
-    The first dim / 2 values are the global embedding, the others those of the K strips, top to bottom; each
-    half has the length 1 / sqrt(2). Any height of a multiple of 8 K and width of 8 is taken, whatever the
-    network was built for: nothing in it depends on the size.
+    Any height of a multiple of 8 K and width of 8 is taken, whatever the network was built for: nothing in it depends
+    on the size.
     """
 
     def __init__(self, dim: int = 256, slices: int = 4, pooling: str = "avg-max") -> None:
-        super().__init__()
-        self.slices = slices
+        super().__init__(STAGES[-1][0], dim, slices, pooling)
         width = STAGES[0][0]
         trunk: list[nn.Module] = [
             nn.Conv2d(3, width, 3, stride=2, padding=1, bias=False),
@@ -65,18 +60,8 @@ class StripNet(nn.Module):
                 trunk.append(Block(width, channels, stride if index == 0 else 1))
                 width = channels
         self.trunk = nn.Sequential(*trunk)
-        self.pool = POOLINGS[pooling]()
-        self.global_dense = _dense(width, dim // 2)
-        self.strip_dense = nn.ModuleList(_dense(width, dim // 2 // slices) for _ in range(slices))
 
-    def forward(self, images: Tensor) -> Tensor:
-        x = self.trunk(images)  # (n, 192, h/8, w/8)
-        whole = functional.normalize(self.global_dense(self.pool(x)).float(), dim=1)  # (n, dim/2)
-        strips = x.chunk(self.slices, dim=2)  # K of (n, 192, h/8/K, w/8)
-        parts = [dense(self.pool(strip)) for dense, strip in zip(self.strip_dense, strips, strict=True)]
-        local = functional.normalize(torch.cat(parts, dim=1).float(), dim=1)  # (n, dim/2)
-        return torch.cat([whole, local], dim=1) * math.sqrt(0.5)
-
-
-def _dense(channels: int, dim: int) -> nn.Sequential:
-    return nn.Sequential(nn.Linear(channels, dim, bias=False), nn.BatchNorm1d(dim))
+    def features(self, images: Tensor) -> Tensor:
+        """(n, 192, h/8, w/8)."""
+        out: Tensor = self.trunk(images)
+        return out

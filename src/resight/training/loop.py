@@ -21,6 +21,7 @@ from resight.core.records import IntArray
 from resight.data.crops import Dataset, Problem
 from resight.losses.joint import JointLoss
 from resight.models.catalogue import Architecture, build_network, trained_parts
+from resight.models.pretrained import load_pretrained
 from resight.models.saved import CARD_FILE, ModelCard, save_model
 from resight.training.augmentation import augment, flip_where, shrink
 from resight.training.averaging import WeightAverage
@@ -98,8 +99,11 @@ def train(
     seed: int = 0,
     options: TrainOptions = TrainOptions(),
     progress: Progress = silent,
+    pretrained: Path | None = None,
 ) -> TrainResult:
     """Trains by the recipe into `run_dir`, which then holds a finished model.
+
+    pretrained: the weights to begin with, as `load_pretrained` takes them.
 
     Raises ConfigError where the directory holds another run, or one to be resumed; DataError where the
     pictures cannot be used; NonFiniteLoss where the loss is NaN or infinite. Ctrl-C saves and returns.
@@ -120,7 +124,7 @@ def train(
             max_memory_mb=options.max_memory_mb,
             progress=progress,
         )
-        return _train(recipe, dataset, images, run_dir, seed, options, world, progress)
+        return _train(recipe, dataset, images, run_dir, seed, options, world, progress, pretrained)
     finally:
         leave_world()
 
@@ -134,16 +138,18 @@ def _train(
     options: TrainOptions,
     world: World,
     progress: Progress,
+    pretrained: Path | None,
 ) -> TrainResult:
     plan = Plan.of(recipe, images, seed)
     compiled = decide_compile(options.compile, world.device, plan.total_steps * recipe.batch_size)
-    if world.is_main:
-        fixed = {"recipe": recipe.to_dict(), "seed": seed, "data_digest": images.digest, "compiled": compiled}
-        fixed |= {"processes": world.size, "device": world.device.type}
-        write_or_check_config(run_dir, fixed, _described(dataset, images, options, world))
-
     torch.manual_seed(mix_seed(seed, 0, 0))
     network = build_network(_architecture(recipe), recipe.height, recipe.width)
+    begun_with = load_pretrained(network, pretrained) if pretrained else None
+    if world.is_main:
+        fixed = {"recipe": recipe.to_dict(), "seed": seed, "data_digest": images.digest, "compiled": compiled}
+        fixed |= {"processes": world.size, "device": world.device.type, "pretrained": begun_with}
+        write_or_check_config(run_dir, fixed, _described(dataset, images, options, world))
+
     loss = JointLoss(
         trained_parts(_architecture(recipe)),
         images.num_classes,

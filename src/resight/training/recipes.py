@@ -22,10 +22,10 @@ def _field(default: Any, text: str) -> Any:
 class Recipe:
     """One training, resolved. Sizes are in pixels."""
 
-    network: str = _field("bignet", "the network: bignet, cosinenet, slicenet1, slicenet2 or stripnet")
-    slices: int = _field(1, "horizontal strips of a SliceNet or StripNet")
+    network: str = _field("bignet", "the network: bignet, cosinenet, resnet50, slicenet1, slicenet2 or stripnet")
+    slices: int = _field(1, "horizontal strips, of all but bignet and cosinenet")
     dim: int = _field(128, "values of the embedding")
-    pooling: str = _field("avg-max", "of a stripnet: avg, max, avg-max or gem")
+    pooling: str = _field("avg-max", "of a stripnet or resnet50: avg, max, avg-max or gem")
     height: int = _field(128, "input height in pixels")
     width: int = _field(48, "input width in pixels")
     normalise: bool = _field(True, "normalise by the training set's own channel mean and deviation")
@@ -56,8 +56,8 @@ class Recipe:
     def __post_init__(self) -> None:
         _check_choice("schedule", self.schedule, SCHEDULES)
         _check_choice("sampler", self.sampler, SAMPLERS)
-        if self.aligned and (self.network != "stripnet" or not self.triplet):
-            raise ConfigError("aligned says how a stripnet's triplet loss measures: it takes both")
+        if self.aligned and (self.network not in ("resnet50", "stripnet") or not self.triplet):
+            raise ConfigError("aligned says how the triplet loss of a stripnet's or resnet50's strips measures")
         if self.random_flip and self.flipped_copies:
             raise ConfigError("random_flip and flipped_copies do the same thing twice: choose one")
         if self.sampler == "balanced" and self.batch_size % self.images_per_identity:
@@ -174,6 +174,23 @@ STRIPNET = Recipe(
     colour_jitter=0.2,
     random_erasing=0.3,
 )
+# AlignedReID++ (Luo et al., 2019) on a ResNet-50, for `--pretrained` with weights trained on ImageNet.
+RESNET50_ALIGNED = replace(
+    STRIPNET,
+    network="resnet50",
+    slices=8,
+    dim=2048,
+    height=256,
+    width=128,
+    aligned=True,
+    epochs=60,
+    progressive="",
+    learning_rate=3.5e-4,
+    weight_decay=5e-4,
+    average=0.0,
+    warmup_epochs=10.0,
+    random_erasing=0.5,
+)
 
 
 def _quick(recipe: Recipe) -> Recipe:
@@ -190,6 +207,7 @@ RECIPES: dict[str, Recipe] = {
     "cosine": COSINE,
     "stripnet": STRIPNET,
     "stripnet-aligned": replace(STRIPNET, aligned=True),
+    "resnet50-aligned": RESNET50_ALIGNED,
     "baseline-quick": _quick(BASELINE),
     "baseline-aug-quick": _quick(BASELINE_AUG),
     "slicenet1-quick": _quick(SLICENET1),
