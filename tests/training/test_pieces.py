@@ -14,7 +14,15 @@ from hypothesis import strategies as st
 
 from resight.core.errors import ConfigError
 from resight.core.images import resize_image
-from resight.training.augmentation import augment, colour_jitter, flip_where, pad_and_crop, random_erasing, shrink
+from resight.training.augmentation import (
+    augment,
+    colour_cast,
+    colour_jitter,
+    flip_where,
+    pad_and_crop,
+    random_erasing,
+    shrink,
+)
 from resight.training.averaging import WeightAverage
 from resight.training.recipes import BASELINE, RECIPES, Recipe, find_recipe
 from resight.training.samplers import balanced_batches, shuffled_batches
@@ -115,6 +123,17 @@ def test_colour_jitter_keeps_grey_grey_and_stays_near() -> None:
     assert 79 <= out.min() <= out.max() <= 121
     assert int(out.max()) > int(out.min())
     assert (colour_jitter(images(), 0.3, generator()).float() - images().float()).abs().mean() < 60
+
+
+def test_colour_cast_is_a_gain_for_each_channel() -> None:
+    images = torch.full((50, 4, 2, 3), 100, dtype=torch.uint8)
+    out = colour_cast(images, 0.4, torch.Generator().manual_seed(0)).float()
+    assert (out.amax(dim=(1, 2)) == out.amin(dim=(1, 2))).all()  # all pixels of a picture alike
+    assert out[:, 0, 0].mean(dim=1).sub(100).abs().max() <= 1
+    ratios = out[:, 0, 0, 0] / out[:, 0, 0, 2]
+    assert ratios.max() > 1.3
+    assert ratios.min() < 0.77
+    assert ratios.max() < 2.3
 
 
 def test_random_erasing_fills_one_rectangle() -> None:

@@ -23,6 +23,8 @@ def augment(images: Tensor, recipe: Recipe, generator: Generator) -> Tensor:
         images = pad_and_crop(images, pad, generator)
     if recipe.colour_jitter:
         images = colour_jitter(images, recipe.colour_jitter, generator)
+    if recipe.colour_cast:
+        images = colour_cast(images, recipe.colour_cast, generator)
     if recipe.random_erasing:
         images = random_erasing(images, recipe.random_erasing, generator)
     return images
@@ -64,6 +66,16 @@ def colour_jitter(images: Tensor, amount: float, generator: Generator) -> Tensor
     x = mean + (x - mean) * factors[1]
     grey = mean + (grey - mean) * factors[1]
     x = grey + (x - grey) * factors[2]
+    return x.round().clamp(0, 255).to(torch.uint8)
+
+
+def colour_cast(images: Tensor, amount: float, generator: Generator) -> Tensor:
+    """Each channel of each picture times a gain of its own, as cameras differ in their white balance.
+
+    The gains are exp(u), u uniform in [-amount, amount], divided by their mean: brightness is another matter.
+    """
+    gains = (amount * (2 * torch.rand(len(images), 1, 1, 3, generator=generator) - 1)).exp()
+    x = images.float() * (gains / gains.mean(dim=3, keepdim=True))
     return x.round().clamp(0, 255).to(torch.uint8)
 
 

@@ -51,6 +51,7 @@ class Recipe:
     random_flip: bool = _field(False, "mirror each picture with probability one half")
     pad_and_crop: int = _field(0, "pad by so many pixels, crop back at random")
     colour_jitter: float = _field(0.0, "largest relative change of brightness, contrast and saturation")
+    colour_cast: float = _field(0.0, "largest change of each channel's gain by itself, as a power of e")
     random_erasing: float = _field(0.0, "probability of erasing one rectangle (Zhong et al., 2020)")
 
     def __post_init__(self) -> None:
@@ -122,6 +123,7 @@ _BOUNDS: tuple[tuple[str, float, float], ...] = (
     ("warmup_epochs", 0.0, 1_000_000.0),
     ("pad_and_crop", 0, 512),
     ("colour_jitter", 0.0, 1.0),
+    ("colour_cast", 0.0, 3.0),
     ("random_erasing", 0.0, 1.0),
 )
 
