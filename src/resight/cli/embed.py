@@ -97,10 +97,10 @@ def _rows(paths: Sequence[str], format: str | None, plain: bool) -> tuple[list[t
     if not plain and len(paths) == 1 and (paths[0].startswith("synthetic") or not _is_picture(Path(paths[0]))):
         try:
             dataset = open_dataset(paths[0], format)
-        except DatasetError as error:
+        except DatasetError:
             if format is not None or not Path(paths[0]).is_dir():
                 raise
-            output.say(f"taken as pictures without identities: {error}")
+            output.say(f"{paths[0]} is no data set that is known: taken as pictures without identities")
         else:
             output.say(str(dataset))
             output.name_problems(dataset.problems)

@@ -156,6 +156,10 @@ def write_bundle(path: Path, bundle: Bundle) -> None:
 
 def read_bundle(path: Path) -> Bundle:
     """Raises WeightsError for whatever is no bundle, damaged, of another version, or refused."""
+    if path.is_dir():
+        raise WeightsError(
+            f"{path} is a folder, not a bundle; of a run, `resight export {path} -o NAME{SUFFIX}` makes one"
+        )
     try:
         size = path.stat().st_size
         if size > MAX_BUNDLE_BYTES:
