@@ -1,0 +1,111 @@
+"""What each part of the stripnet recipe is worth: one thing changed at a time, in a short form.
+
+Trains each variant at 64 x 32 for a few epochs from the same seeds, and prints rank-1 and mAP on the data's own test
+part, on another site if one is given, and the paired difference of mAP to the recipe as it is, over people. Runs that are
+finished are not trained again, so several processes may share the folder, each with its own --only.
+
+    python benchmarks/ablations.py market501 -o ablations [--also pku_reid] [--seeds 1] [--epochs 14] [--only NAME ...]
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+from pathlib import Path
+from typing import Any
+
+from resight.core.errors import DataError
+from resight.data.embed import Embedded
+from resight.data.formats import open_dataset
+from resight.evaluation.compare import compare
+from resight.evaluation.evaluate import evaluate
+from resight.models.saved import load_model
+from resight.training.embed import embed_dataset
+from resight.training.loop import TrainOptions, is_finished, train
+from resight.training.recipes import find_recipe
+
+SHORT: dict[str, Any] = {"height": 64, "width": 32, "progressive": "", "warmup_epochs": 1.0, "pad_and_crop": 4}
+VARIANTS: dict[str, dict[str, Any]] = {
+    "as it is": {},
+    "without triplet loss": {"triplet": 0.0},
+    "without label smoothing": {"label_smoothing": 0.0},
+    "without averaging": {"average": 0.0},
+    "without random erasing": {"random_erasing": 0.0},
+    "without colour jitter": {"colour_jitter": 0.0},
+    "colour cast 0.3": {"colour_cast": 0.3},
+    "kappa from 30": {"kappa": 30.0},
+    "batches of 128": {"batch_size": 128},
+    "rate 1e-3": {"learning_rate": 1e-3},
+    "decay 5e-4": {"weight_decay": 5e-4},
+    "average pooling": {"pooling": "avg"},
+    "maximum pooling": {"pooling": "max"},
+    "GeM pooling": {"pooling": "gem"},
+    "1 strip": {"slices": 1},
+    "2 strips": {"slices": 2},
+    "8 strips": {"slices": 8},
+    "aligned strips": {"aligned": True},
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data")
+    parser.add_argument("-o", "--out", type=Path, required=True)
+    parser.add_argument("--also", help="another site, which nobody was trained on")
+    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--epochs", type=int, default=14)
+    parser.add_argument("--only", nargs="*", default=list(VARIANTS), choices=list(VARIANTS), metavar="NAME")
+    parser.add_argument("--table", action="store_true", help="print what is finished, and train nothing")
+    options = parser.parse_args()
+    dataset = open_dataset(options.data)
+    elsewhere = open_dataset(options.also) if options.also else None
+    folders: dict[str, list[Path]] = {
+        name: [options.out / f"{name.replace(' ', '-')}-{seed}" for seed in range(options.seeds)]
+        for name in options.only
+    }
+    if not options.table:
+        for seed in range(options.seeds):
+            for name in options.only:
+                recipe = find_recipe("stripnet", **{**SHORT, "epochs": options.epochs, **VARIANTS[name]})
+                if not is_finished(folders[name][seed]):
+                    print(f"training: {name}, seed {seed}", flush=True)
+                    train(recipe, dataset, folders[name][seed], seed, TrainOptions(resume=True))
+
+    embedded: dict[str, list[Embedded]] = {}
+    print(f"{'':26}{'rank-1':>16}{'mAP':>16}   difference of mAP to the recipe, paired{'':4}elsewhere: rank-1, mAP")
+    for name, runs in folders.items():
+        finished = [run for run in runs if is_finished(run)]
+        if not finished:
+            continue
+        embedded[name] = [embed_dataset(load_model(run), dataset) for run in finished]
+        found = [evaluate(part.query, part.gallery) for part in embedded[name]]
+        line = f"{name:26}{_spread([e.rank(1) for e in found]):>16}{_spread([e.mean_ap for e in found]):>16}   "
+        line += f"{_difference(embedded['as it is'], embedded[name]) if 'as it is' in embedded else '':44}"
+        if elsewhere is not None:
+            there = [embed_dataset(load_model(run), elsewhere) for run in finished]
+            figures = [evaluate(part.query, part.gallery) for part in there]
+            line += f"{_spread([e.rank(1) for e in figures])}, {_spread([e.mean_ap for e in figures])}"
+        print(line, flush=True)
+
+
+def _spread(values: list[float]) -> str:
+    """The mean, and over several seeds the standard deviation."""
+    mean = f"{statistics.fmean(values):.3f}"
+    return mean if len(values) == 1 else f"{mean} ({statistics.stdev(values):.3f})"
+
+
+def _difference(first: list[Embedded], second: list[Embedded]) -> str:
+    """Of each seed's pair, over the people of the queries; the first seed's interval."""
+    try:
+        found = [
+            compare((a.query, a.gallery), (b.query, b.gallery)).differences["mean_ap"]
+            for a, b in zip(first, second, strict=False)
+        ]
+    except DataError:
+        return ""
+    interval = found[0].interval
+    return f"{_spread([d.mean for d in found])} [{interval.low:+.3f}, {interval.high:+.3f}], p {found[0].p_value:.3f}"
+
+
+if __name__ == "__main__":
+    main()
