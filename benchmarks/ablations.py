@@ -1,8 +1,8 @@
 """What each part of the stripnet recipe is worth: one thing changed at a time, in a short form.
 
 Trains each variant at 64 x 32 for a few epochs from the same seeds, and prints rank-1 and mAP on the data's own test
-part, on another site if one is given, and the paired difference of mAP to the recipe as it is, over people. Runs that are
-finished are not trained again, so several processes may share the folder, each with its own --only.
+part, on another site if one is given, and the paired difference of mAP to the recipe as it is, over people. Runs that
+are finished are not trained again, so several processes may share the folder, each with its own --only.
 
     python benchmarks/ablations.py market501 -o ablations [--also pku_reid] [--seeds 1] [--epochs 14] [--only NAME ...]
 """
@@ -64,7 +64,7 @@ def main() -> None:
         for name in options.only
     }
     if not options.table:
-        for seed in range(options.seeds):
+        for seed in seeds:
             for name in options.only:
                 recipe = find_recipe("stripnet", **{**SHORT, "epochs": options.epochs, **VARIANTS[name]})
                 if not is_finished(folders[name][seed]):
