@@ -59,10 +59,8 @@ def main() -> None:
     options = parser.parse_args()
     dataset = open_dataset(options.data)
     elsewhere = open_dataset(options.also) if options.also else None
-    folders: dict[str, list[Path]] = {
-        name: [options.out / f"{name.replace(' ', '-')}-{seed}" for seed in range(options.seeds)]
-        for name in options.only
-    }
+    seeds = range(options.seeds)
+    folders = {name: [options.out / f"{name.replace(' ', '-')}-{seed}" for seed in seeds] for name in options.only}
     if not options.table:
         for seed in seeds:
             for name in options.only:
