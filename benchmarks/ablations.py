@@ -32,6 +32,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "without averaging": {"average": 0.0},
     "without random erasing": {"random_erasing": 0.0},
     "without colour jitter": {"colour_jitter": 0.0},
+    "colour cast 0.15": {"colour_cast": 0.15},
     "colour cast 0.3": {"colour_cast": 0.3},
     "kappa from 30": {"kappa": 30.0},
     "batches of 128": {"batch_size": 128},
