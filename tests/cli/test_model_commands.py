@@ -156,6 +156,7 @@ def test_bundling_a_network_made_elsewhere(tmp_path: Path) -> None:
         (["embed", "BUNDLE", "nowhere", "-o", "OUT.npz"], 3, "nowhere"),
         (["evaluate", "--embeddings", "OUT.npz", "--occlusion"], 3, "npz"),
         (["evaluate", "--embeddings", "OUT.npz", "--flip"], 2, "--flip"),
+        (["evaluate", "BUNDLE", CITY, "--aligned", "--rerank"], 2, "aligned strips"),
         (["evaluate", "BUNDLE", CITY, "--device", "tpu"], 2, "Known: auto"),
         (["model", "inspect", "RUN/config.json"], 4, "not a bundle"),
         (["model", "card", "BUNDLE", "-o", "OUT/deep/card.md"], 2, "does not exist"),

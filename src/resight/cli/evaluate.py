@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from resight.core.calibration import Calibration
     from resight.core.records import EmbeddedCrops
     from resight.data.crops import Dataset
+    from resight.evaluation.aligned import Aligned
     from resight.evaluation.breakdown import Breakdown
     from resight.evaluation.calibrate import Promise
     from resight.evaluation.evaluate import Evaluation
@@ -53,6 +54,9 @@ def evaluate(
     ] = False,
     open_set: Annotated[
         bool, typer.Option("--open-set", help="Searches for strangers: FNIR at FPIR 10% and 1%.")
+    ] = False,
+    aligned: Annotated[
+        bool, typer.Option("--aligned", help="Compare by the whole and by strips aligned on a shortest path.")
     ] = False,
     flip: Annotated[
         bool, typer.Option("--flip", help="Each embedding is the mean with that of the mirrored picture.")
@@ -111,6 +115,7 @@ def evaluate(
             metric=metric,
             expansion=Expansion(query_expansion, database_augmentation, alpha) if expanded else None,
             reranking=Reranking() if rerank else None,
+            aligned=_strips_of(opened) if aligned else None,
             seed=seed,
         )
         for name in protocol or ["market1501"]
@@ -143,6 +148,15 @@ def evaluate(
             "breakdown": broken.to_dict() if broken else None,
         }
         write_whole(json_file, json.dumps(values, indent=2).encode())
+
+
+def _strips_of(model: OpenedModel | None) -> Aligned:
+    from resight.evaluation.aligned import Aligned
+    from resight.evaluation.visibility import Parts
+
+    if model is None:
+        raise ConfigError("--aligned needs to know where the strips are: it takes a model and its data, not embeddings")
+    return Aligned(Parts.of(model.parts))
 
 
 def _verify(query: EmbeddedCrops, gallery: EmbeddedCrops, seed: int) -> Verification:

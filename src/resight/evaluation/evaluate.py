@@ -12,6 +12,7 @@ import numpy.typing as npt
 from resight.core.distances import BLOCK_BYTES, distance_blocks
 from resight.core.errors import ConfigError, DataError, EmbeddingError
 from resight.core.records import EmbeddedCrops, FloatArray, IntArray
+from resight.evaluation.aligned import Aligned
 from resight.evaluation.bootstrap import Interval, bootstrap_interval
 from resight.evaluation.expansion import Expansion
 from resight.evaluation.protocols import Gallery, Protocol, Rows, find_protocol, rows_of
@@ -109,15 +110,23 @@ def evaluate(
     metric: str = "cosine",
     expansion: Expansion | None = None,
     reranking: Reranking | None = None,
+    aligned: Aligned | None = None,
     max_rank: int = 50,
     bootstrap_samples: int = 1000,
     seed: int = 0,
 ) -> Evaluation:
     """CMC, mAP and mINP of the embeddings, in bounded memory. seed: of the bootstrap.
 
-    expansion, reranking: go by cosine, and are named in the evaluation's metric. Raises DataError where there is
-    nothing to score, ConfigError for an unknown protocol or metric.
+    expansion, reranking: go by cosine, and are named in the evaluation's metric. aligned: takes the place of cosine.
+    Raises DataError where there is nothing to score, ConfigError for an unknown protocol or metric, or for two that do
+    not go together.
     """
+    if aligned is not None:
+        if expansion or reranking:
+            raise ConfigError(f"{expansion or reranking} goes by cosine, not by {aligned}")
+        blocks = aligned.blocks(query.embeddings, gallery.embeddings)
+        rows = (rows_of(query), rows_of(gallery))
+        return _evaluate(blocks, *rows, protocol, str(aligned), max_rank, bootstrap_samples, seed)
     if metric != "cosine" and (expansion or reranking):
         raise ConfigError(f"{expansion or reranking} goes by cosine, not by {metric}")
     if expansion is not None:
