@@ -12,7 +12,6 @@ import numpy as np
 import typer
 
 from resight.cli import output
-from resight.cli.models import MODEL_HELP
 from resight.core.errors import ConfigError, DataError, DatasetError
 from resight.data.crops import SPLITS, Crop, Problem
 
@@ -21,7 +20,7 @@ SUFFIXES = frozenset([".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", 
 
 
 def embed(
-    model: Annotated[str, typer.Argument(help=f"{MODEL_HELP} A run must be exported first.")],
+    model: Annotated[str, typer.Argument(help="A bundle (.resight), or a packaged model's name. A run is exported first.")],
     paths: Annotated[list[str], typer.Argument(help="Pictures, folders of pictures, data sets, or `synthetic`.")],
     *,
     out: Annotated[Path, typer.Option("--out", "-o", help="The file: .npz or .parquet.")],
