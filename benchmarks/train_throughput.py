@@ -34,12 +34,13 @@ from resight.data.crops import Crop, labels_of
 from resight.data.folder import read_folder
 from resight.data.synthetic import CityConfig, draw_city, save_city
 from resight.losses.cosine_softmax import CosineSoftmax
+from resight.losses.joint import JointLoss
 from resight.models.catalogue import Architecture, build_network
 from resight.models.dropout import Dropout
 from resight.training.augmentation import flip_where
 from resight.training.execution import channels_last
 from resight.training.images import load_training_images
-from resight.training.loop import Objective
+from resight.training.objective import Objective
 
 BATCH, HEIGHT, WIDTH = 16, 128, 48
 ROUNDS = 3
@@ -90,7 +91,7 @@ def our_steps(crops: tuple[Crop, ...], network: str, compiled: bool) -> Iterator
     images = load_training_images(crops, HEIGHT, WIDTH)
     model = build_network(architecture(network), HEIGHT, WIDTH)
     preprocessing = Preprocessing(HEIGHT, WIDTH, images.mean, images.std)
-    objective = Objective(model, CosineSoftmax(128, images.num_classes), preprocessing)
+    objective = Objective(model, JointLoss([(0, 128)], images.num_classes), preprocessing)
     objective = channels_last(objective, torch.device("cpu")).train()
     optimizer = torch.optim.AdamW(objective.parameters(), 1e-3, weight_decay=0.0, fused=True)
     if compiled:

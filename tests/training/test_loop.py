@@ -234,6 +234,11 @@ def test_every_option_of_a_recipe_trains(small_city: Dataset, tmp_path: Path) ->
     )  # fmt: skip
     assert train(recipe, small_city, tmp_path / "run", 0, CPU).finished
     assert train(replace(STRIPNET, epochs=1, progressive="", aligned=True), small_city, tmp_path / "a", 0, CPU).finished
+    mutual = replace(STRIPNET, epochs=1, progressive="", mutual=True)
+    assert train(mutual, small_city, tmp_path / "c", 0, CPU).finished
+    kept = load_file(tmp_path / "c" / CHECKPOINT_FILE)
+    one, other = (kept[f"objective.{peer}network.global_dense.0.weight"] for peer in ("", "peer."))
+    assert not torch.equal(one, other)
     cosine = find_recipe("cosine", height=32, width=16, epochs=1, batch_size=8, images_per_identity=2)
     assert train(cosine, small_city, tmp_path / "b", 0, CPU).finished
     assert load_model(tmp_path / "run").card.preprocessing.mean == (0.0, 0.0, 0.0)

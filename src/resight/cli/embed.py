@@ -20,7 +20,7 @@ SUFFIXES = frozenset([".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", 
 
 
 def embed(
-    model: Annotated[str, typer.Argument(help="A bundle (.resight), or a packaged model's name. A run is exported first.")],
+    model: Annotated[str, typer.Argument(help="A bundle (.resight), or a packaged model's name. Export a run first.")],
     paths: Annotated[list[str], typer.Argument(help="Pictures, folders of pictures, data sets, or `synthetic`.")],
     *,
     out: Annotated[Path, typer.Option("--out", "-o", help="The file: .npz or .parquet.")],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from statistics import fmean
+from typing import cast
 
 from torch import Tensor, nn
 from torch.nn import functional
@@ -45,11 +46,19 @@ class JointLoss(nn.Module):
         """The mean of the parts' scales."""
         return fmean(part.kappa.item() for part in self.modules() if isinstance(part, CosineSoftmax))
 
+    def part(self, embeddings: Tensor, place: int) -> Tensor:
+        """One part of the embeddings, at unit length: (n, stop - start)."""
+        start, stop = self.parts[place]
+        part = embeddings[:, start:stop]
+        return functional.normalize(part, dim=1) if len(self.parts) > 1 else part
+
+    def logits(self, part: Tensor, place: int) -> Tensor:
+        """What that part's classifier thinks: (n, num_classes)."""
+        return cast(CosineSoftmax, self.softmax[place]).logits(part)
+
     def forward(self, embeddings: Tensor, labels: Tensor) -> Tensor:
         """embeddings (n, dim), labels (n,) int64; the sum over the parts, a scalar."""
-        parts = [embeddings[:, start:stop] for start, stop in self.parts]
-        if len(parts) > 1:
-            parts = [functional.normalize(part, dim=1) for part in parts]
+        parts = [self.part(embeddings, place) for place in range(len(self.parts))]
         total = embeddings.new_zeros(())
         for part, softmax in zip(parts, self.softmax, strict=True):
             total = total + softmax(part, labels)

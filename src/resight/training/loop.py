@@ -12,15 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from resight.core.errors import ConfigError, NonFiniteLoss
 from resight.core.preprocessing import Preprocessing
 from resight.core.progress import Progress, silent
 from resight.core.records import IntArray
 from resight.data.crops import Dataset, Problem
-from resight.losses.joint import JointLoss
-from resight.models.catalogue import Architecture, build_network, trained_parts
+from resight.models.catalogue import build_network
 from resight.models.pretrained import load_pretrained
 from resight.models.saved import CARD_FILE, ModelCard, save_model
 from resight.training.augmentation import augment, flip_where, shrink
@@ -35,6 +34,7 @@ from resight.training.execution import (
     mixed_precision,
 )
 from resight.training.images import MAX_MEMORY_MB, TrainingImages, load_training_images
+from resight.training.objective import Objective, architecture_of, make_objective
 from resight.training.plan import Plan, local_batches, mix_seed, seed_step
 from resight.training.recipes import Recipe
 from resight.training.run import (
@@ -71,27 +71,6 @@ class TrainResult:
     problems: tuple[Problem, ...]
 
 
-class Objective(nn.Module):
-    """Network and loss as one module: what is compiled, distributed and optimised."""
-
-    mean: Tensor
-    std: Tensor
-
-    def __init__(self, network: nn.Module, loss: nn.Module, preprocessing: Preprocessing) -> None:
-        super().__init__()
-        self.network = network
-        self.loss = loss
-        self.register_buffer("mean", torch.tensor(preprocessing.mean).view(1, 3, 1, 1) * 255, persistent=False)
-        self.register_buffer("std", torch.tensor(preprocessing.std).view(1, 3, 1, 1) * 255, persistent=False)
-
-    def forward(self, pixels: Tensor, labels: Tensor) -> Tensor:
-        """pixels: (n, h, w, 3) uint8, labels: (n,) int64; the mean loss."""
-        # (n, h, w, 3) seen as (n, 3, h, w) is channels-last already: no copy.
-        images = (pixels.permute(0, 3, 1, 2).float() - self.mean) / self.std
-        out: Tensor = self.loss(self.network(images), labels)
-        return out
-
-
 def train(
     recipe: Recipe,
     dataset: Dataset,
@@ -115,7 +94,7 @@ def train(
         if world.is_main:
             claim_directory(run_dir, options.resume)
         for height, width, _ in (*recipe.smaller_sizes(), (recipe.height, recipe.width, 0)):
-            build_network(_architecture(recipe), height, width)  # wrong sizes fail before the reading
+            build_network(architecture_of(recipe), height, width)  # wrong sizes fail before the reading
         images = load_training_images(
             dataset.train,
             recipe.height,
@@ -143,24 +122,16 @@ def _train(
     plan = Plan.of(recipe, images, seed)
     compiled = decide_compile(options.compile, world.device, plan.total_steps * recipe.batch_size)
     torch.manual_seed(mix_seed(seed, 0, 0))
-    network = build_network(_architecture(recipe), recipe.height, recipe.width)
+    network = build_network(architecture_of(recipe), recipe.height, recipe.width)
     begun_with = load_pretrained(network, pretrained) if pretrained else None
     if world.is_main:
         fixed = {"recipe": recipe.to_dict(), "seed": seed, "data_digest": images.digest, "compiled": compiled}
         fixed |= {"processes": world.size, "device": world.device.type, "pretrained": begun_with}
         write_or_check_config(run_dir, fixed, _described(dataset, images, options, world))
 
-    loss = JointLoss(
-        trained_parts(_architecture(recipe)),
-        images.num_classes,
-        kappa=recipe.kappa,
-        label_smoothing=recipe.label_smoothing,
-        softplus=recipe.kappa_softplus,
-        triplet=recipe.triplet,
-        aligned_strips=recipe.slices if recipe.aligned else 0,
-    )
     preprocessing = _preprocessing(recipe, images)
-    objective = channels_last(Objective(network, loss, preprocessing), world.device)
+    objective = make_objective(recipe, network, images.num_classes, preprocessing)
+    objective = channels_last(objective, world.device)
     optimizer = torch.optim.AdamW(_decayed_apart(objective, recipe.weight_decay), fused=True)
     average = WeightAverage(network, recipe.average)
     trained: dict[str, nn.Module] = {"objective": objective}
@@ -203,7 +174,7 @@ def _train(
                     values = {
                         "epoch": position.step // plan.steps_per_epoch,
                         "loss": position.loss_sum / plan.steps_per_epoch,
-                        "kappa": loss.kappa,
+                        "kappa": objective.kappa,
                         "learning_rate": rate,
                     }
                     metrics.end_epoch(position.step, recipe.batch_size, values)
@@ -219,7 +190,7 @@ def _train(
         metrics.close()
         save_checkpoint(run_dir, trained, optimizer, position)
     if world.is_main and finished:
-        card = ModelCard(_architecture(recipe), preprocessing, str(dataset), dataset.rights, images.digest)
+        card = ModelCard(architecture_of(recipe), preprocessing, str(dataset), dataset.rights, images.digest)
         save_model(run_dir, average.network, card)
     any_process(False, world)  # nobody leaves before the model is written: the launcher would end the rest
     return TrainResult(run_dir, position.step, finished, images.problems)
@@ -242,10 +213,6 @@ def _decayed_apart(objective: nn.Module, weight_decay: float) -> list[dict[str, 
     matrices = [p for p in objective.parameters() if p.dim() > 1]
     others = [p for p in objective.parameters() if p.dim() <= 1]
     return [{"params": matrices, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
-
-
-def _architecture(recipe: Recipe) -> Architecture:
-    return Architecture(recipe.network, recipe.dim, recipe.slices, recipe.pooling)
 
 
 def _preprocessing(recipe: Recipe, images: TrainingImages) -> Preprocessing:

@@ -33,6 +33,7 @@ class Recipe:
     kappa_softplus: bool = _field(False, "learn kappa as log(1 + exp(scale)), which stays above 0")
     label_smoothing: float = _field(0.0, "share of the softmax's target spread over all classes")
     triplet: float = _field(0.0, "weight of the soft-margin batch-hard triplet loss")
+    mutual: bool = _field(False, "train two networks that learn from each other, and keep one")
     aligned: bool = _field(False, "the strips' triplets by aligned distances (AlignedReID++)")
 
     epochs: int = _field(200, "passes over the training set, flipped copies included")

@@ -1,0 +1,89 @@
+"""What a step minimises: network and loss as one module."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from resight.core.preprocessing import Preprocessing
+from resight.losses.joint import JointLoss
+from resight.losses.mutual import MutualLoss
+from resight.models.catalogue import Architecture, build_network, trained_parts
+from resight.training.recipes import Recipe
+
+
+def architecture_of(recipe: Recipe) -> Architecture:
+    """The network that a recipe trains."""
+    return Architecture(recipe.network, recipe.dim, recipe.slices, recipe.pooling)
+
+
+class Objective(nn.Module):
+    """Network and loss as one module: what is compiled, distributed and optimised."""
+
+    mean: Tensor
+    std: Tensor
+    loss: JointLoss
+
+    def __init__(self, network: nn.Module, loss: JointLoss, preprocessing: Preprocessing) -> None:
+        super().__init__()
+        self.network = network
+        self.loss = loss
+        self.register_buffer("mean", torch.tensor(preprocessing.mean).view(1, 3, 1, 1) * 255, persistent=False)
+        self.register_buffer("std", torch.tensor(preprocessing.std).view(1, 3, 1, 1) * 255, persistent=False)
+
+    @property
+    def kappa(self) -> float:
+        """The mean scale of its classifiers."""
+        return self.loss.kappa
+
+    def embed(self, pixels: Tensor) -> Tensor:
+        """(n, h, w, 3) uint8 to (n, dim)."""
+        # (n, h, w, 3) seen as (n, 3, h, w) is channels-last already: no copy.
+        images = (pixels.permute(0, 3, 1, 2).float() - self.mean) / self.std
+        out: Tensor = self.network(images)
+        return out
+
+    def forward(self, pixels: Tensor, labels: Tensor) -> Tensor:
+        """pixels: (n, h, w, 3) uint8, labels: (n,) int64; the mean loss."""
+        out: Tensor = self.loss(self.embed(pixels), labels)
+        return out
+
+
+class MutualObjective(Objective):
+    """Two objectives that learn from each other; the first one's network is kept."""
+
+    def __init__(self, network: nn.Module, loss: JointLoss, preprocessing: Preprocessing, peer: Objective) -> None:
+        super().__init__(network, loss, preprocessing)
+        self.peer = peer
+        self.mutual = MutualLoss()
+
+    def forward(self, pixels: Tensor, labels: Tensor) -> Tensor:
+        """As Objective's; the sum of both losses and of what they think of each other."""
+        own, other = self.embed(pixels), self.peer.embed(pixels)
+        both: Tensor = self.loss(own, labels) + self.peer.loss(other, labels)
+        return both + cast(Tensor, self.mutual(own, other, self.loss, self.peer.loss))
+
+
+def make_objective(recipe: Recipe, network: nn.Module, num_classes: int, preprocessing: Preprocessing) -> Objective:
+    """The recipe's losses on the network; under mutual learning, a second network beside it, which begins elsewhere."""
+    loss = _loss(recipe, num_classes)
+    if not recipe.mutual:
+        return Objective(network, loss, preprocessing)
+    peer = Objective(
+        build_network(architecture_of(recipe), recipe.height, recipe.width), _loss(recipe, num_classes), preprocessing
+    )
+    return MutualObjective(network, loss, preprocessing, peer)
+
+
+def _loss(recipe: Recipe, num_classes: int) -> JointLoss:
+    return JointLoss(
+        trained_parts(architecture_of(recipe)),
+        num_classes,
+        kappa=recipe.kappa,
+        label_smoothing=recipe.label_smoothing,
+        softplus=recipe.kappa_softplus,
+        triplet=recipe.triplet,
+        aligned_strips=recipe.slices if recipe.aligned else 0,
+    )
