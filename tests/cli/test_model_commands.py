@@ -44,6 +44,8 @@ def test_a_bundle_scores_what_its_run_scores(run: Path, bundle: Path, tmp_path: 
     hidden = resight("evaluate", bundle, CITY, "--occlusion", "--json", tmp_path / "h.json")
     assert "middle, mask" in hidden.stdout
     assert len(json.loads((tmp_path / "h.json").read_text())["occlusion"]) == 7
+    centred = resight("evaluate", bundle, CITY, "--centre-cameras")
+    assert "cameras centred" in centred.stderr
     flipped = resight("evaluate", bundle, CITY, "--flip")
     assert "with mirrored pictures" in flipped.stderr
     assert flipped.stdout != resight("evaluate", bundle, CITY).stdout
@@ -157,6 +159,7 @@ def test_bundling_a_network_made_elsewhere(tmp_path: Path) -> None:
         (["evaluate", "--embeddings", "OUT.npz", "--occlusion"], 3, "npz"),
         (["evaluate", "--embeddings", "OUT.npz", "--flip"], 2, "--flip"),
         (["evaluate", "BUNDLE", CITY, "--aligned", "--rerank"], 2, "aligned strips"),
+        (["evaluate", "BUNDLE", CITY, "--occlusion", "--flip"], 2, "leave"),
         (["evaluate", "BUNDLE", CITY, "--device", "tpu"], 2, "Known: auto"),
         (["model", "inspect", "RUN/config.json"], 4, "not a bundle"),
         (["model", "card", "BUNDLE", "-o", "OUT/deep/card.md"], 2, "does not exist"),

@@ -58,6 +58,9 @@ def evaluate(
     aligned: Annotated[
         bool, typer.Option("--aligned", help="Compare by the whole and by strips aligned on a shortest path.")
     ] = False,
+    centre_cameras: Annotated[
+        bool, typer.Option("--centre-cameras", help="Take each camera's mean embedding from its pictures' embeddings.")
+    ] = False,
     flip: Annotated[
         bool, typer.Option("--flip", help="Each embedding is the mean with that of the mirrored picture.")
     ] = False,
@@ -87,6 +90,7 @@ def evaluate(
     """
     from resight.cli.models import open_model
     from resight.core.files import write_whole
+    from resight.evaluation.centring import centre_cameras as centre
     from resight.evaluation.evaluate import evaluate as score
     from resight.evaluation.expansion import Expansion
     from resight.evaluation.rerank import Reranking
@@ -107,6 +111,8 @@ def evaluate(
         query, gallery, described = _embed(opened, dataset)
     else:
         raise ConfigError("name a model and its data, or --embeddings FILE alone")
+    if centre_cameras:
+        query, gallery = centre(query, gallery)
     evaluations = [
         score(
             query,
@@ -123,8 +129,9 @@ def evaluate(
     output.console.print(_table(evaluations))
     for evaluation in evaluations:
         output.say(output.counts(evaluation))
-    mirrored = ", with mirrored pictures" if flip else ""
-    output.say(f"by {evaluations[0].metric}{mirrored}; {output.INTERVALS}")
+    prepared = ", cameras centred" if centre_cameras else ""
+    prepared += ", with mirrored pictures" if flip else ""
+    output.say(f"by {evaluations[0].metric}{prepared}; {output.INTERVALS}")
     verified = _verify(query, gallery, seed) if verification else None
     calibration = opened.calibration if opened else None
     promises = _check(calibration, query, gallery, seed) if verification and calibration else ()
@@ -133,6 +140,8 @@ def evaluate(
     if occlusion:
         if opened is None or dataset is None:
             raise ConfigError("--occlusion paints over pictures: it takes a model and its data, not embeddings")
+        if centre_cameras or flip:
+            raise ConfigError("--occlusion compares plainly embedded queries: leave --centre-cameras and --flip out")
         occluded = _occlude(opened, dataset, query, gallery, evaluations[0].protocol, seed)
     broken = _break_down(query, gallery, evaluations[0].protocol, seed) if breakdown else None
     if json_file is not None:
@@ -140,6 +149,7 @@ def evaluate(
             "schema": "resight.evaluations/1",
             **described,
             "flip": flip,
+            "centre_cameras": centre_cameras,
             "evaluations": [evaluation.to_dict() for evaluation in evaluations],
             "verification": verified.to_dict() if verified else None,
             "calibration": [{**asdict(promise), "verdict": promise.verdict} for promise in promises],
