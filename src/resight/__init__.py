@@ -11,6 +11,7 @@ from resight.data.crops import Crop, Dataset
 from resight.data.formats import open_dataset
 from resight.embedding.embedder import Embedder, load
 from resight.evaluation.evaluate import Evaluation, evaluate
+from resight.gallery.gallery import Gallery, open_gallery
 
 __all__ = [
     "Calibration",
@@ -20,9 +21,11 @@ __all__ = [
     "EmbeddedCrops",
     "Embedder",
     "Evaluation",
+    "Gallery",
     "ResightError",
     "__version__",
     "evaluate",
     "load",
     "open_dataset",
+    "open_gallery",
 ]

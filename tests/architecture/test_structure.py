@@ -29,11 +29,13 @@ def test_the_public_names() -> None:
         "EmbeddedCrops",
         "Embedder",
         "Evaluation",
+        "Gallery",
         "ResightError",
         "__version__",
         "evaluate",
         "load",
         "open_dataset",
+        "open_gallery",
     ]
     assert all(hasattr(resight, name) for name in resight.__all__)
 

@@ -9,6 +9,8 @@ ResightError
 │   ├── CalibrationError a calibration that cannot be read
 │   └── ParityError      a bundle that does not give what its network gave
 ├── EmbeddingError       embeddings of the wrong shape, or not finite          exit 3
+├── GalleryError         a gallery that cannot be used, or refuses         exit 3
+│   └── GalleryBusy      another process is writing to it                  exit 9
 ├── TrainingError        training cannot go on                                 exit 5
 │   └── NonFiniteLoss
 └── MissingExtra         a part of resight that is not installed               exit 6
@@ -71,6 +73,18 @@ class EmbeddingError(ResightError):
     """Embeddings or distances of the wrong shape, or not finite."""
 
     exit_code = 3
+
+
+class GalleryError(ResightError):
+    """A gallery that cannot be opened, is damaged, or refuses what it is given. Nothing in it was changed."""
+
+    exit_code = 3
+
+
+class GalleryBusy(GalleryError):
+    """Another process is writing to the gallery, and went on for longer than was to be waited."""
+
+    exit_code = 9
 
 
 class TrainingError(ResightError):

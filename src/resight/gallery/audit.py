@@ -44,9 +44,8 @@ def next_line(
 
 def check_chain(lines: Iterable[Line]) -> tuple[Damage, ...]:
     """The first line that is not what it was. lines: in order."""
-    before, number = START, 0
-    for line in lines:
-        number += 1
+    before = START
+    for number, line in enumerate(lines, 1):
         if line.number != number or line.before != before or line.hash != _hash(line):
             what = "was changed, or one before it was changed, removed or inserted"
             remedy = "the audit cannot be trusted from here on; compare with a backup"

@@ -13,7 +13,7 @@ with every row, ties by the smaller id.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from threading import Lock
@@ -24,73 +24,12 @@ import numpy as np
 import numpy.typing as npt
 
 from resight.core.records import FloatArray, IntArray
+from resight.gallery.columns import EVERY_ROW, Columns, Doubles, Selection
 
 BLOCK_ROWS = 65_536
 QUERIES_AT_ONCE = 64
 LARGEST_GROUP = 128  # rows of which the best one stands for all, when the bound on the k-th best is sought
 PAIRS_AT_ONCE = 65_536  # true similarities computed at a time
-Doubles = npt.NDArray[np.float64]
-Mask = npt.NDArray[np.bool_]
-
-
-@dataclass(frozen=True)
-class Columns:
-    """What may be asked of each row beside its likeness. ids: (n,) int64. times: (n,) float64, NaN where unknown.
-    cameras: (n,) uint16. people: (n,) int32, equal where two rows show one person."""
-
-    ids: IntArray
-    times: Doubles
-    cameras: npt.NDArray[np.uint16]
-    people: npt.NDArray[np.int32]
-
-    def __len__(self) -> int:
-        return len(self.ids)
-
-    def take(self, rows: Any) -> Columns:
-        """Those of some rows."""
-        return Columns(self.ids[rows], self.times[rows], self.cameras[rows], self.people[rows])
-
-    @classmethod
-    def joined(cls, parts: Sequence[Columns]) -> Columns:
-        """One after the other."""
-        return cls(
-            np.concatenate([np.zeros(0, np.int64), *(part.ids for part in parts)]),
-            np.concatenate([np.zeros(0, np.float64), *(part.times for part in parts)]),
-            np.concatenate([np.zeros(0, np.uint16), *(part.cameras for part in parts)]),
-            np.concatenate([np.zeros(0, np.int32), *(part.people for part in parts)]),
-        )
-
-
-@dataclass(frozen=True, eq=False)
-class Selection:
-    """Which rows may answer. cameras: codes, or None for all. after <= time < before; a row without a time answers
-    only where neither is given. only, never: sorted ids, or None."""
-
-    cameras: npt.NDArray[np.uint16] | None = None
-    after: float | None = None
-    before: float | None = None
-    only: IntArray | None = None
-    never: IntArray | None = None
-
-    def mask(self, columns: Columns) -> Mask | None:
-        """(n,) bool, or None where every row may answer."""
-        parts: list[Mask] = []
-        if self.cameras is not None:
-            allowed = np.zeros(65_536, np.bool_)
-            allowed[self.cameras] = True
-            parts.append(allowed[columns.cameras])
-        if self.after is not None:
-            parts.append(columns.times >= self.after)
-        if self.before is not None:
-            parts.append(columns.times < self.before)
-        if self.only is not None:
-            parts.append(np.isin(columns.ids, self.only))
-        if self.never is not None and len(self.never):
-            parts.append(~np.isin(columns.ids, self.never))
-        return np.logical_and.reduce(parts) if parts else None
-
-
-EVERY_ROW = Selection()
 
 
 @dataclass(frozen=True, eq=False)
@@ -227,7 +166,7 @@ class Index:
     @property
     def nbytes(self) -> int:
         """Of all arrays."""
-        columns = [part.columns for part in (*self._blocks, self._tail)]
+        columns = [part.columns for part in self._parts()]
         kept = sum(b.vectors.nbytes + b.codes.nbytes for b in self._blocks) + self._tail._rows.nbytes
         return kept + sum(c.ids.nbytes + c.times.nbytes + c.cameras.nbytes + c.people.nbytes for c in columns)
 
@@ -269,16 +208,16 @@ class Index:
 
     def ids(self) -> IntArray:
         """(n,) int64, sorted."""
-        return np.sort(np.concatenate([part.columns.ids for part in (*self._blocks, self._tail)]))
+        return np.sort(np.concatenate([part.columns.ids for part in self._parts()]))
 
-    def num_people(self, wanted: Selection = EVERY_ROW) -> int:
-        """How many are among the rows that may answer."""
+    def people(self, wanted: Selection = EVERY_ROW) -> npt.NDArray[np.int32]:
+        """Who is among the rows that may answer: their codes, each once."""
         seen = [np.zeros(0, np.int32)]
-        for part in (*self._blocks, self._tail):
+        for part in self._parts():
             if part.may_answer(wanted):
                 mask = wanted.mask(part.columns)
                 seen.append(np.unique(part.columns.people if mask is None else part.columns.people[mask]))
-        return len(np.unique(np.concatenate(seen)))
+        return np.unique(np.concatenate(seen))
 
     def search(
         self,
@@ -301,15 +240,18 @@ class Index:
     def vectors_of(self, ids: IntArray) -> tuple[IntArray, FloatArray]:
         """Those of `ids` that are here, in no order, and their rows."""
         rows, kept = [np.zeros((0, self.dim), np.float32)], [np.zeros(0, np.int64)]
-        for part in (*self._blocks, self._tail):
+        for part in self._parts():
             mask = np.isin(part.columns.ids, ids)
             rows.append(part.vectors[mask])
             kept.append(part.columns.ids[mask])
         return np.concatenate(kept), np.concatenate(rows)
 
+    def _parts(self) -> list[Block | Tail]:
+        return [*self._blocks, self._tail]
+
     def _search(self, queries: _Queries, top: int | None, wanted: Selection, at_least: float | None) -> list[Found]:
         race = _Race(len(queries.rows), top, at_least)
-        parts = [part for part in (*self._blocks, self._tail) if part.may_answer(wanted)]
+        parts = [part for part in self._parts() if part.may_answer(wanted)]
         if len(parts) == 1:
             candidates = [_candidates(parts[0], queries, wanted, race)]
         else:

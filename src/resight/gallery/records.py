@@ -148,6 +148,15 @@ def _verdict(decision: Decision | None, person: str) -> str:
 
 
 @dataclass(frozen=True)
+class Link:
+    """Two pids that are one person: `pid` is told as `into`."""
+
+    number: int
+    pid: int
+    into: int
+
+
+@dataclass(frozen=True)
 class Settings:
     """What a gallery is, fixed when it is made. model: the identity of the model whose embeddings it takes.
 

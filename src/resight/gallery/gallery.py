@@ -1,0 +1,364 @@
+"""The gallery: a store, the model whose embeddings it takes, and what a similarity means there."""
+
+from __future__ import annotations
+
+import getpass
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from resight.core.calibration import FALSE_ACCEPT_RATE, FALSE_REJECT_RATE, Decision
+from resight.core.errors import ConfigError, GalleryError
+from resight.core.records import FloatArray
+from resight.gallery.arguments import (
+    camera_of,
+    joined_of,
+    one_for_each,
+    plain_of,
+    seconds_of,
+    where_of,
+    whole_of,
+    word_of,
+)
+from resight.gallery.audit import Line
+from resight.gallery.model import Model
+from resight.gallery.people import person_of
+from resight.gallery.records import (
+    Answer,
+    Attributes,
+    Damage,
+    Entry,
+    Forgotten,
+    Hit,
+    Link,
+    Match,
+    Settings,
+    Stats,
+    Where,
+)
+from resight.gallery.sqlite import SqliteStore
+from resight.gallery.store import Detail, Store
+
+UNIT = 1e-3  # how far an embedding's length may be from 1
+
+
+class Gallery:
+    """A kept gallery, open. Use it in a `with`, or call `close`. Any number of threads may use one."""
+
+    def __init__(self, store: Store, model: Model | None = None, *, who: str | None = None, purpose: str = "") -> None:
+        """who, purpose: what the audit writes down, unless a call says otherwise.
+
+        Raises GalleryError where the gallery's embeddings are of another model.
+        """
+        self.store = store
+        self.model = model
+        self.who = who if who is not None else _user()
+        self.purpose = purpose
+        if model is not None and model.identity != store.settings.model:
+            raise GalleryError(
+                f"this gallery holds embeddings of the model {_short(store.settings)}, and those of "
+                f"{model.manifest.name} ({model.identity[:12]}) cannot be compared with them. Open it with its own "
+                "model, or bring it over: `resight gallery migrate --model NEW`"
+            )
+
+    def __enter__(self) -> Gallery:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __len__(self) -> int:
+        return self.stats().entries
+
+    @property
+    def settings(self) -> Settings:
+        """As it was created."""
+        return self.store.settings
+
+    def close(self) -> None:
+        """It is not used afterwards."""
+        self.store.close()
+
+    def add(
+        self,
+        crops: Any,
+        *,
+        camera: str | Sequence[str],
+        time: float | datetime | Sequence[float | datetime | None] | None = None,
+        track: str | Sequence[str | None] | None = None,
+        pid: int | Sequence[int | None] | None = None,
+        attributes: Attributes | None = None,
+        join: str | None = None,
+        channel_order: str = "rgb",
+    ) -> list[int]:
+        """Embeds pictures and keeps them; their ids. All of them or, where anything is wrong, none.
+
+        crops: one picture or several, as `Embedder.embed` takes them. camera, time, track, pid: one for all, or one
+        for each. time: seconds since 1970 or a datetime with a zone. join: `mean` makes one entry of all of them, at
+        unit length; `best` keeps the one that is nearest to their mean.
+
+        Raises UnreadableImage, ConfigError, and GalleryError as the store does.
+        """
+        model = self._needs_model()
+        items = [crops] if _is_one(crops) else list(crops)
+        embeddings = model.embed(items, channel_order=channel_order)
+        kept = [_encoded(item) for item in items] if self.settings.keep_crops else None
+        names = [str(item) if isinstance(item, str | Path) else "" for item in items]
+        return self.add_embeddings(
+            embeddings,
+            model=model.identity,
+            camera=camera,
+            time=time,
+            track=track,
+            pid=pid,
+            attributes=attributes,
+            names=names,
+            crops=kept,
+            join=join,
+        )
+
+    def add_embeddings(
+        self,
+        embeddings: npt.ArrayLike,
+        *,
+        model: str,
+        camera: str | Sequence[str],
+        time: float | datetime | Sequence[float | datetime | None] | None = None,
+        track: str | Sequence[str | None] | None = None,
+        pid: int | Sequence[int | None] | None = None,
+        attributes: Attributes | Sequence[Attributes] | None = None,
+        names: Sequence[str] | None = None,
+        crops: Sequence[bytes | None] | None = None,
+        join: str | None = None,
+    ) -> list[int]:
+        """As `add`, of embeddings (n, dim) made before by the model of that identity."""
+        if model != self.settings.model:
+            raise GalleryError(f"these embeddings are of model {model[:12]}, the gallery's of {_short(self.settings)}")
+        vectors = self._checked(embeddings)
+        num = len(vectors)
+        times, tracks = one_for_each(time, num, "time"), one_for_each(track, num, "track")
+        cameras, pids = one_for_each(camera, num, "camera"), one_for_each(pid, num, "pid")
+        details = (
+            [attributes or {}] * num if attributes is None or isinstance(attributes, Mapping) else list(attributes)
+        )
+        titles, pictures = list(names or [""] * num), list(crops or [None] * num)
+        if not len(details) == len(titles) == len(pictures) == num:
+            raise ConfigError(f"{num} embeddings, but {len(details)} attributes, {len(titles)} names")
+        entries = [
+            Entry(
+                vector,
+                camera_of(camera),
+                seconds_of(moment),
+                word_of(walk, "track"),
+                whole_of(person),
+                name,
+                plain_of(more),
+                crop,
+            )
+            for vector, camera, moment, walk, person, more, name, crop in zip(
+                vectors, cameras, times, tracks, pids, details, titles, pictures, strict=True
+            )
+        ]
+        if join is not None and entries:
+            entries = [joined_of(entries, join)]
+        return self.store.add(entries) if entries else []
+
+    def search(
+        self,
+        crop: Any,
+        top: int | None = 20,
+        *,
+        at_least: float | None = None,
+        channel_order: str = "rgb",
+        **asked: Any,
+    ) -> Answer:
+        """Where else was this person seen? crop: one picture. The other arguments are `search_embeddings`'s."""
+        embedding = self._needs_model().embed([crop], channel_order=channel_order)
+        return self.search_embeddings(embedding, top, at_least=at_least, **asked)[0]
+
+    def search_embeddings(
+        self,
+        embeddings: npt.ArrayLike,
+        top: int | None = 20,
+        *,
+        at_least: float | None = None,
+        false_positive_rate: float = FALSE_ACCEPT_RATE,
+        false_negative_rate: float = FALSE_REJECT_RATE,
+        who: str | None = None,
+        purpose: str | None = None,
+        **where: Any,
+    ) -> list[Answer]:
+        """An answer for each row of (q, dim): the `top` most alike (None: all) of similarity `at_least`.
+
+        where: which entries may answer, by Where's fields, or one name alone: camera, track, pid, exclude_camera,
+        exclude_track, exclude_pid. after, before: seconds since 1970 or datetimes with a zone.
+
+        false_positive_rate: how often a stranger may be told as somebody known; false_negative_rate: how often
+        somebody known as a stranger. They hold where the model's calibration does.
+        """
+        if top is not None and top < 1:
+            raise ConfigError("top is 1 at the least")
+        wanted = where_of(**where)
+        vectors = self._checked(embeddings)
+        found = self.store.search(vectors, top, wanted, at_least)
+        if self.settings.audit_searches:
+            detail: Detail = {"searches": len(found), "answers": sum(map(len, found)), "by": ", ".join(wanted.names())}
+            self._write("search", who, purpose, detail)
+        return self._answers(found, wanted, false_positive_rate, false_negative_rate)
+
+    def forget(self, *, who: str | None = None, purpose: str | None = None, **where: Any) -> Forgotten:
+        """Removes the entries that are meant, with all their traces, and writes an audit line that does not say whom.
+
+        where: as in `search_embeddings`; `keep` (seconds): all that is older than that. At least one is given.
+        """
+        keep = where.pop("keep", None)
+        if keep is not None:
+            if not 0 <= keep < 1e11 or where.get("before") is not None:
+                raise ConfigError("keep is a number of seconds, and stands without `before`")
+            where["before"] = datetime.now(UTC).timestamp() - keep
+        wanted = where_of(**where)
+        if not wanted.names():
+            raise ConfigError("say what to forget: pid, track, camera, before, ...")
+        return self.store.remove(wanted, self._asking(who), self.purpose if purpose is None else purpose)
+
+    def link(self, pid: int, into: int, *, who: str | None = None, purpose: str | None = None) -> int:
+        """From now on both pids are one person, told as `into`. Returns a number, with which `unlink` undoes it."""
+        return self.store.link(pid, into, self._asking(who), self.purpose if purpose is None else purpose)
+
+    def unlink(self, number: int, *, who: str | None = None, purpose: str | None = None) -> None:
+        """Undoes a link."""
+        self.store.unlink(number, self._asking(who), self.purpose if purpose is None else purpose)
+
+    def links(self) -> tuple[Link, ...]:
+        """Those that hold."""
+        return self.store.links()
+
+    def entries(self, **where: Any) -> Iterator[Entry]:
+        """All that are meant, by id."""
+        return self.store.scan(where_of(**where))
+
+    def audit(self) -> Iterator[Line]:
+        """Who searched and who removed what, in order."""
+        return self.store.lines()
+
+    def stats(self) -> Stats:
+        """Counts."""
+        return self.store.stats()
+
+    def verify(self) -> Iterator[Damage]:
+        """Looks at every row, and at the audit's chain."""
+        return self.store.verify()
+
+    def compact(self) -> None:
+        """Gives freed space back."""
+        self.store.compact()
+
+    def _answers(self, found: Sequence[Sequence[Hit]], wanted: Where, positive: float, negative: float) -> list[Answer]:
+        ids = sorted({hit.id for hits in found for hit in hits})
+        entries = {entry.id: entry for entry in self.store.read(ids)}
+        links = {link.pid: link.into for link in self.store.links()}
+        num_people = self.store.num_people(wanted)
+        calibration = self.model.manifest.calibration if self.model is not None else None
+
+        def decide(similarity: float) -> Decision | None:
+            if calibration is None:
+                return None
+            rates = {"false_positive_rate": positive, "false_negative_rate": negative}
+            return calibration.decide_search(similarity, num_people, **rates)
+
+        answers = []
+        for hits in found:
+            matches = tuple(
+                Match(hit.similarity, decide(hit.similarity), person_of(entries[hit.id], links), entries[hit.id])
+                for hit in hits
+                if hit.id in entries  # another process may have removed it meanwhile
+            )
+            answers.append(Answer(matches, matches[0].decision if matches else decide(-1.0), num_people))
+        return answers
+
+    def _checked(self, embeddings: npt.ArrayLike) -> FloatArray:
+        """(n, dim) float32. Raises GalleryError for what is no embedding of the gallery's model."""
+        try:
+            vectors = np.asarray(embeddings, np.float32)
+        except (TypeError, ValueError) as error:
+            raise GalleryError(f"embeddings are numbers ({error})") from None
+        vectors = vectors[None] if vectors.ndim == 1 else vectors
+        if vectors.ndim != 2 or vectors.shape[1] != self.settings.dim:
+            raise GalleryError(f"embeddings here are (n, {self.settings.dim}), not {vectors.shape}")
+        lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64))
+        bad = np.flatnonzero(~(np.abs(lengths - 1) <= UNIT))
+        if bad.size:
+            raise GalleryError(f"embedding {bad[0]} has the length {lengths[bad[0]]:.4g} and not 1 ({bad.size} such)")
+        return vectors
+
+    def _needs_model(self) -> Model:
+        if self.model is None:
+            raise ConfigError("the gallery was opened without a model, which pictures need: open_gallery(path, model)")
+        return self.model
+
+    def _asking(self, who: str | None) -> str:
+        return self.who if who is None else who
+
+    def _write(self, action: str, who: str | None, purpose: str | None, detail: Detail) -> None:
+        self.store.write_line(action, self._asking(who), self.purpose if purpose is None else purpose, detail)
+
+
+def open_gallery(
+    path: str | Path,
+    model: Model | None = None,
+    *,
+    keep_crops: bool = False,
+    audit_searches: bool = False,
+    read_only: bool = False,
+    wait_s: float = 5.0,
+    who: str | None = None,
+    purpose: str = "",
+) -> Gallery:
+    """Opens a gallery, and makes it where there is none and a model is given.
+
+    model: what `resight.load` gives. keep_crops, audit_searches: of a new gallery; see Settings. wait_s: how long to
+    wait while another process writes, before GalleryBusy is raised. who, purpose: for the audit.
+    """
+    place = Path(path)
+    settings = None
+    if model is not None and not read_only and not (place.exists() and place.stat().st_size):
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        card = model.manifest
+        settings = Settings(model.identity, card.name, model.dim, keep_crops, audit_searches, now, card.rights)
+    store = SqliteStore(place, settings, read_only=read_only, wait_s=wait_s)
+    try:
+        return Gallery(store, model, who=who, purpose=purpose)
+    except BaseException:
+        store.close()
+        raise
+
+
+def _is_one(crops: Any) -> bool:
+    if isinstance(crops, np.ndarray):
+        return crops.ndim < 4
+    return not isinstance(crops, list | tuple) and not hasattr(crops, "__next__")
+
+
+def _encoded(item: Any) -> bytes | None:
+    """The picture as it was given, where that was a file."""
+    if isinstance(item, str | Path):
+        return Path(item).read_bytes()
+    return bytes(item) if isinstance(item, bytes | bytearray | memoryview) else None
+
+
+def _short(settings: Settings) -> str:
+    return f"{settings.model_name} ({settings.model[:12]})"
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # no such user, as in a container
+        return "unknown"

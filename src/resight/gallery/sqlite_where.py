@@ -1,0 +1,83 @@
+"""What a filter means: as a condition on the SQLite file's rows, and as a selection of the index's."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from resight.core.records import IntArray
+from resight.gallery.columns import Selection
+from resight.gallery.people import members_of
+from resight.gallery.records import Where
+
+INSIDE = "IN (SELECT value FROM json_each(?))"
+CAMERA = f"camera IN (SELECT code FROM cameras WHERE name {INSIDE})"
+
+
+def linked(db: sqlite3.Connection) -> dict[int, int]:
+    """pid to what it is linked into."""
+    return dict(db.execute("SELECT pid, into_pid FROM links"))
+
+
+def condition_of(db: sqlite3.Connection, where: Where) -> tuple[str, list[Any]]:
+    """What follows WHERE, and its values."""
+
+    def group(pids: Sequence[int]) -> str:
+        links = linked(db)
+        return json.dumps(sorted(set().union(*(members_of(pid, links) for pid in pids))))
+
+    parts: list[tuple[str, Any]] = []
+    if where.cameras is not None:
+        parts.append((CAMERA, json.dumps(where.cameras)))
+    if where.exclude_cameras:
+        parts.append((f"NOT {CAMERA}", json.dumps(where.exclude_cameras)))
+    if where.after is not None:
+        parts.append(("time >= ?", where.after))
+    if where.before is not None:
+        parts.append(("time < ?", where.before))
+    if where.tracks is not None:
+        parts.append((f"track {INSIDE}", json.dumps(where.tracks)))
+    if where.exclude_tracks:
+        parts.append((f"(track IS NULL OR NOT track {INSIDE})", json.dumps(where.exclude_tracks)))
+    if where.pids is not None:
+        parts.append((f"pid {INSIDE}", group(where.pids)))
+    if where.exclude_pids:
+        parts.append((f"(pid IS NULL OR NOT pid {INSIDE})", group(where.exclude_pids)))
+    if where.ids is not None:
+        parts.append((f"id {INSIDE}", json.dumps(where.ids)))
+    texts, values = ["1", *(text for text, _ in parts)], [value for _, value in parts]
+    for key, value in where.attributes.items():
+        texts.append("EXISTS (SELECT 1 FROM json_each(attributes) a WHERE a.key = ? AND a.value = ?)")
+        values += [key, value]
+    return " AND ".join(texts), values
+
+
+def selection_of(db: sqlite3.Connection, where: Where) -> Selection:
+    """Cameras and times are in the index; whatever else is asked, the file says which rows those are."""
+
+    def ids(asked: Where) -> IntArray:
+        condition, values = condition_of(db, asked)
+        found = db.execute(f"SELECT id FROM entries WHERE {condition} ORDER BY id", values)
+        return np.fromiter((number for (number,) in found), np.int64)
+
+    only = never = cameras = None
+    if where.tracks is not None or where.pids is not None or where.attributes or where.ids is not None:
+        only = ids(Where(tracks=where.tracks, pids=where.pids, attributes=where.attributes, ids=where.ids))
+    if where.exclude_tracks:
+        never = ids(Where(tracks=where.exclude_tracks))
+    if where.exclude_pids:
+        more = ids(Where(pids=where.exclude_pids))
+        never = more if never is None else np.union1d(never, more)
+    if where.cameras is not None or where.exclude_cameras:
+        known = db.execute("SELECT code, name FROM cameras").fetchall()
+        chosen = [
+            code
+            for code, name in known
+            if (where.cameras is None or name in where.cameras) and name not in where.exclude_cameras
+        ]
+        cameras = np.array(chosen, np.uint16)
+    return Selection(cameras, where.after, where.before, only, never)
