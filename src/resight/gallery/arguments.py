@@ -39,7 +39,7 @@ def where_of(**asked: Any) -> Where:
         elif field == "attributes":
             found[field] = plain_of(value)
         else:
-            values = (value,) if name in _SINGLE or isinstance(value, str) else tuple(value)
+            values = tuple(value) if isinstance(value, list | tuple | set | frozenset) else (value,)
             found[field] = tuple(whole_of(v) for v in values) if field.endswith("ids") else tuple(map(str, values))
     return Where(**found)
 

@@ -380,8 +380,12 @@ class SqliteStore:
 
 
 def _line(row: rows.Row) -> Line:
-    number, time, action, who, purpose, detail, before, digest = row
-    return Line(number, time, action, who, purpose, json.loads(detail), before, digest)
+    number, time, action, who, purpose, text, before, digest = row
+    try:
+        detail = dict(json.loads(text))
+    except (TypeError, ValueError):
+        detail = {"unreadable": True}  # which is not what its hash was made of
+    return Line(number, time, action, who, purpose, detail, before, digest)
 
 
 def _damage(row: rows.Row, crop: bytes | None, cameras: Mapping[int, str], dim: int) -> str:

@@ -1,0 +1,263 @@
+"""What every store does: the same tests, whatever the engine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from resight import Gallery, open_gallery
+from resight.core.errors import ConfigError, GalleryError
+from tests.gallery.helpers import CALIBRATED, DIM, MODEL, EightValues, pictures, unit
+
+Open = Callable[..., Gallery]
+
+
+@pytest.fixture(params=["sqlite"])
+def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Open]:
+    """Opens the same gallery as often as it is called."""
+    opened: list[Gallery] = []
+
+    def open_again(model: Any = MODEL, **options: Any) -> Gallery:
+        opened.append(open_gallery(tmp_path / "site.db", model, **options))
+        return opened[-1]
+
+    yield open_again
+    for gallery in opened:
+        gallery.close()
+
+
+def filled(open_store: Open, **options: Any) -> tuple[Gallery, Any]:
+    """40 entries: two cameras, ten people, tracks of two, times of a second each."""
+    rows = unit(40)
+    gallery = open_store(**options)
+    gallery.add(
+        pictures(rows),
+        camera=["north", "south"] * 20,
+        time=[float(number) for number in range(40)],
+        track=[f"t{number // 2}" for number in range(40)],
+        pid=[number // 4 for number in range(40)],
+        attributes={"bag": True},
+    )
+    return gallery, rows
+
+
+def test_what_is_added_is_found_by_every_opening(open_store: Open) -> None:
+    gallery, rows = filled(open_store)
+    other = open_store()
+    answer = other.search(rows[7].tobytes(), top=5)
+    assert answer[0].id == 8
+    assert answer[0].similarity == pytest.approx(1)
+    expected = np.argsort(-(rows.astype(np.float64) @ rows[7]), kind="stable")[:5] + 1
+    assert [match.id for match in answer] == expected.tolist()
+    first = answer[0]
+    assert (first.camera, first.time, first.track, first.pid) == ("south", 7.0, "t3", 1)
+    assert first.entry.attributes == {"bag": True}
+    new = unit(1, seed=5)
+    gallery.add(pictures(new), camera="west")
+    assert other.search(new[0].tobytes(), top=1)[0].camera == "west"  # at once, in the other opening too
+    assert len(other) == 41
+
+
+@pytest.mark.parametrize(
+    ("asked", "meant"),
+    [
+        ({"camera": "north"}, lambda n: n % 2 == 0),
+        ({"cameras": ["north", "nowhere"]}, lambda n: n % 2 == 0),
+        ({"exclude_camera": "north"}, lambda n: n % 2 == 1),
+        ({"after": 10.0, "before": 20.0}, lambda n: 10 <= n < 20),
+        ({"before": datetime(1970, 1, 1, 0, 0, 5, tzinfo=UTC)}, lambda n: n < 5),
+        ({"track": "t3"}, lambda n: n // 2 == 3),
+        ({"exclude_track": "t3"}, lambda n: n // 2 != 3),
+        ({"pids": [1, 2]}, lambda n: n // 4 in (1, 2)),
+        ({"exclude_pid": 1, "camera": "south"}, lambda n: n // 4 != 1 and n % 2 == 1),
+        ({"attributes": {"bag": True}}, lambda n: True),
+        ({"attributes": {"bag": False}}, lambda n: False),
+        ({"attributes": {"hat": True}}, lambda n: False),
+        ({"ids": [1, 3, 99]}, lambda n: n in (0, 2)),
+        ({"camera": "nowhere"}, lambda n: False),
+    ],
+)
+def test_filters_say_who_may_answer(open_store: Open, asked: Any, meant: Callable[[int], bool]) -> None:
+    gallery, rows = filled(open_store)
+    expected = {number + 1 for number in range(40) if meant(number)}
+    answer = gallery.search(rows[0].tobytes(), None, **asked)
+    assert {match.id for match in answer} == expected
+    assert {entry.id for entry in gallery.entries(**asked)} == expected
+    people = len({(number - 1) // 4 for number in expected})
+    assert answer.num_people == people
+
+
+def test_a_range_search_takes_all_that_are_near_enough(open_store: Open) -> None:
+    gallery, rows = filled(open_store)
+    answer = gallery.search(rows[3].tobytes(), None, at_least=0.4)
+    assert {match.id - 1 for match in answer} == set(np.flatnonzero(rows.astype(np.float64) @ rows[3] >= 0.4).tolist())
+
+
+def test_decisions_take_the_number_of_people_into_account(open_store: Open) -> None:
+    gallery, rows = filled(lambda **options: open_store(CALIBRATED, **options))
+    answer = gallery.search(rows[0].tobytes(), top=40)
+    assert answer.verdict == "known as 0"
+    assert answer.decision is not None
+    assert answer.decision.rate is not None
+    assert answer.num_people == 10
+    verdicts = {match.verdict.split(" as ")[0] for match in answer}
+    assert verdicts == {"known", "unsure", "nobody we know"}
+    gallery.add(pictures(unit(3000, seed=9)), camera="west")
+    among_many = gallery.search(rows[0].tobytes(), top=1)
+    assert among_many.num_people == 3010  # a picture without pid or track may be anybody
+    assert among_many.verdict == "unsure"  # no threshold keeps the rate among so many
+    assert gallery.search(rows[0].tobytes(), camera=["north", "south"], top=1).verdict == "known as 0"
+
+
+def test_without_calibration_or_entries_nothing_is_decided_wrongly(open_store: Open) -> None:
+    gallery = open_store()
+    assert list(gallery.search(unit(1)[0].tobytes())) == []
+    assert gallery.search(unit(1)[0].tobytes()).verdict == ""
+    gallery.close()
+    assert open_store(CALIBRATED).search(unit(1)[0].tobytes()).verdict == "nobody we know"
+
+
+def test_a_foreign_model_is_refused(open_store: Open) -> None:
+    gallery, _ = filled(open_store)
+    with pytest.raises(GalleryError, match="cannot be compared"):
+        open_store(EightValues("another"))
+    with pytest.raises(GalleryError, match="are of model another"):
+        gallery.add_embeddings(unit(1), model="another", camera="north")
+    assert len(gallery) == 40
+
+
+def test_what_is_no_embedding_is_refused_whole(open_store: Open) -> None:
+    gallery, _ = filled(open_store)
+    for bad in (np.nan, np.inf, 2.0, 0.0):
+        rows = unit(5)
+        rows[3] *= bad
+        with pytest.raises(GalleryError, match="embedding 3"):
+            gallery.add_embeddings(rows, model=MODEL.identity, camera="north")
+        with pytest.raises(GalleryError, match="length"):
+            gallery.search_embeddings(rows)
+    with pytest.raises(GalleryError, match=f"n, {DIM}"):
+        gallery.add_embeddings(unit(2, dim=5), model=MODEL.identity, camera="north")
+    assert len(gallery) == 40
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"camera": ""},
+        {"camera": ["north"]},
+        {"camera": "n", "time": datetime(2026, 1, 1)},  # noqa: DTZ001
+        {"camera": "n", "time": float("nan")},
+        {"camera": "n", "pid": 1.5},
+        {"camera": "n", "pid": True},
+        {"camera": "n", "pid": 2**70},
+        {"camera": "n", "attributes": {"a": [1]}},
+        {"camera": "n", "attributes": {"a": float("inf")}},
+        {"camera": "n", "track": 1.5},
+        {"camera": "n", "join": "worst"},
+    ],
+)
+def test_bad_facts_are_refused_at_the_door(open_store: Open, given: Any) -> None:
+    gallery = open_store()
+    with pytest.raises(ConfigError):
+        gallery.add(pictures(unit(2)), **given)
+    assert len(gallery) == 0
+
+
+def test_forgetting_a_person_leaves_the_others(open_store: Open) -> None:
+    gallery, rows = filled(open_store)
+    other = open_store()
+    other.search(rows[0].tobytes())
+    gone = gallery.forget(pid=2, who="officer", purpose="request 12")
+    assert gone.entries == 4
+    assert all(match.pid != 2 for match in other.search(rows[9].tobytes(), None))
+    assert len(other) == 36
+    line = list(gallery.audit())[-1]
+    assert (line.action, line.who, line.purpose, line.detail) == (
+        "forget",
+        "officer",
+        "request 12",
+        {"entries": 4, "by": "pids"},  # how many, and by what; not whom
+    )
+    with pytest.raises(ConfigError, match="say what to forget"):
+        gallery.forget()
+    with pytest.raises(ConfigError, match="unknown filter"):
+        gallery.forget(person=7)
+    assert gallery.forget(pid=2).entries == 0
+    assert not list(gallery.verify())
+
+
+def test_retention_forgets_what_is_older(open_store: Open) -> None:
+    gallery = open_store()
+    now = datetime.now(UTC)
+    times = [now - timedelta(days=days) for days in (50, 31, 29, 0)]
+    gallery.add(pictures(unit(4)), camera="north", time=times)
+    gallery.add(pictures(unit(1)), camera="north")
+    assert gallery.forget(keep=30 * 86400).entries == 2
+    assert len(gallery) == 3  # what has no time has no age
+    with pytest.raises(ConfigError, match="keep"):
+        gallery.forget(keep=-1)
+
+
+def test_ids_are_never_given_again(open_store: Open) -> None:
+    gallery, _ = filled(open_store)
+    gallery.forget(before=1e9)
+    assert gallery.add(pictures(unit(1)), camera="north") == [41]
+
+
+def test_links_merge_people_and_can_be_undone(open_store: Open) -> None:
+    gallery, rows = filled(open_store)
+    first = gallery.link(1, 2)
+    second = gallery.link(3, 1)  # into what 1 is now
+    answer = gallery.search(rows[4].tobytes(), None)
+    assert answer[0].person == "2"
+    assert answer[0].pid == 1  # what was added stays as it was
+    assert answer.num_people == 8
+    assert {match.pid for match in gallery.search(rows[4].tobytes(), None, pid=3)} == {1, 2, 3}
+    with pytest.raises(GalleryError, match="one person already"):
+        gallery.link(3, 2)
+    gallery.unlink(second)
+    assert {match.pid for match in gallery.search(rows[4].tobytes(), None, pid=3)} == {3}
+    gallery.unlink(first)
+    assert gallery.search(rows[4].tobytes(), None).num_people == 10
+    with pytest.raises(GalleryError, match="no link"):
+        gallery.unlink(first)
+    gallery.link(5, 6)
+    gallery.forget(pid=5)  # both, as they are one
+    assert not gallery.links()
+    assert len(gallery) == 32
+
+
+@pytest.mark.parametrize("join", ["mean", "best"])
+def test_a_walk_makes_one_entry(open_store: Open, join: str) -> None:
+    gallery = open_store()
+    rows = unit(5)
+    times = [5.0, 3.0, None, 9.0, 4.0]
+    assert gallery.add(pictures(rows), camera="north", track="t", time=times, join=join) == [1]
+    (entry,) = gallery.entries()
+    mean = rows.astype(np.float64).mean(axis=0)
+    expected = mean / np.linalg.norm(mean) if join == "mean" else rows[np.argmax(rows @ mean)]
+    assert np.allclose(entry.embedding, expected, atol=1e-6)
+    assert entry.time == 3.0
+    with pytest.raises(ConfigError, match="one camera, track and pid"):
+        gallery.add(pictures(rows), camera=["a", "b", "a", "a", "a"], join=join)
+
+
+def test_searches_are_written_down_where_asked(open_store: Open) -> None:
+    gallery, rows = filled(open_store, audit_searches=True)
+    gallery.search(rows[0].tobytes(), top=3, who="guard", purpose="lost child", pid=0)
+    line = list(gallery.audit())[-1]
+    assert (line.action, line.who, line.purpose) == ("search", "guard", "lost child")
+    assert line.detail == {"searches": 1, "answers": 3, "by": "pids"}
+
+
+def test_crops_are_kept_where_asked(open_store: Open) -> None:
+    gallery, rows = filled(open_store, keep_crops=True)
+    assert [entry.crop for entry in gallery.entries(ids=[1, 2])] == pictures(rows[:2])
+    stats = gallery.stats()
+    assert (stats.entries, stats.people, stats.crops, stats.first, stats.last) == (40, 10, 40, 0.0, 39.0)
+    assert stats.cameras == {"north": 20, "south": 20}
