@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from resight import Gallery, open_gallery
-from resight.core.errors import ConfigError, GalleryError
+from resight.core.errors import ConfigError, EmbeddingError, GalleryError
 from tests.gallery.helpers import CALIBRATED, DIM, MODEL, EightValues, pictures, unit
 
 Open = Callable[..., Gallery]
@@ -126,7 +126,7 @@ def test_a_foreign_model_is_refused(open_store: Open) -> None:
     gallery, _ = filled(open_store)
     with pytest.raises(GalleryError, match="cannot be compared"):
         open_store(EightValues("another"))
-    with pytest.raises(GalleryError, match="are of model another"):
+    with pytest.raises(EmbeddingError, match="are of model another"):
         gallery.add_embeddings(unit(1), model="another", camera="north")
     assert len(gallery) == 40
 
@@ -136,11 +136,11 @@ def test_what_is_no_embedding_is_refused_whole(open_store: Open) -> None:
     for bad in (np.nan, np.inf, 2.0, 0.0):
         rows = unit(5)
         rows[3] *= bad
-        with pytest.raises(GalleryError, match="embedding 3"):
+        with pytest.raises(EmbeddingError, match="embedding 3"):
             gallery.add_embeddings(rows, model=MODEL.identity, camera="north")
-        with pytest.raises(GalleryError, match="length"):
+        with pytest.raises(EmbeddingError, match="length"):
             gallery.search_embeddings(rows)
-    with pytest.raises(GalleryError, match=f"n, {DIM}"):
+    with pytest.raises(EmbeddingError, match=f"n, {DIM}"):
         gallery.add_embeddings(unit(2, dim=5), model=MODEL.identity, camera="north")
     assert len(gallery) == 40
 
@@ -150,7 +150,7 @@ def test_what_is_no_embedding_is_refused_whole(open_store: Open) -> None:
     [
         {"camera": ""},
         {"camera": ["north"]},
-        {"camera": "n", "time": datetime(2026, 1, 1)},  # noqa: DTZ001
+        {"camera": "n", "time": datetime(2026, 1, 1)},
         {"camera": "n", "time": float("nan")},
         {"camera": "n", "pid": 1.5},
         {"camera": "n", "pid": True},

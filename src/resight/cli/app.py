@@ -17,6 +17,8 @@ from resight.cli import (
     embed,
     evaluate,
     export,
+    gallery,
+    gallery_add,
     import_weights,
     model,
     output,
@@ -28,7 +30,7 @@ from resight.core.version import VERSION
 
 EXIT_CODES = """Exit codes: 0 done, 1 a defect of resight's own, 2 a wrong option or name, 3 data that cannot be used,
 4 weights that do not fit, 5 training cannot go on, 6 a part is not installed, 7 the doctor found a
-warning, 8 an error (see --fail-on), 130 interrupted."""
+warning, 8 an error (see --fail-on), 9 another process is writing, 130 interrupted."""
 
 HELP = {"help_option_names": ["-h", "--help"]}
 
@@ -55,6 +57,23 @@ model_app = typer.Typer(no_args_is_help=True, help="What a model says of itself.
 model_app.command("inspect")(model.inspect)
 model_app.command("card")(model.card)
 app.add_typer(model_app, name="model")
+gallery_app = typer.Typer(no_args_is_help=True, help="Who was seen where, kept and searched.", context_settings=HELP)
+for name, verb in (
+    ("create", gallery.create),
+    ("add", gallery_add.add),
+    ("search", gallery.search),
+    ("forget", gallery.forget),
+    ("stats", gallery.stats),
+    ("verify", gallery.verify),
+    ("compact", gallery.compact),
+    ("link", gallery.link),
+    ("unlink", gallery.unlink),
+    ("audit", gallery.audit),
+    ("export", gallery.export),
+    ("import", gallery_add.import_lines),
+):
+    gallery_app.command(name)(verb)
+app.add_typer(gallery_app, name="gallery")
 data_app = typer.Typer(no_args_is_help=True, help="Data sets as tables.", context_settings=HELP)
 data_app.command("export")(data_export.data_export)
 app.add_typer(data_app, name="data")

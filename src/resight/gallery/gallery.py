@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from resight.core.calibration import FALSE_ACCEPT_RATE, FALSE_REJECT_RATE, Decision
-from resight.core.errors import ConfigError, GalleryError
+from resight.core.errors import ConfigError, EmbeddingError, GalleryError
 from resight.core.records import FloatArray
 from resight.gallery.arguments import (
     camera_of,
@@ -106,7 +106,7 @@ class Gallery:
 
         Raises UnreadableImage, ConfigError, and GalleryError as the store does.
         """
-        model = self._needs_model()
+        model = self.needed_model()
         items = [crops] if _is_one(crops) else list(crops)
         embeddings = model.embed(items, channel_order=channel_order)
         kept = [_encoded(item) for item in items] if self.settings.keep_crops else None
@@ -140,7 +140,8 @@ class Gallery:
     ) -> list[int]:
         """As `add`, of embeddings (n, dim) made before by the model of that identity."""
         if model != self.settings.model:
-            raise GalleryError(f"these embeddings are of model {model[:12]}, the gallery's of {_short(self.settings)}")
+            own = _short(self.settings)
+            raise EmbeddingError(f"these embeddings are of model {model[:12]}, the gallery is of {own}")
         vectors = self._checked(embeddings)
         num = len(vectors)
         times, tracks = one_for_each(time, num, "time"), one_for_each(track, num, "track")
@@ -180,7 +181,7 @@ class Gallery:
         **asked: Any,
     ) -> Answer:
         """Where else was this person seen? crop: one picture. The other arguments are `search_embeddings`'s."""
-        embedding = self._needs_model().embed([crop], channel_order=channel_order)
+        embedding = self.needed_model().embed([crop], channel_order=channel_order)
         return self.search_embeddings(embedding, top, at_least=at_least, **asked)[0]
 
     def search_embeddings(
@@ -284,21 +285,22 @@ class Gallery:
         return answers
 
     def _checked(self, embeddings: npt.ArrayLike) -> FloatArray:
-        """(n, dim) float32. Raises GalleryError for what is no embedding of the gallery's model."""
+        """(n, dim) float32. Raises EmbeddingError for what is no embedding of the gallery's model."""
         try:
             vectors = np.asarray(embeddings, np.float32)
         except (TypeError, ValueError) as error:
-            raise GalleryError(f"embeddings are numbers ({error})") from None
+            raise EmbeddingError(f"embeddings are numbers ({error})") from None
         vectors = vectors[None] if vectors.ndim == 1 else vectors
         if vectors.ndim != 2 or vectors.shape[1] != self.settings.dim:
-            raise GalleryError(f"embeddings here are (n, {self.settings.dim}), not {vectors.shape}")
+            raise EmbeddingError(f"embeddings here are (n, {self.settings.dim}), not {vectors.shape}")
         lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64))
         bad = np.flatnonzero(~(np.abs(lengths - 1) <= UNIT))
         if bad.size:
-            raise GalleryError(f"embedding {bad[0]} has the length {lengths[bad[0]]:.4g} and not 1 ({bad.size} such)")
+            raise EmbeddingError(f"embedding {bad[0]} has the length {lengths[bad[0]]:.4g} and not 1 ({bad.size} such)")
         return vectors
 
-    def _needs_model(self) -> Model:
+    def needed_model(self) -> Model:
+        """The model. Raises ConfigError where the gallery was opened without one."""
         if self.model is None:
             raise ConfigError("the gallery was opened without a model, which pictures need: open_gallery(path, model)")
         return self.model
