@@ -1,0 +1,124 @@
+"""`resight gallery`, as its users call it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from resight import load, open_dataset
+from tests.cli.test_commands import CITY, resight
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A gallery of the city's gallery pictures."""
+    path = tmp_path_factory.mktemp("site") / "site.db"
+    assert "rights of the model" in resight("gallery", "create", path, "--audit-searches").stdout
+    num = len(open_dataset(CITY).gallery)
+    assert f"{num} added, 0 left out" in resight("gallery", "add", path, CITY, "--split", "gallery").stdout
+    return path
+
+
+@pytest.fixture(scope="module")
+def picture(site: Path) -> Path:
+    path = site.parent / "query.jpg"
+    path.write_bytes(open_dataset(CITY).query[0].read())
+    return path
+
+
+def lines(text: str) -> list[dict[str, object]]:
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_a_search_agrees_with_a_comparison_of_all(site: Path, picture: Path) -> None:
+    (found,) = lines(resight("gallery", "search", site, picture, "--top", "5", "--json", "--purpose", "test").stdout)
+    city, model = open_dataset(CITY), load()
+    similarities = model.embed([crop.read() for crop in city.gallery]) @ model.embed(picture)[0]
+    best = np.argsort(-similarities, kind="stable")[:5]
+    matches = found["matches"]
+    assert isinstance(matches, list)
+    assert [match["name"] for match in matches] == [city.gallery[place].name for place in best]
+    assert [match["pid"] for match in matches] == [city.gallery[place].pid for place in best]
+    shown = resight("gallery", "search", site, picture, "--exclude-camera", "0").stdout
+    assert "among" in shown
+    last = lines(resight("gallery", "audit", site).stdout)[0]
+    assert (last["action"], last["purpose"]) == ("search", "test")
+
+
+def test_lines_of_a_camera_process(site: Path, picture: Path, tmp_path: Path) -> None:
+    path = tmp_path / "live.db"
+    resight("gallery", "create", path, "--keep-crops")
+    rows = [
+        {"path": str(picture), "camera": "north", "time": "2026-03-01T08:00:00Z", "track": "17"},
+        {"embedding": [1.0, 0.0], "model": load().identity, "camera": "north"},
+        {"embedding": load().embed(picture)[0].tolist(), "model": load().identity, "camera": "south", "pid": 3},
+        {"embedding": load().embed(picture)[0].tolist(), "model": "sha256:another", "camera": "south"},
+        {"path": "/nowhere.jpg", "camera": "north"},
+        {"path": str(picture)},
+        {"path": str(picture), "camera": "north", "colour": "red"},
+        {"path": str(picture), "camera": "north", "pid": "seven"},
+        {"crop": "&&&", "camera": "north"},
+    ]
+    text = "\n".join([*map(json.dumps, rows), "nonsense", "[1]", "[" * 100_000, ""])
+    command = [sys.executable, "-m", "resight.cli", "gallery", "add", str(path), "-"]
+    done = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "2 added, 10 left out" in done.stdout
+    for what in ("line 6: no camera", "/nowhere.jpg", "colour", "sha256:anoth", "whole number", "base64", "line 10"):
+        assert what in done.stderr, what
+    told = resight("gallery", "stats", path).stdout
+    assert "2026-03-01T08:00:00Z" in told
+    assert "pictures  1 kept" in told
+    resight("gallery", "export", path, "-o", tmp_path / "all.jsonl")
+    copy = tmp_path / "copy.db"
+    assert "2 added, 0 left out" in resight("gallery", "import", copy, tmp_path / "all.jsonl").stdout
+    resight("gallery", "export", copy, "-o", tmp_path / "again.jsonl")
+    assert (tmp_path / "again.jsonl").read_bytes() == (tmp_path / "all.jsonl").read_bytes()
+    assert "what it was" in resight("gallery", "verify", copy).stdout
+
+
+def test_forgetting_from_the_command_line(site: Path, picture: Path, tmp_path: Path) -> None:
+    path = tmp_path / "copy.db"
+    path.write_bytes(site.read_bytes())  # the log is empty after each command
+    pid = open_dataset(CITY).gallery[0].pid
+    row = load().embed(open_dataset(CITY).gallery[0].read())[0].tobytes()
+    assert row in path.read_bytes()
+    told = resight("gallery", "forget", path, "--pid", str(pid), "--who", "officer", "--purpose", "request 12").stdout
+    assert "entries forgotten" in told
+    assert row not in path.read_bytes()
+    assert lines(resight("gallery", "audit", path).stdout)[-1]["who"] == "officer"
+    assert "0 entries" in resight("gallery", "forget", path, "--keep", "30d", "--camera", "nowhere").stdout
+    assert "link 1" in resight("gallery", "link", path, "1", "2").stdout
+    assert "undone" in resight("gallery", "unlink", path, "1").stdout
+    assert "MB" in resight("gallery", "compact", path).stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "text"),
+    [
+        (["forget", "SITE"], 2, "say what to forget"),
+        (["forget", "SITE", "--keep", "soon"], 2, "is no period"),
+        (["forget", "SITE", "--before", "yesterday"], 2, "is no time"),
+        (["search", "none.db", "a.jpg"], 3, "no gallery"),
+        (["search", "SITE", "none.jpg"], 3, "none.jpg"),
+        (["create", "SITE"], 3, "there already"),
+        (["unlink", "SITE", "99"], 3, "no link 99"),
+        (["add", "SITE", "none.jsonl"], 3, "none.jsonl"),
+        (["add", "SITE", "-", "--camera", "north"], 2, "themselves"),
+        (["import", "new.db", "PICTURE"], 3, "first line"),
+        (["search", "PICTURE", "PICTURE"], 3, "no gallery"),
+        (["search", "SITE", "PICTURE", "--model", "default-int8"], 3, "cannot be compared"),
+    ],
+)
+def test_what_cannot_be_is_said_plainly(site: Path, picture: Path, arguments: list[str], code: int, text: str) -> None:
+    given = [{"SITE": str(site), "PICTURE": str(picture)}.get(word, word) for word in arguments]
+    command = [sys.executable, "-m", "resight.cli", "gallery", *given]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=site.parent)
+    assert done.returncode == code, done.stderr
+    assert text in done.stderr
+    assert "Traceback" not in done.stderr
