@@ -1,15 +1,17 @@
-"""An entry to a row of the SQLite file, and back."""
+"""An entry to a row of the SQLite file, and back; and whether a row is still what it was."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import struct
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from resight.core.errors import GalleryError
+from resight.gallery.audit import Line
 from resight.gallery.records import Entry
 
 FIELDS = "id, camera, time, track, pid, name, attributes, embedding, checksum"
@@ -41,3 +43,29 @@ def entry_of(row: Row, camera: str, dim: int, crop: bytes | None = None) -> Entr
         return Entry(vector, camera, time, track, pid, name, json.loads(attributes), crop, number)
     except (TypeError, ValueError) as error:
         raise GalleryError(f"entry {number} is damaged ({error}); run `resight gallery verify`") from None
+
+
+def line_of(row: Row) -> Line:
+    """A line of the audit, also of a damaged row: its hash is then not that of its content."""
+    number, time, action, who, purpose, text, before, digest = row
+    try:
+        detail = dict(json.loads(text))
+    except (TypeError, ValueError):
+        detail = {"unreadable": True}  # which is not what its hash was made of
+    return Line(number, time, action, who, purpose, detail, before, digest)
+
+
+def damage_of(row: Row, crop: bytes | None, cameras: Mapping[int, str], dim: int) -> str:
+    """What is wrong with a row; nothing where it is what it was."""
+    if row[1] not in cameras:
+        return "its camera is not known"
+    if len(row[7]) != 4 * dim:
+        return f"its embedding takes {len(row[7])} bytes and not {4 * dim}"
+    if checksum(row[1:8], crop) != row[8]:
+        return "its checksum is not that of its content"
+    vector = np.frombuffer(row[7], "<f4").astype(np.float64)
+    if not np.isfinite(vector).all():
+        return "its embedding is not finite"
+    if abs(float(np.sqrt(vector @ vector)) - 1) > 1e-3:
+        return "its embedding is not of unit length"
+    return ""

@@ -215,14 +215,14 @@ class SqliteStore:
                 Link(*row) for row in self._db.execute("SELECT number, pid, into_pid FROM links ORDER BY number")
             )
 
-    def write_line(self, action: str, who: str, purpose: str, detail: Detail) -> None:
+    def writerows.line_of(self, action: str, who: str, purpose: str, detail: Detail) -> None:
         with self._writing():
             self._append(action, who, purpose, detail)
 
     def lines(self) -> Iterator[Line]:
         with self._lock, self._told():
             found = self._db.execute("SELECT * FROM audit ORDER BY number").fetchall()
-        yield from map(_line, found)
+        yield from map(rows.line_of, found)
 
     def stats(self) -> Stats:
         people = self.num_people(Where())
@@ -244,7 +244,7 @@ class SqliteStore:
                     yield Damage("database", text, restore)
             cameras = self._cameras()
             for *row, crop in self._db.execute(f"{WITH_CROPS} ORDER BY e.id"):
-                what = _damage(tuple(row), crop, cameras, self.settings.dim)
+                what = rows.damage_of(tuple(row), crop, cameras, self.settings.dim)
                 if what:
                     yield Damage(f"entry {row[0]}", what, f"`resight gallery forget --id {row[0]}`, and add it again")
             yield from check_chain(self.lines())
@@ -326,8 +326,8 @@ class SqliteStore:
 
     def _append(self, action: str, who: str, purpose: str, detail: Detail) -> None:
         row = self._db.execute("SELECT * FROM audit ORDER BY number DESC LIMIT 1").fetchone()
-        last = _line(row) if row else None
-        values = asdict(next_line(last, action, who, purpose, detail))
+        last = rows.line_of(row) if row else None
+        values = asdict(nextrows.line_of(last, action, who, purpose, detail))
         values["detail"] = json.dumps(values["detail"], sort_keys=True)
         self._db.execute("INSERT INTO audit VALUES (?, ?, ?, ?, ?, ?, ?, ?)", list(values.values()))
 
@@ -377,27 +377,3 @@ class SqliteStore:
                     if any(data.find(trace) >= 0 for trace in traces):
                         found.append(f"{path.name} still holds bytes of a removed entry")
         return found
-
-
-def _line(row: rows.Row) -> Line:
-    number, time, action, who, purpose, text, before, digest = row
-    try:
-        detail = dict(json.loads(text))
-    except (TypeError, ValueError):
-        detail = {"unreadable": True}  # which is not what its hash was made of
-    return Line(number, time, action, who, purpose, detail, before, digest)
-
-
-def _damage(row: rows.Row, crop: bytes | None, cameras: Mapping[int, str], dim: int) -> str:
-    if row[1] not in cameras:
-        return "its camera is not known"
-    if len(row[7]) != 4 * dim:
-        return f"its embedding takes {len(row[7])} bytes and not {4 * dim}"
-    if rows.checksum(row[1:8], crop) != row[8]:
-        return "its checksum is not that of its content"
-    vector = np.frombuffer(row[7], "<f4").astype(np.float64)
-    if not np.isfinite(vector).all():
-        return "its embedding is not finite"
-    if abs(float(np.sqrt(vector @ vector)) - 1) > 1e-3:
-        return "its embedding is not of unit length"
-    return ""
