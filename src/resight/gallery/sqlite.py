@@ -9,19 +9,17 @@ from __future__ import annotations
 import json
 import mmap
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from threading import RLock
 from typing import Any
 
-import numpy as np
-
 from resight.core.errors import GalleryBusy, GalleryError
 from resight.core.records import FloatArray
 from resight.gallery import rows
-from resight.gallery.audit import Line, check_chain, next_line
+from resight.gallery.audit import Line, check_chain
 from resight.gallery.people import check_link
 from resight.gallery.records import Damage, Entry, Forgotten, Hit, Link, Settings, Stats, Where
 from resight.gallery.schema import APPLICATION_ID, STEPS, VERSION
@@ -215,7 +213,7 @@ class SqliteStore:
                 Link(*row) for row in self._db.execute("SELECT number, pid, into_pid FROM links ORDER BY number")
             )
 
-    def writerows.line_of(self, action: str, who: str, purpose: str, detail: Detail) -> None:
+    def write_line(self, action: str, who: str, purpose: str, detail: Detail) -> None:
         with self._writing():
             self._append(action, who, purpose, detail)
 
