@@ -325,7 +325,7 @@ class SqliteStore:
     def _append(self, action: str, who: str, purpose: str, detail: Detail) -> None:
         row = self._db.execute("SELECT * FROM audit ORDER BY number DESC LIMIT 1").fetchone()
         last = rows.line_of(row) if row else None
-        values = asdict(nextrows.line_of(last, action, who, purpose, detail))
+        values = asdict(next_line(last, action, who, purpose, detail))
         values["detail"] = json.dumps(values["detail"], sort_keys=True)
         self._db.execute("INSERT INTO audit VALUES (?, ?, ?, ?, ?, ?, ?, ?)", list(values.values()))
 
