@@ -19,7 +19,7 @@ from typing import Any
 from resight.core.errors import GalleryBusy, GalleryError
 from resight.core.records import FloatArray
 from resight.gallery import rows
-from resight.gallery.audit import Line, check_chain
+from resight.gallery.audit import Line, check_chain, next_line
 from resight.gallery.people import check_link
 from resight.gallery.records import Damage, Entry, Forgotten, Hit, Link, Settings, Stats, Where
 from resight.gallery.schema import APPLICATION_ID, STEPS, VERSION
