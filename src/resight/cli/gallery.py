@@ -32,7 +32,7 @@ def create(
     path: Path_,
     *,
     model: Annotated[str, typer.Option("--model", "-m", help="A bundle, or a packaged model's name.")] = "default",
-    keep_crops: Annotated[bool, typer.Option("--keep-crops", help="Keep the pictures: `migrate` needs them.")] = False,
+    keep_crops: Annotated[bool, typer.Option("--keep-crops", help="Keep the pictures too.")] = False,
     audit_searches: Annotated[bool, typer.Option("--audit-searches", help="Write down each search.")] = False,
 ) -> None:
     """Makes an empty gallery for one model's embeddings.
@@ -138,7 +138,7 @@ def forget(
         gone = gallery.forget(**asked)
     print(f"{gone.entries:,} entries forgotten")
     if gone.entries:
-        print(f"the bytes of {gone.proven:,} embeddings and pictures were looked for in the files, before and after")
+        print(f"the bytes of {gone.looked_for:,} embeddings and pictures were looked for in the files afterwards")
     for trace in gone.traces:
         output.say(f"left: {trace}")
     if gone.traces:

@@ -19,7 +19,7 @@ START = "0" * 64
 
 @dataclass(frozen=True)
 class Line:
-    """One line. time: ISO 8601, UTC. action: search, forget, link, unlink, create, migrate. who, purpose: as given by
+    """One line. time: ISO 8601, UTC. action: search, forget, link or unlink. who, purpose: as given by
     whoever asked. detail: counts and the names of the filters, never whom it was about."""
 
     number: int

@@ -63,7 +63,7 @@ class Gallery:
             raise GalleryError(
                 f"this gallery holds embeddings of the model {_short(store.settings)}, and those of "
                 f"{model.manifest.name} ({model.identity[:12]}) cannot be compared with them. Open it with its own "
-                "model, or bring it over: `resight gallery migrate --model NEW`"
+                "model, or make another gallery for this one"
             )
 
     def __enter__(self) -> Gallery:

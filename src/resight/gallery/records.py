@@ -160,7 +160,7 @@ class Link:
 class Settings:
     """What a gallery is, fixed when it is made. model: the identity of the model whose embeddings it takes.
 
-    keep_crops: whether the pictures are kept, which `migrate` needs. audit_searches: whether each search is written
+    keep_crops: whether the pictures are kept, so that another model could embed them. audit_searches: whether each search is written
     down; each deletion always is.
     """
 
@@ -177,12 +177,12 @@ class Settings:
 class Forgotten:
     """entries: how many were removed. traces: what may be left of them, and where; empty: nothing is.
 
-    proven: of how many entries the bytes were looked for, and not found, in the store's own files.
+    looked_for: how many embeddings and pictures, up to a hundred entries', were looked for in the files afterwards.
     """
 
     entries: int
     traces: tuple[str, ...] = ()
-    proven: int = 0
+    looked_for: int = 0
 
 
 @dataclass(frozen=True)
