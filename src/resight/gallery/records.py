@@ -160,8 +160,8 @@ class Link:
 class Settings:
     """What a gallery is, fixed when it is made. model: the identity of the model whose embeddings it takes.
 
-    keep_crops: whether the pictures are kept, so that another model could embed them. audit_searches: whether each search is written
-    down; each deletion always is.
+    keep_crops: whether the pictures are kept, so that another model could embed them. audit_searches: whether each
+    search is written down; each deletion always is.
     """
 
     model: str
