@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
-from resight.core.errors import ConfigError, DataError
+from resight.core.errors import ConfigError, DataError, unknown_name
 from resight.data.crops import SPLITS, Crop
 from resight.gallery.records import Entry
 
@@ -73,13 +73,9 @@ def rows_of_crops(crops: Iterable[Crop], camera: str | None, with_pids: bool) ->
 
 def crops_of(source: str, format: str | None, splits: list[str]) -> list[Crop]:
     """Of a data set, those of the splits named, or all."""
-    from resight.cli import output
-    from resight.core.errors import unknown_name
-    from resight.data.formats import open_dataset
+    from resight.cli.data import open_data
 
-    dataset = open_dataset(source, format)
-    output.say(str(dataset))
-    output.name_problems(dataset.problems)
+    dataset = open_data(source, format, strict=False)
     for split in splits:
         if split not in SPLITS:
             raise unknown_name("split", split, SPLITS)
@@ -102,10 +98,9 @@ def rows_of_lines(lines: Iterable[str], what: str) -> Iterator[Row | DataError]:
 def line_of(entry: Entry, model: str) -> str:
     """What `rows_of_lines` reads."""
     values: dict[str, Any] = {"camera": entry.camera, "model": model, "embedding": entry.embedding.tolist()}
-    values |= {name: getattr(entry, name) for name in ("time", "track", "pid", "name") if getattr(entry, name)}
-    values |= {name: getattr(entry, name) for name in ("time", "pid") if getattr(entry, name) is not None}
-    if entry.attributes:
-        values["attributes"] = dict(entry.attributes)
+    facts = {name: getattr(entry, name) for name in ("time", "track", "pid")}
+    facts |= {"name": entry.name or None, "attributes": dict(entry.attributes) or None}
+    values |= {name: value for name, value in facts.items() if value is not None}
     if entry.crop is not None:
         values["crop"] = base64.b64encode(entry.crop).decode()
     return json.dumps(values, sort_keys=True)

@@ -6,6 +6,8 @@ import hashlib
 import io
 import threading
 import warnings
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +31,13 @@ PAPER = 128  # what shows through where a picture is transparent
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
 # A JPEG with one of these anywhere may have to be turned, which is left to Pillow.
 TURNED = (b"Exif\x00\x00", b"tiff:Orientation")
+
+
+def is_one(pictures: Any) -> bool:
+    """Whether this is one picture (path, bytes, PIL image, array) and not several."""
+    if isinstance(pictures, np.ndarray):
+        return pictures.ndim < 4
+    return isinstance(pictures, str | Path | bytes | bytearray | memoryview | Image.Image)
 
 
 def decode_image(data: bytes, name: str = "image") -> Pixels:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from resight.core.calibration import FALSE_ACCEPT_RATE, FALSE_REJECT_RATE, Decision
 from resight.core.distances import unit_rows
 from resight.core.errors import ConfigError, EmbeddingError, WeightsError
-from resight.core.images import Pixels
+from resight.core.images import Pixels, is_one
 from resight.core.preprocessing import Preprocessing
 from resight.core.records import FloatArray, IntArray
 from resight.data.crops import Problem
@@ -28,7 +28,6 @@ from resight.embedding.pictures import (
     check_channel_order,
     cut_boxes,
     decode_batches,
-    is_one,
     name_of,
     read_picture,
 )

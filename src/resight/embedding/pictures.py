@@ -21,13 +21,6 @@ Box = Sequence[float]  # left, top, right, bottom in pixels
 Item = TypeVar("Item")
 
 
-def is_one(pictures: Any) -> bool:
-    """Whether this is one picture and not several."""
-    if isinstance(pictures, np.ndarray):
-        return pictures.ndim < 4
-    return isinstance(pictures, str | Path | bytes | bytearray | memoryview | Image.Image)
-
-
 def name_of(picture: Any, position: int) -> str:
     """What to call it: its path, or its place among the others."""
     return str(picture) if isinstance(picture, str | Path) else f"picture {position}"

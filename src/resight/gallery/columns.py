@@ -18,7 +18,7 @@ Mask = npt.NDArray[np.bool_]
 @dataclass(frozen=True)
 class Columns:
     """What may be asked of each row beside its likeness. ids: (n,) int64. times: (n,) float64, NaN where unknown.
-    cameras: (n,) uint16. people: (n,) int32, equal where two rows show one person."""
+    cameras: (n,) uint16. people: (n,) int32, equal where two rows show one person; -1: nobody but the row itself."""
 
     ids: IntArray
     times: Doubles

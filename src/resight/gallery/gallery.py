@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from resight.core.calibration import FALSE_ACCEPT_RATE, FALSE_REJECT_RATE, Decision
 from resight.core.errors import ConfigError, EmbeddingError, GalleryError
+from resight.core.images import is_one
 from resight.core.records import FloatArray
 from resight.gallery.arguments import (
     camera_of,
@@ -29,22 +30,20 @@ from resight.gallery.audit import Line
 from resight.gallery.model import Model
 from resight.gallery.people import person_of
 from resight.gallery.records import (
+    UNIT,
     Answer,
     Attributes,
     Damage,
     Entry,
+    Findings,
     Forgotten,
-    Hit,
     Link,
     Match,
     Settings,
     Stats,
-    Where,
 )
 from resight.gallery.sqlite import SqliteStore
 from resight.gallery.store import Detail, Store
-
-UNIT = 1e-3  # how far an embedding's length may be from 1
 
 
 class Gallery:
@@ -75,7 +74,7 @@ class Gallery:
         self.close()
 
     def __len__(self) -> int:
-        return self.stats().entries
+        return self.store.count()
 
     @property
     def settings(self) -> Settings:
@@ -107,7 +106,7 @@ class Gallery:
         Raises UnreadableImage, ConfigError, and GalleryError as the store does.
         """
         model = self.needed_model()
-        items = [crops] if _is_one(crops) else list(crops)
+        items = [crops] if is_one(crops) else list(crops)
         embeddings = model.embed(items, channel_order=channel_order)
         kept = [_encoded(item) for item in items] if self.settings.keep_crops else None
         names = [str(item) if isinstance(item, str | Path) else "" for item in items]
@@ -210,9 +209,10 @@ class Gallery:
         vectors = self._checked(embeddings)
         found = self.store.search(vectors, top, wanted, at_least)
         if self.settings.audit_searches:
-            detail: Detail = {"searches": len(found), "answers": sum(map(len, found)), "by": ", ".join(wanted.names())}
-            self._write("search", who, purpose, detail)
-        return self._answers(found, wanted, false_positive_rate, false_negative_rate)
+            answers = sum(map(len, found.answers))
+            detail: Detail = {"searches": len(vectors), "answers": answers, "by": ", ".join(wanted.names())}
+            self.store.write_line("search", *self._asking(who, purpose), detail)
+        return self._answers(found, false_positive_rate, false_negative_rate)
 
     def forget(self, *, who: str | None = None, purpose: str | None = None, **where: Any) -> Forgotten:
         """Removes the entries that are meant, with all their traces, and writes an audit line that does not say whom.
@@ -227,15 +227,15 @@ class Gallery:
         wanted = where_of(**where)
         if not wanted.names():
             raise ConfigError("say what to forget: pid, track, camera, before, ...")
-        return self.store.remove(wanted, self._asking(who), self.purpose if purpose is None else purpose)
+        return self.store.remove(wanted, *self._asking(who, purpose))
 
     def link(self, pid: int, into: int, *, who: str | None = None, purpose: str | None = None) -> int:
         """From now on both pids are one person, told as `into`. Returns a number, with which `unlink` undoes it."""
-        return self.store.link(pid, into, self._asking(who), self.purpose if purpose is None else purpose)
+        return self.store.link(pid, into, *self._asking(who, purpose))
 
     def unlink(self, number: int, *, who: str | None = None, purpose: str | None = None) -> None:
         """Undoes a link."""
-        self.store.unlink(number, self._asking(who), self.purpose if purpose is None else purpose)
+        self.store.unlink(number, *self._asking(who, purpose))
 
     def links(self) -> tuple[Link, ...]:
         """Those that hold."""
@@ -261,11 +261,11 @@ class Gallery:
         """Gives freed space back."""
         self.store.compact()
 
-    def _answers(self, found: Sequence[Sequence[Hit]], wanted: Where, positive: float, negative: float) -> list[Answer]:
-        ids = sorted({hit.id for hits in found for hit in hits})
+    def _answers(self, found: Findings, positive: float, negative: float) -> list[Answer]:
+        ids = sorted({hit.id for hits in found.answers for hit in hits})
         entries = {entry.id: entry for entry in self.store.read(ids)}
         links = {link.pid: link.into for link in self.store.links()}
-        num_people = self.store.num_people(wanted)
+        num_people = found.num_people
         calibration = self.model.manifest.calibration if self.model is not None else None
 
         def decide(similarity: float) -> Decision | None:
@@ -275,7 +275,7 @@ class Gallery:
             return calibration.decide_search(similarity, num_people, **rates)
 
         answers = []
-        for hits in found:
+        for hits in found.answers:
             matches = tuple(
                 Match(hit.similarity, decide(hit.similarity), person_of(entries[hit.id], links), entries[hit.id])
                 for hit in hits
@@ -305,11 +305,8 @@ class Gallery:
             raise ConfigError("the gallery was opened without a model, which pictures need: open_gallery(path, model)")
         return self.model
 
-    def _asking(self, who: str | None) -> str:
-        return self.who if who is None else who
-
-    def _write(self, action: str, who: str | None, purpose: str | None, detail: Detail) -> None:
-        self.store.write_line(action, self._asking(who), self.purpose if purpose is None else purpose, detail)
+    def _asking(self, who: str | None, purpose: str | None) -> tuple[str, str]:
+        return self.who if who is None else who, self.purpose if purpose is None else purpose
 
 
 def open_gallery(
@@ -340,12 +337,6 @@ def open_gallery(
     except BaseException:
         store.close()
         raise
-
-
-def _is_one(crops: Any) -> bool:
-    if isinstance(crops, np.ndarray):
-        return crops.ndim < 4
-    return not isinstance(crops, list | tuple) and not hasattr(crops, "__next__")
 
 
 def _encoded(item: Any) -> bytes | None:

@@ -33,6 +33,14 @@ PAIRS_AT_ONCE = 65_536  # true similarities computed at a time
 
 
 @dataclass(frozen=True, eq=False)
+class People:
+    """Who is among some rows. codes: (p,) int64, sorted, each once. alone: rows that show nobody but themselves."""
+
+    codes: IntArray
+    alone: int
+
+
+@dataclass(frozen=True, eq=False)
 class Found:
     """The answers to one query, the most alike first. ids: (k,) int64. similarities: (k,) float64."""
 
@@ -158,6 +166,7 @@ class Index:
         self.dim = dim
         self._blocks: list[Block] = []
         self._tail = Tail(dim)
+        self._everybody: People | None = None
         self._pool = ThreadPoolExecutor(threads or os.cpu_count() or 1, thread_name_prefix="search")
 
     def __len__(self) -> int:
@@ -176,6 +185,7 @@ class Index:
 
     def add(self, vectors: FloatArray, columns: Columns) -> None:
         """vectors: (n, dim) float32, finite. They are found from now on."""
+        self._everybody = None
         for start in range(0, len(vectors), BLOCK_ROWS):
             part = slice(start, start + BLOCK_ROWS)
             self._tail.append(vectors[part], columns.take(part))
@@ -185,12 +195,14 @@ class Index:
 
     def add_block(self, vectors: FloatArray, columns: Columns) -> None:
         """Rows that lie together: of one camera and time, best, so that a filter passes over the whole block."""
+        self._everybody = None
         if len(vectors):
             self._blocks.append(Block(vectors, columns))
 
     def remove(self, ids: IntArray) -> int:
         """The rows are copied together without them: nothing of them stays. Returns how many there were."""
         before = len(self)
+        self._everybody = None
         blocks: list[Block] = []
         for block in self._blocks:
             keep = ~np.isin(block.columns.ids, ids)
@@ -210,14 +222,23 @@ class Index:
         """(n,) int64, sorted."""
         return np.sort(np.concatenate([part.columns.ids for part in self._parts()]))
 
-    def people(self, wanted: Selection = EVERY_ROW) -> npt.NDArray[np.int32]:
-        """Who is among the rows that may answer: their codes, each once."""
-        seen = [np.zeros(0, np.int32)]
-        for part in self._parts():
+    def people(self, wanted: Selection = EVERY_ROW) -> People:
+        """Who is among the rows that may answer."""
+        if wanted is EVERY_ROW and self._everybody is not None:
+            return self._everybody
+        parts = self._parts()
+        seen = np.zeros(2 + max(int(part.columns.people.max(initial=-1)) for part in parts), np.bool_)
+        alone = 0
+        for part in parts:
             if part.may_answer(wanted):
                 mask = wanted.mask(part.columns)
-                seen.append(np.unique(part.columns.people if mask is None else part.columns.people[mask]))
-        return np.unique(np.concatenate(seen))
+                people = part.columns.people if mask is None else part.columns.people[mask]
+                seen[people] = True  # -1 is the last place
+                alone += int(np.count_nonzero(people < 0))
+        found = People(np.flatnonzero(seen[:-1]), alone)
+        if wanted is EVERY_ROW:
+            self._everybody = found
+        return found
 
     def search(
         self,
@@ -236,15 +257,6 @@ class Index:
         for start in range(0, len(queries), QUERIES_AT_ONCE):
             found += self._search(_Queries(queries[start : start + QUERIES_AT_ONCE]), top, wanted, at_least)
         return found
-
-    def vectors_of(self, ids: IntArray) -> tuple[IntArray, FloatArray]:
-        """Those of `ids` that are here, in no order, and their rows."""
-        rows, kept = [np.zeros((0, self.dim), np.float32)], [np.zeros(0, np.int64)]
-        for part in self._parts():
-            mask = np.isin(part.columns.ids, ids)
-            rows.append(part.vectors[mask])
-            kept.append(part.columns.ids[mask])
-        return np.concatenate(kept), np.concatenate(rows)
 
     def _parts(self) -> list[Block | Tail]:
         return [*self._blocks, self._tail]
@@ -296,19 +308,15 @@ def _candidates(
 ) -> tuple[IntArray, IntArray, Doubles]:
     """(c,) each: the row, the query, and the highest similarity that the two can have."""
     mask = wanted.mask(part.columns)
-    rows = None
-    if mask is not None:
-        num = int(np.count_nonzero(mask))
-        if num == len(mask):
-            mask = None
-        elif 2 * num <= len(mask):
-            rows, mask = np.flatnonzero(mask), None
-    scores = part.scores(queries, rows)  # (m, q)
+    rows = None if mask is None or mask.all() else np.flatnonzero(mask)
+    if rows is None:
+        scores = part.scores(queries, None)  # (m, q)
+    elif 2 * len(rows) <= len(part):
+        scores = part.scores(queries, rows)
+    else:  # reading all is faster than gathering most
+        scores = part.scores(queries, None)[rows]
     if not len(scores):
         return np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0)
-    if mask is not None:
-        scores = scores[mask]
-        rows = np.flatnonzero(mask)
     offset, slope, bound = part.line(queries)
     if race.top:
         size = max(1, min(LARGEST_GROUP, len(scores) // (4 * race.top)))

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from resight.core.calibration import KNOWN, Decision
 from resight.core.records import FloatArray
 
+UNIT = 1e-3  # how far an embedding's length may be from 1
 Value = str | int | float | bool
 Attributes = Mapping[str, Value]
 
@@ -30,10 +31,6 @@ class Entry:
     attributes: Attributes = field(default_factory=dict)
     crop: bytes | None = field(default=None, repr=False)
     id: int = 0
-
-    def with_id(self, number: int) -> Entry:
-        """The same, as it stands in a store."""
-        return replace(self, id=number)
 
 
 @dataclass(frozen=True)
@@ -67,6 +64,15 @@ class Hit:
 
     id: int
     similarity: float
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What a store found, of one moment. answers: for each query. num_people: how many people the entries that could
+    have answered show, as linked: by pid, else by track, else one each; rather too many than too few."""
+
+    answers: tuple[tuple[Hit, ...], ...]
+    num_people: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -175,14 +181,16 @@ class Settings:
 
 @dataclass(frozen=True)
 class Forgotten:
-    """entries: how many were removed. traces: what may be left of them, and where; empty: nothing is.
+    """entries: how many were removed. traces: what is left of them now, and what removes it; empty: nothing was found.
 
     looked_for: how many embeddings and pictures, up to a hundred entries', were looked for in the files afterwards.
+    beyond: where the engine may hold them still, out of `forget`'s reach.
     """
 
     entries: int
     traces: tuple[str, ...] = ()
     looked_for: int = 0
+    beyond: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

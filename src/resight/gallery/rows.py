@@ -12,7 +12,7 @@ import numpy as np
 
 from resight.core.errors import GalleryError
 from resight.gallery.audit import Line
-from resight.gallery.records import Entry
+from resight.gallery.records import UNIT, Entry
 
 FIELDS = "id, camera, time, track, pid, name, attributes, embedding, checksum"
 Row = tuple[Any, ...]
@@ -66,6 +66,6 @@ def damage_of(row: Row, crop: bytes | None, cameras: Mapping[int, str], dim: int
     vector = np.frombuffer(row[7], "<f4").astype(np.float64)
     if not np.isfinite(vector).all():
         return "its embedding is not finite"
-    if abs(float(np.sqrt(vector @ vector)) - 1) > 1e-3:
+    if abs(float(np.sqrt(vector @ vector)) - 1) > UNIT:
         return "its embedding is not of unit length"
     return ""

@@ -20,8 +20,9 @@ from resight.core.errors import GalleryBusy, GalleryError
 from resight.core.records import FloatArray
 from resight.gallery import rows
 from resight.gallery.audit import Line, check_chain, next_line
+from resight.gallery.columns import EVERY_ROW
 from resight.gallery.people import check_link
-from resight.gallery.records import Damage, Entry, Forgotten, Hit, Link, Settings, Stats, Where
+from resight.gallery.records import Damage, Entry, Findings, Forgotten, Hit, Link, Settings, Stats, Where
 from resight.gallery.schema import APPLICATION_ID, STEPS, VERSION
 from resight.gallery.sqlite_index import LiveIndex
 from resight.gallery.sqlite_where import condition_of, linked, selection_of
@@ -86,13 +87,12 @@ class SqliteStore:
         if version < VERSION and read_only:
             raise GalleryError(f"{self.path} is of schema {version}; open it once for writing, to bring it up to date")
         if version < VERSION:
-            self._db.execute("BEGIN IMMEDIATE")
             self._bring_up_to_date(settings)
         self.settings = self._settings()
 
     def _bring_up_to_date(self, settings: Settings | None) -> None:
         """All steps or none; another process may have taken them meanwhile."""
-        try:
+        with self._writing():
             for step in STEPS[self._one("PRAGMA user_version") :]:
                 for statement in step.split(";"):
                     if statement.strip():
@@ -101,10 +101,6 @@ class SqliteStore:
             self._db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             if settings is not None:
                 self._db.execute("INSERT INTO meta VALUES ('settings', ?)", [json.dumps(asdict(settings))])
-            self._db.execute("COMMIT")
-        except BaseException:
-            self._db.execute("ROLLBACK")
-            raise
 
     def _settings(self) -> Settings:
         try:
@@ -119,15 +115,17 @@ class SqliteStore:
             cameras = self._camera_codes({entry.camera for entry in entries})
             return [self._insert(entry, cameras[entry.camera]) for entry in entries]
 
-    def search(
-        self, queries: FloatArray, top: int | None, where: Where, at_least: float | None
-    ) -> list[tuple[Hit, ...]]:
+    def search(self, queries: FloatArray, top: int | None, where: Where, at_least: float | None) -> Findings:
         with self._lock, self._told():
-            found = self._index.sync().search(queries, top, selection_of(self._db, where), at_least)
-        return [
-            tuple(Hit(*pair) for pair in zip(answer.ids.tolist(), answer.similarities.tolist(), strict=True))
-            for answer in found
-        ]
+            wanted = selection_of(self._db, where)
+            found = self._index.sync().search(queries, top, wanted, at_least)
+            num_people = self._index.num_people(wanted)
+        pairs = (zip(answer.ids.tolist(), answer.similarities.tolist(), strict=True) for answer in found)
+        return Findings(tuple(tuple(Hit(*pair) for pair in answer) for answer in pairs), num_people)
+
+    def count(self) -> int:
+        with self._lock, self._told():
+            return int(self._one("SELECT count(*) FROM entries"))
 
     def read(self, ids: Sequence[int]) -> list[Entry]:
         with self._lock, self._told():
@@ -156,43 +154,17 @@ class SqliteStore:
                 yield rows.entry_of(tuple(row), cameras[row[1]], self.settings.dim, crop)
             last = part[-1][0]
 
-    def num_people(self, where: Where) -> int:
-        with self._lock, self._told():
-            return self._index.num_people(selection_of(self._db, where))
-
     def remove(self, where: Where, who: str, purpose: str) -> Forgotten:
         condition, values = condition_of(self._db, where)
         with self._lock:
             with self._writing():
                 ids = [number for (number,) in self._db.execute(f"SELECT id FROM entries WHERE {condition}", values)]
-                pids = self._pids(ids)
                 traces = self._traces(ids)
                 self._delete(ids)
-                left = self._pids(None)
-                gone = [pid for pid in pids if pid not in left]
-                self._db.executemany("DELETE FROM links WHERE pid = ?1 OR into_pid = ?1", [(pid,) for pid in gone])
                 self._append("forget", who, purpose, {"entries": len(ids), "by": ", ".join(where.names())})
             self._index.sync()
             kept = self._scrub()
             return Forgotten(len(ids), (*kept, *self._still_there(traces)), len(traces))
-
-    def replace(self, settings: Settings, entries: Sequence[Entry], who: str, purpose: str) -> None:
-        with self._lock:
-            with self._writing():
-                cameras = self._camera_codes({entry.camera for entry in entries})
-                before = self._one("SELECT count(*) FROM entries")
-                self._db.execute("DELETE FROM entries")
-                self._db.execute("UPDATE meta SET value = value + 1 WHERE key = 'removals'")
-                for entry in entries:
-                    self._insert(entry, cameras[entry.camera], entry.id)
-                text = json.dumps(asdict(settings))
-                self._db.execute("UPDATE meta SET value = ? WHERE key = 'settings'", [text])
-                detail = {"model": settings.model, "entries": len(entries), "removed": before - len(entries)}
-                self._append("migrate", who, purpose, detail)
-            self.settings = self._settings()
-            self._index.close()
-            self._index = LiveIndex(self._db, self.settings.dim)
-            self._scrub()
 
     def link(self, pid: int, into: int, who: str, purpose: str) -> int:
         with self._writing():
@@ -223,8 +195,9 @@ class SqliteStore:
         yield from map(rows.line_of, found)
 
     def stats(self) -> Stats:
-        people = self.num_people(Where())
-        with self.reading():
+        with self._lock, self._told():
+            self._index.sync()
+            people = self._index.num_people(EVERY_ROW)
             per_camera = self._db.execute(
                 "SELECT name, (SELECT count(*) FROM entries WHERE camera = code) FROM cameras ORDER BY name"
             ).fetchall()
@@ -250,18 +223,6 @@ class SqliteStore:
     def compact(self) -> None:
         with self._lock:
             self._scrub()
-
-    @contextmanager
-    def reading(self) -> Iterator[None]:
-        with self._lock, self._told():
-            inside = self._db.in_transaction
-            if not inside:
-                self._db.execute("BEGIN")
-            try:
-                yield
-            finally:
-                if not inside:
-                    self._db.execute("COMMIT")
 
     def close(self) -> None:
         with self._lock:
@@ -301,10 +262,10 @@ class SqliteStore:
         names = (self.path, self.path.with_name(self.path.name + "-wal"))
         return [path for path in names if path.exists()]
 
-    def _insert(self, entry: Entry, camera: int, number: int | None = None) -> int:
+    def _insert(self, entry: Entry, camera: int) -> int:
         cursor = self._db.execute(
             f"INSERT INTO entries ({rows.FIELDS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            [number, *rows.row_of(entry, camera)],
+            [entry.id or None, *rows.row_of(entry, camera)],
         )
         number = int(cursor.lastrowid or 0)
         if entry.crop is not None:
@@ -331,15 +292,14 @@ class SqliteStore:
 
     # Forgetting.
 
-    def _pids(self, ids: list[int] | None) -> set[int]:
-        query = "SELECT DISTINCT pid FROM entries WHERE pid IS NOT NULL"
-        if ids is None:
-            return {pid for (pid,) in self._db.execute(query)}
-        inside = " AND id IN (SELECT value FROM json_each(?))"
-        return {pid for (pid,) in self._db.execute(query + inside, [json.dumps(ids)])}
-
     def _delete(self, ids: list[int]) -> None:
-        self._db.execute("DELETE FROM entries WHERE id IN (SELECT value FROM json_each(?))", [json.dumps(ids)])
+        inside = "IN (SELECT value FROM json_each(?))"
+        meant = [json.dumps(ids)]
+        known = f"SELECT DISTINCT pid FROM entries WHERE pid IS NOT NULL AND id {inside}"
+        pids = self._db.execute(known, meant).fetchall()
+        self._db.execute(f"DELETE FROM entries WHERE id {inside}", meant)
+        gone = "DELETE FROM links WHERE ?1 IN (pid, into_pid) AND NOT EXISTS (SELECT 1 FROM entries WHERE pid = ?1)"
+        self._db.executemany(gone, pids)
         self._db.execute("DELETE FROM cameras WHERE NOT EXISTS (SELECT 1 FROM entries WHERE camera = code)")
         self._db.execute("UPDATE meta SET value = value + 1 WHERE key = 'removals'")
 

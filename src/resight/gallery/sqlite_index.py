@@ -52,13 +52,15 @@ class LiveIndex:
 
     def num_people(self, wanted: Selection) -> int:
         """Among the rows that may answer, as linked."""
-        codes = self.sync().people(wanted).tolist()
+        found = self.sync().people(wanted)
         links, roots = linked(self._db), {}
         for pid in links:
             code = self._codes.get(("pid", str(pid)))
             if code is not None:
                 roots[code] = self._code("pid", str(root_of(pid, links)))
-        return len({roots.get(code, code) for code in codes})
+        if not roots:
+            return len(found.codes) + found.alone
+        return len({roots.get(code, code) for code in found.codes.tolist()}) + found.alone
 
     def close(self) -> None:
         """The next `sync` reads everything again."""
@@ -102,7 +104,7 @@ class LiveIndex:
         parts: list[Columns] = []
         while part := found.fetchmany(READ_AT_ONCE):
             ids, times, cameras, tracks, pids = zip(*part, strict=True)
-            people = [self._person(*row) for row in zip(ids, cameras, tracks, pids, strict=True)]
+            people = [self._person(*row) for row in zip(cameras, tracks, pids, strict=True)]
             parts.append(
                 Columns(
                     np.array(ids, np.int64),
@@ -125,12 +127,12 @@ class LiveIndex:
                 raise GalleryError("an embedding is not finite; `resight gallery verify` says which")
             yield vectors
 
-    def _person(self, number: int, camera: int, track: str | None, pid: int | None) -> int:
+    def _person(self, camera: int, track: str | None, pid: int | None) -> int:
         if pid is not None:
             return self._code("pid", str(pid))
         if track is not None:
             return self._code("track", str(camera), track)
-        return -1 - number % 2**31
+        return -1
 
     def _code(self, *key: str) -> int:
         return self._codes.setdefault(key, len(self._codes))

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from resight.core.records import IntArray
-from resight.gallery.columns import Selection
+from resight.gallery.columns import EVERY_ROW, Selection
 from resight.gallery.people import members_of
 from resight.gallery.records import Where
 
@@ -64,6 +64,8 @@ def selection_of(db: sqlite3.Connection, where: Where) -> Selection:
         found = db.execute(f"SELECT id FROM entries WHERE {condition} ORDER BY id", values)
         return np.fromiter((number for (number,) in found), np.int64)
 
+    if not where.names():
+        return EVERY_ROW
     only = never = cameras = None
     if where.tracks is not None or where.pids is not None or where.attributes or where.ids is not None:
         only = ids(Where(tracks=where.tracks, pids=where.pids, attributes=where.attributes, ids=where.ids))

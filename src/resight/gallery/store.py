@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
 from typing import Protocol
 
 from resight.core.records import FloatArray
 from resight.gallery.audit import Line
-from resight.gallery.records import Damage, Entry, Forgotten, Hit, Link, Settings, Stats, Where
+from resight.gallery.records import Damage, Entry, Findings, Forgotten, Link, Settings, Stats, Where
 
 Detail = Mapping[str, str | int | float | bool | None]
 
@@ -23,13 +22,15 @@ class Store(Protocol):
         ...
 
     def add(self, entries: Sequence[Entry]) -> list[int]:
-        """All or none of them; their ids, which are never given again."""
+        """All or none of them; their ids, which are never given again. An entry that has an id keeps it."""
         ...
 
-    def search(
-        self, queries: FloatArray, top: int | None, where: Where, at_least: float | None
-    ) -> list[tuple[Hit, ...]]:
+    def search(self, queries: FloatArray, top: int | None, where: Where, at_least: float | None) -> Findings:
         """The most alike first, by id where equal; an answer for each of (q, dim)."""
+        ...
+
+    def count(self) -> int:
+        """How many entries there are."""
         ...
 
     def read(self, ids: Sequence[int]) -> list[Entry]:
@@ -40,16 +41,8 @@ class Store(Protocol):
         """All that are meant, by id, crops included, in bounded memory."""
         ...
 
-    def num_people(self, where: Where) -> int:
-        """How many people the entries show, as linked: by pid, else by track, else one each. May tell too many."""
-        ...
-
     def remove(self, where: Where, who: str, purpose: str) -> Forgotten:
         """Removes them, and writes the audit's line in the same change."""
-        ...
-
-    def replace(self, settings: Settings, entries: Sequence[Entry], who: str, purpose: str) -> None:
-        """Another model's embeddings in the place of these entries' own; entries that are not given are removed."""
         ...
 
     def link(self, pid: int, into: int, who: str, purpose: str) -> int:
@@ -82,10 +75,6 @@ class Store(Protocol):
 
     def compact(self) -> None:
         """Gives freed space back."""
-        ...
-
-    def reading(self) -> AbstractContextManager[None]:
-        """What is read within is of one moment, where the engine can tell moments apart."""
         ...
 
     def close(self) -> None:
