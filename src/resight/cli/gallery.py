@@ -11,7 +11,7 @@ import typer
 from rich.table import Table
 
 from resight.cli import output
-from resight.cli.gallery_add import Model_, Path_, Wait, opened
+from resight.cli.gallery_add import Model_, Place, Wait, opened
 from resight.cli.gallery_input import line_of, moment, period_s, told_moment
 from resight.core.errors import GalleryError
 from resight.embedding.embedder import load
@@ -29,7 +29,7 @@ Json = Annotated[bool, typer.Option("--json", help="Lines of JSON.")]
 
 
 def create(
-    path: Path_,
+    place: Place,
     *,
     model: Annotated[str, typer.Option("--model", "-m", help="A bundle, or a packaged model's name.")] = "default",
     keep_crops: Annotated[bool, typer.Option("--keep-crops", help="Keep the pictures too.")] = False,
@@ -39,18 +39,16 @@ def create(
 
     Example: resight gallery create site.db --audit-searches
     """
-    if path.exists():
-        raise GalleryError(f"{path} is there already")
     embedder = load(model)
-    with open_gallery(path, embedder, keep_crops=keep_crops, audit_searches=audit_searches):
+    with open_gallery(place, embedder, keep_crops=keep_crops, audit_searches=audit_searches, new=True):
         pass
     calibrated = "calibrated" if embedder.manifest.calibration else "not calibrated: similarities, but no decisions"
-    print(f"{path}: for the model {embedder.manifest.name} ({embedder.dim} values; {calibrated})")
+    print(f"{place}: for the model {embedder.manifest.name} ({embedder.dim} values; {calibrated})")
     print(f"rights of the model: {embedder.manifest.rights}")
 
 
 def search(
-    path: Path_,
+    place: Place,
     pictures: Annotated[list[Path], typer.Argument(help="The pictures to look for.")],
     *,
     model: Model_ = None,
@@ -73,7 +71,7 @@ def search(
 
     Example: resight gallery search site.db person.jpg --exclude-camera north --after 2026-03-01T08:00:00Z
     """
-    with opened(path, model, who=who, purpose=purpose) as gallery:
+    with opened(place, model, who=who, purpose=purpose) as gallery:
         for picture in pictures:
             answer = gallery.search(
                 picture,
@@ -113,7 +111,7 @@ def search(
 
 
 def forget(
-    path: Path_,
+    place: Place,
     *,
     pid: Pids = None,
     track: Tracks = None,
@@ -134,7 +132,7 @@ def forget(
     """
     asked: dict[str, Any] = {"pids": pid, "tracks": track, "cameras": camera, "ids": id}
     asked |= {"after": moment(after), "before": moment(before), "keep": period_s(keep) if keep else None}
-    with open_gallery(path, wait_s=wait, who=who, purpose=purpose) as gallery:
+    with open_gallery(place, wait_s=wait, who=who, purpose=purpose) as gallery:
         gone = gallery.forget(**asked)
     print(f"{gone.entries:,} entries forgotten")
     if gone.entries:
@@ -145,9 +143,9 @@ def forget(
         raise GalleryError("traces are left; see above")
 
 
-def stats(path: Path_, *, json_: Json = False) -> None:
+def stats(place: Place, *, json_: Json = False) -> None:
     """How much is in it, and of what model."""
-    with open_gallery(path) as gallery:
+    with open_gallery(place) as gallery:
         found, settings = gallery.stats(), gallery.settings
     if json_:
         print(json.dumps({"schema": "resight.gallery-stats/1", "settings": asdict(settings), **asdict(found)}))
@@ -163,51 +161,51 @@ def stats(path: Path_, *, json_: Json = False) -> None:
     print(f"on disk   {(found.size_bytes or 0) / 1e6:,.1f} MB")
 
 
-def verify(path: Path_) -> None:
+def verify(place: Place) -> None:
     """Looks at every row and at the audit's chain, and says what to do about what is damaged."""
-    with open_gallery(path) as gallery:
+    with open_gallery(place) as gallery:
         damages = 0
         for damage in gallery.verify():
             damages += 1
             print(f"{damage.where}: {damage.what}\n  {damage.remedy}")
         if damages:
-            raise GalleryError(f"{path}: {damages:,} places are damaged")
-        print(f"{path}: every row and every line of the audit is what it was ({len(gallery):,} entries)")
+            raise GalleryError(f"{place}: {damages:,} places are damaged")
+        print(f"{place}: every row and every line of the audit is what it was ({len(gallery):,} entries)")
 
 
-def compact(path: Path_, *, wait: Wait = 5.0) -> None:
+def compact(place: Place, *, wait: Wait = 5.0) -> None:
     """Gives freed space back, and empties the log."""
-    with open_gallery(path, wait_s=wait) as gallery:
+    with open_gallery(place, wait_s=wait) as gallery:
         gallery.compact()
-        print(f"{path}: {(gallery.stats().size_bytes or 0) / 1e6:,.1f} MB")
+        print(f"{place}: freed space was given back")
 
 
-def link(path: Path_, pid: int, into: int, *, who: Who = None, purpose: Purpose = "") -> None:
+def link(place: Place, pid: int, into: int, *, who: Who = None, purpose: Purpose = "") -> None:
     """Two pids are one person from now on; `unlink` undoes it."""
-    with open_gallery(path, who=who, purpose=purpose) as gallery:
+    with open_gallery(place, who=who, purpose=purpose) as gallery:
         number = gallery.link(pid, into)
-    print(f"link {number}: {pid} is told as {into}. `resight gallery unlink {path} {number}` undoes it")
+    print(f"link {number}: {pid} is told as {into}. `resight gallery unlink {place} {number}` undoes it")
 
 
-def unlink(path: Path_, number: int, *, who: Who = None, purpose: Purpose = "") -> None:
+def unlink(place: Place, number: int, *, who: Who = None, purpose: Purpose = "") -> None:
     """Undoes a link."""
-    with open_gallery(path, who=who, purpose=purpose) as gallery:
+    with open_gallery(place, who=who, purpose=purpose) as gallery:
         gallery.unlink(number)
     print(f"link {number} undone")
 
 
-def audit(path: Path_) -> None:
+def audit(place: Place) -> None:
     """Who searched and who removed what, as lines of JSON. Keep the last hash elsewhere: it seals all before."""
-    with open_gallery(path) as gallery:
+    with open_gallery(place) as gallery:
         for line in gallery.audit():
             print(json.dumps(asdict(line)))
 
 
 def export(
-    path: Path_, out: Annotated[Path, typer.Option("--out", "-o", help="The file: lines of JSON (.jsonl).")]
+    place: Place, out: Annotated[Path, typer.Option("--out", "-o", help="The file: lines of JSON (.jsonl).")]
 ) -> None:
     """Everything in it but the audit, as lines of JSON that `import` reads."""
-    with open_gallery(path) as gallery, out.open("x", encoding="utf-8") as file:
+    with open_gallery(place) as gallery, out.open("x", encoding="utf-8") as file:
         file.write(json.dumps({"gallery": asdict(gallery.settings)}) + "\n")
         count = 0
         for entry in gallery.entries():

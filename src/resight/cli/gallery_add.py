@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -17,16 +16,16 @@ from resight.embedding.embedder import load
 from resight.embedding.packaged import packaged_bundle, packaged_models
 from resight.gallery.gallery import Gallery, open_gallery
 from resight.gallery.records import Settings
-from resight.gallery.sqlite import SqliteStore
+from resight.gallery.stores import open_store
 
 BATCH = 64  # rows that are kept together: what a kill costs at the most
-Path_ = Annotated[Path, typer.Argument(help="The gallery's file.")]
+Place = Annotated[str, typer.Argument(help="The gallery: a file, or an address as postgresql://host/database.")]
 Model_ = Annotated[str | None, typer.Option("--model", "-m", help="A bundle, or a packaged model's name.")]
 Wait = Annotated[float, typer.Option(min=0, help="Seconds to wait while another process writes.")]
 
 
 def add(
-    path: Path_,
+    place: Place,
     source: Annotated[str, typer.Argument(help="A data set, a folder, `synthetic`, a .jsonl file, or - for lines.")],
     *,
     model: Model_ = None,
@@ -56,12 +55,12 @@ def add(
     else:
         found = rows_of_crops(crops_of(source, format, split or []), camera, not unnamed)
         rows = (row for row in found if not only_camera or row.camera in only_camera)
-    with opened(path, model, wait=wait) as gallery:
+    with opened(place, model, wait=wait) as gallery:
         _add_all(gallery, rows, strict)
 
 
 def import_lines(
-    path: Path_,
+    place: Place,
     source: Annotated[str, typer.Argument(help="What `resight gallery export` wrote, or - for standard input.")],
     *,
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first line that cannot be added.")] = False,
@@ -72,24 +71,24 @@ def import_lines(
         settings = Settings(**json.loads(next(lines, ""))["gallery"])
     except (ValueError, TypeError, KeyError):
         raise DataError(f"{source}: its first line is not that of `resight gallery export`") from None
-    with Gallery(SqliteStore(path, settings)) as gallery:
+    with Gallery(open_store(place, settings, new=True)) as gallery:
         _add_all(gallery, rows_of_lines(lines, source), strict)
 
 
 @contextmanager
 def opened(
-    path: Path, model: str | None, *, wait: float = 5.0, who: str | None = None, purpose: str = ""
+    place: str, model: str | None, *, wait: float = 5.0, who: str | None = None, purpose: str = ""
 ) -> Iterator[Gallery]:
     """The gallery with its model: the one named, or the packaged one whose embeddings it holds."""
-    with open_gallery(path, wait_s=wait) as gallery:
+    with open_gallery(place, wait_s=wait) as gallery:
         settings = gallery.settings
     if model is None:
         fitting = (name for name in packaged_models() if packaged_bundle(name).manifest.identity == settings.model)
         model = next(fitting, None)
     if model is None:
         named = f"{settings.model_name} ({settings.model[:12]})"
-        raise ConfigError(f"{path} is of the model {named}, which is not packaged; name its bundle: --model")
-    with open_gallery(path, load(model), wait_s=wait, who=who, purpose=purpose) as gallery:
+        raise ConfigError(f"{place} is of the model {named}, which is not packaged; name its bundle: --model")
+    with open_gallery(place, load(model), wait_s=wait, who=who, purpose=purpose) as gallery:
         yield gallery
 
 

@@ -42,8 +42,8 @@ from resight.gallery.records import (
     Settings,
     Stats,
 )
-from resight.gallery.sqlite import SqliteStore
 from resight.gallery.store import Detail, Store
+from resight.gallery.stores import open_store
 
 
 class Gallery:
@@ -310,11 +310,12 @@ class Gallery:
 
 
 def open_gallery(
-    path: str | Path,
+    place: str | Path,
     model: Model | None = None,
     *,
     keep_crops: bool = False,
     audit_searches: bool = False,
+    new: bool = False,
     read_only: bool = False,
     wait_s: float = 5.0,
     who: str | None = None,
@@ -322,16 +323,17 @@ def open_gallery(
 ) -> Gallery:
     """Opens a gallery, and makes it where there is none and a model is given.
 
-    model: what `resight.load` gives. keep_crops, audit_searches: of a new gallery; see Settings. wait_s: how long to
-    wait while another process writes, before GalleryBusy is raised. who, purpose: for the audit.
+    place: a file; or postgresql://user@host/database?gallery=name; or milvus://host:port/database?gallery=name.
+    model: what `resight.load` gives. keep_crops, audit_searches: of a new gallery; see Settings. new: it must not be
+    there yet. wait_s: how long to wait while another process writes, before GalleryBusy is raised. who, purpose: for
+    the audit.
     """
-    place = Path(path)
     settings = None
-    if model is not None and not read_only and not (place.exists() and place.stat().st_size):
+    if model is not None and not read_only:
         now = datetime.now(UTC).isoformat(timespec="seconds")
         card = model.manifest
         settings = Settings(model.identity, card.name, model.dim, keep_crops, audit_searches, now, card.rights)
-    store = SqliteStore(place, settings, read_only=read_only, wait_s=wait_s)
+    store = open_store(place, settings, new=new, read_only=read_only, wait_s=wait_s)
     try:
         return Gallery(store, model, who=who, purpose=purpose)
     except BaseException:

@@ -46,14 +46,24 @@ _WHAT_FAILED = {
 class SqliteStore:
     """As Store says. One process may hold several; any number of threads may use one."""
 
-    def __init__(self, path: Path, settings: Settings | None, *, read_only: bool = False, wait_s: float = 5.0) -> None:
-        """settings: to create it; None: it must be there. wait_s: how long to wait while another process writes."""
-        self.path = path
+    def __init__(
+        self,
+        path: str | Path,
+        settings: Settings | None,
+        *,
+        new: bool = False,
+        read_only: bool = False,
+        wait_s: float = 5.0,
+    ) -> None:
+        """As `open_store` says."""
+        self.path = path = Path(path)
         self._lock = RLock()
-        if settings is not None and path.exists() and path.stat().st_size:
+        there = path.is_file() and path.stat().st_size > 0
+        if there and new:
             raise GalleryError(f"{path} is there already")
-        if settings is None and not path.is_file():
+        if not there and settings is None:
             raise GalleryError(f"there is no gallery at {path}; `resight gallery create` makes one")
+        settings = None if there else settings
         with self._told():
             mode = "ro" if read_only else "rwc"
             self._db = sqlite3.connect(
@@ -100,7 +110,7 @@ class SqliteStore:
             self._db.execute(f"PRAGMA user_version = {VERSION}")
             self._db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             if settings is not None:
-                self._db.execute("INSERT INTO meta VALUES ('settings', ?)", [json.dumps(asdict(settings))])
+                self._db.execute("INSERT OR IGNORE INTO meta VALUES ('settings', ?)", [json.dumps(asdict(settings))])
 
     def _settings(self) -> Settings:
         try:

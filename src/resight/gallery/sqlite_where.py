@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from resight.core.records import IntArray
 from resight.gallery.columns import EVERY_ROW, Selection
-from resight.gallery.people import members_of
+from resight.gallery.filters import AmongTerm, AttributeTerm, TimeTerm, terms_of
 from resight.gallery.records import Where
 
 INSIDE = "IN (SELECT value FROM json_each(?))"
-CAMERA = f"camera IN (SELECT code FROM cameras WHERE name {INSIDE})"
 
 
 def linked(db: sqlite3.Connection) -> dict[int, int]:
@@ -25,34 +23,22 @@ def linked(db: sqlite3.Connection) -> dict[int, int]:
 
 def condition_of(db: sqlite3.Connection, where: Where) -> tuple[str, list[Any]]:
     """What follows WHERE, and its values."""
-
-    def group(pids: Sequence[int]) -> str:
-        links = linked(db)
-        return json.dumps(sorted(set().union(*(members_of(pid, links) for pid in pids))))
-
-    parts: list[tuple[str, Any]] = []
-    if where.cameras is not None:
-        parts.append((CAMERA, json.dumps(where.cameras)))
-    if where.exclude_cameras:
-        parts.append((f"NOT {CAMERA}", json.dumps(where.exclude_cameras)))
-    if where.after is not None:
-        parts.append(("time >= ?", where.after))
-    if where.before is not None:
-        parts.append(("time < ?", where.before))
-    if where.tracks is not None:
-        parts.append((f"track {INSIDE}", json.dumps(where.tracks)))
-    if where.exclude_tracks:
-        parts.append((f"(track IS NULL OR NOT track {INSIDE})", json.dumps(where.exclude_tracks)))
-    if where.pids is not None:
-        parts.append((f"pid {INSIDE}", group(where.pids)))
-    if where.exclude_pids:
-        parts.append((f"(pid IS NULL OR NOT pid {INSIDE})", group(where.exclude_pids)))
-    if where.ids is not None:
-        parts.append((f"id {INSIDE}", json.dumps(where.ids)))
-    texts, values = ["1", *(text for text, _ in parts)], [value for _, value in parts]
-    for key, value in where.attributes.items():
-        texts.append("EXISTS (SELECT 1 FROM json_each(attributes) a WHERE a.key = ? AND a.value = ?)")
-        values += [key, value]
+    texts: list[str] = ["1"]
+    values: list[Any] = []
+    for term in terms_of(where, linked(db)):
+        match term:
+            case AmongTerm("camera", names, never):
+                texts.append(f"camera {'NOT ' * never}IN (SELECT code FROM cameras WHERE name {INSIDE})")
+                values.append(json.dumps(names))
+            case AmongTerm(field, among, never):
+                texts.append(f"({field} IS NULL OR NOT {field} {INSIDE})" if never else f"{field} {INSIDE}")
+                values.append(json.dumps(among))
+            case TimeTerm(relation, moment):
+                texts.append(f"time {relation} ?")
+                values.append(moment)
+            case AttributeTerm(name, value):
+                texts.append("EXISTS (SELECT 1 FROM json_each(attributes) a WHERE a.key = ? AND a.value = ?)")
+                values += [name, value]
     return " AND ".join(texts), values
 
 
