@@ -225,7 +225,8 @@ class SqliteStore:
                     yield Damage("database", text, restore)
             cameras = self._cameras()
             for *row, crop in self._db.execute(f"{WITH_CROPS} ORDER BY e.id"):
-                what = rows.damage_of(tuple(row), crop, cameras, self.settings.dim)
+                known = row[1] in cameras
+                what = rows.damage_of(tuple(row), crop, self.settings.dim) if known else "its camera is not known"
                 if what:
                     yield Damage(f"entry {row[0]}", what, f"`resight gallery forget --id {row[0]}`, and add it again")
             yield from check_chain(self.lines())
