@@ -17,13 +17,17 @@ from tests.gallery.helpers import CALIBRATED, DIM, MODEL, EightValues, pictures,
 Open = Callable[..., Gallery]
 
 
-@pytest.fixture(params=["sqlite"])
+@pytest.fixture(params=["sqlite", "postgres"])
 def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Open]:
     """Opens the same gallery as often as it is called."""
     opened: list[Gallery] = []
+    if request.param == "postgres":
+        place = request.getfixturevalue("postgres") + f"g{abs(hash(tmp_path))}"
+    else:
+        place = str(tmp_path / "site.db")
 
     def open_again(model: Any = MODEL, **options: Any) -> Gallery:
-        opened.append(open_gallery(tmp_path / "site.db", model, **options))
+        opened.append(open_gallery(place, model, **options))
         return opened[-1]
 
     yield open_again
