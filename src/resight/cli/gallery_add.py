@@ -16,7 +16,7 @@ from resight.embedding.embedder import load
 from resight.embedding.packaged import packaged_bundle, packaged_models
 from resight.gallery.gallery import Gallery, open_gallery
 from resight.gallery.records import Settings
-from resight.gallery.stores import open_store
+from resight.gallery.stores import open_store, told_place
 
 BATCH = 64  # rows that are kept together: what a kill costs at the most
 Place = Annotated[str, typer.Argument(help="The gallery: a file, or an address as postgresql://host/database.")]
@@ -87,7 +87,9 @@ def opened(
         model = next(fitting, None)
     if model is None:
         named = f"{settings.model_name} ({settings.model[:12]})"
-        raise ConfigError(f"{place} is of the model {named}, which is not packaged; name its bundle: --model")
+        raise ConfigError(
+            f"{told_place(place)} is of the model {named}, which is not packaged; name its bundle: --model"
+        )
     with open_gallery(place, load(model), wait_s=wait, who=who, purpose=purpose) as gallery:
         yield gallery
 

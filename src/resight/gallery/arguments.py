@@ -58,14 +58,21 @@ def camera_of(name: Any) -> str:
     """Raises ConfigError for what is no name."""
     if not isinstance(name, str | int) or not str(name):
         raise ConfigError(f"a camera is a name, not {name!r}")
-    return str(name)
+    return text_of(str(name))
 
 
 def word_of(value: Any, what: str) -> str | None:
     """Raises ConfigError for what is no name."""
     if value is not None and not isinstance(value, str | int):
         raise ConfigError(f"a {what} is a name, not {value!r}")
-    return None if value is None else str(value)
+    return None if value is None else text_of(str(value))
+
+
+def text_of(text: str) -> str:
+    """Raises ConfigError for text that not every engine can keep."""
+    if "\0" in text or (not text.isprintable() and any("\ud800" <= letter <= "\udfff" for letter in text)):
+        raise ConfigError(f"text with a null character or half a letter cannot be kept: {text!r}")
+    return text
 
 
 def whole_of(value: Any) -> int | None:
@@ -97,6 +104,7 @@ def plain_of(attributes: Attributes) -> Attributes:
             raise ConfigError(f"an attribute is a name with a text, a number or a truth value, not {name!r}: {value!r}")
         if isinstance(value, float) and not np.isfinite(value):
             raise ConfigError(f"attribute {name!r} is not finite")
+        text_of(name), text_of(str(value))
     return attributes
 
 

@@ -22,6 +22,7 @@ from resight.gallery.arguments import (
     one_for_each,
     plain_of,
     seconds_of,
+    text_of,
     where_of,
     whole_of,
     word_of,
@@ -158,7 +159,7 @@ class Gallery:
                 seconds_of(moment),
                 word_of(walk, "track"),
                 whole_of(person),
-                name,
+                text_of(name),
                 plain_of(more),
                 crop,
             )

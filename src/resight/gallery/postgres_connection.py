@@ -27,6 +27,16 @@ WHAT_FAILED = {
 }
 
 
+class _Telling(native.Connection):  # type: ignore[misc]  # its types are unknown
+    """A connection that tells why the server hung up; pg8000 forgets it where the server refuses at the door."""
+
+    def handle_messages(self, context: Any) -> None:
+        try:
+            super().handle_messages(context)
+        except exceptions.InterfaceError:
+            raise context.error or exceptions.InterfaceError("the server hung up") from None
+
+
 class Connection:
     """Threads take turns, a whole change at a time."""
 
@@ -40,7 +50,7 @@ class Connection:
 
     def _connection(self) -> native.Connection:
         if self._db is None:
-            self._db = native.Connection(**self._options)
+            self._db = _Telling(**self._options)
             self._db.run(f"SET search_path = {self.schema}, public")
             self._db.run("SET synchronous_commit = on")
             self._db.run(f"SET lock_timeout = {max(1, round(self._wait_s * 1000))}")
