@@ -19,6 +19,7 @@ from resight.cli import (
     export,
     gallery,
     gallery_add,
+    gallery_migrate,
     import_weights,
     model,
     output,
@@ -71,6 +72,7 @@ for name, verb in (
     ("audit", gallery.audit),
     ("export", gallery.export),
     ("import", gallery_add.import_lines),
+    ("migrate", gallery_migrate.migrate),
 ):
     gallery_app.command(name)(verb)
 app.add_typer(gallery_app, name="gallery")

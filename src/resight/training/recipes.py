@@ -163,10 +163,10 @@ STRIPNET = Recipe(
     kappa=14.0,
     label_smoothing=0.1,
     triplet=1.0,
-    epochs=80,
+    epochs=120,
     batch_size=64,
     sampler="balanced",
-    progressive="64x32*40,96x48*20",
+    progressive="64x32*40,96x48*40",
     learning_rate=2.5e-3,
     weight_decay=0.05,
     average=0.998,
@@ -174,8 +174,8 @@ STRIPNET = Recipe(
     warmup_epochs=2.0,
     random_flip=True,
     pad_and_crop=8,
-    colour_jitter=0.2,
-    random_erasing=0.3,
+    colour_jitter=0.3,
+    random_erasing=0.5,
 )
 # AlignedReID++ (Luo et al., 2019) on a ResNet-50, for `--pretrained` with weights trained on ImageNet.
 RESNET50_ALIGNED = replace(
