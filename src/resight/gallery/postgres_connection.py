@@ -34,6 +34,7 @@ class _Telling(native.Connection):  # type: ignore[misc]  # its types are unknow
         try:
             super().handle_messages(context)
         except exceptions.InterfaceError:
+            _let_go(self)
             raise context.error or exceptions.InterfaceError("the server hung up") from None
 
 
@@ -69,7 +70,7 @@ class Connection:
                 raise GalleryBusy(f"{self.name}: another process is writing to it; try again, or wait longer") from None
             raise GalleryError(f"{self.name}: {WHAT_FAILED.get(code, told.get('M'))}") from None
         except (exceptions.InterfaceError, OSError) as error:
-            self._db = None  # the next call connects again
+            self._drop()  # the next call connects again
             raise GalleryError(
                 f"{self.name}: the server cannot be reached ({error}); whether a change that was on its way was kept "
                 "is not known"
@@ -100,10 +101,17 @@ class Connection:
 
     def close(self) -> None:
         with self._lock:
-            if self._db is not None:
-                db, self._db = self._db, None
-                with suppress(exceptions.InterfaceError, OSError):  # it was lost already
-                    db.close()
+            self._drop()
+
+    def _drop(self) -> None:
+        if self._db is not None:
+            db, self._db = self._db, None
+            _let_go(db)
+
+
+def _let_go(db: native.Connection) -> None:
+    with suppress(exceptions.InterfaceError, OSError):  # it was lost already
+        db.close()
 
 
 def _options_of(address: str) -> tuple[dict[str, Any], str]:
