@@ -27,15 +27,12 @@ WHAT_FAILED = {
 }
 
 
-class _Telling(native.Connection):  # type: ignore[misc]  # its types are unknown
-    """A connection that tells why the server hung up; pg8000 forgets it where the server refuses at the door."""
+class _Connection(native.Connection):  # type: ignore[misc]  # its types are unknown
+    """Closing a connection that the server has closed is no error; pg8000's would hide why the server did."""
 
-    def handle_messages(self, context: Any) -> None:
-        try:
-            super().handle_messages(context)
-        except exceptions.InterfaceError:
-            _let_go(self)
-            raise context.error or exceptions.InterfaceError("the server hung up") from None
+    def close(self) -> None:
+        with suppress(exceptions.InterfaceError, OSError):
+            super().close()
 
 
 class Connection:
@@ -51,7 +48,7 @@ class Connection:
 
     def _connection(self) -> native.Connection:
         if self._db is None:
-            self._db = _Telling(**self._options)
+            self._db = _Connection(**self._options)
             self._db.run(f"SET search_path = {self.schema}, public")
             self._db.run("SET synchronous_commit = on")
             self._db.run(f"SET lock_timeout = {max(1, round(self._wait_s * 1000))}")
@@ -70,7 +67,7 @@ class Connection:
                 raise GalleryBusy(f"{self.name}: another process is writing to it; try again, or wait longer") from None
             raise GalleryError(f"{self.name}: {WHAT_FAILED.get(code, told.get('M'))}") from None
         except (exceptions.InterfaceError, OSError) as error:
-            self._drop()  # the next call connects again
+            self.close()  # the next call connects again
             raise GalleryError(
                 f"{self.name}: the server cannot be reached ({error}); whether a change that was on its way was kept "
                 "is not known"
@@ -101,17 +98,9 @@ class Connection:
 
     def close(self) -> None:
         with self._lock:
-            self._drop()
-
-    def _drop(self) -> None:
-        if self._db is not None:
-            db, self._db = self._db, None
-            _let_go(db)
-
-
-def _let_go(db: native.Connection) -> None:
-    with suppress(exceptions.InterfaceError, OSError):  # it was lost already
-        db.close()
+            if self._db is not None:
+                db, self._db = self._db, None
+                db.close()
 
 
 def _options_of(address: str) -> tuple[dict[str, Any], str]:
