@@ -40,3 +40,13 @@ def test_kappa_as_its_authors_have_it() -> None:
     with torch.no_grad():
         loss.scale.fill_(-50.0)
     assert 0 < loss.kappa.item() < 1e-20
+
+
+def test_a_margin_counts_the_right_class_for_less() -> None:
+    loss = CosineSoftmax(2, 2, kappa=3.0, margin=0.2)
+    with torch.no_grad():
+        loss.weight.copy_(torch.tensor([[5.0, 0.0], [0.0, 0.1]]))
+    embedding = torch.tensor([[0.6, 0.8]])
+    expected = -math.log(math.exp(1.2) / (math.exp(1.2) + math.exp(2.4)))  # 3 (0.6 - 0.2)
+    assert loss(embedding, torch.tensor([0])).item() == pytest.approx(expected, abs=1e-6)
+    assert loss.logits(embedding).tolist()[0] == pytest.approx([1.8, 2.4])  # what it thinks stays as it was

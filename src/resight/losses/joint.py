@@ -29,13 +29,15 @@ class JointLoss(nn.Module):
         kappa: float = 1.0,
         label_smoothing: float = 0.0,
         softplus: bool = False,
+        margin: float = 0.0,
         triplet: float = 0.0,
         aligned_strips: int = 0,
     ) -> None:
         super().__init__()
         self.parts = tuple(parts)
         self.softmax = nn.ModuleList(
-            CosineSoftmax(stop - start, num_classes, kappa, label_smoothing, softplus) for start, stop in self.parts
+            CosineSoftmax(stop - start, num_classes, kappa, label_smoothing, softplus, margin)
+            for start, stop in self.parts
         )
         self.triplet_weight = triplet
         self.triplet = BatchHardTriplet()

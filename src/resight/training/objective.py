@@ -84,6 +84,7 @@ def _loss(recipe: Recipe, num_classes: int) -> JointLoss:
         kappa=recipe.kappa,
         label_smoothing=recipe.label_smoothing,
         softplus=recipe.kappa_softplus,
+        margin=recipe.margin,
         triplet=recipe.triplet,
         aligned_strips=recipe.slices if recipe.aligned else 0,
     )

@@ -32,6 +32,7 @@ class Recipe:
     kappa: float = _field(1.0, "start of the cosine softmax's scale")
     kappa_softplus: bool = _field(False, "learn kappa as log(1 + exp(scale)), which stays above 0")
     label_smoothing: float = _field(0.0, "share of the softmax's target spread over all classes")
+    margin: float = _field(0.0, "how much less the right class's cosine counts in the softmax (CosFace)")
     triplet: float = _field(0.0, "weight of the soft-margin batch-hard triplet loss")
     mutual: bool = _field(False, "train two networks that learn from each other, and keep one")
     aligned: bool = _field(False, "the strips' triplets by aligned distances (AlignedReID++)")
@@ -114,6 +115,7 @@ _BOUNDS: tuple[tuple[str, float, float], ...] = (
     ("width", 8, 4096),
     ("kappa", 1e-6, 1e6),
     ("label_smoothing", 0.0, 0.9),
+    ("margin", 0.0, 2.0),
     ("triplet", 0.0, 1000.0),
     ("epochs", 1, 1_000_000),
     ("batch_size", 2, 1_000_000),
