@@ -45,3 +45,9 @@ def kill_and_restart(server: Any) -> None:
     for lock in (server.pgdata / "postmaster.pid", Path(info.socket_dir) / ".s.PGSQL.5432.lock"):
         lock.unlink(missing_ok=True)  # nobody may collect a dead process here, and then it looks alive
     server.ensure_postgres_running()
+
+
+@pytest.fixture(scope="session")
+def milvus(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The address of a Milvus Lite, up to the name of a gallery."""
+    return f"milvus-lite:{tmp_path_factory.mktemp('milvus') / 'site.db'}?gallery="

@@ -18,12 +18,14 @@ from tests.gallery.helpers import CALIBRATED, DIM, MODEL, EightValues, pictures,
 Open = Callable[..., Gallery]
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
+@pytest.fixture(params=["sqlite", "postgres", "milvus"])
 def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Open]:
     """Opens the same gallery as often as it is called."""
     opened: list[Gallery] = []
     if request.param == "postgres":
         place = request.getfixturevalue("postgres") + f"g{abs(hash(tmp_path))}"
+    elif request.param == "milvus":
+        place = request.getfixturevalue("milvus") + f"g{abs(hash(tmp_path))}"
     else:
         place = str(tmp_path / "site.db")
 

@@ -1,0 +1,183 @@
+"""One client of Milvus, the collections that it makes for a gallery, and the engine's errors in words."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from pymilvus import DataType, MilvusClient
+from pymilvus.exceptions import MilvusException
+
+from resight.core.errors import ConfigError, GalleryBusy, GalleryError
+
+# Each error reaches the caller as an exception; a second time, with a traceback, is noise.
+logging.getLogger("pymilvus").setLevel(logging.CRITICAL)
+
+LONGEST_TEXT = 65_535  # bytes of a VARCHAR, by Milvus's limits
+MOST_PARTS = 1024  # of a picture: 48 MB
+READ_AT_ONCE = 1000
+ASKED_AT_ONCE = 10_000  # ids or keys named in one filter
+LITE = "milvus-lite:"
+T = TypeVar("T")
+
+
+class Connection:
+    """A client, and the names of a gallery's two collections: `entries`, and `records` for all else."""
+
+    def __init__(self, address: str, *, wait_s: float) -> None:
+        """address: milvus://user:password@host:port/database?gallery=name&secure=true, or milvus-lite:FILE.db?gallery=name.
+
+        Raises ConfigError, and GalleryError where nobody answers.
+        """
+        self._options, gallery = _options_of(address)
+        self.lite = address.startswith(LITE)
+        self.name = f"milvus gallery {gallery!r}"
+        self.entries, self.records = f"{gallery}_entries", f"{gallery}_records"
+        self._timeout_s = max(10.0, wait_s)
+        self.client = self._told(lambda: MilvusClient(**self._options, timeout=self._timeout_s))
+
+    def call(self, what: str, *arguments: Any, **options: Any) -> Any:
+        """A method of the client. Raises GalleryError."""
+        return self._told(lambda: getattr(self.client, what)(*arguments, timeout=self._timeout_s, **options))
+
+    def read(self, collection: str, filter: str, fields: Sequence[str], limit: int | None = None) -> list[Any]:
+        """Rows, in no order, as of now."""
+        more = {} if limit is None else {"limit": limit}
+        options: dict[str, Any] = {"filter": filter, "output_fields": list(fields), "consistency_level": "Strong"}
+        return list(self.call("query", collection, **options, **more))
+
+    def count(self, collection: str, filter: str) -> int:
+        return int(self.read(collection, filter, ["count(*)"])[0]["count(*)"])
+
+    def pages(self, collection: str, key: str, first: str, filter: str, fields: Sequence[str]) -> Iterator[list[Any]]:
+        """All rows, by their key, a page at a time. first: a condition that each row's key fulfils."""
+        last = first
+        while True:
+            # A page by the key above the last one: what is written or removed meanwhile moves no other row.
+            iterator = self.call(
+                "query_iterator",
+                collection,
+                batch_size=READ_AT_ONCE,
+                limit=READ_AT_ONCE,
+                filter=f"({last}) and ({filter})" if filter else last,
+                output_fields=[*fields, key],
+                consistency_level="Strong",
+            )
+            try:
+                page = self._told(iterator.next)
+            finally:
+                iterator.close()
+            if not page:
+                return
+            page = sorted(page, key=lambda row: row[key])
+            yield page
+            last = f"{key} > {quoted(page[-1][key])}"
+
+    def create(self, dim: int) -> None:
+        """Both collections, where they are not there. One shard: a batch is one message, kept whole or not at all."""
+        for name, schema, vector in (
+            (self.records, _records_schema(), "none"),
+            (self.entries, _entries_schema(dim), "embedding"),
+        ):
+            if self.call("has_collection", name):
+                continue
+            index = MilvusClient.prepare_index_params()
+            index.add_index(vector, index_type="FLAT", metric_type="IP")  # exact: every row is compared
+            try:
+                self.call(
+                    "create_collection",
+                    name,
+                    schema=schema,
+                    index_params=index,
+                    consistency_level="Strong",
+                    num_shards=1,
+                )
+            except GalleryError:  # somebody else may have made it meanwhile
+                if not self.call("has_collection", name):
+                    raise
+
+    def close(self) -> None:
+        self.client.close()
+
+    def _told(self, act: Callable[[], T]) -> T:
+        try:
+            return act()
+        except MilvusException as error:
+            text = " ".join(str(error.message).split())
+            if self.lite and "uri" in text.lower() and "open" in text.lower():
+                raise GalleryBusy(f"{self.name}: another process has it open, which Milvus Lite does not share") from None
+            raise GalleryError(f"{self.name}: {text[:300]}") from None
+        except ValueError as error:  # of a client that was closed, or whose server went away
+            raise GalleryError(f"{self.name}: {error}") from None
+
+
+def quoted(value: str | int | float | bool) -> str:
+    """A value in a filter's words. Milvus reads JSON's escapes, save those of Unicode, which it takes as they are."""
+    return json.dumps(value, ensure_ascii=False)
+
+
+def among(field: str, values: Sequence[str | int]) -> str:
+    return f"{field} in [{', '.join(map(quoted, values))}]"
+
+
+def _entries_schema(dim: int) -> Any:
+    schema = MilvusClient.create_schema(auto_id=False, enable_dynamic_field=False)
+    text: Mapping[str, Any] = {"datatype": DataType.VARCHAR, "max_length": LONGEST_TEXT}
+    schema.add_field("id", DataType.INT64, is_primary=True)
+    schema.add_field("camera", **text)
+    schema.add_field("time", DataType.DOUBLE, nullable=True)
+    schema.add_field("track", nullable=True, **text)
+    schema.add_field("pid", DataType.INT64, nullable=True)
+    schema.add_field("name", **text)
+    schema.add_field("attributes", DataType.JSON)
+    schema.add_field("embedding", DataType.FLOAT_VECTOR, dim=dim)
+    schema.add_field("checksum", **text)
+    parts = {"element_type": DataType.VARCHAR, "max_capacity": MOST_PARTS, "max_length": LONGEST_TEXT}
+    schema.add_field("crop", DataType.ARRAY, nullable=True, **parts)
+    return schema
+
+
+def _records_schema() -> Any:
+    schema = MilvusClient.create_schema(auto_id=False, enable_dynamic_field=False)
+    schema.add_field("key", DataType.VARCHAR, max_length=512, is_primary=True)
+    schema.add_field("kind", DataType.VARCHAR, max_length=32)
+    schema.add_field("number", DataType.INT64)
+    schema.add_field("text", DataType.VARCHAR, max_length=LONGEST_TEXT)
+    schema.add_field("none", DataType.FLOAT_VECTOR, dim=2)  # a collection has a vector, whether it needs one or not
+    return schema
+
+
+def _options_of(address: str) -> tuple[dict[str, Any], str]:
+    """What to connect with, and the gallery's name."""
+    try:
+        parts = urlsplit(address)
+        asked = {key: values[-1] for key, values in parse_qs(parts.query, strict_parsing=bool(parts.query)).items()}
+        port = parts.port or 19530
+    except ValueError as error:
+        raise ConfigError(f"{address!r} is no address of Milvus: {error}") from None
+    gallery, secure = asked.pop("gallery", "resight"), asked.pop("secure", "false")
+    if asked:
+        raise ConfigError(f"unknown option {min(asked)!r} in the address; known: gallery, secure")
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,99}", gallery):
+        raise ConfigError(f"a gallery's name in Milvus is of letters, digits and _, not {gallery!r}")
+    if address.startswith(LITE):
+        path = Path(unquote(address[len(LITE) :].split("?")[0]))
+        if path.suffix != ".db":
+            raise ConfigError(f"Milvus Lite wants a name that ends in .db, not {path.name!r}")
+        if not path.parent.is_dir():
+            raise GalleryError(f"there is no folder {path.parent}")
+        return {"uri": str(path.absolute())}, gallery
+    if secure not in ("true", "false"):
+        raise ConfigError(f"secure is true or false, not {secure!r}")
+    scheme = "https" if secure == "true" else "http"
+    options = {"uri": f"{scheme}://{parts.hostname or 'localhost'}:{port}"}
+    if parts.username:
+        options |= {"user": unquote(parts.username), "password": unquote(parts.password or "")}
+    if parts.path.strip("/"):
+        options["db_name"] = unquote(parts.path.strip("/"))
+    return options, gallery
