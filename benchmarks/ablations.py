@@ -47,7 +47,10 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "1 strip": {"slices": 1},
     "2 strips": {"slices": 2},
     "8 strips": {"slices": 8},
+    "shared dense layer": {"strips": "shared"},
+    "strips of the image": {"strips": "image"},
     "aligned strips": {"aligned": True},
+    "mutual learning": {"mutual": True},
 }
 
 

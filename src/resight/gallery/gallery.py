@@ -16,6 +16,7 @@ from resight.core.calibration import FALSE_ACCEPT_RATE, FALSE_REJECT_RATE, Decis
 from resight.core.errors import ConfigError, EmbeddingError, GalleryError
 from resight.core.images import is_one
 from resight.core.records import FloatArray
+from resight.gallery.approximate import Approximation
 from resight.gallery.arguments import (
     camera_of,
     joined_of,
@@ -43,6 +44,7 @@ from resight.gallery.records import (
     Settings,
     Stats,
 )
+from resight.gallery.sqlite import SqliteStore
 from resight.gallery.store import Detail, Store
 from resight.gallery.stores import open_store
 
@@ -215,6 +217,21 @@ class Gallery:
             self.store.write_line("search", *self._asking(who, purpose), detail)
         return self._answers(found, false_positive_rate, false_negative_rate)
 
+    def approximate(self, top: int = 20, *, recall: float = 0.99) -> Approximation:
+        """From now on, searches without a filter for `top` at the most go along a graph of neighbours.
+
+        It is made in memory, which takes a while, and measured on the gallery's own rows: what it then finds of the
+        true answers is returned, and stands in each Answer. Searches with a filter stay exact, and so do all after an
+        entry was removed, until this is called again. recall: made as wide as that takes.
+
+        Raises ConfigError where usearch is not installed, or the engine is not SQLite.
+        """
+        if top < 1 or not 0 < recall <= 1:
+            raise ConfigError("top is 1 at the least, and recall between 0 and 1")
+        if not isinstance(self.store, SqliteStore):
+            raise ConfigError("approximate search is for galleries in a file; other engines have indexes of their own")
+        return self.store.approximate(top, recall)
+
     def forget(self, *, who: str | None = None, purpose: str | None = None, **where: Any) -> Forgotten:
         """Removes the entries that are meant, with all their traces, and writes an audit line that does not say whom.
 
@@ -282,7 +299,8 @@ class Gallery:
                 for hit in hits
                 if hit.id in entries  # another process may have removed it meanwhile
             )
-            answers.append(Answer(matches, matches[0].decision if matches else decide(-1.0), num_people))
+            nearest = matches[0].decision if matches else decide(-1.0)
+            answers.append(Answer(matches, nearest, num_people, found.recall))
         return answers
 
     def _checked(self, embeddings: npt.ArrayLike) -> FloatArray:

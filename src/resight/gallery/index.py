@@ -222,6 +222,10 @@ class Index:
         """(n,) int64, sorted."""
         return np.sort(np.concatenate([part.columns.ids for part in self._parts()]))
 
+    def rows(self) -> Iterator[tuple[IntArray, FloatArray]]:
+        """ids (n,) and embeddings (n, dim) of all rows, in parts."""
+        yield from ((part.columns.ids, part.vectors) for part in self._parts() if len(part))
+
     def people(self, wanted: Selection = EVERY_ROW) -> People:
         """Who is among the rows that may answer."""
         if wanted is EVERY_ROW and self._everybody is not None:

@@ -78,8 +78,7 @@ class MilvusStore:
         told = json.loads(text)
         if told.pop("version") > VERSION:
             raise GalleryError(f"{self.name} was made by a newer resight. Nothing was changed")
-        for name in (self._db.records, self._db.entries):
-            self._db.call("load_collection", name)
+        self._db.load()
         return Settings(**told)
 
     def add(self, entries: Sequence[Entry]) -> list[int]:
@@ -98,11 +97,9 @@ class MilvusStore:
     def search(self, queries: FloatArray, top: int | None, where: Where, at_least: float | None) -> Findings:
         with self._lock:
             filter = self._filter(where)
-            if top is None or top > LARGEST_TOP:
-                answers = self._compared_here(queries, top, filter, at_least)
-            else:
-                answers = self._compared_there(queries, top, filter, at_least)
-            return Findings(tuple(answers), self._num_people(where, filter))
+            here = top is None or top > LARGEST_TOP
+            compared = self._compared_here if here else self._compared_there
+            return Findings(tuple(compared(queries, top, filter, at_least)), self._num_people(where, filter))
 
     def count(self) -> int:
         with self._lock:
@@ -195,7 +192,7 @@ class MilvusStore:
     # Searching.
 
     def _compared_there(
-        self, queries: FloatArray, top: int, filter: str, at_least: float | None
+        self, queries: FloatArray, top: int | None, filter: str, at_least: float | None
     ) -> Iterator[tuple[Hit, ...]]:
         """By Milvus, in float32."""
         parameters = {} if at_least is None else {"radius": float(np.nextafter(np.float32(at_least), -np.inf))}
@@ -217,7 +214,7 @@ class MilvusStore:
 
     def _compared_here(
         self, queries: FloatArray, top: int | None, filter: str, at_least: float | None
-    ) -> list[tuple[Hit, ...]]:
+    ) -> Iterator[tuple[Hit, ...]]:
         """All rows that may answer pass by once: for more answers than Milvus gives at a time."""
         found: list[list[Hit]] = [[] for _ in queries]
         for page in self._pages(filter, ("embedding",)):
@@ -225,7 +222,7 @@ class MilvusStore:
             for hits, similarities in zip(found, queries.astype(np.float64) @ vectors.T, strict=True):
                 pairs = zip(page, similarities.tolist(), strict=True)
                 hits += [Hit(row["id"], value) for row, value in pairs if at_least is None or value >= at_least]
-        return [_in_order(hits, top) for hits in found]
+        yield from (_in_order(hits, top) for hits in found)
 
     def _num_people(self, where: Where, filter: str) -> int:
         """Exactly, where that takes no more than COUNTED_ROWS; else the smaller of two bounds from above."""

@@ -6,6 +6,7 @@ import json
 import logging
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -15,8 +16,10 @@ from pymilvus.exceptions import MilvusException
 
 from resight.core.errors import ConfigError, GalleryBusy, GalleryError
 
-# Each error reaches the caller as an exception; a second time, with a traceback, is noise.
-logging.getLogger("pymilvus").setLevel(logging.CRITICAL)
+# Each error reaches the caller as an exception; a second time, with a traceback, is noise. So is that Milvus Lite does
+# not give out time stamps, for which its client has another way.
+for _name in ("pymilvus", "milvus_lite", "grpc._server"):
+    logging.getLogger(_name).setLevel(logging.CRITICAL)
 
 LONGEST_TEXT = 65_535  # bytes of a VARCHAR, by Milvus's limits
 MOST_PARTS = 1024  # of a picture: 48 MB
@@ -30,20 +33,32 @@ class Connection:
     """A client, and the names of a gallery's two collections: `entries`, and `records` for all else."""
 
     def __init__(self, address: str, *, wait_s: float) -> None:
-        """address: milvus://user:password@host:port/database?gallery=name&secure=true, or milvus-lite:FILE.db?gallery=name.
+        """address: milvus://user:password@host:port/database?gallery=name&secure=true, or
+        milvus-lite:FILE.db?gallery=name.
 
         Raises ConfigError, and GalleryError where nobody answers.
         """
         self._options, gallery = _options_of(address)
-        self.lite = address.startswith(LITE)
         self.name = f"milvus gallery {gallery!r}"
         self.entries, self.records = f"{gallery}_entries", f"{gallery}_records"
         self._timeout_s = max(10.0, wait_s)
-        self.client = self._told(lambda: MilvusClient(**self._options, timeout=self._timeout_s))
+        self.client = self._told(partial(MilvusClient, **self._options, timeout=self._timeout_s))
 
     def call(self, what: str, *arguments: Any, **options: Any) -> Any:
         """A method of the client. Raises GalleryError."""
-        return self._told(lambda: getattr(self.client, what)(*arguments, timeout=self._timeout_s, **options))
+        act = partial(getattr(self.client, what), *arguments, timeout=self._timeout_s, **options)
+        try:
+            return self._told(act)
+        except GalleryError as error:
+            if "call load()" not in str(error):
+                raise
+        self.load()  # a Milvus Lite that began anew has nothing loaded
+        return self._told(act)
+
+    def load(self) -> None:
+        """Makes both collections ready to be read."""
+        for name in (self.records, self.entries):
+            self._told(partial(self.client.load_collection, name, timeout=self._timeout_s))
 
     def read(self, collection: str, filter: str, fields: Sequence[str], limit: int | None = None) -> list[Any]:
         """Rows, in no order, as of now."""
@@ -109,8 +124,11 @@ class Connection:
             return act()
         except MilvusException as error:
             text = " ".join(str(error.message).split())
-            if self.lite and "uri" in text.lower() and "open" in text.lower():
-                raise GalleryBusy(f"{self.name}: another process has it open, which Milvus Lite does not share") from None
+            if text == "Open local milvus failed":  # which is all that it says
+                raise GalleryBusy(
+                    f"{self.name}: its folder cannot be opened; most likely another process has it open, "
+                    "which Milvus Lite does not share"
+                ) from None
             raise GalleryError(f"{self.name}: {text[:300]}") from None
         except ValueError as error:  # of a client that was closed, or whose server went away
             raise GalleryError(f"{self.name}: {error}") from None
@@ -122,6 +140,7 @@ def quoted(value: str | int | float | bool) -> str:
 
 
 def among(field: str, values: Sequence[str | int]) -> str:
+    """That a field is one of these, in a filter's words."""
     return f"{field} in [{', '.join(map(quoted, values))}]"
 
 

@@ -69,10 +69,12 @@ class Hit:
 @dataclass(frozen=True)
 class Findings:
     """What a store found, of one moment. answers: for each query. num_people: how many people the entries that could
-    have answered show, as linked: by pid, else by track, else one each; rather too many than too few."""
+    have answered show, as linked: by pid, else by track, else one each; rather too many than too few. recall: the share
+    of what a comparison with every row would have found; 1 where it was one."""
 
     answers: tuple[tuple[Hit, ...], ...]
     num_people: int
+    recall: float = 1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,12 +127,14 @@ class Match:
 class Answer(Sequence[Match]):
     """The matches of one search, the most alike first. decision: of the nearest; None without a calibration.
 
-    num_people: among the entries that could have answered, which the decision takes into account.
+    num_people: among the entries that could have answered, which the decision takes into account. recall: 1 where
+    every entry was compared; of an approximate search, what share of the true answers such searches find, as measured.
     """
 
     matches: tuple[Match, ...]
     decision: Decision | None
     num_people: int
+    recall: float = 1.0
 
     @property
     def verdict(self) -> str:

@@ -19,6 +19,7 @@ from typing import Any
 from resight.core.errors import GalleryBusy, GalleryError
 from resight.core.records import FloatArray
 from resight.gallery import rows
+from resight.gallery.approximate import Approximation
 from resight.gallery.audit import Line, check_chain, next_line
 from resight.gallery.columns import EVERY_ROW
 from resight.gallery.people import check_link
@@ -128,10 +129,15 @@ class SqliteStore:
     def search(self, queries: FloatArray, top: int | None, where: Where, at_least: float | None) -> Findings:
         with self._lock, self._told():
             wanted = selection_of(self._db, where)
-            found = self._index.sync().search(queries, top, wanted, at_least)
+            found, recall = self._index.search(queries, top, wanted, at_least)
             num_people = self._index.num_people(wanted)
         pairs = (zip(answer.ids.tolist(), answer.similarities.tolist(), strict=True) for answer in found)
-        return Findings(tuple(tuple(Hit(*pair) for pair in answer) for answer in pairs), num_people)
+        return Findings(tuple(tuple(Hit(*pair) for pair in answer) for answer in pairs), num_people, recall)
+
+    def approximate(self, top: int, recall: float) -> Approximation:
+        """As Gallery says."""
+        with self._lock, self._told():
+            return self._index.approximate(top, recall)
 
     def count(self) -> int:
         with self._lock, self._told():

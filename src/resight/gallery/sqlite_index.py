@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Iterator
 
 import numpy as np
 
 from resight.core.errors import GalleryError
-from resight.core.records import FloatArray
-from resight.gallery.columns import Columns, Selection
-from resight.gallery.index import BLOCK_ROWS, Index
+from resight.core.records import FloatArray, IntArray
+from resight.gallery.approximate import Approximation, Graph
+from resight.gallery.columns import EVERY_ROW, Columns, Selection
+from resight.gallery.index import BLOCK_ROWS, Found, Index
 from resight.gallery.people import root_of
 from resight.gallery.sqlite_where import linked
 
@@ -26,6 +28,7 @@ class LiveIndex:
         self._dim = dim
         self._codes: dict[tuple[str, ...], int] = {}  # who a row shows, as the index has it
         self._index: Index | None = None
+        self._graph: Graph | None = None
         self._seen: tuple[int, int] = (-1, -1)
         self._removals = self._last_id = 0
 
@@ -50,6 +53,38 @@ class LiveIndex:
             self._seen = seen
         return self._index
 
+    def search(
+        self, queries: FloatArray, top: int | None, wanted: Selection, at_least: float | None
+    ) -> tuple[list[Found], float]:
+        """The answers, and the recall of such searches: 1 where every row was compared."""
+        index = self.sync()
+        if self._graph is None or wanted is not EVERY_ROW or top is None or top > self._graph.found.top:
+            return index.search(queries, top, wanted, at_least), 1.0
+        return [
+            self._again(query, ids, at_least)
+            for query, ids in zip(queries, self._graph.search(queries, top), strict=True)
+        ], self._graph.found.recall
+
+    def approximate(self, top: int, recall: float) -> Approximation:
+        """From now on searches go along a graph, until a row is removed. Raises GalleryError without any rows."""
+        index = self.sync()
+        if not len(index):
+            raise GalleryError("there is nothing in the gallery to search among")
+        self._graph = Graph(index, top, recall)
+        return self._graph.found
+
+    def _again(self, query: FloatArray, ids: IntArray, at_least: float | None) -> Found:
+        """What the graph found, compared exactly and in order."""
+        asked = "SELECT id, embedding FROM entries WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id"
+        found = self._db.execute(asked, [json.dumps(ids.tolist())]).fetchall()
+        there = np.array([number for number, _ in found], np.int64)
+        vectors = np.frombuffer(b"".join(data for _, data in found), "<f4").reshape(len(found), self._dim)
+        similarities = np.einsum("ij,j->i", vectors.astype(np.float64), query.astype(np.float64))
+        order = np.argsort(-similarities, kind="stable")
+        if at_least is not None:
+            order = order[similarities[order] >= at_least]
+        return Found(there[order], similarities[order])
+
     def num_people(self, wanted: Selection) -> int:
         """Among the rows that may answer, as linked."""
         found = self.sync().people(wanted)
@@ -66,7 +101,7 @@ class LiveIndex:
         """The next `sync` reads everything again."""
         if self._index is not None:
             self._index.close()
-        self._index = None
+        self._index = self._graph = None
         self._codes = {}
         self._last_id = 0
 
@@ -92,12 +127,16 @@ class LiveIndex:
 
     def _catch_up(self, index: Index, removals: int) -> None:
         if removals != self._removals:
+            self._graph = None  # what was removed would stay in it
             there = np.fromiter((number for (number,) in self._db.execute("SELECT id FROM entries")), np.int64)
             index.remove(np.setdiff1d(index.ids(), there))
         new = self._columns(self._db.execute(f"{FACTS} WHERE id > ? ORDER BY id", [self._last_id]))
         done = 0
         for vectors in self._vectors(self._last_id):
-            index.add(vectors, new.take(slice(done, done + len(vectors))))
+            columns = new.take(slice(done, done + len(vectors)))
+            index.add(vectors, columns)
+            if self._graph is not None:
+                self._graph.add([(columns.ids, vectors)])
             done += len(vectors)
 
     def _columns(self, found: sqlite3.Cursor) -> Columns:

@@ -15,6 +15,7 @@ from resight.models.resnet import STRIDE as RESNET_STRIDE
 from resight.models.resnet import ResNet50
 from resight.models.slicenet import SliceNet1, SliceNet2
 from resight.models.stripnet import StripNet
+from resight.models.strips import STRIPS
 
 MAX_SIDE_PX = 4096
 HALVED = ("resnet50", "stripnet")  # half of the embedding is global, half are the strips
@@ -23,22 +24,23 @@ UNSLICED = ("bignet", "cosinenet")
 
 @dataclass(frozen=True)
 class Architecture:
-    """A network by name: embeddings of `dim` values, `slices` horizontal strips (1: not sliced). pooling: of a
+    """A network by name: embeddings of `dim` values, `slices` horizontal strips (1: not sliced). pooling, strips: of a
     stripnet or resnet50."""
 
     name: str
     dim: int = 128
     slices: int = 1
     pooling: str = "avg-max"
+    strips: str = "own"
 
 
 NETWORKS: dict[str, Callable[[Architecture, int, int], nn.Module]] = {
     "bignet": lambda arch, height, width: BigNet(height, width, arch.dim),
     "cosinenet": lambda arch, height, width: CosineNet(height, width, arch.dim),
-    "resnet50": lambda arch, height, width: ResNet50(arch.dim, arch.slices, arch.pooling),
+    "resnet50": lambda arch, height, width: ResNet50(arch.dim, arch.slices, arch.pooling, arch.strips),
     "slicenet1": lambda arch, height, width: SliceNet1(height, width, arch.dim, arch.slices),
     "slicenet2": lambda arch, height, width: SliceNet2(height, width, arch.dim, arch.slices),
-    "stripnet": lambda arch, height, width: StripNet(arch.dim, arch.slices, arch.pooling),
+    "stripnet": lambda arch, height, width: StripNet(arch.dim, arch.slices, arch.pooling, arch.strips),
 }
 
 
@@ -51,6 +53,8 @@ def build_network(architecture: Architecture, height: int, width: int) -> nn.Mod
         raise unknown_name("network", architecture.name, NETWORKS)
     if architecture.pooling not in POOLINGS:
         raise unknown_name("pooling", architecture.pooling, POOLINGS)
+    if architecture.strips not in STRIPS:
+        raise unknown_name("strips", architecture.strips, STRIPS)
     _check_size(architecture, height, width)
     return NETWORKS[architecture.name](architecture, height, width)
 

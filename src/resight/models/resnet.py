@@ -46,8 +46,8 @@ class Bottleneck(nn.Module):
 class ResNet50(StripEmbedding):
     """A global embedding and one for each of K strips, as StripEmbedding has them; sizes of multiples of 16."""
 
-    def __init__(self, dim: int = 256, slices: int = 4, pooling: str = "avg-max") -> None:
-        super().__init__(WIDTHS[-1] * EXPANSION, dim, slices, pooling)
+    def __init__(self, dim: int = 256, slices: int = 4, pooling: str = "avg-max", strips: str = "own") -> None:
+        super().__init__(WIDTHS[-1] * EXPANSION, dim, slices, pooling, strips)
         self.conv1 = nn.Conv2d(3, WIDTHS[0], 7, stride=2, padding=3, bias=False)
         self.bn1 = nn.BatchNorm2d(WIDTHS[0])
         channels = WIDTHS[0]

@@ -47,8 +47,8 @@ class StripNet(StripEmbedding):
     on the size.
     """
 
-    def __init__(self, dim: int = 256, slices: int = 4, pooling: str = "avg-max") -> None:
-        super().__init__(STAGES[-1][0], dim, slices, pooling)
+    def __init__(self, dim: int = 256, slices: int = 4, pooling: str = "avg-max", strips: str = "own") -> None:
+        super().__init__(STAGES[-1][0], dim, slices, pooling, strips)
         width = STAGES[0][0]
         trunk: list[nn.Module] = [
             nn.Conv2d(3, width, 3, stride=2, padding=1, bias=False),

@@ -10,20 +10,26 @@ from torch.nn import functional
 
 from resight.models.pooling import POOLINGS
 
+# What a strip is cut from, and what makes it an embedding: the feature map, and a dense layer of its own or one that all
+# strips share; or the picture, and a layer of its own.
+STRIPS = ("own", "shared", "image")
+
 
 class StripEmbedding(nn.Module):
     """(n, 3, height, width) float32, normalised, to embeddings (n, dim) float32 of unit length.
 
-    The first dim / 2 values are the global embedding, the others those of the K strips, top to bottom, each by a dense
-    layer of its own; each half has the length 1 / sqrt(2). A subclass gives the feature map.
+    The first dim / 2 values are the global embedding, the others those of the K strips, top to bottom; each half has
+    the length 1 / sqrt(2). A subclass gives the feature map. strips: one of STRIPS.
     """
 
-    def __init__(self, channels: int, dim: int, slices: int, pooling: str) -> None:
+    def __init__(self, channels: int, dim: int, slices: int, pooling: str, strips: str = "own") -> None:
         super().__init__()
         self.slices = slices
+        self.of_image = strips == "image"
         self.pool = POOLINGS[pooling]()
         self.global_dense = _dense(channels, dim // 2)
-        self.strip_dense = nn.ModuleList(_dense(channels, dim // 2 // slices) for _ in range(slices))
+        layers = 1 if strips == "shared" else slices
+        self.strip_dense = nn.ModuleList(_dense(channels, dim // 2 // slices) for _ in range(layers))
 
     def features(self, images: Tensor) -> Tensor:
         """(n, channels, h, w), h a multiple of K."""
@@ -32,8 +38,12 @@ class StripEmbedding(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         x = self.features(images)
         whole = functional.normalize(self.global_dense(self.pool(x)).float(), dim=1)  # (n, dim/2)
-        strips = x.chunk(self.slices, dim=2)  # K of (n, channels, h/K, w)
-        parts = [dense(self.pool(strip)) for dense, strip in zip(self.strip_dense, strips, strict=True)]
+        # K of (n, channels, h/K, w); of the picture, each strip passes alone, as in SliceNet1.
+        if self.of_image:
+            strips = [self.features(strip) for strip in images.chunk(self.slices, dim=2)]
+        else:
+            strips = list(x.chunk(self.slices, dim=2))
+        parts = [self.strip_dense[k % len(self.strip_dense)](self.pool(strip)) for k, strip in enumerate(strips)]
         local = functional.normalize(torch.cat(parts, dim=1).float(), dim=1)  # (n, dim/2)
         return torch.cat([whole, local], dim=1) * math.sqrt(0.5)
 

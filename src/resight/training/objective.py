@@ -16,7 +16,7 @@ from resight.training.recipes import Recipe
 
 def architecture_of(recipe: Recipe) -> Architecture:
     """The network that a recipe trains."""
-    return Architecture(recipe.network, recipe.dim, recipe.slices, recipe.pooling)
+    return Architecture(recipe.network, recipe.dim, recipe.slices, recipe.pooling, recipe.strips)
 
 
 class Objective(nn.Module):

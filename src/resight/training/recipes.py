@@ -26,6 +26,7 @@ class Recipe:
     slices: int = _field(1, "horizontal strips, of all but bignet and cosinenet")
     dim: int = _field(128, "values of the embedding")
     pooling: str = _field("avg-max", "of a stripnet or resnet50: avg, max, avg-max or gem")
+    strips: str = _field("own", "of a stripnet or resnet50: own or shared dense layers, or strips of the image")
     height: int = _field(128, "input height in pixels")
     width: int = _field(48, "input width in pixels")
     normalise: bool = _field(True, "normalise by the training set's own channel mean and deviation")
