@@ -1,27 +1,34 @@
-"""Exact search among rows of unit length: ours, a numpy matrix product, and faiss's Flat where it is installed.
+"""Exact search among rows of unit length: ours, numpy, faiss Flat, DuckDB, LanceDB, pgvector; those that are installed.
 
 Measures, in one run and in turns, so that a busy moment hits all alike: the median of a search for the 50 most alike,
-of one query and of 64 together, among all rows and among a tenth of them (ours by time, faiss by a range of ids).
-Every answer of ours is compared with a comparison of all rows in float64. Prints the ratio to ours, and bytes a row.
+of one query and of 64 together, among all rows and among a tenth of them (ours by time, the others by a range of ids).
+Every answer of ours is compared with one of all rows in float64. Prints the ratio to ours, what memory each took a row
+while it was made ready, and at the end how the time grows: the power of the number of rows that fits it best.
 
-    python benchmarks/search.py [--rows 10000 100000 1000000] [--dim 128] [--rounds 9]
+    python benchmarks/search.py [--rows 10000 100000 1000000] [--dim 128] [--rounds 9] [--only numpy "faiss Flat" ...]
 """
 
 from __future__ import annotations
 
 import argparse
 import statistics
+import tempfile
 import time
-from collections.abc import Callable
-from typing import Any
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from pathlib import Path
 
 import numpy as np
+from search_engines import ENGINES, TOP, Searches  # type: ignore[import-not-found]  # beside this file
 
-from resight.core.records import FloatArray
+from resight.core.records import FloatArray, IntArray
 from resight.gallery.columns import Columns, Selection
-from resight.gallery.index import BLOCK_ROWS, Index
+from resight.gallery.index import BLOCK_ROWS, Found, Index
 
-TOP = 50
+SLOW_S = 2.0  # what takes longer is run three times, not as often as the rest
+Times = dict[str, dict[str, list[tuple[int, float]]]]
 
 
 def main() -> None:
@@ -29,94 +36,115 @@ def main() -> None:
     parser.add_argument("--rows", type=int, nargs="*", default=[10_000, 100_000, 1_000_000])
     parser.add_argument("--dim", type=int, default=128)
     parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--only", nargs="*", default=list(ENGINES), choices=list(ENGINES), metavar="ENGINE")
     options = parser.parse_args()
     print(f"{options.dim} values, top {TOP}, median of {options.rounds} rounds, ms a search (ratio to ours)")
+    medians: Times = defaultdict(lambda: defaultdict(list))
     for num in options.rows:
-        _one_size(num, options.dim, options.rounds)
+        with tempfile.TemporaryDirectory() as folder:
+            _one_size(num, options.dim, options.rounds, options.only, Path(folder), medians)
+    if len(options.rows) > 1:
+        print("\ntime grows with the number of rows to the power of")
+        for what, sides in medians.items():
+            told = [f"{name} {_power(found):.2f}" for name, found in sides.items() if len(found) > 1]
+            print(f"  {what:20s} {'   '.join(told)}")
 
 
-def _one_size(num: int, dim: int, rounds: int) -> None:
+def _one_size(num: int, dim: int, rounds: int, names: list[str], folder: Path, medians: Times) -> None:
+    rows, queries = _drawn(num, dim)
+    first, last = num // 5, num // 5 + num // 10
+    work: dict[str, dict[str, Callable[[], object]]] = defaultdict(dict)
+    print(f"\n{num:,} rows; made ready in (memory a row, to float32's):", end=" ", flush=True)
+    with ExitStack() as stack:
+        for name in ["ours", *names]:
+            before, started = _resident(), time.perf_counter()
+            make = _ours if name == "ours" else ENGINES[name]
+            try:
+                searches = stack.enter_context(make(rows, folder))
+            except ImportError:
+                continue
+            took, bytes_a_row = time.perf_counter() - started, (_resident() - before) / num
+            outside = name == "pgvector"  # a server of its own
+            memory = "its server's" if outside else f"{bytes_a_row / (4 * dim):.2f}"
+            print(f"{name} {took:.1f} s ({memory})", end="   ", flush=True)
+            if name == "ours":
+                _check(searches, rows, queries)
+            work["one query"][name] = partial(searches.all, queries[:1])
+            work["64 queries"][name] = partial(searches.all, queries)
+            work["one query, a tenth"][name] = partial(searches.range, queries[:1], first, last)
+        print()
+        for what, sides in work.items():
+            found: dict[str, list[float]] = {name: [_timed(search)] for name, search in sides.items()}
+            for turn in range(rounds):
+                for name, search in sides.items():
+                    if found[name][0] < SLOW_S or turn < 2:
+                        found[name].append(_timed(search))
+            for name, times in found.items():
+                medians[what][name].append((num, statistics.median(times[1:])))
+            ours = medians[what]["ours"][-1][1]
+            told = [
+                f"{name} {medians[what][name][-1][1] * 1e3:.2f} ({medians[what][name][-1][1] / ours:.1f})"
+                for name in sides
+            ]
+            print(f"  {what:20s} {'   '.join(told)}", flush=True)
+
+
+def _drawn(num: int, dim: int) -> tuple[FloatArray, FloatArray]:
+    """People of 20 pictures each, at similarities from 0.2 to 0.95, as real embeddings are; and 64 queries."""
     rng = np.random.default_rng(0)
-    # People of 20 pictures each, at similarities from 0.2 to 0.95, as real embeddings are; not noise.
     people = rng.standard_normal((max(1, num // 20), dim), dtype=np.float32)
     spread = rng.uniform(0.3, 1.5, (num, 1)).astype(np.float32)
     rows = people[rng.integers(0, len(people), num)] + spread * rng.standard_normal((num, dim), dtype=np.float32)
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
     queries = rows[rng.integers(0, num, 64)] + 0.05 * rng.standard_normal((64, dim), dtype=np.float32)
     queries /= np.linalg.norm(queries, axis=1, keepdims=True)
+    return rows, queries
+
+
+@contextmanager
+def _ours(rows: FloatArray, folder: Path) -> Iterator[Searches]:
+    """The gallery's index. Its copy of the rows counts: a gallery has them from its file."""
+    num = len(rows)
     columns = Columns(
         np.arange(num), np.arange(num, dtype=np.float64), np.zeros(num, np.uint16), np.zeros(num, np.int32)
     )
-    index = Index(dim)
-    started = time.perf_counter()
+    index = Index(rows.shape[1])
     for start in range(0, num, BLOCK_ROWS):
         part = slice(start, min(num, start + BLOCK_ROWS))
-        index.add_block(rows[part], columns.take(part))
-    built_s = time.perf_counter() - started
-    first, last = num // 5, num // 5 + num // 10
-    tenth = Selection(after=float(first), before=float(last))
-    _check(index, rows, queries)
+        index.add_block(rows[part].copy(), columns.take(part))
 
-    work: dict[str, dict[str, Callable[[], object]]] = {
-        "one query": {"ours": lambda: index.search(queries[:1], TOP), "numpy": lambda: _numpy(rows, queries[:1])},
-        "64 queries": {"ours": lambda: index.search(queries, TOP), "numpy": lambda: _numpy(rows, queries)},
-        "one query, a tenth": {
-            "ours": lambda: index.search(queries[:1], TOP, tenth),
-            "numpy": lambda: _numpy(rows[first:last], queries[:1]),
-        },
-    }
-    flat = _faiss(rows)
-    if flat is not None:
-        search, search_range = flat
-        work["one query"]["faiss Flat"] = lambda: search(queries[:1])
-        work["64 queries"]["faiss Flat"] = lambda: search(queries)
-        work["one query, a tenth"]["faiss Flat"] = lambda: search_range(queries[:1], first, last)
-    print(
-        f"\n{num:,} rows: {index.nbytes / num:.0f} bytes a row, {index.nbytes / rows.nbytes:.2f} of float32's; ", end=""
-    )
-    print(f"made ready in {built_s:.2f} s")
-    for what, sides in work.items():
-        found: dict[str, list[float]] = {name: [] for name in sides}
-        for _ in range(rounds + 1):
-            for name, search_once in sides.items():
-                started = time.perf_counter()
-                search_once()
-                found[name].append(time.perf_counter() - started)
-        medians = {name: statistics.median(times[1:]) for name, times in found.items()}
-        told = [f"{name} {value * 1e3:.2f} ({value / medians['ours']:.1f})" for name, value in medians.items()]
-        print(f"  {what:20s} {'   '.join(told)}")
+    def ids(found: list[Found]) -> IntArray:
+        return np.array([answer.ids for answer in found])
+
+    def search_range(queries: FloatArray, first: int, last: int) -> IntArray:
+        return ids(index.search(queries, TOP, Selection(after=float(first), before=float(last))))
+
+    yield Searches(lambda queries: ids(index.search(queries, TOP)), search_range)
     index.close()
 
 
-def _check(index: Index, rows: FloatArray, queries: FloatArray) -> None:
-    for query, answer in zip(queries[:8], index.search(queries[:8], TOP), strict=True):
+def _check(ours: Searches, rows: FloatArray, queries: FloatArray) -> None:
+    for query, found in zip(queries[:8], ours.all(queries[:8]), strict=True):
         true = np.concatenate([rows[s : s + 65_536].astype(np.float64) @ query for s in range(0, len(rows), 65_536)])
-        best = np.sort(true)[::-1][:TOP]
-        if not np.allclose(answer.similarities, best, rtol=0, atol=1e-12):
+        if not np.allclose(true[found], np.sort(true)[::-1][:TOP], rtol=0, atol=1e-12):
             raise SystemExit("the answer is not that of a comparison with every row")
 
 
-def _numpy(rows: FloatArray, queries: FloatArray) -> None:
-    for block in np.array_split(queries, max(1, len(queries) * len(rows) // 2**24)):  # 64 MB of products at a time
-        products = block @ rows.T
-        best = np.argpartition(products, -TOP, axis=1)[:, -TOP:]
-        np.take_along_axis(best, np.argsort(-np.take_along_axis(products, best, axis=1), axis=1), axis=1)
+def _timed(search: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    search()
+    return time.perf_counter() - started
 
 
-def _faiss(rows: FloatArray) -> Any:
-    try:
-        import faiss
-    except ImportError:
-        return None
-    index = faiss.IndexFlatIP(rows.shape[1])
-    index.add(rows)
+def _resident() -> int:
+    """Bytes of this process in memory."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("VmRSS:")[1].split()[0]) * 1024
 
-    parameters: Any = faiss.SearchParameters
 
-    def search_range(queries: FloatArray, first: int, last: int) -> None:
-        index.search(queries, TOP, params=parameters(sel=faiss.IDSelectorRange(first, last)))
-
-    return (lambda queries: index.search(queries, TOP)), search_range
+def _power(found: list[tuple[int, float]]) -> float:
+    sizes, times = zip(*found, strict=True)
+    return float(np.polyfit(np.log(sizes), np.log(times), 1)[0])
 
 
 if __name__ == "__main__":

@@ -10,8 +10,8 @@ from torch.nn import functional
 
 from resight.models.pooling import POOLINGS
 
-# What a strip is cut from, and what makes it an embedding: the feature map, and a dense layer of its own or one that all
-# strips share; or the picture, and a layer of its own.
+# What a strip is cut from, and what makes it an embedding: the feature map, and a dense layer of its own, or one that
+# all strips share; or the picture, and a layer of its own.
 STRIPS = ("own", "shared", "image")
 
 
