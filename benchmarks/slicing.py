@@ -26,12 +26,12 @@ import numpy.typing as npt
 from resight.core.histogram import colour_histogram
 from resight.core.images import Pixels
 from resight.core.records import EmbeddedCrops, IntArray
+from resight.core.visibility import THIRDS, hide
 from resight.data.crops import Dataset
 from resight.data.decoding import decode_crops
 from resight.data.formats import open_dataset
 from resight.evaluation.compare import paired_difference
 from resight.evaluation.evaluate import evaluate
-from resight.evaluation.visibility import THIRDS, hide
 from resight.models.saved import load_model
 from resight.training.embed import embed_crops
 from resight.training.loop import TrainOptions, is_finished, train

@@ -7,11 +7,11 @@ import torch
 from resight.core.distances import unit_rows
 from resight.core.errors import ConfigError
 from resight.core.records import EmbeddedCrops
+from resight.core.visibility import Parts
 from resight.evaluation.aligned import Aligned, aligned_distances
 from resight.evaluation.evaluate import evaluate, evaluate_distmat
 from resight.evaluation.protocols import rows_of
 from resight.evaluation.rerank import Reranking
-from resight.evaluation.visibility import Parts
 from resight.losses.aligned import aligned_distances as by_torch
 
 PARTS = Parts((0, 6), ((6, 9), (9, 12), (12, 15)))

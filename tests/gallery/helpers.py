@@ -10,6 +10,7 @@ import numpy as np
 
 from resight.core.calibration import Calibration, Rate, RateCurve
 from resight.core.records import FloatArray
+from resight.embedding.bundle import Part
 
 DIM = 8
 
@@ -45,6 +46,7 @@ class TestCard:
     __test__ = False
     name: str = "eight"
     rights: str = "anyone"
+    parts: tuple[Part, ...] = (Part("whole", 0, 4), Part("strip 1 of 2", 4, 6), Part("strip 2 of 2", 6, 8))
     calibration: Calibration | None = None
 
 

@@ -129,6 +129,27 @@ def test_without_calibration_or_entries_nothing_is_decided_wrongly(open_store: O
     assert open_store(CALIBRATED).search(unit(1)[0].tobytes()).verdict == "nobody we know"
 
 
+def test_what_is_hidden_is_not_compared(open_store: Open) -> None:
+    gallery = open_store(CALIBRATED)
+    rows = unit(300, seed=3)
+    gallery.add(pictures(rows), camera="north")
+    query = rows[7].copy()
+    query[6:] = 5  # what hides the lower half
+    query[:4] = rows[8, :4]  # and spoils the whole
+    query /= np.linalg.norm(query)
+    answer = gallery.search(query.tobytes(), 5, hidden=(0.5, 1))
+    plain = gallery.search(query.tobytes(), 100)
+    upper = query[4:6] / np.linalg.norm(query[4:6])
+    shown = {m.id: float(rows[m.id - 1, 4:6] @ upper) / float(np.linalg.norm(rows[m.id - 1, 4:6])) for m in plain}
+    assert [match.id for match in answer] == sorted(shown, key=lambda number: -shown[number])[:5]
+    assert [match.similarity for match in answer] == pytest.approx(sorted(shown.values())[:-6:-1], abs=1e-5)
+    assert answer.verdict == answer[0].verdict == ""
+    assert all(m.similarity >= 0.9 for m in gallery.search(query.tobytes(), hidden=(0.5, 1), at_least=0.9))
+    for wrong in ((0.5, 0.5), (0, 1), (-1, 0.5), (0.5,), ("a", 1), (0.2, float("nan"))):
+        with pytest.raises(ConfigError, match="hidden is"):
+            gallery.search(query.tobytes(), hidden=wrong)
+
+
 def test_a_foreign_model_is_refused(open_store: Open) -> None:
     gallery, _ = filled(open_store)
     with pytest.raises(GalleryError, match="cannot be compared"):

@@ -161,8 +161,8 @@ def evaluate(
 
 
 def _strips_of(model: OpenedModel | None) -> Aligned:
+    from resight.core.visibility import Parts
     from resight.evaluation.aligned import Aligned
-    from resight.evaluation.visibility import Parts
 
     if model is None:
         raise ConfigError("--aligned needs to know where the strips are: it takes a model and its data, not embeddings")
@@ -280,9 +280,9 @@ def _occlude(
     model: OpenedModel, dataset: Dataset, query: EmbeddedCrops, gallery: EmbeddedCrops, name: str, seed: int
 ) -> list[dict[str, Any]]:
     """Each third of the queries hidden in turn; a row a third and a way of comparing."""
+    from resight.core.visibility import THIRDS, Parts, hide
     from resight.data.decoding import mean_picture
     from resight.evaluation.occlusion import measure_occlusion
-    from resight.evaluation.visibility import THIRDS, Parts, hide
 
     parts = Parts.of(model.parts)
     picture = mean_picture(dataset.gallery, model.size.height, model.size.width)
@@ -298,9 +298,7 @@ def _occlude(
         rank1, mean_ap = format_figure(row.rank1, row.rank1_interval), format_figure(row.mean_ap, row.mean_ap_interval)
         rows.append((f"{row.hidden}, {row.compared}", rank1, mean_ap))
     _print_rows("Queries with a third hidden", ("hidden, compared by", "rank-1", "mAP"), rows)
-    output.say(
-        "mask, estimated: the first 100 put in order by the strips that both show, known or estimated to be seen"
-    )
+    output.say("mask: the first 100 put in order again by the strips that both show, the hidden rows being known")
     return [asdict(row) for row in found]
 
 

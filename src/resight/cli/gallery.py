@@ -62,6 +62,9 @@ def search(
     pid: Pids = None,
     after: After = None,
     before: Before = None,
+    hidden: Annotated[
+        str | None, typer.Option(help="What of the height is hidden, from the top, as 0.6:1. Compared on the rest.")
+    ] = None,
     false_positive_rate: Annotated[float, typer.Option(help="Of strangers, told as known at the most.")] = 0.01,
     false_negative_rate: Annotated[float, typer.Option(help="Of people known, told as strangers at the most.")] = 0.05,
     who: Who = None,
@@ -85,6 +88,7 @@ def search(
                 pids=pid,
                 after=moment(after),
                 before=moment(before),
+                hidden=hidden.split(":") if hidden else None,
                 false_positive_rate=false_positive_rate,
                 false_negative_rate=false_negative_rate,
             )
@@ -97,7 +101,8 @@ def search(
                 f"; {'so of' if decision.reason else 'wrong in'} {decision.rate}" if decision and decision.rate else ""
             )
             why = f": {decision.reason}" if decision and decision.reason else ""
-            print(f"{picture}: {answer.verdict or 'no decision, the model is not calibrated'} ({about}{rate}){why}")
+            undecided = "no decision, of what is hidden" if hidden else "no decision, the model is not calibrated"
+            print(f"{picture}: {answer.verdict or undecided} ({about}{rate}){why}")
             table = Table("similarity", "decision", "person", "camera", "time", "track", "id", "name", box=None)
             for match in answer:
                 table.add_row(

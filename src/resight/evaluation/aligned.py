@@ -9,7 +9,7 @@ import numpy as np
 
 from resight.core.distances import unit_rows
 from resight.core.records import FloatArray
-from resight.evaluation.visibility import Parts
+from resight.core.visibility import Parts
 
 BLOCK_BYTES = 32 << 20  # of one (rows, g) array; some 2 K + 2 of them are alive at a time
 

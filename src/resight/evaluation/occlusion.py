@@ -8,15 +8,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from resight.core.records import EmbeddedCrops
-from resight.evaluation.bootstrap import Interval
-from resight.evaluation.evaluate import Evaluation, evaluate, evaluate_distmat
-from resight.evaluation.protocols import rows_of
-from resight.evaluation.visibility import (
+from resight.core.visibility import (
     Parts,
     distances_in_two_stages,
     rows_of_third,
     visibility_of_rows,
 )
+from resight.evaluation.bootstrap import Interval
+from resight.evaluation.evaluate import Evaluation, evaluate, evaluate_distmat
+from resight.evaluation.protocols import rows_of
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,11 @@ from datetime import datetime
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from resight.core.errors import ConfigError, unknown_name
-from resight.gallery.records import Attributes, Entry, Where
+from resight.core.errors import ConfigError, EmbeddingError, unknown_name
+from resight.core.records import FloatArray
+from resight.gallery.records import UNIT, Attributes, Entry, Where
 
 JOINS = ("mean", "best")
 _SINGLE = {
@@ -122,3 +124,19 @@ def joined_of(entries: list[Entry], join: str) -> Entry:
     if join == "best" or length < 1e-3:
         return replace(best, time=min(times, default=None))
     return replace(best, embedding=(mean / length).astype(np.float32), time=min(times, default=None))
+
+
+def embeddings_of(given: npt.ArrayLike, dim: int) -> FloatArray:
+    """(n, dim) float32 of unit length. Raises EmbeddingError for what is no such thing."""
+    try:
+        vectors = np.asarray(given, np.float32)
+    except (TypeError, ValueError) as error:
+        raise EmbeddingError(f"embeddings are numbers ({error})") from None
+    vectors = vectors[None] if vectors.ndim == 1 else vectors
+    if vectors.ndim != 2 or vectors.shape[1] != dim:
+        raise EmbeddingError(f"embeddings here are (n, {dim}), not {vectors.shape}")
+    lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64))
+    bad = np.flatnonzero(~(np.abs(lengths - 1) <= UNIT))
+    if bad.size:
+        raise EmbeddingError(f"embedding {bad[0]} has the length {lengths[bad[0]]:.4g} and not 1 ({bad.size} such)")
+    return vectors

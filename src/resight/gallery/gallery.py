@@ -9,16 +9,16 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
-from resight.core.calibration import FALSE_ACCEPT_RATE, FALSE_REJECT_RATE, Decision
+from resight.core.calibration import FALSE_ACCEPT_RATE, FALSE_REJECT_RATE, Calibration, Decision
 from resight.core.errors import ConfigError, EmbeddingError, GalleryError
 from resight.core.images import is_one
-from resight.core.records import FloatArray
+from resight.core.visibility import Parts
 from resight.gallery.approximate import Approximation
 from resight.gallery.arguments import (
     camera_of,
+    embeddings_of,
     joined_of,
     one_for_each,
     plain_of,
@@ -30,9 +30,9 @@ from resight.gallery.arguments import (
 )
 from resight.gallery.audit import Line
 from resight.gallery.model import Model
+from resight.gallery.occluded import FIRST_STAGE, compared_again, hidden_of
 from resight.gallery.people import person_of
 from resight.gallery.records import (
-    UNIT,
     Answer,
     Attributes,
     Damage,
@@ -144,7 +144,7 @@ class Gallery:
         if model != self.settings.model:
             own = _short(self.settings)
             raise EmbeddingError(f"these embeddings are of model {model[:12]}, the gallery is of {own}")
-        vectors = self._checked(embeddings)
+        vectors = embeddings_of(embeddings, self.settings.dim)
         num = len(vectors)
         times, tracks = one_for_each(time, num, "time"), one_for_each(track, num, "track")
         cameras, pids = one_for_each(camera, num, "camera"), one_for_each(pid, num, "pid")
@@ -192,6 +192,7 @@ class Gallery:
         top: int | None = 20,
         *,
         at_least: float | None = None,
+        hidden: tuple[float, float] | None = None,
         false_positive_rate: float = FALSE_ACCEPT_RATE,
         false_negative_rate: float = FALSE_REJECT_RATE,
         who: str | None = None,
@@ -203,19 +204,30 @@ class Gallery:
         where: which entries may answer, by Where's fields, or one name alone: camera, track, pid, exclude_camera,
         exclude_track, exclude_pid. after, before: seconds since 1970 or datetimes with a zone.
 
+        hidden: what of the picture's height something hides, from the top, as (0.6, 1): the first 100 are compared
+        again on the strips that it shows, and answer without a decision, since no calibration is of parts.
+
         false_positive_rate: how often a stranger may be told as somebody known; false_negative_rate: how often
         somebody known as a stranger. They hold where the model's calibration does.
         """
         if top is not None and top < 1:
             raise ConfigError("top is 1 at the least")
         wanted = where_of(**where)
-        vectors = self._checked(embeddings)
-        found = self.store.search(vectors, top, wanted, at_least)
+        vectors = embeddings_of(embeddings, self.settings.dim)
+        if hidden is None:
+            found = self.store.search(vectors, top, wanted, at_least)
+        else:
+            hidden, parts = hidden_of(hidden), self._parts()
+            found = self.store.search(vectors, FIRST_STAGE, wanted, None)
+        entries = self._entries_of(found)
+        if hidden is not None:
+            found = compared_again(found, vectors, entries, parts, hidden, top, at_least)
         if self.settings.audit_searches:
             answers = sum(map(len, found.answers))
             detail: Detail = {"searches": len(vectors), "answers": answers, "by": ", ".join(wanted.names())}
             self.store.write_line("search", *self._asking(who, purpose), detail)
-        return self._answers(found, false_positive_rate, false_negative_rate)
+        calibration = self.model.manifest.calibration if self.model is not None and hidden is None else None
+        return self._answers(found, entries, calibration, false_positive_rate, false_negative_rate)
 
     def approximate(self, top: int = 20, *, recall: float = 0.99) -> Approximation:
         """From now on, searches without a filter for `top` at the most go along a graph of neighbours.
@@ -279,12 +291,24 @@ class Gallery:
         """Gives freed space back."""
         self.store.compact()
 
-    def _answers(self, found: Findings, positive: float, negative: float) -> list[Answer]:
+    def _entries_of(self, found: Findings) -> dict[int, Entry]:
         ids = sorted({hit.id for hits in found.answers for hit in hits})
-        entries = {entry.id: entry for entry in self.store.read(ids)}
+        return {entry.id: entry for entry in self.store.read(ids)}
+
+    def _parts(self) -> Parts:
+        """Where the strips lie in an embedding. Raises ConfigError where the model has none."""
+        return Parts.of([(part.name, part.start, part.stop) for part in self.needed_model().manifest.parts])
+
+    def _answers(
+        self,
+        found: Findings,
+        entries: Mapping[int, Entry],
+        calibration: Calibration | None,
+        positive: float,
+        negative: float,
+    ) -> list[Answer]:
         links = {link.pid: link.into for link in self.store.links()}
         num_people = found.num_people
-        calibration = self.model.manifest.calibration if self.model is not None else None
 
         def decide(similarity: float) -> Decision | None:
             if calibration is None:
@@ -302,21 +326,6 @@ class Gallery:
             nearest = matches[0].decision if matches else decide(-1.0)
             answers.append(Answer(matches, nearest, num_people, found.recall))
         return answers
-
-    def _checked(self, embeddings: npt.ArrayLike) -> FloatArray:
-        """(n, dim) float32. Raises EmbeddingError for what is no embedding of the gallery's model."""
-        try:
-            vectors = np.asarray(embeddings, np.float32)
-        except (TypeError, ValueError) as error:
-            raise EmbeddingError(f"embeddings are numbers ({error})") from None
-        vectors = vectors[None] if vectors.ndim == 1 else vectors
-        if vectors.ndim != 2 or vectors.shape[1] != self.settings.dim:
-            raise EmbeddingError(f"embeddings here are (n, {self.settings.dim}), not {vectors.shape}")
-        lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64))
-        bad = np.flatnonzero(~(np.abs(lengths - 1) <= UNIT))
-        if bad.size:
-            raise EmbeddingError(f"embedding {bad[0]} has the length {lengths[bad[0]]:.4g} and not 1 ({bad.size} such)")
-        return vectors
 
     def needed_model(self) -> Model:
         """The model. Raises ConfigError where the gallery was opened without one."""

@@ -2,11 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from resight.core.calibration import Calibration
 from resight.core.records import FloatArray
+
+
+class Part(Protocol):
+    """Which values of an embedding are of what: `whole`, or a strip."""
+
+    @property
+    def name(self) -> str:
+        """`whole`, or `strip 1 of 4`, from the top."""
+        ...
+
+    @property
+    def start(self) -> int:
+        """The first value."""
+        ...
+
+    @property
+    def stop(self) -> int:
+        """The one after the last."""
+        ...
 
 
 class Card(Protocol):
@@ -20,6 +39,11 @@ class Card(Protocol):
     @property
     def rights(self) -> str:
         """Who may do what with it, in a line."""
+        ...
+
+    @property
+    def parts(self) -> Sequence[Part]:
+        """Of the embedding, in order."""
         ...
 
     @property

@@ -7,7 +7,7 @@ import pytest
 
 from resight.core.distances import unit_rows
 from resight.core.errors import ConfigError
-from resight.evaluation.visibility import (
+from resight.core.visibility import (
     Parts,
     distances_in_two_stages,
     hide,
