@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -30,6 +31,7 @@ def export(
     ] = None,
     max_loss: Annotated[float, typer.Option(min=0, max=1, help="Of mAP, with --data.")] = 0.005,
     weaknesses: Annotated[str, typer.Option(help="What the model is bad at, for its card.")] = "not stated",
+    rights: Annotated[str | None, typer.Option(help="Who may do what with it. Default: as its run has it.")] = None,
     name: Annotated[str | None, typer.Option(help="What the model calls itself. Default: the file's name.")] = None,
     format: Annotated[str | None, typer.Option(help="The data's format, where it is not to be guessed.")] = None,
 ) -> None:
@@ -50,6 +52,8 @@ def export(
     if not out.parent.is_dir():
         raise ConfigError(f"--out: the folder {out.parent} does not exist")
     model = load_model(run)
+    if rights is not None:
+        model = replace(model, card=replace(model.card, rights=rights))
     evaluation = open_data(data, format, False) if data is not None else None
     calibration: list[Crop] = []
     if precision == "int8":
