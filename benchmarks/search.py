@@ -51,7 +51,7 @@ def main() -> None:
 
 
 def _one_size(num: int, dim: int, rounds: int, names: list[str], folder: Path, medians: Times) -> None:
-    rows, queries = _drawn(num, dim)
+    rows, queries = drawn(num, dim)
     first, last = num // 5, num // 5 + num // 10
     work: dict[str, dict[str, Callable[[], object]]] = defaultdict(dict)
     print(f"\n{num:,} rows; made ready in (memory a row, to float32's):", end=" ", flush=True)
@@ -89,14 +89,15 @@ def _one_size(num: int, dim: int, rounds: int, names: list[str], folder: Path, m
             print(f"  {what:20s} {'   '.join(told)}", flush=True)
 
 
-def _drawn(num: int, dim: int) -> tuple[FloatArray, FloatArray]:
-    """People of 20 pictures each, at similarities from 0.2 to 0.95, as real embeddings are; and 64 queries."""
+def drawn(num: int, dim: int, num_queries: int = 64) -> tuple[FloatArray, FloatArray]:
+    """People of 20 pictures each, at similarities from 0.2 to 0.95, as real embeddings are; and queries."""
     rng = np.random.default_rng(0)
     people = rng.standard_normal((max(1, num // 20), dim), dtype=np.float32)
     spread = rng.uniform(0.3, 1.5, (num, 1)).astype(np.float32)
     rows = people[rng.integers(0, len(people), num)] + spread * rng.standard_normal((num, dim), dtype=np.float32)
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
-    queries = rows[rng.integers(0, num, 64)] + 0.05 * rng.standard_normal((64, dim), dtype=np.float32)
+    queries = rows[rng.integers(0, num, num_queries)]
+    queries += 0.05 * rng.standard_normal((num_queries, dim), dtype=np.float32)
     queries /= np.linalg.norm(queries, axis=1, keepdims=True)
     return rows, queries
 

@@ -58,7 +58,7 @@ def models() -> None:
     from resight.embedding.packaged import FOLDER, packaged_bundle, packaged_models
 
     table = Table(box=None, pad_edge=False)
-    for heading in ("name", "precision", "size", "values", "rank-1", "mAP", "rights"):
+    for heading in ("name", "precision", "size", "values", "counted on", "rank-1", "mAP", "rights"):
         table.add_column(heading, overflow="fold")
     for name in packaged_models():
         bundle = packaged_bundle(name)
@@ -69,9 +69,10 @@ def models() -> None:
             manifest.network.precision,
             f"{len(bundle.onnx) / 1e6:.1f} MB",
             str(manifest.network.dim),
+            output.escape(figure.data.split(" (")[0]) if figure else "",
             f"{figure.rank1:.3f}" if figure else "",
             f"{figure.mean_ap:.3f}" if figure else "",
             output.escape(manifest.rights),
         )
     output.console.print(table)
-    output.say(f"files: {FOLDER}; on which data the figures were counted: resight model inspect NAME")
+    output.say(f"figures on different data do not compare; more: resight model inspect NAME. Files: {FOLDER}")
