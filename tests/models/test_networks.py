@@ -16,6 +16,8 @@ from resight.models.catalogue import NETWORKS, UNSLICED, Architecture, build_net
 from resight.models.pooling import POOLINGS, GeneralisedMean
 from resight.models.pretrained import load_pretrained
 from resight.models.slicenet import SliceNet1, SliceNet2
+from resight.models.stripnet import StripNet
+from resight.models.strips import STRIPS
 
 
 def test_the_table_of_layers() -> None:
@@ -182,6 +184,27 @@ def test_poolings_by_hand() -> None:
     assert network.pool.p.grad is not None
     with pytest.raises(ConfigError, match="Known: avg, avg-max, gem, max"):
         build_network(Architecture("stripnet", 64, 4, "median"), 64, 32)
+
+
+@pytest.mark.parametrize("strips", STRIPS)
+def test_what_a_strip_is_cut_from_and_which_layer_it_passes(strips: str) -> None:
+    torch.manual_seed(0)
+    network = build_network(Architecture("stripnet", 64, 4, strips=strips), 64, 32).eval()
+    assert isinstance(network, StripNet)
+    assert len(network.strip_dense) == (1 if strips == "shared" else 4)
+    images = torch.randn(2, 3, 64, 32)
+    maps = network.features(images).chunk(4, dim=2)
+    if strips == "image":
+        maps = tuple(network.features(images[:, :, top : top + 16]) for top in range(0, 64, 16))
+    layers = list(network.strip_dense) * (4 if strips == "shared" else 1)
+    parts = [layer(network.pool(part)) for layer, part in zip(layers, maps, strict=True)]
+    expected = functional.normalize(torch.cat(parts, dim=1), dim=1) / 2**0.5
+    torch.testing.assert_close(network(images)[:, 32:], expected)
+
+
+def test_strips_of_an_unknown_kind_are_refused() -> None:
+    with pytest.raises(ConfigError, match="Known: image, own, shared"):
+        build_network(Architecture("stripnet", 64, 4, strips="vertical"), 64, 32)
 
 
 def test_resnet50_has_the_usual_names_and_takes_their_weights(tmp_path: Path) -> None:
