@@ -69,7 +69,7 @@ def test_lines_of_a_camera_process(site: Path, picture: Path, tmp_path: Path) ->
     done = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "2 added, 10 left out" in done.stdout
-    for what in ("line 6: no camera", "/nowhere.jpg", "colour", "sha256:anoth", "whole number", "base64", "line 10"):
+    for what in ("line 6: no camera", "/nowhere.jpg", "colour", "a model another", "whole number", "base64", "line 10"):
         assert what in done.stderr, what
     told = resight("gallery", "stats", path).stdout
     assert "2026-03-01T08:00:00Z" in told
@@ -80,6 +80,49 @@ def test_lines_of_a_camera_process(site: Path, picture: Path, tmp_path: Path) ->
     resight("gallery", "export", copy, "-o", tmp_path / "again.jsonl")
     assert (tmp_path / "again.jsonl").read_bytes() == (tmp_path / "all.jsonl").read_bytes()
     assert "what it was" in resight("gallery", "verify", copy).stdout
+
+
+def test_no_line_however_wrong_ends_the_rest(picture: Path, tmp_path: Path) -> None:
+    path = tmp_path / "live.db"
+    resight("gallery", "create", path)
+    good = {"path": str(picture), "camera": "north"}
+    wrong = [
+        {**good, "time": "yesterday"},
+        {**good, "time": "0001-01-01T00:00:00"},
+        {**good, "time": 10**30},
+        {**good, "attributes": [1]},
+        {**good, "attributes": "abc"},
+        {**good, "attributes": {"n": 2**64}},
+        {**good, "camera": None},
+        {**good, "camera": ["n"]},
+        {**good, "name": ["x"]},
+        {"camera": "n", "path": "a\0b"},
+        {"camera": "n", "embedding": None},
+        {"camera": "n", "model": load().identity, "embedding": [10**400] * 256},
+        {"camera": "n", "model": load().identity, "embedding": [1e300] * 256},
+    ]
+    text = "\n".join(map(json.dumps, [good, *wrong, good]))
+    command = [sys.executable, "-m", "resight.cli", "gallery", "add", str(path), "-"]
+    done = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert f"2 added, {len(wrong)} left out" in done.stdout
+    assert "Warning" not in done.stderr
+
+
+def test_export_and_import_carry_ids_and_links(site: Path, tmp_path: Path) -> None:
+    path = tmp_path / "linked.db"
+    path.write_bytes(site.read_bytes())
+    resight("gallery", "forget", path, "--id", "1")
+    pids = sorted({crop.pid for crop in open_dataset(CITY).gallery if crop.pid > 0})[:2]
+    resight("gallery", "link", path, *map(str, pids))
+    resight("gallery", "export", path, "-o", tmp_path / "all.jsonl")
+    copy = tmp_path / "copy.db"
+    resight("gallery", "import", copy, tmp_path / "all.jsonl")
+    resight("gallery", "export", copy, "-o", tmp_path / "again.jsonl")
+    assert (tmp_path / "again.jsonl").read_bytes() == (tmp_path / "all.jsonl").read_bytes()
+    first, second = lines((tmp_path / "all.jsonl").read_text())[:2]
+    assert first["links"] == [{"pid": pids[0], "into": pids[1]}]
+    assert second["id"] == 2
 
 
 def test_forgetting_from_the_command_line(site: Path, picture: Path, tmp_path: Path) -> None:
@@ -103,6 +146,14 @@ def test_forgetting_from_the_command_line(site: Path, picture: Path, tmp_path: P
     [
         (["forget", "SITE"], 2, "say what to forget"),
         (["forget", "SITE", "--keep", "soon"], 2, "is no period"),
+        (["forget", "SITE", "--camera", "0", "--keep", ""], 2, "is no period"),  # as of a variable that is not set
+        (["search", "SITE", "PICTURE", "--hidden", ""], 2, "hidden is"),
+        (["search", "SITE", "PICTURE", "--at-least", "nan"], 2, "at_least"),
+        (["search", "SITE", "PICTURE", "--false-positive-rate", "7"], 2, "rate"),
+        (["add", "SITE", "synthetic:train_people=1,test_people=2", "--camera", ""], 2, "a camera is a name"),
+        (["link", "SITE", "99999999999999999999", "1"], 2, "whole number"),
+        (["export", "SITE", "-o", "/nowhere/all.jsonl"], 2, "no folder"),
+        (["migrate", "SITE", "./site.db"], 2, "another place"),
         (["forget", "SITE", "--before", "yesterday"], 2, "is no time"),
         (["search", "none.db", "a.jpg"], 3, "no gallery"),
         (["search", "SITE", "none.jpg"], 3, "none.jpg"),

@@ -44,7 +44,8 @@ def test_the_recall_that_it_states_is_what_others_measure(gallery: Gallery) -> N
 
 
 def test_a_poor_graph_says_so(gallery: Gallery, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(approximate.Graph, "_search", lambda self, queries, top: [np.arange(1, top + 1)] * len(queries))
+    nothing = np.arange(1, 11), np.full(10, -1.0)
+    monkeypatch.setattr(approximate.Graph, "_search", lambda self, queries, top, width: [nothing] * len(queries))
     told = gallery.approximate(10, recall=0.9)
     assert told.recall < 0.1
     assert told.width >= approximate.WIDEST
@@ -77,11 +78,24 @@ def test_what_is_forgotten_is_not_found_and_searches_are_exact_again(gallery: Ga
     assert all(match.id != 7 for match in answer)
 
 
+def test_equal_rows_count_as_found_whichever_they_are(tmp_path: Path) -> None:
+    rows = np.concatenate([np.repeat(unit(1), 300, axis=0), unit(500, seed=6)])
+    with open_gallery(tmp_path / "site.db", MODEL) as gallery:
+        gallery.add(pictures(rows), camera="north")
+        assert gallery.approximate(20).recall >= 0.99
+    with open_gallery(tmp_path / "one.db", MODEL) as gallery:
+        gallery.add(pictures(unit(1)), camera="north")
+        assert gallery.approximate().recall == 1
+
+
 def test_what_cannot_be(tmp_path: Path, postgres: str) -> None:
     with open_gallery(tmp_path / "empty.db", MODEL) as empty:
         with pytest.raises(GalleryError, match="nothing in the gallery"):
             empty.approximate()
         with pytest.raises(ConfigError, match="recall"):
             empty.approximate(recall=2)
+        for top in (None, 1.5, "x", 0, True):
+            with pytest.raises(ConfigError, match=r"top|for some"):
+                empty.approximate(top)  # type: ignore[arg-type]
     with open_gallery(f"{postgres}approximate", MODEL) as other, pytest.raises(ConfigError, match="in a file"):
         other.approximate()

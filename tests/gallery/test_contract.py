@@ -121,6 +121,21 @@ def test_decisions_take_the_number_of_people_into_account(open_store: Open) -> N
     assert gallery.search(rows[0].tobytes(), camera=["north", "south"], top=1).verdict == "known as 0"
 
 
+def test_a_decision_rests_on_the_nearest_whether_or_not_it_is_shown(open_store: Open) -> None:
+    gallery, rows = filled(lambda **options: open_store(CALIBRATED, **options))
+    for query in (rows[0], unit(1, seed=77)[0]):
+        shown = gallery.search(query.tobytes(), 1)
+        hidden = gallery.search(query.tobytes(), 1, at_least=1.5)
+        assert not hidden.matches
+        assert (hidden.verdict, hidden.decision) == (shown.verdict, shown.decision)
+    for wrong in ({"at_least": float("nan")}, {"false_positive_rate": 7}, {"false_negative_rate": float("nan")}):
+        with pytest.raises(ConfigError):
+            gallery.search(rows[0].tobytes(), **wrong)
+    for top in (0, 1.5, "3", True):
+        with pytest.raises(ConfigError, match="top is"):
+            gallery.search(rows[0].tobytes(), top)  # type: ignore[arg-type]
+
+
 def test_without_calibration_or_entries_nothing_is_decided_wrongly(open_store: Open) -> None:
     gallery = open_store()
     assert list(gallery.search(unit(1)[0].tobytes())) == []
@@ -237,6 +252,28 @@ def test_ids_are_never_given_again(open_store: Open) -> None:
     assert gallery.add(pictures(unit(1)), camera="north") == [41]
 
 
+def test_one_is_true_and_true_is_one(open_store: Open) -> None:
+    gallery = open_store()
+    kept: dict[str, Any] = {"t": True, "f": 1.0, "i": 1, "z": 0, "text": "1", "two": 2}
+    gallery.add(pictures(unit(1)), camera="north", attributes=kept)
+    for name in ("t", "f", "i"):
+        for value in (True, 1, 1.0):
+            assert len(list(gallery.entries(attributes={name: value}))) == 1, (name, value)
+    assert len(list(gallery.entries(attributes={"z": False, "two": 2.0}))) == 1
+    for name, other in (("t", False), ("i", "1"), ("text", 1), ("two", True), ("z", "")):
+        assert not list(gallery.entries(attributes={name: other})), (name, other)
+
+
+def test_links_are_of_pids(open_store: Open) -> None:
+    gallery, _ = filled(open_store)
+    for wrong in ((2**64, 1), ("1", 2), (1, None), (1.5, 2)):
+        with pytest.raises(ConfigError):
+            gallery.link(*wrong)
+    with pytest.raises(ConfigError):
+        gallery.unlink(2**64)
+    assert not gallery.links()
+
+
 def test_links_merge_people_and_can_be_undone(open_store: Open) -> None:
     gallery, rows = filled(open_store)
     first = gallery.link(1, 2)
@@ -324,5 +361,16 @@ def test_text_that_an_engine_might_not_keep_is_refused_whole(open_store: Open) -
             with pytest.raises(ConfigError, match="cannot be kept"):
                 gallery.add(pictures(unit(2)), **given)
         assert len(gallery) == 0
+        for place, letter in enumerate("\x01\b\f\n\r\t\x7f\\%]é\"'"):
+            name = f"a{letter}b"
+            gallery.add(pictures(unit(1)), camera=name, track=name, attributes={name: name}, time=-1.0)
+            (found,) = gallery.search(pictures(unit(1))[0], camera=name, track=name, attributes={name: name})
+            assert (found.camera, found.track) == (name, name)
+            assert gallery.search(pictures(unit(1))[0], exclude_camera=name).num_people == place
+        assert gallery.forget(before=0.0).entries == 13
+        assert gallery.stats().people == 0
+        for wrong in ({"pid": 1, "who": "\udcff"}, {"camera": "\udcff"}, {"attributes": {"n": 2**64}}):
+            with pytest.raises(ConfigError):
+                gallery.forget(**wrong)
         gallery.add(pictures(unit(1)), camera="a:b' OR 1=1 --", track="\"'; DROP TABLE entries", pid=2**63 - 1)
         assert gallery.search(pictures(unit(1))[0], camera="a:b' OR 1=1 --")[0].pid == 2**63 - 1

@@ -42,6 +42,14 @@ def old(tmp_path: Path) -> Gallery:
     return gallery
 
 
+def test_another_entry_under_the_same_id_is_not_taken_for_it(tmp_path: Path) -> None:
+    with open_gallery(tmp_path / "a.db", MODEL) as one, open_gallery(tmp_path / "b.db", MODEL) as other:
+        one.add(pictures(unit(1)), camera="north")
+        other.add(pictures(unit(1, seed=1)), camera="north")
+        with pytest.raises(GalleryError, match="another entry 1"):
+            migrate(one, other)
+
+
 def test_another_model_embeds_what_was_kept(old: Gallery, tmp_path: Path) -> None:
     rows = unit(2, seed=3)
     (bare,) = old.add_embeddings(rows[:1], model=MODEL.identity, camera="south")

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from threading import Thread
 
+import pyarrow.parquet as pq
 import pytest
 
 from resight import open_gallery
@@ -127,9 +128,9 @@ def test_a_large_picture_is_kept_whole(place: str) -> None:
         gallery.add([picture], camera="north")
         assert [entry.crop for entry in gallery.entries()] == [picture]
         assert gallery.stats().crops == 1
-        with pytest.raises(GalleryError, match="than Milvus keeps"):
+        with pytest.raises(ConfigError, match="than Milvus keeps"):
             gallery.add([picture * 300], camera="north")
-        with pytest.raises(GalleryError, match="this track is longer"):
+        with pytest.raises(ConfigError, match="this track is longer"):
             gallery.add([picture], camera="north", track="ü" * 40_000)
         assert len(gallery) == 1
 
@@ -158,6 +159,28 @@ def test_forgetting_says_what_the_engine_may_still_hold(place: str) -> None:
         assert gallery.forget(pid=1).beyond == ()
 
 
+def test_killed_while_it_was_made_it_is_made_at_the_next_try(place: str) -> None:
+    with open_gallery(place, MODEL) as gallery:
+        assert isinstance(gallery.store, MilvusStore)
+        db = gallery.store._db
+        db.call("drop_collection", db.entries)
+        db.call("delete", db.records, filter='kind == "settings"')
+    with pytest.raises(GalleryError, match="there is no"):
+        open_gallery(place)
+    with open_gallery(place, MODEL) as gallery:
+        assert gallery.add(pictures(unit(1)), camera="north")
+
+
+def test_entries_without_their_records_are_not_built_over(place: str) -> None:
+    with open_gallery(place, MODEL) as gallery:
+        gallery.add(pictures(unit(1)), camera="north")
+        assert isinstance(gallery.store, MilvusStore)
+        db = gallery.store._db
+        db.call("delete", db.records, filter='kind == "settings"')
+    with pytest.raises(GalleryError, match="its records are gone"):
+        open_gallery(place, MODEL)
+
+
 def test_opening_for_reading_changes_nothing(place: str) -> None:
     with pytest.raises(GalleryError, match="there is no"):
         open_gallery(place, MODEL, read_only=True)
@@ -183,11 +206,25 @@ def test_addresses_that_cannot_be(address: str, told: str) -> None:
         open_gallery(address, MODEL)
 
 
+def test_no_message_shows_a_password() -> None:
+    for address in ("milvus://me:se/cret@host:port/x", "postgresql://me:se/cret@host:1/x"):
+        with pytest.raises(ConfigError, match="is no address") as raised:
+            open_gallery(address, MODEL)
+        assert "cret" not in str(raised.value)
+
+
 def test_a_server_that_is_not_there_and_a_folder_that_is_not(tmp_path: Path) -> None:
     with pytest.raises(GalleryError, match="milvus gallery"):
         open_gallery("milvus://127.0.0.1:1", MODEL, wait_s=1)
     with pytest.raises(GalleryError, match="no folder"):
         open_gallery(f"milvus-lite:{tmp_path}/no/site.db", MODEL)
+    with pytest.raises(GalleryError, match="there is no"):
+        open_gallery(f"milvus-lite:{tmp_path}/none.db")
+    assert not (tmp_path / "none.db").exists()
+    (tmp_path / "file.db").write_bytes(b"no folder of Milvus")
+    with pytest.raises(GalleryError, match="cannot be opened") as raised:
+        open_gallery(f"milvus-lite:{tmp_path}/file.db", MODEL)
+    assert type(raised.value) is GalleryError  # not busy: waiting would not help
 
 
 def test_a_second_process_is_told_that_a_folder_is_not_shared(place: str) -> None:
@@ -196,3 +233,24 @@ def test_a_second_process_is_told_that_a_folder_is_not_shared(place: str) -> Non
         code = f"from resight import open_gallery; open_gallery({place!r})"
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
         assert "another process has it open" in done.stderr
+
+
+def test_after_compacting_lite_holds_no_byte_of_what_was_forgotten(tmp_path: Path) -> None:
+    rows = unit(40)
+    with open_gallery(f"milvus-lite:{tmp_path}/own.db", MODEL) as gallery:
+        gallery.add(
+            pictures(rows), camera="north", track=[f"walk-{n:03d}-walk" for n in range(40)], pid=list(range(40))
+        )
+        gallery.compact()
+        gallery.forget(pid=7)
+        gallery.compact()
+        assert len(gallery) == 39
+        files = [path for path in (tmp_path / "own.db").rglob("*") if path.is_file()]
+        tables = [pq.read_table(path).to_pydict() for path in files if path.suffix == ".parquet"]
+        tracks = {track for table in tables for track in table.get("track", [])}
+        vectors = {tuple(row) for table in tables for row in table.get("embedding", [])}
+        assert "walk-008-walk" in tracks
+        assert "walk-007-walk" not in tracks
+        assert tuple(rows[8].tolist()) in vectors
+        assert tuple(rows[7].tolist()) not in vectors
+        assert not any(rows[7].tobytes() in path.read_bytes() for path in files)

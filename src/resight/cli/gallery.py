@@ -13,9 +13,10 @@ from rich.table import Table
 from resight.cli import output
 from resight.cli.gallery_add import Model_, Place, Wait, opened
 from resight.cli.gallery_input import line_of, moment, period_s, told_moment
-from resight.core.errors import GalleryError
+from resight.core.errors import ConfigError, GalleryError
 from resight.embedding.embedder import load
 from resight.gallery.gallery import open_gallery
+from resight.gallery.model import short_of
 from resight.gallery.records import Answer
 from resight.gallery.stores import told_place
 
@@ -88,14 +89,14 @@ def search(
                 pids=pid,
                 after=moment(after),
                 before=moment(before),
-                hidden=hidden.split(":") if hidden else None,
+                hidden=None if hidden is None else hidden.split(":"),
                 false_positive_rate=false_positive_rate,
                 false_negative_rate=false_negative_rate,
             )
             if json_:
                 print(json.dumps(_record(str(picture), answer)))
                 continue
-            about = f"among {answer.num_people:,} people" if answer.matches else "nothing there may answer"
+            about = f"among {answer.num_people:,} people" if answer.num_people else "nothing there may answer"
             decision = answer.decision
             rate = (
                 f"; {'so of' if decision.reason else 'wrong in'} {decision.rate}" if decision and decision.rate else ""
@@ -113,7 +114,7 @@ def search(
                     str(match.id),
                     output.escape(match.name),
                 )
-            output.console.print(table)
+            output.print_wide(table)
 
 
 def forget(
@@ -137,7 +138,7 @@ def forget(
     Example: resight gallery forget site.db --pid 7 --who "data protection officer" --purpose "request 12"
     """
     asked: dict[str, Any] = {"pids": pid, "tracks": track, "cameras": camera, "ids": id}
-    asked |= {"after": moment(after), "before": moment(before), "keep": period_s(keep) if keep else None}
+    asked |= {"after": moment(after), "before": moment(before), "keep": None if keep is None else period_s(keep)}
     with open_gallery(place, wait_s=wait, who=who, purpose=purpose) as gallery:
         gone = gallery.forget(**asked)
     print(f"{gone.entries:,} entries forgotten")
@@ -158,7 +159,7 @@ def stats(place: Place, *, json_: Json = False) -> None:
     if json_:
         print(json.dumps({"schema": "resight.gallery-stats/1", "settings": asdict(settings), **asdict(found)}))
         return
-    print(f"model     {settings.model_name} ({settings.model[:12]}, {settings.dim} values)")
+    print(f"model     {settings.model_name} ({short_of(settings.model)}, {settings.dim} values)")
     print(f"rights    {settings.rights}")
     print(f"entries   {found.entries:,} of {found.people:,} people (by pid, else by track, else one each)")
     print(f"pictures  {found.crops:,} kept")
@@ -166,7 +167,8 @@ def stats(place: Place, *, json_: Json = False) -> None:
     print(f"time      {told_moment(found.first)} to {told_moment(found.last)}")
     print(f"links     {found.links:,}")
     print(f"audit     {found.audit_lines:,} lines{', searches too' if settings.audit_searches else ''}")
-    print(f"on disk   {(found.size_bytes or 0) / 1e6:,.1f} MB")
+    size = "not known of this engine" if found.size_bytes is None else f"{found.size_bytes / 1e6:,.1f} MB"
+    print(f"on disk   {size}")
 
 
 def verify(place: Place) -> None:
@@ -192,7 +194,7 @@ def link(place: Place, pid: int, into: int, *, who: Who = None, purpose: Purpose
     """Two pids are one person from now on; `unlink` undoes it."""
     with open_gallery(place, who=who, purpose=purpose) as gallery:
         number = gallery.link(pid, into)
-    print(f"link {number}: {pid} is told as {into}. `resight gallery unlink {told_place(place)} {number}` undoes it")
+    print(f"link {number}: {pid} is told as {into}. `resight gallery unlink PLACE {number}` undoes it")
 
 
 def unlink(place: Place, number: int, *, who: Who = None, purpose: Purpose = "") -> None:
@@ -213,8 +215,13 @@ def export(
     place: Place, out: Annotated[Path, typer.Option("--out", "-o", help="The file: lines of JSON (.jsonl).")]
 ) -> None:
     """Everything in it but the audit, as lines of JSON that `import` reads."""
+    if out.exists() or not out.parent.is_dir():
+        raise ConfigError(
+            f"--out: {out} is there already" if out.exists() else f"--out: there is no folder {out.parent}"
+        )
     with open_gallery(place) as gallery, out.open("x", encoding="utf-8") as file:
-        file.write(json.dumps({"gallery": asdict(gallery.settings)}) + "\n")
+        links = [{"pid": link.pid, "into": link.into} for link in gallery.links()]
+        file.write(json.dumps({"gallery": asdict(gallery.settings), "links": links}) + "\n")
         count = 0
         for entry in gallery.entries():
             file.write(line_of(entry, gallery.settings.model) + "\n")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import fields
+from itertools import chain
 from typing import Annotated
 
 import typer
@@ -15,6 +17,7 @@ from resight.core.errors import ConfigError, DataError, EmbeddingError, ResightE
 from resight.embedding.embedder import load
 from resight.embedding.packaged import packaged_bundle, packaged_models
 from resight.gallery.gallery import Gallery, open_gallery
+from resight.gallery.model import short_of
 from resight.gallery.records import Settings
 from resight.gallery.stores import open_store, told_place
 
@@ -49,7 +52,7 @@ def add(
       camera-process | resight gallery add site.db -
     """
     if source == "-" or source.endswith(".jsonl"):
-        if camera or only_camera or split or format:
+        if camera is not None or only_camera or split or format:
             raise ConfigError("lines of JSON name their cameras themselves")
         rows: Iterator[Row | DataError] = rows_of_lines(open_lines(source), source)
     else:
@@ -65,14 +68,28 @@ def import_lines(
     *,
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first line that cannot be added.")] = False,
 ) -> None:
-    """Makes a gallery of what `export` wrote. No model is needed: the embeddings are in it."""
+    """Makes a gallery of what `export` wrote, ids and links included. No model is needed: the embeddings are in it."""
     lines = iter(open_lines(source))
     try:
-        settings = Settings(**json.loads(next(lines, ""))["gallery"])
-    except (ValueError, TypeError, KeyError):
+        header = json.loads(next(lines, ""))
+        settings = Settings(**header["gallery"])
+        links = [(int(link["pid"]), int(link["into"])) for link in header.get("links", [])]
+    except (ValueError, TypeError, KeyError, AttributeError):
         raise DataError(f"{source}: its first line is not that of `resight gallery export`") from None
+    kinds_fit = all(type(getattr(settings, field.name)).__name__ == field.type for field in fields(settings))
+    if not kinds_fit or settings.dim < 1:
+        raise DataError(f"{source}: its first line is not what `resight gallery export` wrote: {settings}")
+    rows = rows_of_lines(lines, source)
+    first, bad = next(rows, None), 0
+    while isinstance(first, DataError):  # no gallery is made where there is nothing for it
+        bad += _left_out(first, strict)
+        first = next(rows, None)
+    if first is None and bad:
+        raise DataError("not one row could be added")
     with Gallery(open_store(place, settings, new=True)) as gallery:
-        _add_all(gallery, rows_of_lines(lines, source), strict)
+        _add_all(gallery, chain([] if first is None else [first], rows), strict, keep_ids=True)
+        for pid, into in links:
+            gallery.link(pid, into)
 
 
 @contextmanager
@@ -86,7 +103,7 @@ def opened(
         fitting = (name for name in packaged_models() if packaged_bundle(name).manifest.identity == settings.model)
         model = next(fitting, None)
     if model is None:
-        named = f"{settings.model_name} ({settings.model[:12]})"
+        named = f"{settings.model_name} ({short_of(settings.model)})"
         raise ConfigError(
             f"{told_place(place)} is of the model {named}, which is not packaged; name its bundle: --model"
         )
@@ -94,12 +111,12 @@ def opened(
         yield gallery
 
 
-def _add_all(gallery: Gallery, rows: Iterator[Row | DataError], strict: bool) -> None:
+def _add_all(gallery: Gallery, rows: Iterator[Row | DataError], strict: bool, *, keep_ids: bool = False) -> None:
     added, problems = 0, 0
     for batch in _batches(rows):
         for bad in (row for row in batch if isinstance(row, DataError)):
             problems += _left_out(bad, strict)
-        kept, wrong = _add_batch(gallery, [row for row in batch if isinstance(row, Row)], strict)
+        kept, wrong = _add_batch(gallery, [row for row in batch if isinstance(row, Row)], strict, keep_ids)
         added, problems = added + kept, problems + wrong
     print(f"{added:,} added, {problems:,} left out; {len(gallery):,} entries")
     if problems and not added:
@@ -116,27 +133,27 @@ def _batches(rows: Iterator[Row | DataError]) -> Iterator[list[Row | DataError]]
     yield batch
 
 
-def _add_batch(gallery: Gallery, rows: list[Row], strict: bool) -> tuple[int, int]:
+def _add_batch(gallery: Gallery, rows: list[Row], strict: bool, keep_ids: bool) -> tuple[int, int]:
     """How many were added and how many left out. Together where all can be; one by one where one cannot."""
     if not rows:
         return 0, 0
     try:
-        return len(_add_rows(gallery, rows)), 0
+        return len(_add_rows(gallery, rows, keep_ids)), 0
     except (UnreadableImage, ConfigError, EmbeddingError) as error:
         if len(rows) == 1:
             return 0, _left_out(DataError(f"{rows[0].name}: {error}"), strict)
-    kept = [_add_batch(gallery, [row], strict) for row in rows]
+    kept = [_add_batch(gallery, [row], strict, keep_ids) for row in rows]
     return sum(added for added, _ in kept), sum(wrong for _, wrong in kept)
 
 
-def _add_rows(gallery: Gallery, rows: list[Row]) -> list[int]:
+def _add_rows(gallery: Gallery, rows: list[Row], keep_ids: bool) -> list[int]:
     pictures = [row.picture for row in rows if row.embedding is None and row.picture]
     made = iter(gallery.needed_model().embed([picture.read() for picture in pictures]) if pictures else ())
     model = gallery.settings.model
     foreign = {row.model for row in rows if row.embedding is not None} - {model}
     if foreign:
-        name = min(foreign)[:12] or "that is not named"
-        raise EmbeddingError(f"an embedding of a model {name}; the gallery is of {model[:12]}")
+        name = short_of(min(foreign)) or "that is not named"
+        raise EmbeddingError(f"an embedding of a model {name}; the gallery is of {short_of(model)}")
     keep = gallery.settings.keep_crops
     return gallery.add_embeddings(
         [row.embedding if row.embedding is not None else next(made) for row in rows],
@@ -148,6 +165,7 @@ def _add_rows(gallery: Gallery, rows: list[Row]) -> list[int]:
         attributes=[row.facts.get("attributes") or {} for row in rows],
         names=[row.name for row in rows],
         crops=[row.picture.read() if keep and row.picture else None for row in rows],
+        ids=[row.facts.get("id") or 0 for row in rows] if keep_ids else None,
     )
 
 

@@ -15,6 +15,7 @@ from typing import IO, Any
 
 from resight.core.errors import ConfigError, DataError, unknown_name
 from resight.data.crops import SPLITS, Crop
+from resight.gallery.arguments import camera_of, word_of
 from resight.gallery.records import Entry
 
 UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
@@ -66,6 +67,7 @@ def period_s(text: str) -> float:
 
 def rows_of_crops(crops: Iterable[Crop], camera: str | None, with_pids: bool) -> Iterator[Row]:
     """A data set's. camera: its name for all, in place of the data's own number."""
+    camera = None if camera is None else camera_of(camera)
     for crop in crops:
         facts = {"time": crop.time, "track": crop.track, "pid": crop.pid if with_pids and crop.pid >= 0 else None}
         yield Row(crop.name, camera or str(crop.camid), crop, facts=facts)
@@ -89,7 +91,7 @@ def rows_of_lines(lines: Iterable[str], what: str) -> Iterator[Row | DataError]:
         if line.strip():
             try:
                 yield _row(json.loads(line), f"{what}, line {number}")
-            except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+            except (ConfigError, ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
                 missing = isinstance(error, KeyError)
                 text = f"no {error.args[0]}" if missing else " ".join(str(error).split())[:200]
                 yield DataError(f"{what}, line {number}: {text}")
@@ -97,7 +99,8 @@ def rows_of_lines(lines: Iterable[str], what: str) -> Iterator[Row | DataError]:
 
 def line_of(entry: Entry, model: str) -> str:
     """What `rows_of_lines` reads."""
-    values: dict[str, Any] = {"camera": entry.camera, "model": model, "embedding": entry.embedding.tolist()}
+    values: dict[str, Any] = {"id": entry.id, "camera": entry.camera, "model": model}
+    values["embedding"] = entry.embedding.tolist()
     facts = {name: getattr(entry, name) for name in ("time", "track", "pid")}
     facts |= {"name": entry.name or None, "attributes": dict(entry.attributes) or None}
     values |= {name: value for name, value in facts.items() if value is not None}
@@ -119,15 +122,15 @@ def open_lines(source: str) -> IO[str]:
 def _row(values: Any, place: str) -> Row:
     if not isinstance(values, dict):
         raise TypeError("a line is one object of JSON")
-    known = {"path", "crop", "embedding", "model", "camera", "time", "track", "pid", "attributes", "name"}
+    known = {"path", "crop", "embedding", "model", "camera", "time", "track", "pid", "attributes", "name", "id"}
     strange = sorted(set(values) - known)
     if strange:
         raise ValueError(f"unknown field {strange[0]!r}; known: {', '.join(sorted(known))}")
-    camera = str(values["camera"])
+    camera = camera_of(values["camera"])
     time = values.get("time")
-    facts = {name: values.get(name) for name in ("track", "pid", "attributes")}
+    facts = {name: values.get(name) for name in ("track", "pid", "attributes", "id")}
     facts["time"] = moment(time) if isinstance(time, str) else time
-    name = str(values.get("name") or values.get("path") or place)
+    name = word_of(values.get("name") or values.get("path"), "name") or place
     try:
         data = base64.b64decode(values["crop"], validate=True) if values.get("crop") is not None else None
     except binascii.Error as error:
@@ -135,6 +138,6 @@ def _row(values: Any, place: str) -> Row:
     picture = None
     if data is not None:
         picture = Crop(name, -1, -1, data=data)
-    elif "embedding" not in values:
+    elif values.get("embedding") is None:
         picture = Crop(name, -1, -1, path=Path(values["path"]))
     return Row(name, camera, picture, values.get("embedding"), str(values.get("model", "")), facts)

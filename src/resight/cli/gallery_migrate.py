@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -36,7 +37,7 @@ def migrate(
 
       resight gallery migrate site.db "postgresql://localhost/sites?gallery=site"
     """
-    if place == to:
+    if place == to or (Path(to).exists() and Path(place).exists() and Path(to).samefile(place)):
         raise ConfigError("a gallery is migrated to another place")
     with open_gallery(place, wait_s=wait) as old:
         if model is None:
@@ -49,6 +50,8 @@ def migrate(
             kept = {"keep_crops": True, "audit_searches": old.settings.audit_searches}
             new = open_gallery(to, embedder, wait_s=wait, who=who, purpose=purpose, **kept)
         with new:
+            if old.settings.keep_crops and not new.settings.keep_crops:
+                output.say(f"{told_place(to)} keeps no pictures: those of {told_place(place)} stay there")
             done = migrate_gallery(old, new, output.progress)
     print(f"{told_place(to)}: {done.entries:,} entries, {done.before:,} of them before")
     _tell("whose pictures the old gallery did not keep", done.without_crop)

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
 
 from resight.core.progress import Advance
 from resight.data.crops import Problem
@@ -29,6 +30,14 @@ def say(text: str) -> None:
     if not is_main_process():
         return
     err_console.print(text, markup=False, soft_wrap=True)
+
+
+def print_wide(table: Table) -> None:
+    """A result, cut to the width of a terminal, and whole where a program or a file takes it."""
+    if console.is_terminal:
+        console.print(table)
+    else:
+        Console(highlight=False, width=1000).print(table)
 
 
 def fail(text: str) -> None:

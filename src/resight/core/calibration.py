@@ -147,7 +147,7 @@ class Calibration:
     ) -> Decision:
         """`known`, `nobody we know` or `unsure`, from the nearest answer's similarity among so many people."""
         if num_people < 1:
-            return Decision(NOBODY, Rate(0.0, 0.0, 0.0), reason="the gallery is empty")
+            return Decision(NOBODY, Rate(0.0, 0.0, 0.0), reason="nobody is there who may answer")
         accept = self.known_place(false_positive_rate, num_people)
         reject = _last_below(self.false_negative.high, false_negative_rate)
         found = self._decide(similarity, accept, reject, self.false_positive, self.false_negative, (KNOWN, NOBODY))

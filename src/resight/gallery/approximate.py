@@ -7,7 +7,7 @@ similarities and their order are true; what it misses is what its recall says.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,8 @@ from resight.gallery.index import Index
 
 SAMPLE = 200  # of the gallery's own rows that recall is measured with
 WIDEST = 4096  # nodes that a search looks at, at the most
+ROUNDING = 1e-6  # of the graph's similarities, which are of float32
+Rows = tuple[IntArray, FloatArray]  # ids (n,) and embeddings (n, dim)
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ class Graph:
         self._graph: Any = Hnsw(ndim=index.dim, metric="ip", dtype="f32", connectivity=16, expansion_add=128)
         everybody = np.concatenate([ids for ids, _ in index.rows()])
         chosen = np.random.default_rng(0).permutation(everybody)[: min(SAMPLE, len(everybody) // 2)]
-        left_out: list[tuple[IntArray, FloatArray]] = []
+        left_out: list[Rows] = []
         for ids, vectors in index.rows():
             sample = np.isin(ids, chosen)
             left_out.append((ids[sample], vectors[sample]))
@@ -53,34 +55,34 @@ class Graph:
         self.found = self._measure(index, left_out, top, recall)
         self.add(left_out)
 
-    def add(self, rows: Iterable[tuple[IntArray, FloatArray]]) -> None:
+    def add(self, rows: Iterable[Rows]) -> None:
         """ids (n,) and embeddings (n, dim) that are not in it yet."""
         for ids, vectors in rows:
             self._graph.add(ids.astype(np.uint64), vectors)
 
     def search(self, queries: FloatArray, top: int) -> list[IntArray]:
         """The ids that it takes for the `top` most alike, of each of (q, dim)."""
-        self._graph.expansion_search = max(self.found.width, top)
-        return self._search(queries, top)
+        return [ids for ids, _ in self._search(queries, top, self.found.width)]
 
-    def _search(self, queries: FloatArray, top: int) -> list[IntArray]:
-        matches = self._graph.search(np.atleast_2d(queries), top)
-        keys, counts = np.atleast_2d(matches.keys), np.atleast_1d(getattr(matches, "counts", len(matches.keys)))
-        return [row[:count].astype(np.int64) for row, count in zip(keys, counts, strict=True)]
+    def _search(self, queries: FloatArray, top: int, width: int) -> list[tuple[IntArray, FloatArray]]:
+        """The ids, and their similarities in float32."""
+        self._graph.expansion_search = max(width, top)
+        answers = [self._graph.search(query, top) for query in queries]
+        return [(answer.keys.astype(np.int64), 1 - answer.distances) for answer in answers]
 
-    def _measure(
-        self, index: Index, left_out: list[tuple[IntArray, FloatArray]], top: int, wanted: float
-    ) -> Approximation:
-        absent = set(np.concatenate([ids for ids, _ in left_out]).tolist())
+    def _measure(self, index: Index, left_out: Sequence[Rows], top: int, wanted: float) -> Approximation:
+        absent = np.concatenate([ids for ids, _ in left_out])
         queries = np.concatenate([vectors for _, vectors in left_out])
         top = min(top, len(index) - len(absent))
-        answers = [answer.ids.tolist() for answer in index.search(queries, top + len(absent))]
-        true = [set([number for number in answer if number not in absent][:top]) for answer in answers]
+        # Who reaches the similarity of the last true answer is one, also where several are equal.
+        last = [
+            answer.similarities[~np.isin(answer.ids, absent)][top - 1] - ROUNDING
+            for answer in index.search(queries, top + len(absent))
+        ]
         width = max(64, top)
         while True:
-            self._graph.expansion_search = width
-            found = self._search(queries, top)
-            shares = [len(a & set(b.tolist())) / top for a, b in zip(true, found, strict=True)]
+            found = self._search(queries, top, width)
+            shares = [float((alike >= least).sum()) / top for (_, alike), least in zip(found, last, strict=True)]
             recall = float(np.mean(shares)) if shares else 1.0  # of a single row there is nothing to miss
             if recall >= wanted or width >= WIDEST:
                 return Approximation(recall, top, width, len(index), len(queries))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -42,7 +43,8 @@ def where_of(**asked: Any) -> Where:
             found[field] = plain_of(value)
         else:
             values = tuple(value) if isinstance(value, list | tuple | set | frozenset) else (value,)
-            found[field] = tuple(whole_of(v) for v in values) if field.endswith("ids") else tuple(map(str, values))
+            numbers = field.endswith("ids")
+            found[field] = tuple(whole_of(v) if numbers else text_of(str(v)) for v in values)
     return Where(**found)
 
 
@@ -94,14 +96,19 @@ def seconds_of(value: Any) -> float | None:
         if value.tzinfo is None:
             raise ConfigError(f"{value} does not say its time zone")
         return value.timestamp()
-    if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not np.isfinite(value):
+    number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
+    if not number or not abs(value) < 2**63:  # of NaN nothing is true
         raise ConfigError(f"a time is seconds since 1970, or a datetime with a zone, not {value!r}")
     return float(value)
 
 
 def plain_of(attributes: Attributes) -> Attributes:
     """Raises ConfigError where one is more than a text, a number or a truth value."""
+    if not isinstance(attributes, Mapping):
+        raise ConfigError(f"attributes are names with values, not {attributes!r}")
     for name, value in attributes.items():
+        if isinstance(value, int) and not -(2**63) <= value < 2**63:
+            raise ConfigError(f"attribute {name!r} is beyond 64 bits")
         if not isinstance(name, str) or not isinstance(value, str | int | float | bool):
             raise ConfigError(f"an attribute is a name with a text, a number or a truth value, not {name!r}: {value!r}")
         if isinstance(value, float) and not np.isfinite(value):
@@ -129,8 +136,9 @@ def joined_of(entries: list[Entry], join: str) -> Entry:
 def embeddings_of(given: npt.ArrayLike, dim: int) -> FloatArray:
     """(n, dim) float32 of unit length. Raises EmbeddingError for what is no such thing."""
     try:
-        vectors = np.asarray(given, np.float32)
-    except (TypeError, ValueError) as error:
+        with np.errstate(over="ignore"):  # what becomes infinite is refused below
+            vectors = np.asarray(given, np.float32)
+    except (TypeError, ValueError, OverflowError) as error:
         raise EmbeddingError(f"embeddings are numbers ({error})") from None
     vectors = vectors[None] if vectors.ndim == 1 else vectors
     if vectors.ndim != 2 or vectors.shape[1] != dim:
@@ -140,3 +148,17 @@ def embeddings_of(given: npt.ArrayLike, dim: int) -> FloatArray:
     if bad.size:
         raise EmbeddingError(f"embedding {bad[0]} has the length {lengths[bad[0]]:.4g} and not 1 ({bad.size} such)")
     return vectors
+
+
+def rate_of(value: Any, what: str) -> float:
+    """A rate of errors, between 0 and 1. Raises ConfigError."""
+    if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not 0 <= value <= 1:
+        raise ConfigError(f"{what} is a rate from 0 to 1, not {value!r}")
+    return float(value)
+
+
+def top_of(value: Any) -> int | None:
+    """How many answers; None: all. Raises ConfigError."""
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1):
+        raise ConfigError(f"top is a whole number, 1 at the least, not {value!r}")
+    return None if value is None else int(value)

@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy.typing as npt
 
-from resight.core.calibration import FALSE_ACCEPT_RATE, FALSE_REJECT_RATE, Calibration, Decision
+from resight.core.calibration import FALSE_ACCEPT_RATE, FALSE_REJECT_RATE
 from resight.core.errors import ConfigError, EmbeddingError, GalleryError
 from resight.core.images import is_one
 from resight.core.visibility import Parts
+from resight.gallery.answers import answers_of, decider
 from resight.gallery.approximate import Approximation
 from resight.gallery.arguments import (
     camera_of,
@@ -22,25 +23,25 @@ from resight.gallery.arguments import (
     joined_of,
     one_for_each,
     plain_of,
+    rate_of,
     seconds_of,
     text_of,
+    top_of,
     where_of,
     whole_of,
     word_of,
 )
 from resight.gallery.audit import Line
-from resight.gallery.model import Model
+from resight.gallery.model import Model, short_of
 from resight.gallery.occluded import FIRST_STAGE, compared_again, hidden_of
-from resight.gallery.people import person_of
 from resight.gallery.records import (
     Answer,
     Attributes,
     Damage,
     Entry,
-    Findings,
     Forgotten,
+    Hit,
     Link,
-    Match,
     Settings,
     Stats,
 )
@@ -64,8 +65,8 @@ class Gallery:
         if model is not None and model.identity != store.settings.model:
             raise GalleryError(
                 f"this gallery holds embeddings of the model {_short(store.settings)}, and those of "
-                f"{model.manifest.name} ({model.identity[:12]}) cannot be compared with them. Open it with its own "
-                "model, or make another gallery for this one"
+                f"{model.manifest.name} ({short_of(model.identity)}) cannot be compared with them. Open it with its "
+                "own model, or make another gallery for this one"
             )
 
     def __enter__(self) -> Gallery:
@@ -138,12 +139,16 @@ class Gallery:
         attributes: Attributes | Sequence[Attributes] | None = None,
         names: Sequence[str] | None = None,
         crops: Sequence[bytes | None] | None = None,
+        ids: Sequence[int] | None = None,
         join: str | None = None,
     ) -> list[int]:
-        """As `add`, of embeddings (n, dim) made before by the model of that identity."""
+        """As `add`, of embeddings (n, dim) made before by the model of that identity.
+
+        ids: of entries that come from another gallery and keep theirs; none of them may be given here already.
+        """
         if model != self.settings.model:
             own = _short(self.settings)
-            raise EmbeddingError(f"these embeddings are of model {model[:12]}, the gallery is of {own}")
+            raise EmbeddingError(f"these embeddings are of model {short_of(model)}, the gallery is of {own}")
         vectors = embeddings_of(embeddings, self.settings.dim)
         num = len(vectors)
         times, tracks = one_for_each(time, num, "time"), one_for_each(track, num, "track")
@@ -152,7 +157,8 @@ class Gallery:
             [attributes or {}] * num if attributes is None or isinstance(attributes, Mapping) else list(attributes)
         )
         titles, pictures = list(names or [""] * num), list(crops or [None] * num)
-        if not len(details) == len(titles) == len(pictures) == num:
+        numbers = [whole_of(number) or 0 for number in ids] if ids is not None else [0] * num
+        if not len(details) == len(titles) == len(pictures) == len(numbers) == num:
             raise ConfigError(f"{num} embeddings, but {len(details)} attributes, {len(titles)} names")
         entries = [
             Entry(
@@ -164,9 +170,10 @@ class Gallery:
                 text_of(name),
                 plain_of(more),
                 crop,
+                number,
             )
-            for vector, camera, moment, walk, person, more, name, crop in zip(
-                vectors, cameras, times, tracks, pids, details, titles, pictures, strict=True
+            for vector, camera, moment, walk, person, more, name, crop, number in zip(
+                vectors, cameras, times, tracks, pids, details, titles, pictures, numbers, strict=True
             )
         ]
         if join is not None and entries:
@@ -210,24 +217,30 @@ class Gallery:
         false_positive_rate: how often a stranger may be told as somebody known; false_negative_rate: how often
         somebody known as a stranger. They hold where the model's calibration does.
         """
-        if top is not None and top < 1:
-            raise ConfigError("top is 1 at the least")
-        wanted = where_of(**where)
+        top, wanted = top_of(top), where_of(**where)
+        rates = rate_of(false_positive_rate, "false_positive_rate"), rate_of(false_negative_rate, "false_negative_rate")
+        if at_least is not None and not -2 <= at_least <= 2:  # of NaN nothing is true
+            raise ConfigError(f"at_least is a similarity, not {at_least!r}")
         vectors = embeddings_of(embeddings, self.settings.dim)
         if hidden is None:
             found = self.store.search(vectors, top, wanted, at_least)
         else:
-            hidden, parts = hidden_of(hidden), self._parts()
+            place, parts = hidden_of(hidden), self._parts()
             found = self.store.search(vectors, FIRST_STAGE, wanted, None)
-        entries = self._entries_of(found)
-        if hidden is not None:
-            found = compared_again(found, vectors, entries, parts, hidden, top, at_least)
+            found = compared_again(found, vectors, self._entries(found.answers), parts, place, top, at_least)
         if self.settings.audit_searches:
             answers = sum(map(len, found.answers))
             detail: Detail = {"searches": len(vectors), "answers": answers, "by": ", ".join(wanted.names())}
             self.store.write_line("search", *self._asking(who, purpose), detail)
-        calibration = self.model.manifest.calibration if self.model is not None and hidden is None else None
-        return self._answers(found, entries, calibration, false_positive_rate, false_negative_rate)
+        decide = None if self.model is None or hidden is not None else decider(self.model, found.num_people, *rates)
+        nearest = [hits[:1] for hits in found.answers]
+        cut = [row for row, hits in enumerate(nearest) if not hits]
+        if cut and decide and at_least is not None:  # a decision rests on the nearest, whether or not it is shown
+            again = self.store.search(vectors[cut], 1, wanted, None).answers
+            for row, hits in zip(cut, again, strict=True):
+                nearest[row] = hits
+        links = {link.pid: link.into for link in self.store.links()}
+        return answers_of(found, nearest, self._entries((*found.answers, *nearest)), links, decide)
 
     def approximate(self, top: int = 20, *, recall: float = 0.99) -> Approximation:
         """From now on, searches without a filter for `top` at the most go along a graph of neighbours.
@@ -238,11 +251,12 @@ class Gallery:
 
         Raises ConfigError where usearch is not installed, or the engine is not SQLite.
         """
-        if top < 1 or not 0 < recall <= 1:
-            raise ConfigError("top is 1 at the least, and recall between 0 and 1")
+        found, recall = top_of(top), rate_of(recall, "recall")
+        if found is None:
+            raise ConfigError("an approximate search is for some answers, not for all")
         if not isinstance(self.store, SqliteStore):
             raise ConfigError("approximate search is for galleries in a file; other engines have indexes of their own")
-        return self.store.approximate(top, recall)
+        return self.store.approximate(found, recall)
 
     def forget(self, *, who: str | None = None, purpose: str | None = None, **where: Any) -> Forgotten:
         """Removes the entries that are meant, with all their traces, and writes an audit line that does not say whom.
@@ -261,11 +275,14 @@ class Gallery:
 
     def link(self, pid: int, into: int, *, who: str | None = None, purpose: str | None = None) -> int:
         """From now on both pids are one person, told as `into`. Returns a number, with which `unlink` undoes it."""
-        return self.store.link(pid, into, *self._asking(who, purpose))
+        first, second = whole_of(pid), whole_of(into)
+        if first is None or second is None:
+            raise ConfigError("a link is of two pids")
+        return self.store.link(first, second, *self._asking(who, purpose))
 
     def unlink(self, number: int, *, who: str | None = None, purpose: str | None = None) -> None:
         """Undoes a link."""
-        self.store.unlink(number, *self._asking(who, purpose))
+        self.store.unlink(whole_of(number) or 0, *self._asking(who, purpose))
 
     def links(self) -> tuple[Link, ...]:
         """Those that hold."""
@@ -291,41 +308,14 @@ class Gallery:
         """Gives freed space back."""
         self.store.compact()
 
-    def _entries_of(self, found: Findings) -> dict[int, Entry]:
-        ids = sorted({hit.id for hits in found.answers for hit in hits})
+    def _entries(self, answers: Sequence[Sequence[Hit]]) -> dict[int, Entry]:
+        """Of all hits, by id."""
+        ids = sorted({hit.id for hits in answers for hit in hits})
         return {entry.id: entry for entry in self.store.read(ids)}
 
     def _parts(self) -> Parts:
         """Where the strips lie in an embedding. Raises ConfigError where the model has none."""
         return Parts.of([(part.name, part.start, part.stop) for part in self.needed_model().manifest.parts])
-
-    def _answers(
-        self,
-        found: Findings,
-        entries: Mapping[int, Entry],
-        calibration: Calibration | None,
-        positive: float,
-        negative: float,
-    ) -> list[Answer]:
-        links = {link.pid: link.into for link in self.store.links()}
-        num_people = found.num_people
-
-        def decide(similarity: float) -> Decision | None:
-            if calibration is None:
-                return None
-            rates = {"false_positive_rate": positive, "false_negative_rate": negative}
-            return calibration.decide_search(similarity, num_people, **rates)
-
-        answers = []
-        for hits in found.answers:
-            matches = tuple(
-                Match(hit.similarity, decide(hit.similarity), person_of(entries[hit.id], links), entries[hit.id])
-                for hit in hits
-                if hit.id in entries  # another process may have removed it meanwhile
-            )
-            nearest = matches[0].decision if matches else decide(-1.0)
-            answers.append(Answer(matches, nearest, num_people, found.recall))
-        return answers
 
     def needed_model(self) -> Model:
         """The model. Raises ConfigError where the gallery was opened without one."""
@@ -334,7 +324,7 @@ class Gallery:
         return self.model
 
     def _asking(self, who: str | None, purpose: str | None) -> tuple[str, str]:
-        return self.who if who is None else who, self.purpose if purpose is None else purpose
+        return text_of(self.who if who is None else who), text_of(self.purpose if purpose is None else purpose)
 
 
 def open_gallery(
@@ -377,7 +367,7 @@ def _encoded(item: Any) -> bytes | None:
 
 
 def _short(settings: Settings) -> str:
-    return f"{settings.model_name} ({settings.model[:12]})"
+    return f"{settings.model_name} ({short_of(settings.model)})"
 
 
 def _user() -> str:

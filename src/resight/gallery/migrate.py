@@ -38,7 +38,7 @@ def migrate(old: Gallery, new: Gallery, progress: Progress = silent) -> Migrated
     count, before, without, unreadable = 0, 0, list[int](), list[int]()
     with progress("migrating", old.store.count()) as advance:
         for batch in _batches(old.store.scan(Where())):
-            there = _there(batch, new)
+            there = _there(batch, new, old.settings.model)
             before += len(there)
             wanted = [entry for entry in batch if entry.id not in there]
             if same:
@@ -70,12 +70,15 @@ def _batches(entries: Iterator[Entry]) -> Iterator[list[Entry]]:
         yield batch
 
 
-def _there(batch: list[Entry], new: Gallery) -> set[int]:
+def _there(batch: list[Entry], new: Gallery, old_model: str) -> set[int]:
     """The ids that `new` has already."""
     found = {entry.id: entry for entry in new.store.read([entry.id for entry in batch])}
     for entry in batch:
         other = found.get(entry.id)
-        if other is not None and _facts(other) != _facts(entry):
+        same_model = other is not None and old_model == new.settings.model
+        if other is not None and (
+            _facts(other) != _facts(entry) or (same_model and other.embedding.tobytes() != entry.embedding.tobytes())
+        ):
             raise GalleryError(f"the new gallery has another entry {entry.id}; migrate into one of its own")
     return set(found)
 

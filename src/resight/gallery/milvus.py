@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from resight.core.errors import GalleryError
+from resight.core.errors import ConfigError, GalleryError
 from resight.core.records import FloatArray
 from resight.gallery import rows
 from resight.gallery.audit import Line
@@ -56,7 +56,7 @@ class MilvusStore:
         """As `open_store` says. address: as Connection has it."""
         self._lock = RLock()
         self._read_only = read_only
-        self._db = Connection(address, wait_s=wait_s)
+        self._db = Connection(address, wait_s=wait_s, make=settings is not None and not read_only)
         self._records = Records(self._db)
         self.name = self._db.name
         try:
@@ -71,6 +71,12 @@ class MilvusStore:
             raise GalleryError(f"{self.name} is there already")
         if not text and (settings is None or self._read_only):
             raise GalleryError(f"there is no {self.name} there; `resight gallery create` makes one")
+        if (
+            not text
+            and self._db.call("has_collection", self._db.entries)
+            and self._db.count(self._db.entries, EVERYTHING)
+        ):
+            raise GalleryError(f"{self.name}: its records are gone, though its entries are there; restore both")
         if not text and settings is not None:
             self._db.create(settings.dim)
             self._records.create(json.dumps({"version": VERSION, **asdict(settings)}))
@@ -295,13 +301,13 @@ def _row_of(entry: Entry, number: int) -> dict[str, Any]:
     _, time, track, pid, name, _, _, checksum = rows.row_of(entry, entry.camera)
     for what, text in (("camera", entry.camera), ("track", track), ("name", name)):
         if len((text or "").encode()) > LONGEST_TEXT:
-            raise GalleryError(f"Milvus keeps texts of {LONGEST_TEXT:,} bytes at the most, and this {what} is longer")
+            raise ConfigError(f"Milvus keeps texts of {LONGEST_TEXT:,} bytes at the most, and this {what} is longer")
     crop = None
     if entry.crop is not None:
         text = base64.b64encode(entry.crop).decode()
         crop = [text[start : start + LONGEST_TEXT] for start in range(0, len(text), LONGEST_TEXT)]
         if len(crop) > MOST_PARTS:
-            raise GalleryError(f"a picture of {len(entry.crop):,} bytes is more than Milvus keeps in a row")
+            raise ConfigError(f"a picture of {len(entry.crop):,} bytes is more than Milvus keeps in a row")
     return {
         "id": number,
         "camera": entry.camera,

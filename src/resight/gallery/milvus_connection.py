@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import re
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -15,6 +16,7 @@ from pymilvus import DataType, MilvusClient
 from pymilvus.exceptions import MilvusException
 
 from resight.core.errors import ConfigError, GalleryBusy, GalleryError
+from resight.gallery.stores import told_place
 
 # Each error reaches the caller as an exception; a second time, with a traceback, is noise. So is that Milvus Lite does
 # not give out time stamps, for which its client has another way.
@@ -32,17 +34,29 @@ T = TypeVar("T")
 class Connection:
     """A client, and the names of a gallery's two collections: `entries`, and `records` for all else."""
 
-    def __init__(self, address: str, *, wait_s: float) -> None:
+    def __init__(self, address: str, *, wait_s: float, make: bool) -> None:
         """address: milvus://user:password@host:port/database?gallery=name&secure=true, or
-        milvus-lite:FILE.db?gallery=name.
+        milvus-lite:FILE.db?gallery=name. make: a Milvus Lite that is not there.
 
         Raises ConfigError, and GalleryError where nobody answers.
         """
         self._options, gallery = _options_of(address)
         self.name = f"milvus gallery {gallery!r}"
+        if address.startswith(LITE) and not make and not Path(self._options["uri"]).exists():
+            raise GalleryError(f"there is no {self.name} there; `resight gallery create` makes one")
         self.entries, self.records = f"{gallery}_entries", f"{gallery}_records"
         self._timeout_s = max(10.0, wait_s)
-        self.client = self._told(partial(MilvusClient, **self._options, timeout=self._timeout_s))
+        self.client = self._connected(wait_s)
+
+    def _connected(self, wait_s: float) -> MilvusClient:
+        until = time.monotonic() + wait_s
+        while True:
+            try:
+                return self._told(partial(MilvusClient, **self._options, timeout=self._timeout_s))
+            except GalleryBusy:
+                if time.monotonic() >= until:
+                    raise
+            time.sleep(0.2)
 
     def call(self, what: str, *arguments: Any, **options: Any) -> Any:
         """A method of the client. Raises GalleryError."""
@@ -56,9 +70,10 @@ class Connection:
         return self._told(act)
 
     def load(self) -> None:
-        """Makes both collections ready to be read."""
+        """Makes both collections ready to be read, as far as they are there."""
         for name in (self.records, self.entries):
-            self._told(partial(self.client.load_collection, name, timeout=self._timeout_s))
+            if self._told(partial(self.client.has_collection, name, timeout=self._timeout_s)):
+                self._told(partial(self.client.load_collection, name, timeout=self._timeout_s))
 
     def read(self, collection: str, filter: str, fields: Sequence[str], limit: int | None = None) -> list[Any]:
         """Rows, in no order, as of now."""
@@ -125,9 +140,13 @@ class Connection:
         except MilvusException as error:
             text = " ".join(str(error.message).split())
             if text == "Open local milvus failed":  # which is all that it says
-                raise GalleryBusy(
-                    f"{self.name}: its folder cannot be opened; most likely another process has it open, "
-                    "which Milvus Lite does not share"
+                if _is_locked(Path(self._options["uri"])):
+                    raise GalleryBusy(
+                        f"{self.name}: another process has it open, which Milvus Lite does not share"
+                    ) from None
+                raise GalleryError(
+                    f"{self.name}: {self._options['uri']} cannot be opened; check its rights, and whether it is a "
+                    "folder of Milvus Lite"
                 ) from None
             raise GalleryError(f"{self.name}: {text[:300]}") from None
         except ValueError as error:  # of a client that was closed, or whose server went away
@@ -135,8 +154,26 @@ class Connection:
 
 
 def quoted(value: str | int | float | bool) -> str:
-    """A value in a filter's words. Milvus reads JSON's escapes, save those of Unicode, which it takes as they are."""
-    return json.dumps(value, ensure_ascii=False)
+    """A value in a filter's words. Of JSON's escapes Milvus knows few; other letters it takes as they are."""
+    if not isinstance(value, str):
+        return json.dumps(value)
+    for letter, escaped in (("\\", r"\\"), ('"', r"\""), ("\n", r"\n"), ("\r", r"\r")):
+        value = value.replace(letter, escaped)
+    return f'"{value}"'
+
+
+def _is_locked(folder: Path) -> bool:
+    """Whether a process has that Milvus Lite open."""
+    import fcntl  # not on every system, and neither is Milvus Lite
+
+    try:
+        with (folder / "LOCK").open("rb+") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def among(field: str, values: Sequence[str | int]) -> str:
@@ -178,7 +215,7 @@ def _options_of(address: str) -> tuple[dict[str, Any], str]:
         asked = {key: values[-1] for key, values in parse_qs(parts.query, strict_parsing=bool(parts.query)).items()}
         port = parts.port or 19530
     except ValueError as error:
-        raise ConfigError(f"{address!r} is no address of Milvus: {error}") from None
+        raise ConfigError(f"{told_place(address)!r} is no address of Milvus: {error}") from None
     gallery, secure = asked.pop("gallery", "resight"), asked.pop("secure", "false")
     if asked:
         raise ConfigError(f"unknown option {min(asked)!r} in the address; known: gallery, secure")

@@ -74,3 +74,8 @@ class Model(Protocol):
     def embed(self) -> Callable[..., FloatArray]:
         """Pictures to (n, dim)."""
         ...
+
+
+def short_of(identity: str) -> str:
+    """Enough of it to tell models apart in a message."""
+    return identity.removeprefix("sha256:")[:12]

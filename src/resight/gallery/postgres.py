@@ -278,8 +278,9 @@ class PostgresStore:
                     texts.append(f"e.time {relation} :{key}")
                     values[key] = moment
                 case AttributeTerm(name, value):
-                    texts.append(f"e.attributes::jsonb @> cast(:{key} AS jsonb)")
-                    values[key] = json.dumps({name: value})
+                    alike = [bool(value), int(value)] if value in (0, 1) else [value]  # as in Python, and elsewhere
+                    texts.append(f"e.attributes::jsonb @> ANY (cast(:{key} AS jsonb[]))")
+                    values[key] = [json.dumps({name: each}) for each in alike]
         return " AND ".join(texts), values
 
     def _num_people(self, condition: str, values: dict[str, Any]) -> int:

@@ -15,6 +15,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from pg8000 import exceptions, native
 
 from resight.core.errors import ConfigError, GalleryBusy, GalleryError
+from resight.gallery.stores import told_place
 
 BUSY = {"55P03", "40001", "40P01", "57014"}
 WHAT_FAILED = {
@@ -110,7 +111,7 @@ def _options_of(address: str) -> tuple[dict[str, Any], str]:
         port = parts.port or int(environ.get("PGPORT", "5432"))
         asked = {key: values[-1] for key, values in parse_qs(parts.query, strict_parsing=bool(parts.query)).items()}
     except ValueError as error:
-        raise ConfigError(f"{address!r} is no address of PostgreSQL: {error}") from None
+        raise ConfigError(f"{told_place(address)!r} is no address of PostgreSQL: {error}") from None
     schema, sslmode, socket = asked.pop("gallery", "resight"), asked.pop("sslmode", ""), asked.pop("host", "")
     if asked:
         raise ConfigError(f"unknown option {min(asked)!r} in the address; known: gallery, host, sslmode")

@@ -125,7 +125,8 @@ class Match:
 
 @dataclass(frozen=True, eq=False)
 class Answer(Sequence[Match]):
-    """The matches of one search, the most alike first. decision: of the nearest; None without a calibration.
+    """The matches of one search, the most alike first. decision, person: of the nearest entry that may answer, shown or
+    not; the decision is None without a calibration.
 
     num_people: among the entries that could have answered, which the decision takes into account. recall: 1 where
     every entry was compared; of an approximate search, what share of the true answers such searches find, as measured.
@@ -135,11 +136,12 @@ class Answer(Sequence[Match]):
     decision: Decision | None
     num_people: int
     recall: float = 1.0
+    person: str = ""
 
     @property
     def verdict(self) -> str:
         """As Match's: of the search as a whole."""
-        return _verdict(self.decision, self.matches[0].person if self.matches else "")
+        return _verdict(self.decision, self.person)
 
     def __len__(self) -> int:
         return len(self.matches)

@@ -47,4 +47,4 @@ def open_store(
 
 def told_place(place: str | Path) -> str:
     """The place without a password, for messages."""
-    return sub(r"//[^/@]*@", "//", str(place))
+    return sub(r"//.*@", "//", str(place))
