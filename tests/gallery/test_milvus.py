@@ -10,7 +10,6 @@ from dataclasses import replace
 from pathlib import Path
 from threading import Thread
 
-import pyarrow.parquet as pq
 import pytest
 
 from resight import open_gallery
@@ -233,24 +232,3 @@ def test_a_second_process_is_told_that_a_folder_is_not_shared(place: str) -> Non
         code = f"from resight import open_gallery; open_gallery({place!r})"
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
         assert "another process has it open" in done.stderr
-
-
-def test_after_compacting_lite_holds_no_byte_of_what_was_forgotten(tmp_path: Path) -> None:
-    rows = unit(40)
-    with open_gallery(f"milvus-lite:{tmp_path}/own.db", MODEL) as gallery:
-        gallery.add(
-            pictures(rows), camera="north", track=[f"walk-{n:03d}-walk" for n in range(40)], pid=list(range(40))
-        )
-        gallery.compact()
-        gallery.forget(pid=7)
-        gallery.compact()
-        assert len(gallery) == 39
-        files = [path for path in (tmp_path / "own.db").rglob("*") if path.is_file()]
-        tables = [pq.read_table(path).to_pydict() for path in files if path.suffix == ".parquet"]
-        tracks = {track for table in tables for track in table.get("track", [])}
-        vectors = {tuple(row) for table in tables for row in table.get("embedding", [])}
-        assert "walk-008-walk" in tracks
-        assert "walk-007-walk" not in tracks
-        assert tuple(rows[8].tolist()) in vectors
-        assert tuple(rows[7].tolist()) not in vectors
-        assert not any(rows[7].tobytes() in path.read_bytes() for path in files)
