@@ -34,8 +34,8 @@ LARGEST_TOP = 16_384  # of Milvus's own search; more are compared here
 COUNTED_ROWS = 100_000  # among so many people are counted exactly; among more, an upper bound is taken
 QUERIES_AT_ONCE = 64
 BEYOND = (
-    "Milvus marks rows as removed at once and writes its segments anew when it sees fit: `resight gallery compact` asks "
-    "for it, and a cluster's garbage collection (dataCoord.gc) then removes the old files",
+    "Milvus marks rows as removed at once and writes its segments anew when it sees fit: `resight gallery compact` "
+    "asks for it, and a cluster's garbage collection (dataCoord.gc) then removes the old files",
     "its message queue, object store, replicas and backups hold what was added by rules of their own",
 )
 EVERYTHING = "id >= 0"
