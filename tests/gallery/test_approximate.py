@@ -52,12 +52,12 @@ def test_a_poor_graph_says_so(gallery: Gallery, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_what_is_added_is_found_at_once(gallery: Gallery) -> None:
-    gallery.approximate()
+    told = gallery.approximate()
     new = unit(1, seed=3)
     (number,) = gallery.add(pictures(new), camera="west")
     answer = gallery.search(pictures(new)[0], 1)
     assert answer[0].id == number
-    assert answer.recall < 1 or gallery.approximate().recall == 1
+    assert answer.recall == told.recall
 
 
 def test_filters_ranges_and_many_answers_are_exact(gallery: Gallery) -> None:
@@ -79,10 +79,10 @@ def test_what_is_forgotten_is_not_found_and_searches_are_exact_again(gallery: Ga
 
 
 def test_equal_rows_count_as_found_whichever_they_are(tmp_path: Path) -> None:
-    rows = np.concatenate([np.repeat(unit(1), 300, axis=0), unit(500, seed=6)])
+    rows = np.repeat(unit(40, seed=6), 25, axis=0)  # of 25 equal ones any 20 are right
     with open_gallery(tmp_path / "site.db", MODEL) as gallery:
         gallery.add(pictures(rows), camera="north")
-        assert gallery.approximate(20).recall >= 0.99
+        assert gallery.approximate(20).recall >= 0.9
     with open_gallery(tmp_path / "one.db", MODEL) as gallery:
         gallery.add(pictures(unit(1)), camera="north")
         assert gallery.approximate().recall == 1
