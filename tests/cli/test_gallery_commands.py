@@ -82,6 +82,27 @@ def test_lines_of_a_camera_process(site: Path, picture: Path, tmp_path: Path) ->
     assert "what it was" in resight("gallery", "verify", copy).stdout
 
 
+@pytest.mark.parametrize("form", ["parquet", "npz"])
+def test_a_file_of_embeddings(site: Path, tmp_path: Path, form: str) -> None:
+    path, file = tmp_path / "site.db", tmp_path / f"city.{form}"
+    resight("embed", "default", CITY, "-o", file)
+    resight("gallery", "create", path)
+    num = len(open_dataset(CITY).gallery)
+    assert f"{num} added, 0 left out" in resight("gallery", "add", path, file, "--split", "gallery").stdout
+    resight("gallery", "export", path, "-o", tmp_path / "all.jsonl")
+    resight("gallery", "export", site, "-o", tmp_path / "by-pictures.jsonl")
+    ours, theirs = (lines((tmp_path / name).read_text())[1:] for name in ("all.jsonl", "by-pictures.jsonl"))
+    for one, other in zip(ours, theirs, strict=True):
+        assert [one[name] for name in ("pid", "camera", "name")] == [other[name] for name in ("pid", "camera", "name")]
+        assert np.allclose(one["embedding"], other["embedding"], atol=1e-5)  # type: ignore[arg-type]
+    bare = tmp_path / "bare.npz"
+    np.savez(bare, vector=np.eye(3, 256, dtype=np.float32), model=load().identity)
+    assert "--camera" in resight("gallery", "add", path, bare, code=2).stderr
+    assert "3 added" in resight("gallery", "add", path, bare, "--camera", "gate").stdout
+    np.savez(bare, vector=np.eye(3, 256, dtype=np.float32))
+    assert "not named" in resight("gallery", "add", path, bare, "--camera", "gate", code=3).stderr
+
+
 def test_no_line_however_wrong_ends_the_rest(picture: Path, tmp_path: Path) -> None:
     path = tmp_path / "live.db"
     resight("gallery", "create", path)

@@ -7,13 +7,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import fields
 from itertools import chain
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from resight.cli import output
-from resight.cli.gallery_input import Row, crops_of, open_lines, rows_of_crops, rows_of_lines
+from resight.cli.gallery_input import Row, crops_of, open_lines, rows_of_crops, rows_of_embeddings, rows_of_lines
 from resight.core.errors import ConfigError, DataError, EmbeddingError, ResightError, UnreadableImage
+from resight.data.embeddings import holds_embeddings
 from resight.embedding.embedder import load
 from resight.embedding.packaged import packaged_bundle, packaged_models
 from resight.gallery.gallery import Gallery, open_gallery
@@ -29,7 +31,9 @@ Wait = Annotated[float, typer.Option(min=0, help="Seconds to wait while another 
 
 def add(
     place: Place,
-    source: Annotated[str, typer.Argument(help="A data set, a folder, `synthetic`, a .jsonl file, or - for lines.")],
+    source: Annotated[
+        str, typer.Argument(help="A data set, a folder, a file of embeddings, a .jsonl file, or - for lines.")
+    ],
     *,
     model: Model_ = None,
     camera: Annotated[str | None, typer.Option(help="The camera's name, for all.")] = None,
@@ -56,7 +60,10 @@ def add(
             raise ConfigError("lines of JSON name their cameras themselves")
         rows: Iterator[Row | DataError] = rows_of_lines(open_lines(source), source)
     else:
-        found = rows_of_crops(crops_of(source, format, split or []), camera, not unnamed)
+        if holds_embeddings(Path(source)):
+            found = rows_of_embeddings(source, camera, split or [], not unnamed)
+        else:
+            found = rows_of_crops(crops_of(source, format, split or []), camera, not unnamed)
         rows = (row for row in found if not only_camera or row.camera in only_camera)
     with opened(place, model, wait=wait) as gallery:
         _add_all(gallery, rows, strict)

@@ -73,6 +73,23 @@ def rows_of_crops(crops: Iterable[Crop], camera: str | None, with_pids: bool) ->
         yield Row(crop.name, camera or str(crop.camid), crop, facts=facts)
 
 
+def rows_of_embeddings(source: str, camera: str | None, splits: list[str], with_pids: bool) -> Iterator[Row]:
+    """A file of embeddings', as `resight embed` writes it. Raises ConfigError where it does not tell the cameras."""
+    from resight.data.embeddings import read_rows
+
+    camera = None if camera is None else camera_of(camera)
+    found = read_rows(Path(source))
+    if camera is None and (found.camids < 0).any():
+        raise ConfigError(f"{source} does not tell by which camera: name it with --camera")
+    for row in range(len(found.vectors)):
+        if splits and str(found.splits[row]) not in splits:
+            continue
+        pid = int(found.pids[row])
+        facts = {"pid": pid if with_pids and pid >= 0 else None}
+        name, place = str(found.names[row]), camera or str(int(found.camids[row]))
+        yield Row(name, place, None, found.vectors[row], found.model, facts)
+
+
 def crops_of(source: str, format: str | None, splits: list[str]) -> list[Crop]:
     """Of a data set, those of the splits named, or all."""
     from resight.cli.data import open_data

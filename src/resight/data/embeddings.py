@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ def read_embeddings(*paths: Path) -> tuple[EmbeddedCrops, EmbeddedCrops]:
 
     Raises DatasetError where a file or a column is not what it must be, or two shards are of different models.
     """
-    shards = [_read_shard(path) for path in paths]
+    shards = [read_rows(path, REQUIRED) for path in paths]
     named = ", ".join(map(str, paths))
     dims = {shard.vectors.shape[1] for shard in shards}
     models = {shard.model for shard in shards if shard.model}
@@ -55,7 +55,9 @@ def read_embeddings(*paths: Path) -> tuple[EmbeddedCrops, EmbeddedCrops]:
 
 
 @dataclass(frozen=True, eq=False)
-class _Shard:
+class EmbeddingRows:
+    """A file as it is, a row a crop: pids and camids -1 where not known, model the identity where it is told."""
+
     vectors: FloatArray
     pids: IntArray
     camids: IntArray
@@ -64,12 +66,30 @@ class _Shard:
     model: str
 
 
-def _read_shard(path: Path) -> _Shard:
-    columns = _read_parquet(path) if path.suffix.lower() == ".parquet" else _read_npz(path)
-    missing = [name for name in REQUIRED if name not in columns]
+def holds_embeddings(path: Path) -> bool:
+    """Whether it is a file of embeddings, and no other table."""
+    if path.suffix.lower() != ".parquet":
+        return path.suffix.lower() == ".npz"
+    try:
+        import pyarrow
+        from pyarrow import parquet
+    except ImportError:
+        return False  # whoever reads it as a table says what is missing
+    try:
+        return "vector" in parquet.read_schema(path).names
+    except (OSError, pyarrow.ArrowException):
+        return False  # or what is wrong
+
+
+def read_rows(path: Path, required: Sequence[str] = ("vector",)) -> EmbeddingRows:
+    """Raises DatasetError where the file or a column is not what it must be, MissingExtra as above."""
+    columns = dict(_read_parquet(path) if path.suffix.lower() == ".parquet" else _read_npz(path))
+    missing = [name for name in required if name not in columns]
     if missing:
         found = ", ".join(columns) or "nothing"
-        raise DatasetError(f"{path} has no {', '.join(missing)}. Looked for {', '.join(REQUIRED)}; found {found}.")
+        raise DatasetError(f"{path} has no {', '.join(missing)}. Looked for {', '.join(required)}; found {found}.")
+    unknown = np.full(len(columns["vector"]), -1)
+    columns = {"pid": unknown, "camid": unknown, "split": np.full(len(unknown), SPLITS[1])} | columns
     try:
         vectors = np.asarray(columns["vector"], dtype=np.float32)
         pids, camids = (np.asarray(columns[name]).astype(np.int64, casting="same_kind") for name in ("pid", "camid"))
@@ -82,7 +102,7 @@ def _read_shard(path: Path) -> _Shard:
         raise DatasetError(f"{path}: split {strange[0]!r} is none of {', '.join(SPLITS)}")
     if vectors.ndim != 2 or not len(vectors) == len(pids) == len(camids) == len(splits) == len(names):
         raise DatasetError(f"{path}: vector is {vectors.shape}, beside {len(pids)} pid, {len(camids)} camid")
-    return _Shard(vectors, pids, camids, splits, names, str(columns.get("model", "")))
+    return EmbeddingRows(vectors, pids, camids, splits, names, str(columns.get("model", "")))
 
 
 def _read_npz(path: Path) -> Mapping[str, Any]:
