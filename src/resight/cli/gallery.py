@@ -17,8 +17,8 @@ from resight.core.errors import ConfigError, GalleryError
 from resight.embedding.embedder import load
 from resight.gallery.gallery import open_gallery
 from resight.gallery.model import short_of
+from resight.gallery.place import told_place
 from resight.gallery.records import Answer
-from resight.gallery.stores import told_place
 
 Who = Annotated[str | None, typer.Option(help="Who asks, for the audit. This system's user unless given.")]
 Purpose = Annotated[str, typer.Option(help="What for, for the audit.")]

@@ -20,8 +20,9 @@ from resight.embedding.embedder import load
 from resight.embedding.packaged import packaged_bundle, packaged_models
 from resight.gallery.gallery import Gallery, open_gallery
 from resight.gallery.model import short_of
+from resight.gallery.place import told_place
 from resight.gallery.records import Settings
-from resight.gallery.stores import open_store, told_place
+from resight.gallery.stores import open_store
 
 BATCH = 64  # rows that are kept together: what a kill costs at the most
 Place = Annotated[str, typer.Argument(help="The gallery: a file, or an address as postgresql://host/database.")]

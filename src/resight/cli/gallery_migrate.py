@@ -14,7 +14,8 @@ from resight.core.errors import ConfigError
 from resight.embedding.embedder import load
 from resight.gallery.gallery import Gallery, open_gallery
 from resight.gallery.migrate import migrate as migrate_gallery
-from resight.gallery.stores import open_store, told_place
+from resight.gallery.place import told_place
+from resight.gallery.stores import open_store
 
 
 def migrate(

@@ -16,7 +16,7 @@ from pymilvus import DataType, MilvusClient
 from pymilvus.exceptions import MilvusException
 
 from resight.core.errors import ConfigError, GalleryBusy, GalleryError
-from resight.gallery.stores import told_place
+from resight.gallery.place import told_place
 
 # Each error reaches the caller as an exception; a second time, with a traceback, is noise. So is that Milvus Lite does
 # not give out time stamps, for which its client has another way.

@@ -15,7 +15,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from pg8000 import exceptions, native
 
 from resight.core.errors import ConfigError, GalleryBusy, GalleryError
-from resight.gallery.stores import told_place
+from resight.gallery.place import told_place
 
 BUSY = {"55P03", "40001", "40P01", "57014"}
 WHAT_FAILED = {

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from importlib import import_module
 from pathlib import Path
-from re import sub
 from typing import cast
 
 from resight.core.errors import ConfigError
@@ -43,8 +42,3 @@ def open_store(
     from resight.gallery.sqlite import SqliteStore
 
     return SqliteStore(text, settings, new=new, read_only=read_only, wait_s=wait_s)
-
-
-def told_place(place: str | Path) -> str:
-    """The place without a password, for messages."""
-    return sub(r"//.*@", "//", str(place))
