@@ -46,6 +46,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "4, shared dense layer": {"slices": 4, "strips": "shared"},
     "4, of the image": {"slices": 4, "strips": "image"},
 }
+BASE = "1 strip"
 CASES = ("all queries", "dressed alike", "a third hidden", "moved down")
 Values = npt.NDArray[np.float64]
 
@@ -67,18 +68,19 @@ def main() -> None:
                 print(f"training: {name}, seed {seed}", flush=True)
                 recipe = find_recipe("stripnet", **{**SHORT, "epochs": options.epochs, **VARIANTS[name]})
                 train(recipe, dataset, run, seed, TrainOptions(resume=True))
-    _print_table(dataset, options.out, options.only)
+    _print_table(dataset, options.out)
 
 
 def _folder(out: Path, name: str, seed: int) -> Path:
     return out / f"{name.replace(' ', '-').replace(',', '')}-{seed}"
 
 
-def _print_table(dataset: Dataset, out: Path, names: list[str]) -> None:
+def _print_table(dataset: Dataset, out: Path) -> None:
+    """All that is finished, whoever trained it."""
     alike = _dressed_alike(dataset)
     print(f"{'':24}{'':16}{'rank-1':>10}{'mAP':>10}   mAP, less 1 strip's")
     first: dict[str, Values] = {}
-    for name in names:
+    for name in VARIANTS:
         runs = [run for seed in range(100) if is_finished(run := _folder(out, name, seed))]
         if not runs:
             continue
@@ -87,10 +89,10 @@ def _print_table(dataset: Dataset, out: Path, names: list[str]) -> None:
             rank1 = fmean(figures[case][0] for figures in found)
             ap = np.mean([figures[case][1] for figures in found], axis=0)  # (scored queries,), over the seeds
             line = f"{name if case == CASES[0] else '':24}{case:16}{rank1:10.3f}{ap.mean():10.3f}   "
-            if name == names[0]:
+            if name == BASE:
                 first[case] = ap
                 line += f"({len(ap)} queries, {len(runs)} seed{'s' * (len(runs) > 1)})"
-            else:
+            elif first:
                 apart = paired_difference(first[case], ap, found[0][case][2])
                 line += f"{apart.mean:+.3f} [{apart.interval.low:+.3f}, {apart.interval.high:+.3f}]"
             print(line, flush=True)
