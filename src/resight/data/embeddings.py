@@ -82,7 +82,7 @@ def holds_embeddings(path: Path) -> bool:
 
 
 def read_rows(path: Path, required: Sequence[str] = ("vector",)) -> EmbeddingRows:
-    """Raises DatasetError where the file or a column is not what it must be, MissingExtra as above."""
+    """Raises DatasetError where the file or a column is not what it must be, MissingExtra where pyarrow is missing."""
     columns = dict(_read_parquet(path) if path.suffix.lower() == ".parquet" else _read_npz(path))
     missing = [name for name in required if name not in columns]
     if missing:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from resight.core.calibration import FALSE_ACCEPT_RATE, FALSE_REJECT_RATE
 from resight.core.errors import ConfigError, EmbeddingError, GalleryError
 from resight.core.images import is_one
-from resight.core.visibility import Parts
+from resight.core.visibility import SECOND_STAGE, Parts
 from resight.gallery.answers import answers_of, decider
 from resight.gallery.approximate import Approximation
 from resight.gallery.arguments import (
@@ -33,7 +33,7 @@ from resight.gallery.arguments import (
 )
 from resight.gallery.audit import Line
 from resight.gallery.model import Model, short_of
-from resight.gallery.occluded import FIRST_STAGE, compared_again, hidden_of
+from resight.gallery.occluded import compared_again, hidden_of
 from resight.gallery.records import (
     Answer,
     Attributes,
@@ -226,7 +226,7 @@ class Gallery:
             found = self.store.search(vectors, top, wanted, at_least)
         else:
             place, parts = hidden_of(hidden), self._parts()
-            found = self.store.search(vectors, FIRST_STAGE, wanted, None)
+            found = self.store.search(vectors, SECOND_STAGE, wanted, None)
             found = compared_again(found, vectors, self._entries(found.answers), parts, place, top, at_least)
         if self.settings.audit_searches:
             answers = sum(map(len, found.answers))

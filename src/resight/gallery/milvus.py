@@ -22,10 +22,10 @@ from resight.core.records import FloatArray
 from resight.gallery import rows
 from resight.gallery.audit import Line
 from resight.gallery.filters import AmongTerm, AttributeTerm, TimeTerm, terms_of
-from resight.gallery.milvus_connection import ASKED_AT_ONCE, LONGEST_TEXT, MOST_PARTS, Connection, among, quoted
+from resight.gallery.milvus_connection import LONGEST_TEXT, MOST_PARTS, Connection, among, in_parts, quoted
 from resight.gallery.milvus_records import Records, person_key
 from resight.gallery.people import root_of
-from resight.gallery.records import Damage, Entry, Findings, Forgotten, Hit, Link, Settings, Stats, Where
+from resight.gallery.records import Damage, Entry, Findings, Forgotten, Hit, Link, Settings, Stats, Where, in_order
 from resight.gallery.store import Detail
 
 VERSION = 1
@@ -114,9 +114,9 @@ class MilvusStore:
     def read(self, ids: Sequence[int]) -> list[Entry]:
         found: dict[int, Entry] = {}
         with self._lock:
-            for start in range(0, len(ids), ASKED_AT_ONCE):
-                part = among("id", [int(number) for number in ids[start : start + ASKED_AT_ONCE]])
-                found |= {row["id"]: self._entry(row) for row in self._db.read(self._db.entries, part, FIELDS)}
+            for part in in_parts([int(number) for number in ids]):
+                rows_there = self._db.read(self._db.entries, among("id", part), FIELDS)
+                found |= {row["id"]: self._entry(row) for row in rows_there}
         return [found[number] for number in ids if number in found]
 
     def scan(self, where: Where) -> Iterator[Entry]:
@@ -132,8 +132,8 @@ class MilvusStore:
             found = [row for page in self._pages(self._filter(where), ("camera", "track", "pid")) for row in page]
             self._records.append("forget", who, purpose, {"entries": len(found), "by": ", ".join(where.names())})
             ids = [row["id"] for row in found]
-            for start in range(0, len(ids), ASKED_AT_ONCE):
-                self._db.call("delete", self._db.entries, ids=ids[start : start + ASKED_AT_ONCE])
+            for part in in_parts(ids):
+                self._db.call("delete", self._db.entries, ids=part)
             self._drop_people(found)
             return Forgotten(len(ids), beyond=BEYOND if ids else ())
 
@@ -216,7 +216,7 @@ class MilvusStore:
             )
             for answer in found:
                 hits = (Hit(hit["id"], float(hit["distance"])) for hit in answer)
-                yield _in_order((hit for hit in hits if at_least is None or hit.similarity >= at_least), top)
+                yield in_order((hit for hit in hits if at_least is None or hit.similarity >= at_least), top)
 
     def _compared_here(
         self, queries: FloatArray, top: int | None, filter: str, at_least: float | None
@@ -228,7 +228,7 @@ class MilvusStore:
             for hits, similarities in zip(found, queries.astype(np.float64) @ vectors.T, strict=True):
                 pairs = zip(page, similarities.tolist(), strict=True)
                 hits += [Hit(row["id"], value) for row, value in pairs if at_least is None or value >= at_least]
-        yield from (_in_order(hits, top) for hits in found)
+        yield from (in_order(hits, top) for hits in found)
 
     def _num_people(self, where: Where, filter: str) -> int:
         """Exactly, where that takes no more than COUNTED_ROWS; else the smaller of two bounds from above."""
@@ -255,9 +255,8 @@ class MilvusStore:
             match term:
                 case AmongTerm(field, values, never):
                     inside = among(field, values) if values else "id < 0"
-                    texts.append(f"({field} is null or not ({inside}))" if never and field != "camera" else inside)
-                    if never and field == "camera":
-                        texts[-1] = f"not ({inside})"
+                    unknown = "" if field in ("camera", "id") else f"{field} is null or "  # those two always are known
+                    texts.append(f"({unknown}not ({inside}))" if never else inside)
                 case TimeTerm(relation, moment):
                     texts.append(f"(time is not null and time {relation} {quoted(moment)})")
                 case AttributeTerm(name, value):
@@ -274,27 +273,27 @@ class MilvusStore:
 
     def _drop_people(self, gone: Sequence[Any]) -> None:
         """Those of whom no entry is left, and their links."""
-        keys: list[str] = []
-        for pid in {row["pid"] for row in gone} - {None}:
-            if not self._db.read(self._db.entries, f"pid == {pid}", ["id"], limit=1):
-                keys.append(person_key("", None, pid))
-                for link in self._records.links():
-                    if pid in (link.pid, link.into):
-                        self._records.unlink(link.number)
-        for camera, track in {(row["camera"], row["track"]) for row in gone if row["pid"] is None} - {None}:
-            if track is not None:
-                filter = f"camera == {quoted(camera)} and track == {quoted(track)} and pid is null"
-                if not self._db.read(self._db.entries, filter, ["id"], limit=1):
-                    keys.append(person_key(camera, track, None))
-        self._records.drop(keys)
+
+        def left(filter: str) -> bool:
+            return bool(self._db.read(self._db.entries, filter, ["id"], limit=1))
+
+        pids = {row["pid"] for row in gone if row["pid"] is not None}
+        pids = {pid for pid in pids if not left(f"pid == {pid}")}
+        walks = {(row["camera"], row["track"]) for row in gone if row["pid"] is None and row["track"] is not None}
+        walks = {
+            (camera, track)
+            for camera, track in walks
+            if not left(f"camera == {quoted(camera)} and track == {quoted(track)} and pid is null")
+        }
+        for link in self._records.links() if pids else ():
+            if link.pid in pids or link.into in pids:
+                self._records.unlink(link.number)
+        people = [person_key("", None, pid) for pid in pids]
+        self._records.drop(people + [person_key(camera, track, None) for camera, track in walks])
 
     def _check_writable(self) -> None:
         if self._read_only:
             raise GalleryError(f"{self.name}: it was opened for reading only")
-
-
-def _in_order(hits: Any, top: int | None) -> tuple[Hit, ...]:
-    return tuple(sorted(hits, key=lambda hit: (-hit.similarity, hit.id))[:top])
 
 
 def _row_of(entry: Entry, number: int) -> dict[str, Any]:

@@ -162,6 +162,12 @@ def quoted(value: str | int | float | bool) -> str:
     return f'"{value}"'
 
 
+def in_parts(items: Sequence[T]) -> Iterator[Sequence[T]]:
+    """As many at a time as may be named in one filter."""
+    for start in range(0, len(items), ASKED_AT_ONCE):
+        yield items[start : start + ASKED_AT_ONCE]
+
+
 def _is_locked(folder: Path) -> bool:
     """Whether a process has that Milvus Lite open."""
     import fcntl  # not on every system, and neither is Milvus Lite

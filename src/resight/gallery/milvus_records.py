@@ -14,7 +14,7 @@ from uuid import uuid4
 
 from resight.core.errors import GalleryBusy, GalleryError
 from resight.gallery.audit import Line, check_chain, next_line
-from resight.gallery.milvus_connection import ASKED_AT_ONCE, Connection, among, quoted
+from resight.gallery.milvus_connection import Connection, among, in_parts, quoted
 from resight.gallery.people import check_link, root_of
 from resight.gallery.records import Damage, Entry, Link
 from resight.gallery.store import Detail
@@ -137,13 +137,13 @@ class Records:
     def remember(self, entries: Iterable[Entry]) -> None:
         """Before the entries are written: rather one too many than one too few."""
         keys = sorted({key for entry in entries if (key := person_key(entry.camera, entry.track, entry.pid))})
-        for part in _parts(keys):
+        for part in in_parts(keys):
             rows = [self._row(PERSON, key, 0, "") for key in part]
             self._db.call("upsert", self._db.records, rows)
 
     def drop(self, keys: Iterable[str]) -> None:
         """Those of whom no entry is left."""
-        for part in _parts(sorted(keys)):
+        for part in in_parts(sorted(keys)):
             self._db.call("delete", self._db.records, ids=part)
 
     def num_people(self) -> int:
@@ -152,7 +152,7 @@ class Records:
         members = sorted(set(links) | set(links.values()))
         keys = {person_key("", None, pid): root_of(pid, links) for pid in members}
         there: list[int] = []
-        for part in _parts(list(keys)):
+        for part in in_parts(list(keys)):
             there += [keys[row["key"]] for row in self._db.read(self._db.records, among("key", part), ["key"])]
         merged = len(there) - len(set(there))
         return self._db.count(self._db.records, f'kind == "{PERSON}"') - merged
@@ -190,8 +190,3 @@ def _circular(links: Sequence[Link]) -> bool:
                 return True
             seen.add(pid)
     return False
-
-
-def _parts(items: Sequence[str]) -> Iterator[Sequence[str]]:
-    for start in range(0, len(items), ASKED_AT_ONCE):
-        yield items[start : start + ASKED_AT_ONCE]

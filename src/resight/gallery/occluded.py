@@ -10,10 +10,8 @@ import numpy as np
 
 from resight.core.errors import ConfigError
 from resight.core.records import FloatArray
-from resight.core.visibility import SECOND_STAGE, Parts, visibility_of_rows, visible_similarity
-from resight.gallery.records import Entry, Findings, Hit
-
-FIRST_STAGE = SECOND_STAGE  # how many the whole embedding finds, for the second stage to choose among
+from resight.core.visibility import Parts, visibility_of_rows, visible_similarity
+from resight.gallery.records import Entry, Findings, Hit, in_order
 
 
 def hidden_of(hidden: Any) -> tuple[float, float]:
@@ -46,5 +44,5 @@ def compared_again(
         similarities = visible_similarity(query[None], rows, shown, whole, parts)[0].tolist()
         again = (Hit(number, value) for number, value in zip(ids, similarities, strict=True))
         kept = (hit for hit in again if at_least is None or hit.similarity >= at_least)
-        answers.append(tuple(sorted(kept, key=lambda hit: (-hit.similarity, hit.id))[:top]))
+        answers.append(in_order(kept, top))
     return replace(found, answers=tuple(answers))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from resight.core.calibration import KNOWN, Decision
@@ -64,6 +64,11 @@ class Hit:
 
     id: int
     similarity: float
+
+
+def in_order(hits: Iterable[Hit], top: int | None) -> tuple[Hit, ...]:
+    """The `top` most alike first, by id where equal; None: all."""
+    return tuple(sorted(hits, key=lambda hit: (-hit.similarity, hit.id))[:top])
 
 
 @dataclass(frozen=True)
