@@ -25,6 +25,7 @@ from resight.training.loop import TrainOptions, is_finished, train
 from resight.training.recipes import find_recipe
 
 SHORT: dict[str, Any] = {"height": 64, "width": 32, "progressive": "", "warmup_epochs": 1.0, "pad_and_crop": 4}
+IN_FLOAT32 = "in float32"  # where the CPU has bfloat16, the others train in it
 VARIANTS: dict[str, dict[str, Any]] = {
     "as it is": {},
     "without triplet loss": {"triplet": 0.0},
@@ -51,6 +52,13 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "strips of the image": {"strips": "image"},
     "aligned strips": {"aligned": True},
     "mutual learning": {"mutual": True},
+    "pictures across cameras": {"sampler": "cameras"},
+    "circle loss beside": {"circle": 1.0},
+    "circle loss instead": {"circle": 1.0, "triplet": 0.0},
+    "centre loss": {"centre": 0.1},
+    "greyscale 0.05": {"greyscale": 0.05},
+    "512 values": {"dim": 512},
+    IN_FLOAT32: {},
 }
 
 
@@ -74,7 +82,7 @@ def main() -> None:
                 recipe = find_recipe("stripnet", **{**SHORT, "epochs": options.epochs, **VARIANTS[name]})
                 if not is_finished(folders[name][seed]):
                     print(f"training: {name}, seed {seed}", flush=True)
-                    train(recipe, dataset, folders[name][seed], seed, TrainOptions(resume=True))
+                    train(recipe, dataset, folders[name][seed], seed, TrainOptions(resume=True, amp=name != IN_FLOAT32))
 
     embedded: dict[str, list[Embedded]] = {}
     print(f"{'':26}{'rank-1':>16}{'mAP':>16}   difference of mAP to the recipe, paired{'':4}elsewhere: rank-1, mAP")

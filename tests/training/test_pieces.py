@@ -19,6 +19,7 @@ from resight.training.augmentation import (
     colour_cast,
     colour_jitter,
     flip_where,
+    greyscale_where,
     pad_and_crop,
     random_erasing,
     shrink,
@@ -80,6 +81,22 @@ def test_balanced_batches_hold_p_identities_of_k_pictures() -> None:
         shuffled_batches(7, 8, 0, 0)
 
 
+def test_a_batch_across_cameras_takes_one_of_each_before_a_second_of_any() -> None:
+    labels = np.repeat(np.arange(4), [8, 8, 8, 2])
+    cameras = np.array([1, 1, 1, 1, 1, 2, 3, 4] + [1, 1, 1, 1, 2, 2, 2, 2] + [5] * 8 + [1, 2])
+    seen = set()
+    for epoch in range(60):
+        for batch in balanced_batches(labels, 16, 4, epoch, 0, cameras):
+            of = {label: batch[labels[batch] == label] for label in range(4)}
+            assert sorted(cameras[of[0]]) == [1, 2, 3, 4]
+            assert sorted(cameras[of[1]]) == [1, 1, 2, 2]
+            assert [len(set(of[label].tolist())) for label in range(3)] == [4, 4, 4]
+            assert len(of[3]) == 4
+            seen |= set(batch.tolist())
+    assert seen == set(range(26))  # whichever camera has many, each of its pictures comes
+    assert (balanced_batches(labels, 16, 4, 1, 0, cameras) == balanced_batches(labels, 16, 4, 1, 0, cameras)).all()
+
+
 def test_the_schedule() -> None:
     assert [rate_factor("constant", step, 10, 3) for step in (0, 9)] == [1.0, 1.0]
     factors = [rate_factor("warmup-cosine", step, 12, 4) for step in range(12)]
@@ -134,6 +151,14 @@ def test_colour_cast_is_a_gain_for_each_channel() -> None:
     assert ratios.max() > 1.3
     assert ratios.min() < 0.77
     assert ratios.max() < 2.3
+
+
+def test_greyscale_takes_the_colours_of_those_chosen() -> None:
+    x = images()
+    out = greyscale_where(x, torch.tensor([True, False] * 3))
+    assert torch.equal(out[1], x[1])
+    assert (out[0] == out[0][..., :1]).all()
+    assert (out[0].float().mean() - x[0].float().mean()).abs() < 12
 
 
 def test_random_erasing_fills_one_rectangle() -> None:

@@ -10,6 +10,7 @@ import typer
 
 from resight.cli import output
 from resight.cli.data import open_data
+from resight.cli.models import MODEL_HELP, open_model
 from resight.cli.recipe_options import given, with_recipe_options
 from resight.core.errors import ConfigError
 from resight.training.recipes import RECIPES, Recipe, find_recipe
@@ -31,11 +32,15 @@ def train(
         Path | None,
         typer.Option(help="Begin with a run's weights; or, for a resnet50, with a PyTorch file trained on ImageNet."),
     ] = None,
+    teacher: Annotated[
+        list[Path] | None,
+        typer.Option(help=f"Learn from this model too; several are an ensemble. Takes --distillation. {MODEL_HELP}"),
+    ] = None,
     format: Annotated[str | None, typer.Option(help="The data's format, where it is not to be guessed.")] = None,
     rights: Annotated[str | None, typer.Option(help="The data's rights, for the model's card.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     compile: Annotated[str, typer.Option(help="torch.compile: auto, on or off.")] = "auto",
-    amp: Annotated[bool, typer.Option(help="bfloat16 on GPUs that have it.")] = True,
+    amp: Annotated[bool, typer.Option(help="bfloat16 where the device computes in it.")] = True,
     max_memory_mb: Annotated[int, typer.Option(min=0, help="Stream the pictures above this size.")] = 4096,
     checkpoint_every_s: Annotated[float, typer.Option(min=0, help="Seconds between checkpoints.")] = 30.0,
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first unreadable picture.")] = False,
@@ -64,6 +69,12 @@ def train(
     dataset = open_data(data, format, strict)
     if rights is not None:
         dataset = replace(dataset, rights=rights)
+    taught = {}
+    for path in teacher or []:
+        model = open_model(path, device, strict)
+        taught["".join(str(part) for part in model.identity.values())] = model.embed(dataset.train, f"teacher {path}")[
+            0
+        ]
     options = TrainOptions(
         device=device,
         compile=compile,
@@ -73,7 +84,7 @@ def train(
         checkpoint_every_s=checkpoint_every_s,
         max_memory_mb=max_memory_mb,
     )
-    result = train(resolved, dataset, out, resolved_seed, options, output.progress, pretrained)
+    result = train(resolved, dataset, out, resolved_seed, options, output.progress, pretrained, taught)
     output.name_problems(result.problems)
     if not result.finished:
         output.say(

@@ -10,15 +10,18 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from resight.losses.aligned import AlignedTriplet
+from resight.losses.centre import CentreLoss
+from resight.losses.circle import CircleLoss
 from resight.losses.cosine_softmax import CosineSoftmax
 from resight.losses.triplet import BatchHardTriplet
 
 
 class JointLoss(nn.Module):
-    """Cosine softmax and, weighted, batch-hard triplet on each part of the embedding, brought to unit length.
+    """Cosine softmax and, weighted, three others on each part of the embedding, brought to unit length.
 
-    parts: (start, stop) of each. triplet: the weight of the triplet loss; 0 leaves it out. aligned_strips: of so many
-    strips the last part consists, whose triplets are of aligned distances (AlignedReID++); 0: of plain ones.
+    parts: (start, stop) of each. triplet, circle, centre: the weights of those losses; 0 leaves one out.
+    aligned_strips: of so many strips the last part consists, whose triplets are of aligned distances (AlignedReID++);
+    0: of plain ones. distillation: the share of soft labels in the softmax's target, where there are any.
     """
 
     def __init__(
@@ -31,7 +34,10 @@ class JointLoss(nn.Module):
         softplus: bool = False,
         margin: float = 0.0,
         triplet: float = 0.0,
+        circle: float = 0.0,
+        centre: float = 0.0,
         aligned_strips: int = 0,
+        distillation: float = 0.0,
     ) -> None:
         super().__init__()
         self.parts = tuple(parts)
@@ -39,9 +45,14 @@ class JointLoss(nn.Module):
             CosineSoftmax(stop - start, num_classes, kappa, label_smoothing, softplus, margin)
             for start, stop in self.parts
         )
+        self.distillation = distillation
         self.triplet_weight = triplet
         self.triplet = BatchHardTriplet()
         self.aligned = AlignedTriplet(aligned_strips) if aligned_strips else None
+        self.circle_weight = circle
+        self.circle = CircleLoss()
+        self.centre_weight = centre
+        self.centre = nn.ModuleList(CentreLoss(stop - start, num_classes) for start, stop in self.parts if centre)
 
     @property
     def kappa(self) -> float:
@@ -58,14 +69,18 @@ class JointLoss(nn.Module):
         """What that part's classifier thinks: (n, num_classes)."""
         return cast(CosineSoftmax, self.softmax[place]).logits(part)
 
-    def forward(self, embeddings: Tensor, labels: Tensor) -> Tensor:
-        """embeddings (n, dim), labels (n,) int64; the sum over the parts, a scalar."""
+    def forward(self, embeddings: Tensor, labels: Tensor, soft_labels: Tensor | None = None) -> Tensor:
+        """embeddings (n, dim), labels (n,) int64, soft_labels (n, num_classes); the sum over the parts, a scalar."""
         parts = [self.part(embeddings, place) for place in range(len(self.parts))]
         total = embeddings.new_zeros(())
         for part, softmax in zip(parts, self.softmax, strict=True):
-            total = total + softmax(part, labels)
+            total = total + softmax(part, labels, soft_labels, self.distillation)
             if self.triplet_weight and (self.aligned is None or part is not parts[-1]):
                 total = total + self.triplet_weight * self.triplet(part, labels)
+            if self.circle_weight:
+                total = total + self.circle_weight * self.circle(part, labels)
+        for part, centre in zip(parts, self.centre, strict=False):  # none, or one for each part
+            total = total + self.centre_weight * centre(part, labels)
         if self.triplet_weight and self.aligned is not None:
             total = total + self.triplet_weight * self.aligned(parts[-1], parts[0], labels)
         return total

@@ -89,5 +89,10 @@ def decide_compile(mode: str, device: torch.device, num_images: int) -> bool:
 
 
 def mixed_precision(device: torch.device, wanted: bool) -> bool:
-    """bfloat16 on GPUs that have it. On the CPU it is slower than float32 (measured in the house plan)."""
-    return wanted and device.type == "cuda" and torch.cuda.is_bf16_supported()
+    """bfloat16 where the device computes in it: on others it is slower than float32 (decision 5)."""
+    if not wanted:
+        return False
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported())
+    able = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}  # since torch 2.10
+    return bool(able.get("avx512_bf16") or able.get("amx_bf16"))

@@ -6,7 +6,7 @@ import math
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,13 +17,14 @@ from torch import nn
 from resight.core.errors import ConfigError, NonFiniteLoss
 from resight.core.preprocessing import Preprocessing
 from resight.core.progress import Progress, silent
-from resight.core.records import IntArray
+from resight.core.records import EmbeddedCrops, IntArray
 from resight.data.crops import Dataset, Problem
 from resight.models.catalogue import build_network
 from resight.models.pretrained import load_pretrained
 from resight.models.saved import CARD_FILE, ModelCard, save_model
 from resight.training.augmentation import augment, flip_where, shrink
 from resight.training.averaging import WeightAverage
+from resight.training.distillation import Teachers
 from resight.training.execution import (
     World,
     any_process,
@@ -79,14 +80,18 @@ def train(
     options: TrainOptions = TrainOptions(),
     progress: Progress = silent,
     pretrained: Path | None = None,
+    teachers: Mapping[str, EmbeddedCrops] = {},
 ) -> TrainResult:
     """Trains by the recipe into `run_dir`, which then holds a finished model.
 
-    pretrained: the weights to begin with, as `load_pretrained` takes them.
+    pretrained: the weights to begin with, as `load_pretrained` takes them. teachers: the training pictures as other
+    models embed them, each under a name, for a recipe with distillation.
 
     Raises ConfigError where the directory holds another run, or one to be resumed; DataError where the
     pictures cannot be used; NonFiniteLoss where the loss is NaN or infinite. Ctrl-C saves and returns.
     """
+    if bool(recipe.distillation) != bool(teachers):
+        raise ConfigError("distillation takes teachers, and teachers a recipe with distillation above 0")
     world = join_world(options.device)
     try:
         if recipe.batch_size % world.size:
@@ -103,7 +108,8 @@ def train(
             max_memory_mb=options.max_memory_mb,
             progress=progress,
         )
-        return _train(recipe, dataset, images, run_dir, seed, options, world, progress, pretrained)
+        taught = Teachers(teachers, images, recipe.kappa) if teachers else None
+        return _train(recipe, dataset, images, run_dir, seed, options, world, progress, pretrained, taught)
     finally:
         leave_world()
 
@@ -118,6 +124,7 @@ def _train(
     world: World,
     progress: Progress,
     pretrained: Path | None,
+    teachers: Teachers | None,
 ) -> TrainResult:
     plan = Plan.of(recipe, images, seed)
     compiled = decide_compile(options.compile, world.device, plan.total_steps * recipe.batch_size)
@@ -127,6 +134,8 @@ def _train(
     if world.is_main:
         fixed = {"recipe": recipe.to_dict(), "seed": seed, "data_digest": images.digest, "compiled": compiled}
         fixed |= {"processes": world.size, "device": world.device.type, "pretrained": begun_with}
+        if teachers is not None:
+            fixed["teachers"] = teachers.names
         write_or_check_config(run_dir, fixed, _described(dataset, images, options, world))
 
     preprocessing = _preprocessing(recipe, images)
@@ -155,10 +164,12 @@ def _train(
             mirrored = torch.from_numpy(rows >= len(images))
             size = recipe.size_at(position.step // plan.steps_per_epoch)
             batch = augment(flip_where(shrink(torch.from_numpy(pixels), *size), mirrored), recipe, generator)
-            labels = torch.from_numpy(plan.labels[rows])
+            target = [torch.from_numpy(plan.labels[rows])]
+            if teachers is not None:
+                target.append(torch.from_numpy(teachers.targets(rows % len(images))))
 
             with torch.autocast(world.device.type, torch.bfloat16, enabled=amp):
-                value = forward(batch.to(world.device), labels.to(world.device))
+                value = forward(batch.to(world.device), *(part.to(world.device) for part in target))
             step_loss = value.item()
             if not math.isfinite(step_loss):
                 raise _non_finite(step_loss, position.step, rate, rows, images)

@@ -39,15 +39,17 @@ class Objective(nn.Module):
         return self.loss.kappa
 
     def embed(self, pixels: Tensor) -> Tensor:
-        """(n, h, w, 3) uint8 to (n, dim)."""
+        """(n, h, w, 3) uint8 to (n, dim) float32."""
         # (n, h, w, 3) seen as (n, 3, h, w) is channels-last already: no copy.
         images = (pixels.permute(0, 3, 1, 2).float() - self.mean) / self.std
         out: Tensor = self.network(images)
-        return out
+        return out.float()
 
-    def forward(self, pixels: Tensor, labels: Tensor) -> Tensor:
-        """pixels: (n, h, w, 3) uint8, labels: (n,) int64; the mean loss."""
-        out: Tensor = self.loss(self.embed(pixels), labels)
+    def forward(self, pixels: Tensor, labels: Tensor, soft_labels: Tensor | None = None) -> Tensor:
+        """pixels: (n, h, w, 3) uint8, labels: (n,) int64, soft_labels: (n, num_classes); the mean loss."""
+        embeddings = self.embed(pixels)
+        with _full_precision(pixels):
+            out: Tensor = self.loss(embeddings, labels, soft_labels)
         return out
 
 
@@ -59,11 +61,17 @@ class MutualObjective(Objective):
         self.peer = peer
         self.mutual = MutualLoss()
 
-    def forward(self, pixels: Tensor, labels: Tensor) -> Tensor:
+    def forward(self, pixels: Tensor, labels: Tensor, soft_labels: Tensor | None = None) -> Tensor:
         """As Objective's; the sum of both losses and of what they think of each other."""
         own, other = self.embed(pixels), self.peer.embed(pixels)
-        both: Tensor = self.loss(own, labels) + self.peer.loss(other, labels)
-        return both + cast(Tensor, self.mutual(own, other, self.loss, self.peer.loss))
+        with _full_precision(pixels):
+            both: Tensor = self.loss(own, labels, soft_labels) + self.peer.loss(other, labels, soft_labels)
+            return both + cast(Tensor, self.mutual(own, other, self.loss, self.peer.loss))
+
+
+def _full_precision(pixels: Tensor) -> torch.autocast:
+    """For the loss, where the network runs in bfloat16: near 1, two of its cosines are 0.004 apart at the least."""
+    return torch.autocast(pixels.device.type, enabled=False)
 
 
 def make_objective(recipe: Recipe, network: nn.Module, num_classes: int, preprocessing: Preprocessing) -> Objective:
@@ -86,5 +94,8 @@ def _loss(recipe: Recipe, num_classes: int) -> JointLoss:
         softplus=recipe.kappa_softplus,
         margin=recipe.margin,
         triplet=recipe.triplet,
+        distillation=recipe.distillation,
+        circle=recipe.circle,
+        centre=recipe.centre,
         aligned_strips=recipe.slices if recipe.aligned else 0,
     )

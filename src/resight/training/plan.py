@@ -24,17 +24,20 @@ from resight.training.schedule import rate_factor
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """Which rows each step takes, and at which rate. labels: of the rows, mirrored copies after the pictures."""
+    """Which rows each step takes, and at which rate. labels, cameras: of the rows; mirrored copies come last."""
 
     recipe: Recipe
     labels: IntArray
+    cameras: IntArray
     seed: int
     steps_per_epoch: int
 
     @classmethod
     def of(cls, recipe: Recipe, images: TrainingImages, seed: int) -> Plan:
-        labels = np.tile(images.labels, 2 if recipe.flipped_copies else 1)
-        return cls(recipe, labels, seed, len(epoch_batches(recipe, labels, 0, seed)))
+        copies = 2 if recipe.flipped_copies else 1
+        labels = np.tile(images.labels, copies)
+        cameras = np.tile([crop.camid for crop in images.crops], copies)
+        return cls(recipe, labels, cameras, seed, len(epoch_batches(recipe, labels, cameras, 0, seed)))
 
     @property
     def total_steps(self) -> int:
@@ -50,15 +53,16 @@ class Plan:
         """The rows of each batch from `first_step` to the end."""
         first_epoch, skipped = divmod(first_step, self.steps_per_epoch)
         for epoch in range(first_epoch, self.recipe.epochs):
-            rows = epoch_batches(self.recipe, self.labels, epoch, self.seed)
+            rows = epoch_batches(self.recipe, self.labels, self.cameras, epoch, self.seed)
             yield from rows[skipped if epoch == first_epoch else 0 :]
 
 
-def epoch_batches(recipe: Recipe, labels: IntArray, epoch: int, seed: int) -> IntArray:
+def epoch_batches(recipe: Recipe, labels: IntArray, cameras: IntArray, epoch: int, seed: int) -> IntArray:
     """The rows of each batch of one epoch: (num_batches, batch_size) int64."""
-    if recipe.sampler == "balanced":
-        return balanced_batches(labels, recipe.batch_size, recipe.images_per_identity, epoch, seed)
-    return shuffled_batches(len(labels), recipe.batch_size, epoch, seed)
+    if recipe.sampler == "shuffled":
+        return shuffled_batches(len(labels), recipe.batch_size, epoch, seed)
+    spread = cameras if recipe.sampler == "cameras" else None
+    return balanced_batches(labels, recipe.batch_size, recipe.images_per_identity, epoch, seed, spread)
 
 
 def local_batches(

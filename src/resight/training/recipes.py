@@ -11,7 +11,7 @@ from typing import Any
 from resight.core.errors import ConfigError, unknown_name
 
 SCHEDULES = ("constant", "warmup-cosine")
-SAMPLERS = ("shuffled", "balanced")
+SAMPLERS = ("shuffled", "balanced", "cameras")
 
 
 def _field(default: Any, text: str) -> Any:
@@ -35,13 +35,16 @@ class Recipe:
     label_smoothing: float = _field(0.0, "share of the softmax's target spread over all classes")
     margin: float = _field(0.0, "how much less the right class's cosine counts in the softmax (CosFace)")
     triplet: float = _field(0.0, "weight of the soft-margin batch-hard triplet loss")
+    circle: float = _field(0.0, "weight of the circle loss of all pairs of a batch")
+    centre: float = _field(0.0, "weight of the centre loss")
+    distillation: float = _field(0.0, "share of what the teachers think in the softmax's target; takes --teacher")
     mutual: bool = _field(False, "train two networks that learn from each other, and keep one")
     aligned: bool = _field(False, "the strips' triplets by aligned distances (AlignedReID++)")
 
     epochs: int = _field(200, "passes over the training set, flipped copies included")
     batch_size: int = _field(16, "pictures a step, over all processes")
-    sampler: str = _field("shuffled", "shuffled, or balanced: P identities of K pictures each a batch")
-    images_per_identity: int = _field(4, "K of the balanced sampler")
+    sampler: str = _field("shuffled", "shuffled, balanced (P identities x K pictures), or cameras (K by many cameras)")
+    images_per_identity: int = _field(4, "K of a balanced batch")
     progressive: str = _field("", "smaller sizes for the first epochs, as 64x32*30,96x48*15 (height x width * epochs)")
 
     learning_rate: float = _field(1e-3, "Adam's rate")
@@ -55,6 +58,7 @@ class Recipe:
     pad_and_crop: int = _field(0, "pad by so many pixels, crop back at random")
     colour_jitter: float = _field(0.0, "largest relative change of brightness, contrast and saturation")
     colour_cast: float = _field(0.0, "largest change of each channel's gain by itself, as a power of e")
+    greyscale: float = _field(0.0, "probability of a picture without colours")
     random_erasing: float = _field(0.0, "probability of erasing one rectangle (Zhong et al., 2020)")
 
     def __post_init__(self) -> None:
@@ -64,7 +68,7 @@ class Recipe:
             raise ConfigError("aligned says how the triplet loss of a stripnet's or resnet50's strips measures")
         if self.random_flip and self.flipped_copies:
             raise ConfigError("random_flip and flipped_copies do the same thing twice: choose one")
-        if self.sampler == "balanced" and self.batch_size % self.images_per_identity:
+        if self.sampler != "shuffled" and self.batch_size % self.images_per_identity:
             raise ConfigError(
                 f"a balanced batch of {self.batch_size} does not divide into groups of "
                 f"{self.images_per_identity} pictures (images_per_identity)"
@@ -118,6 +122,9 @@ _BOUNDS: tuple[tuple[str, float, float], ...] = (
     ("label_smoothing", 0.0, 0.9),
     ("margin", 0.0, 2.0),
     ("triplet", 0.0, 1000.0),
+    ("distillation", 0.0, 1.0),
+    ("circle", 0.0, 1000.0),
+    ("centre", 0.0, 1000.0),
     ("epochs", 1, 1_000_000),
     ("batch_size", 2, 1_000_000),
     ("images_per_identity", 1, 1_000_000),
@@ -128,6 +135,7 @@ _BOUNDS: tuple[tuple[str, float, float], ...] = (
     ("pad_and_crop", 0, 512),
     ("colour_jitter", 0.0, 1.0),
     ("colour_cast", 0.0, 3.0),
+    ("greyscale", 0.0, 1.0),
     ("random_erasing", 0.0, 1.0),
 )
 
