@@ -4,7 +4,7 @@ Both train the same network with the same mathematics (Adam at 1e-3, batches of 
 from the same JPEG files. The plain loop: a Dataset that opens each file by Pillow when it is asked for,
 a DataLoader, eager PyTorch in its default memory layout, Adam. Ours: the pictures decoded once and kept as
 uint8, channels-last, fused Adam, a dropout of our own, with and without torch.compile (its compiling is timed
-apart).
+apart), and in bfloat16, which is what `resight train` takes where the CPU computes in it.
 
 Prints images a second, the ratio to the plain loop, and the share of this machine's own single-precision
 matrix rate, measured in the same run.
@@ -86,7 +86,7 @@ def plain_steps(crops: tuple[Crop, ...], network: str) -> Iterator[None]:
             yield
 
 
-def our_steps(crops: tuple[Crop, ...], network: str, compiled: bool) -> Iterator[None]:
+def our_steps(crops: tuple[Crop, ...], network: str, compiled: bool = False, bfloat16: bool = False) -> Iterator[None]:
     """The same through resight's parts, as resight.training.loop puts them together."""
     images = load_training_images(crops, HEIGHT, WIDTH)
     model = build_network(architecture(network), HEIGHT, WIDTH)
@@ -102,7 +102,8 @@ def our_steps(crops: tuple[Crop, ...], network: str, compiled: bool) -> Iterator
         batches = order[: len(order) // BATCH * BATCH].reshape(-1, BATCH)
         for rows, pixels in zip(batches, images.batches(rows % len(images) for rows in batches), strict=True):
             pictures = flip_where(torch.from_numpy(pixels), torch.from_numpy(rows >= len(images)))
-            value = objective(pictures, torch.from_numpy(images.labels[rows % len(images)]))
+            with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
+                value = objective(pictures, torch.from_numpy(images.labels[rows % len(images)]))
             optimizer.zero_grad(set_to_none=True)
             value.backward()
             optimizer.step()
@@ -151,7 +152,7 @@ def gflop_per_image(network: str) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--network", default="bignet", choices=["bignet", "slicenet1", "slicenet2"])
+    parser.add_argument("--network", default="bignet", choices=["bignet", "slicenet1", "slicenet2", "stripnet"])
     parser.add_argument("--seconds", type=float, default=20.0, help="of each measurement; three rounds of each")
     parser.add_argument("--data", type=Path, help="a folder of crops; the synthetic city if not given")
     options = parser.parse_args()
@@ -166,8 +167,9 @@ def measure(crops: tuple[Crop, ...], network: str, seconds: float) -> None:
     torch.manual_seed(0)
     kinds: dict[str, Callable[[], Iterator[None]]] = {
         "plain eager loop": lambda: plain_steps(crops, network),
-        "resight, eager": lambda: our_steps(crops, network, compiled=False),
+        "resight, eager": lambda: our_steps(crops, network),
         "resight, compiled": lambda: our_steps(crops, network, compiled=True),
+        "resight, bfloat16": lambda: our_steps(crops, network, bfloat16=True),
     }
     steps = {name: make() for name, make in kinds.items()}
     for name, iterator in steps.items():
