@@ -72,9 +72,8 @@ def train(
     taught = {}
     for path in teacher or []:
         model = open_model(path, device, strict)
-        taught["".join(str(part) for part in model.identity.values())] = model.embed(dataset.train, f"teacher {path}")[
-            0
-        ]
+        identity = "".join(str(part) for part in model.identity.values())
+        taught[identity] = model.embed(dataset.train, f"teacher {path}")[0]
     options = TrainOptions(
         device=device,
         compile=compile,
