@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 from torch import Tensor
 
+from resight.core.errors import ConfigError
 from resight.core.preprocessing import Preprocessing
+from resight.data.crops import Dataset
 from resight.losses.joint import JointLoss
 from resight.models.catalogue import build_network
 from resight.training.execution import mixed_precision
+from resight.training.loop import TrainOptions, train
 from resight.training.objective import architecture_of, make_objective
 from resight.training.recipes import find_recipe
+from resight.training.run import read_config
 
 
 @pytest.mark.parametrize(
@@ -26,6 +32,17 @@ def test_a_cpu_takes_bfloat16_where_it_computes_in_it(
     assert not mixed_precision(torch.device("cpu"), False)
     monkeypatch.delattr(torch.cpu, "get_capabilities")
     assert not mixed_precision(torch.device("cpu"), True)  # a torch that does not tell
+
+
+def test_a_run_goes_on_in_the_precision_that_it_began_in(
+    small_city: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tiny = find_recipe("slicenet2", height=32, width=16, epochs=1, dim=32)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True}, raising=False)
+    train(tiny, small_city, tmp_path / "run", 0, TrainOptions(device="cpu", amp=False))
+    assert read_config(tmp_path / "run")["amp"] is False
+    with pytest.raises(ConfigError, match="another amp"):
+        train(tiny, small_city, tmp_path / "run", 0, TrainOptions(device="cpu", resume=True))
 
 
 @pytest.mark.parametrize("mutual", [False, True])

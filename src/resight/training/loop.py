@@ -128,12 +128,13 @@ def _train(
 ) -> TrainResult:
     plan = Plan.of(recipe, images, seed)
     compiled = decide_compile(options.compile, world.device, plan.total_steps * recipe.batch_size)
+    amp = mixed_precision(world.device, options.amp)
     torch.manual_seed(mix_seed(seed, 0, 0))
     network = build_network(architecture_of(recipe), recipe.height, recipe.width)
     begun_with = load_pretrained(network, pretrained) if pretrained else None
     if world.is_main:
         fixed = {"recipe": recipe.to_dict(), "seed": seed, "data_digest": images.digest, "compiled": compiled}
-        fixed |= {"processes": world.size, "device": world.device.type, "pretrained": begun_with}
+        fixed |= {"processes": world.size, "amp": amp, "device": world.device.type, "pretrained": begun_with}
         if teachers is not None:
             fixed["teachers"] = teachers.names
         write_or_check_config(run_dir, fixed, _described(dataset, images, options, world))
@@ -148,7 +149,6 @@ def _train(
         trained["average"] = average.network
     position = load_checkpoint(run_dir, trained, optimizer)
     forward = _prepare(objective, compiled, world)
-    amp = mixed_precision(world.device, options.amp)
     metrics = Metrics(run_dir, position.step) if world.is_main else None
     saved_at = time.monotonic()
 
@@ -242,7 +242,6 @@ def _described(
         "num_classes": images.num_classes,
         "left_out": [f"{problem.name}: {problem.reason}" for problem in images.problems],
         "threads": torch.get_num_threads(),
-        "amp": mixed_precision(world.device, options.amp),
         "versions": library_versions(),
     }
 
