@@ -2,9 +2,11 @@
 
 Trains each variant at 64 x 32 for a few epochs from the same seeds, and prints rank-1 and mAP on the data's own test
 part, on another site if one is given, and the paired difference of mAP to the recipe as it is, over people. Runs that
-are finished are not trained again, so several processes may share the folder, each with its own --only.
+are finished are not trained again, so several processes may share the folder, each with its own --only. What takes
+teachers is left out where none is given.
 
     python benchmarks/ablations.py market501 -o ablations [--also pku_reid] [--seeds 1] [--epochs 14] [--only NAME ...]
+        [--teacher MODEL ...]
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import statistics
 from pathlib import Path
 from typing import Any
 
+from resight.cli.train import as_teacher
 from resight.core.errors import DataError
 from resight.data.embed import Embedded
 from resight.data.formats import open_dataset
@@ -58,6 +61,9 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "strips of the image": {"strips": "image"},
     "aligned strips": {"aligned": True},
     "mutual learning": {"mutual": True},
+    "distillation 1": {"distillation": 1.0},
+    "distillation 5": {"distillation": 5.0},
+    "distillation 20": {"distillation": 20.0},
     IN_FLOAT32: {},
 }
 
@@ -70,6 +76,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--epochs", type=int, default=14)
     parser.add_argument("--only", nargs="*", default=list(VARIANTS), choices=list(VARIANTS), metavar="NAME")
+    parser.add_argument("--teacher", type=Path, nargs="*", default=[], help="models to learn from")
     parser.add_argument("--table", action="store_true", help="print what is finished, and train nothing")
     options = parser.parse_args()
     dataset = open_dataset(options.data)
@@ -80,9 +87,12 @@ def main() -> None:
         for seed in seeds:
             for name in options.only:
                 recipe = find_recipe("stripnet", **{**SHORT, "epochs": options.epochs, **VARIANTS[name]})
-                if not is_finished(folders[name][seed]):
-                    print(f"training: {name}, seed {seed}", flush=True)
-                    train(recipe, dataset, folders[name][seed], seed, TrainOptions(resume=True, amp=name != IN_FLOAT32))
+                if is_finished(folders[name][seed]) or (recipe.distillation and not options.teacher):
+                    continue
+                print(f"training: {name}, seed {seed}", flush=True)
+                resuming = TrainOptions(resume=True, amp=name != IN_FLOAT32)
+                teachers = dict(as_teacher(path) for path in options.teacher if recipe.distillation)
+                train(recipe, dataset, folders[name][seed], seed, resuming, teachers=teachers)
 
     embedded: dict[str, list[Embedded]] = {}
     print(f"{'':26}{'rank-1':>16}{'mAP':>16}   difference of mAP to the recipe, paired{'':4}elsewhere: rank-1, mAP")

@@ -13,6 +13,7 @@ from resight.cli.data import open_data
 from resight.cli.models import MODEL_HELP, open_model
 from resight.cli.recipe_options import given, with_recipe_options
 from resight.core.errors import ConfigError
+from resight.training.distillation import Teacher
 from resight.training.recipes import RECIPES, Recipe, find_recipe
 
 DEFAULT_RECIPE = "baseline-aug"
@@ -69,11 +70,7 @@ def train(
     dataset = open_data(data, format, strict)
     if rights is not None:
         dataset = replace(dataset, rights=rights)
-    taught = {}
-    for path in teacher or []:
-        model = open_model(path, device, strict)
-        identity = "".join(str(part) for part in model.identity.values())
-        taught[identity] = model.embed(dataset.train, f"teacher {path}")[0]
+    teachers = dict(as_teacher(path, device, strict) for path in teacher or [])
     options = TrainOptions(
         device=device,
         compile=compile,
@@ -83,7 +80,7 @@ def train(
         checkpoint_every_s=checkpoint_every_s,
         max_memory_mb=max_memory_mb,
     )
-    result = train(resolved, dataset, out, resolved_seed, options, output.progress, pretrained, taught)
+    result = train(resolved, dataset, out, resolved_seed, options, output.progress, pretrained, teachers)
     output.name_problems(result.problems)
     if not result.finished:
         again = f"resight train {data} -o {out} --resume" + "".join(f" --teacher {path}" for path in teacher or [])
@@ -91,6 +88,13 @@ def train(
         raise typer.Exit(130)
     if output.is_main_process():
         print(f"trained {result.step:,} steps: {out}")
+
+
+def as_teacher(path: Path, device: str = "auto", strict: bool = False) -> tuple[str, Teacher]:
+    """Which model it is, and how it embeds: mirrored too, since the student sees pictures so."""
+    model = replace(open_model(path, device, strict), flip=True)
+    identity = "".join(str(part) for part in model.identity.values())
+    return identity, lambda crops: model.embed(crops, f"teacher {path}")[0]
 
 
 def _resumed(out: Path, recipe: str | None, chosen: dict[str, Any], seed: int | None) -> tuple[Recipe, int]:

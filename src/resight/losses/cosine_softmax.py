@@ -44,17 +44,9 @@ class CosineSoftmax(nn.Module):
         """(n, dim) of unit length to (n, num_classes)."""
         return self.kappa * (embeddings @ functional.normalize(self.weight, dim=1).T)
 
-    def forward(
-        self, embeddings: Tensor, labels: Tensor, soft_labels: Tensor | None = None, share: float = 0.0
-    ) -> Tensor:
-        """embeddings (n, dim) of unit length, labels (n,) int64 in 0..num_classes-1; the mean loss.
-
-        soft_labels: (n, num_classes) of row sum 1, which count for `share` of the loss.
-        """
+    def forward(self, embeddings: Tensor, labels: Tensor) -> Tensor:
+        """embeddings (n, dim) of unit length, labels (n,) int64 in 0..num_classes-1; the mean loss."""
         logits = self.logits(embeddings)
         if self.margin:
             logits = logits - self.kappa * self.margin * functional.one_hot(labels, logits.shape[1])
-        hard = functional.cross_entropy(logits, labels, label_smoothing=self.label_smoothing)
-        if soft_labels is None:
-            return hard
-        return (1 - share) * hard + share * functional.cross_entropy(logits, soft_labels)
+        return functional.cross_entropy(logits, labels, label_smoothing=self.label_smoothing)

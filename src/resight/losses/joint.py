@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from statistics import fmean
 from typing import cast
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -13,6 +14,7 @@ from resight.losses.aligned import AlignedTriplet
 from resight.losses.centre import CentreLoss
 from resight.losses.circle import CircleLoss
 from resight.losses.cosine_softmax import CosineSoftmax
+from resight.losses.relation import RelationLoss
 from resight.losses.triplet import BatchHardTriplet
 
 
@@ -21,7 +23,7 @@ class JointLoss(nn.Module):
 
     parts: (start, stop) of each. triplet, circle, centre: the weights of those losses; 0 leaves one out.
     aligned_strips: of so many strips the last part consists, whose triplets are of aligned distances (AlignedReID++);
-    0: of plain ones. distillation: the share of soft labels in the softmax's target, where there are any.
+    0: of plain ones. distillation: the weight of what teachers think, on the whole embedding.
     """
 
     def __init__(
@@ -46,6 +48,7 @@ class JointLoss(nn.Module):
             for start, stop in self.parts
         )
         self.distillation = distillation
+        self.relation = RelationLoss()
         self.triplet_weight = triplet
         self.triplet = BatchHardTriplet()
         self.aligned = AlignedTriplet(aligned_strips) if aligned_strips else None
@@ -69,12 +72,12 @@ class JointLoss(nn.Module):
         """What that part's classifier thinks: (n, num_classes)."""
         return cast(CosineSoftmax, self.softmax[place]).logits(part)
 
-    def forward(self, embeddings: Tensor, labels: Tensor, soft_labels: Tensor | None = None) -> Tensor:
-        """embeddings (n, dim), labels (n,) int64, soft_labels (n, num_classes); the sum over the parts, a scalar."""
+    def forward(self, embeddings: Tensor, labels: Tensor, taught: Tensor | None = None) -> Tensor:
+        """embeddings (n, dim), labels (n,) int64, taught (n, n): cosines by teachers; the sum, a scalar."""
         parts = [self.part(embeddings, place) for place in range(len(self.parts))]
         total = embeddings.new_zeros(())
         for part, softmax in zip(parts, self.softmax, strict=True):
-            total = total + softmax(part, labels, soft_labels, self.distillation)
+            total = total + softmax(part, labels)
             if self.triplet_weight and (self.aligned is None or part is not parts[-1]):
                 total = total + self.triplet_weight * self.triplet(part, labels)
             if self.circle_weight:
@@ -83,4 +86,7 @@ class JointLoss(nn.Module):
             total = total + self.centre_weight * centre(part, labels)
         if self.triplet_weight and self.aligned is not None:
             total = total + self.triplet_weight * self.aligned(parts[-1], parts[0], labels)
+        if taught is not None:
+            whole = functional.normalize(torch.cat(parts, dim=1), dim=1)
+            total = total + self.distillation * self.relation(whole, taught)
         return total

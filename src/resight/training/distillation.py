@@ -1,48 +1,41 @@
-"""What trained models think of the training pictures, as targets for another: distillation (Hinton et al., 2015).
+"""What trained models think of the training pictures, for another to learn (Hinton et al., 2015).
 
-A teacher needs no classifier, only its embeddings: a class is the mean embedding of its pictures. So a teacher may be
-any model that embeds, and several are an ensemble: the mean of their cosines.
+A teacher is anything that embeds; several are an ensemble, which thinks the mean of their cosines.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
 from resight.core.distances import unit_rows
 from resight.core.errors import ConfigError
 from resight.core.records import EmbeddedCrops, FloatArray, IntArray
-from resight.training.images import TrainingImages
+from resight.data.crops import Crop
+
+Teacher = Callable[[Sequence[Crop]], EmbeddedCrops]
 
 
 class Teachers:
-    """Soft labels of the training pictures.
+    """How alike the training pictures are to teachers, each under the name that the run's configuration keeps.
 
-    embedded: the pictures by each teacher, under the name that the run's configuration keeps. scale: of the
-    cosines, before the softmax. Raises ConfigError where a teacher has not embedded every picture.
+    Raises ConfigError where one has not embedded every picture.
     """
 
-    def __init__(self, embedded: Mapping[str, EmbeddedCrops], images: TrainingImages, scale: float) -> None:
-        self.scale = scale
-        self.names = sorted(embedded)
-        self._known: list[tuple[FloatArray, FloatArray]] = []  # of each: pictures (n, dim) and classes (C, dim)
+    def __init__(self, teachers: Mapping[str, Teacher], crops: Sequence[Crop]) -> None:
+        self.names = sorted(teachers)
+        self._embeddings: list[FloatArray] = []  # of each: (n, dim) at unit length
         for name in self.names:
-            one = embedded[name]
-            row_of = {crop: row for row, crop in enumerate(one.names)}
-            missing = [crop.name for crop in images.crops if crop.name not in row_of]
+            embedded = teachers[name](crops)
+            row_of = {crop: row for row, crop in enumerate(embedded.names)}
+            missing = [crop.name for crop in crops if crop.name not in row_of]
             if missing:
                 raise ConfigError(
                     f"the teacher {name} has not embedded {len(missing)} training pictures, {missing[0]} the first"
                 )
-            pictures = unit_rows(one.embeddings[[row_of[crop.name] for crop in images.crops]])
-            sums = np.zeros((images.num_classes, pictures.shape[1]), np.float32)
-            np.add.at(sums, images.labels, pictures)
-            self._known.append((pictures, unit_rows(sums)))
+            self._embeddings.append(unit_rows(embedded.embeddings[[row_of[crop.name] for crop in crops]]))
 
-    def targets(self, rows: IntArray) -> FloatArray:
-        """How likely each class is, by the teachers together: (b, C) float32, rows of sum 1."""
-        cosines = np.mean([pictures[rows] @ classes.T for pictures, classes in self._known], axis=0)
-        logits = self.scale * cosines
-        likely = np.exp(logits - logits.max(axis=1, keepdims=True))
-        return np.asarray(likely / likely.sum(axis=1, keepdims=True), np.float32)
+    def cosines(self, rows: IntArray) -> FloatArray:
+        """Of every two of those pictures, the mean over the teachers: (b, b) float32."""
+        return np.asarray(np.mean([one[rows] @ one[rows].T for one in self._embeddings], axis=0), np.float32)

@@ -17,14 +17,14 @@ from torch import nn
 from resight.core.errors import ConfigError, NonFiniteLoss
 from resight.core.preprocessing import Preprocessing
 from resight.core.progress import Progress, silent
-from resight.core.records import EmbeddedCrops, IntArray
+from resight.core.records import IntArray
 from resight.data.crops import Dataset, Problem
 from resight.models.catalogue import build_network
 from resight.models.pretrained import load_pretrained
 from resight.models.saved import CARD_FILE, ModelCard, save_model
 from resight.training.augmentation import augment, flip_where, shrink
 from resight.training.averaging import WeightAverage
-from resight.training.distillation import Teachers
+from resight.training.distillation import Teacher, Teachers
 from resight.training.execution import (
     World,
     any_process,
@@ -80,12 +80,12 @@ def train(
     options: TrainOptions = TrainOptions(),
     progress: Progress = silent,
     pretrained: Path | None = None,
-    teachers: Mapping[str, EmbeddedCrops] = {},
+    teachers: Mapping[str, Teacher] = {},
 ) -> TrainResult:
     """Trains by the recipe into `run_dir`, which then holds a finished model.
 
-    pretrained: the weights to begin with, as `load_pretrained` takes them. teachers: the training pictures as other
-    models embed them, each under a name, for a recipe with distillation.
+    pretrained: the weights to begin with, as `load_pretrained` takes them. teachers: what embeds the training
+    pictures too, each under a name, for a recipe with distillation.
 
     Raises ConfigError where the directory holds another run, or one to be resumed; DataError where the
     pictures cannot be used; NonFiniteLoss where the loss is NaN or infinite. Ctrl-C saves and returns.
@@ -108,7 +108,7 @@ def train(
             max_memory_mb=options.max_memory_mb,
             progress=progress,
         )
-        taught = Teachers(teachers, images, recipe.kappa) if teachers else None
+        taught = Teachers(teachers, images.crops) if teachers else None
         return _train(recipe, dataset, images, run_dir, seed, options, world, progress, pretrained, taught)
     finally:
         leave_world()
@@ -166,7 +166,7 @@ def _train(
             batch = augment(flip_where(shrink(torch.from_numpy(pixels), *size), mirrored), recipe, generator)
             target = [torch.from_numpy(plan.labels[rows])]
             if teachers is not None:
-                target.append(torch.from_numpy(teachers.targets(rows % len(images))))
+                target.append(torch.from_numpy(teachers.cosines(rows % len(images))))
 
             with torch.autocast(world.device.type, torch.bfloat16, enabled=amp):
                 value = forward(batch.to(world.device), *(part.to(world.device) for part in target))

@@ -45,11 +45,11 @@ class Objective(nn.Module):
         out: Tensor = self.network(images)
         return out.float()
 
-    def forward(self, pixels: Tensor, labels: Tensor, soft_labels: Tensor | None = None) -> Tensor:
-        """pixels: (n, h, w, 3) uint8, labels: (n,) int64, soft_labels: (n, num_classes); the mean loss."""
+    def forward(self, pixels: Tensor, labels: Tensor, taught: Tensor | None = None) -> Tensor:
+        """pixels: (n, h, w, 3) uint8, labels: (n,) int64, taught: (n, n), the teachers' cosines; the mean loss."""
         embeddings = self.embed(pixels)
         with _full_precision(pixels):
-            out: Tensor = self.loss(embeddings, labels, soft_labels)
+            out: Tensor = self.loss(embeddings, labels, taught)
         return out
 
 
@@ -61,11 +61,11 @@ class MutualObjective(Objective):
         self.peer = peer
         self.mutual = MutualLoss()
 
-    def forward(self, pixels: Tensor, labels: Tensor, soft_labels: Tensor | None = None) -> Tensor:
+    def forward(self, pixels: Tensor, labels: Tensor, taught: Tensor | None = None) -> Tensor:
         """As Objective's; the sum of both losses and of what they think of each other."""
         own, other = self.embed(pixels), self.peer.embed(pixels)
         with _full_precision(pixels):
-            both: Tensor = self.loss(own, labels, soft_labels) + self.peer.loss(other, labels, soft_labels)
+            both: Tensor = self.loss(own, labels, taught) + self.peer.loss(other, labels, taught)
             return both + cast(Tensor, self.mutual(own, other, self.loss, self.peer.loss))
 
 

@@ -37,7 +37,7 @@ class Recipe:
     triplet: float = _field(0.0, "weight of the soft-margin batch-hard triplet loss")
     circle: float = _field(0.0, "weight of the circle loss of all pairs of a batch")
     centre: float = _field(0.0, "weight of the centre loss")
-    distillation: float = _field(0.0, "share of what the teachers think in the softmax's target; takes --teacher")
+    distillation: float = _field(0.0, "weight of what the teachers think of every two pictures; takes --teacher")
     mutual: bool = _field(False, "train two networks that learn from each other, and keep one")
     aligned: bool = _field(False, "the strips' triplets by aligned distances (AlignedReID++)")
 
@@ -122,7 +122,7 @@ _BOUNDS: tuple[tuple[str, float, float], ...] = (
     ("label_smoothing", 0.0, 0.9),
     ("margin", 0.0, 2.0),
     ("triplet", 0.0, 1000.0),
-    ("distillation", 0.0, 1.0),
+    ("distillation", 0.0, 1000.0),
     ("circle", 0.0, 1000.0),
     ("centre", 0.0, 1000.0),
     ("epochs", 1, 1_000_000),
