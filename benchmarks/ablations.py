@@ -91,7 +91,7 @@ def main() -> None:
                     continue
                 print(f"training: {name}, seed {seed}", flush=True)
                 resuming = TrainOptions(resume=True, amp=name != IN_FLOAT32)
-                teachers = dict(as_teacher(path) for path in options.teacher if recipe.distillation)
+                teachers = [as_teacher(path) for path in options.teacher if recipe.distillation]
                 train(recipe, dataset, folders[name][seed], seed, resuming, teachers=teachers)
 
     embedded: dict[str, list[Embedded]] = {}

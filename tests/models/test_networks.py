@@ -217,7 +217,7 @@ def test_resnet50_has_the_usual_names_and_takes_their_weights(tmp_path: Path) ->
     theirs = {name: torch.rand(tensor.shape).to(tensor.dtype) for name, tensor in names.items()}
     torch.save({**theirs, "fc.weight": torch.zeros(1000, 2048), "fc.bias": torch.zeros(1000)}, tmp_path / "w.pth")
     branch = network.state_dict()["global_dense.0.weight"].clone()
-    load_pretrained(network, tmp_path / "w.pth")
+    assert load_pretrained(network, tmp_path / "w.pth").rights == "not stated by w.pth"
     assert torch.equal(network.state_dict()["layer3.1.conv2.weight"], theirs["layer3.1.conv2.weight"])
     assert torch.equal(network.state_dict()["global_dense.0.weight"], branch)
     assert network.eval()(torch.randn(2, 3, 128, 64)).shape == (2, 64)

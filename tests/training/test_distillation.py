@@ -17,6 +17,7 @@ from resight.core.records import EmbeddedCrops
 from resight.data.crops import Crop, Dataset, camids_of, pids_of
 from resight.losses.joint import JointLoss
 from resight.losses.relation import RelationLoss
+from resight.models.saved import Origin, load_model
 from resight.training.distillation import Teacher, Teachers
 from resight.training.loop import TrainOptions, train
 from resight.training.recipes import find_recipe
@@ -34,14 +35,14 @@ def _embedded(crops: tuple[Crop, ...], rows: np.ndarray) -> EmbeddedCrops:
     )
 
 
-def _teacher(embedded: EmbeddedCrops) -> Teacher:
-    return lambda crops: embedded
+def _teacher(name: str, embedded: EmbeddedCrops, rights: str = "its own") -> Teacher:
+    return Teacher(Origin(name, "other people", rights), lambda crops: embedded)
 
 
 def test_an_ensemble_thinks_the_mean_of_its_cosines() -> None:
     rng = np.random.default_rng(0)
     rows = [rng.normal(size=(5, dim)) for dim in (3, 8)]
-    teachers = {"a": _teacher(_embedded(CROPS[::-1], rows[0][::-1])), "b": _teacher(_embedded(CROPS, rows[1]))}
+    teachers = [_teacher("a", _embedded(CROPS[::-1], rows[0][::-1])), _teacher("b", _embedded(CROPS, rows[1]))]
     found = Teachers(teachers, CROPS).cosines(np.array([4, 1]))  # in any order, of no particular length
     apart = [float(a[4] @ a[1] / np.linalg.norm(a[4]) / np.linalg.norm(a[1])) for a in rows]
     assert found == pytest.approx(np.array([[1.0, np.mean(apart)], [np.mean(apart), 1.0]]), abs=1e-6)
@@ -83,23 +84,27 @@ def test_the_whole_embedding_learns_from_them() -> None:
 
 def test_a_training_learns_from_them(small_city: Dataset, tmp_path: Path) -> None:
     crops = tuple(small_city.train)
-    teacher = {"nobody": _teacher(_embedded(crops, np.random.default_rng(0).normal(size=(len(crops), 6))))}
+    embedded = _embedded(crops, np.random.default_rng(0).normal(size=(len(crops), 6)))
+    teacher = [_teacher("nobody", embedded, "research only")]
     for share in (0.25, 0.75):
         train(replace(TINY, distillation=share), small_city, tmp_path / f"{share}", 0, CPU, teachers=teacher)
     losses = [read_metrics(tmp_path / f"{share}")[0]["loss"] for share in (0.25, 0.75)]
     assert losses[0] != losses[1]
     assert read_config(tmp_path / "0.25")["teachers"] == ["nobody"]
+    card = load_model(tmp_path / "0.25").card
+    assert card.trained_on == f"{small_city}; by way of other models, other people"
+    assert card.rights == f"{small_city.rights}; of the models learnt from, research only"
     again = replace(TINY, distillation=0.25)
     with pytest.raises(ConfigError, match="another teachers"):
-        train(again, small_city, tmp_path / "0.25", 0, replace(CPU, resume=True), teachers={"x": teacher["nobody"]})
+        train(again, small_city, tmp_path / "0.25", 0, replace(CPU, resume=True), teachers=[_teacher("x", embedded)])
 
 
 def test_what_cannot_be_taught(small_city: Dataset, tmp_path: Path) -> None:
     crops = tuple(small_city.train)[1:]
-    teacher = {"short": _teacher(_embedded(crops, np.ones((len(crops), 6))))}
+    teacher = [_teacher("short", _embedded(crops, np.ones((len(crops), 6))))]
     with pytest.raises(ConfigError, match="short has not embedded 1 training picture"):
         train(replace(TINY, distillation=0.5), small_city, tmp_path / "a", 0, CPU, teachers=teacher)
-    for recipe, teachers in ((replace(TINY, distillation=0.5), {}), (TINY, teacher)):
+    for recipe, teachers in ((replace(TINY, distillation=0.5), []), (TINY, teacher)):
         with pytest.raises(ConfigError, match="distillation takes teachers"):
             train(recipe, small_city, tmp_path / "b", 0, CPU, teachers=teachers)
 
@@ -110,5 +115,6 @@ def test_nobody_is_asked_before_the_directory_is_free(small_city: Dataset, tmp_p
 
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "config.json").write_text("{}")
+    teacher = Teacher(Origin("x", "", ""), never)
     with pytest.raises(ConfigError, match="holds"):
-        train(replace(TINY, distillation=0.5), small_city, tmp_path / "a", 0, CPU, teachers={"x": never})
+        train(replace(TINY, distillation=0.5), small_city, tmp_path / "a", 0, CPU, teachers=[teacher])

@@ -32,6 +32,7 @@ class OpenedModel:
     path: Path
     identity: dict[str, str | None]
     trained_on: str
+    rights: str
     calibration: Calibration | None
     parts: tuple[tuple[str, int, int], ...]
     size: Preprocessing
@@ -81,7 +82,7 @@ def _open_run(path: Path, device: str, strict: bool) -> OpenedModel:
     card = model.card
     identity = {"weights_sha256": card.weights_sha256}
     parts, size = embedding_parts(card.architecture), card.preprocessing
-    return OpenedModel(path, identity, card.trained_on, card.calibration, parts, size, embed, save, model)
+    return OpenedModel(path, identity, card.trained_on, card.rights, card.calibration, parts, size, embed, save, model)
 
 
 def _open_bundle(path: Path, device: str, strict: bool, runtime: str) -> OpenedModel:
@@ -108,6 +109,7 @@ def _open_bundle(path: Path, device: str, strict: bool, runtime: str) -> OpenedM
         path,
         {"model_identity": model.identity},
         manifest.trained_on,
+        manifest.rights,
         manifest.calibration,
         tuple((part.name, part.start, part.stop) for part in manifest.parts),
         manifest.preprocessing,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,8 +13,10 @@ from resight.cli.data import open_data
 from resight.cli.models import MODEL_HELP, open_model
 from resight.cli.recipe_options import given, with_recipe_options
 from resight.core.errors import ConfigError
-from resight.training.distillation import Teacher
 from resight.training.recipes import RECIPES, Recipe, find_recipe
+
+if TYPE_CHECKING:
+    from resight.training.distillation import Teacher
 
 DEFAULT_RECIPE = "baseline-aug"
 
@@ -70,7 +72,7 @@ def train(
     dataset = open_data(data, format, strict)
     if rights is not None:
         dataset = replace(dataset, rights=rights)
-    teachers = dict(as_teacher(path, device, strict) for path in teacher or [])
+    teachers = [as_teacher(path, device, strict) for path in teacher or []]
     options = TrainOptions(
         device=device,
         compile=compile,
@@ -90,11 +92,15 @@ def train(
         print(f"trained {result.step:,} steps: {out}")
 
 
-def as_teacher(path: Path, device: str = "auto", strict: bool = False) -> tuple[str, Teacher]:
-    """Which model it is, and how it embeds: mirrored too, since the student sees pictures so."""
+def as_teacher(path: Path, device: str = "auto", strict: bool = False) -> Teacher:
+    """The model, which sees each picture mirrored too, since the student sees pictures so."""
+    from resight.models.saved import Origin
+    from resight.training.distillation import Teacher
+
     model = replace(open_model(path, device, strict), flip=True)
     identity = "".join(str(part) for part in model.identity.values())
-    return identity, lambda crops: model.embed(crops, f"teacher {path}")[0]
+    origin = Origin(identity, model.trained_on, model.rights)
+    return Teacher(origin, lambda crops: model.embed(crops, f"teacher {path}")[0])
 
 
 def _resumed(out: Path, recipe: str | None, chosen: dict[str, Any], seed: int | None) -> tuple[Recipe, int]:

@@ -10,27 +10,28 @@ from torch import nn
 from resight.core.errors import WeightsError
 from resight.models.report_weights import read_state_dict
 from resight.models.resnet import ResNet50
-from resight.models.saved import WEIGHTS_FILE, load_model, load_strictly
+from resight.models.saved import WEIGHTS_FILE, Origin, load_model, load_strictly
 
 BRANCHES = ("global_dense.", "strip_dense.", "pool.")
 
 
-def load_pretrained(network: nn.Module, source: Path) -> str:
-    """Copies the weights into the network, and returns their SHA-256. No code in the file is run.
+def load_pretrained(network: nn.Module, source: Path) -> Origin:
+    """Copies the weights into the network, and tells where they are from. No code in the file is run.
 
     source: a run's directory, whose network has the same form; or, for a ResNet-50, a PyTorch state dict of the usual
     names, whose classifier (`fc.`) is left out, while our branches stay as they are. Raises WeightsError where it does
     not fit.
     """
     if source.is_dir():
-        load_strictly(network, load_model(source).network.state_dict(), str(source))
-        return _digest(source / WEIGHTS_FILE)
+        model = load_model(source)
+        load_strictly(network, model.network.state_dict(), str(source))
+        return Origin(_digest(source / WEIGHTS_FILE), model.card.trained_on, model.card.rights)
     if not isinstance(network, ResNet50):
         raise WeightsError(f"{source} is not a run; only a resnet50 begins with a file of weights")
     weights = {name: tensor for name, tensor in read_state_dict(source).items() if not name.startswith("fc.")}
     branches = {name: tensor for name, tensor in network.state_dict().items() if name.startswith(BRANCHES)}
     load_strictly(network, {**weights, **branches}, str(source))
-    return _digest(source)
+    return Origin(_digest(source), f"what {source.name} was trained on", f"not stated by {source.name}")
 
 
 def _digest(path: Path) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -46,6 +46,30 @@ class ModelCard:
         """For model.json."""
         calibration = self.calibration.to_dict() if self.calibration else None
         return {"schema": SCHEMA, "resight_version": VERSION, **asdict(self), "calibration": calibration}
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Another model that this one has learnt from, as a teacher or by its first weights.
+
+    identity: of its weights. trained_on, rights: as in its card, which bind what was learnt from it too.
+    """
+
+    identity: str
+    trained_on: str
+    rights: str
+
+
+def with_origins(card: ModelCard, origins: Sequence[Origin]) -> ModelCard:
+    """The card, with the data and rights of those models beside its own."""
+    trained_on = _beside(card.trained_on, "by way of other models, ", [origin.trained_on for origin in origins])
+    rights = _beside(card.rights, "of the models learnt from, ", [origin.rights for origin in origins])
+    return replace(card, trained_on=trained_on, rights=rights)
+
+
+def _beside(own: str, whence: str, others: Sequence[str]) -> str:
+    foreign = [text for text in dict.fromkeys(others) if text != own]
+    return f"{own}; {whence}{'; '.join(foreign)}" if foreign else own
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,7 +5,8 @@ A teacher is anything that embeds; several are an ensemble, which thinks the mea
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -13,23 +14,28 @@ from resight.core.distances import unit_rows
 from resight.core.errors import ConfigError
 from resight.core.records import EmbeddedCrops, FloatArray, IntArray
 from resight.data.crops import Crop
+from resight.models.saved import Origin
 
-Teacher = Callable[[Sequence[Crop]], EmbeddedCrops]
+
+@dataclass(frozen=True, eq=False)
+class Teacher:
+    """embed: crops to their embeddings, those that can be decoded."""
+
+    origin: Origin
+    embed: Callable[[Sequence[Crop]], EmbeddedCrops]
 
 
 class Teachers:
-    """How alike the training pictures are to teachers, each under the name that the run's configuration keeps.
+    """How alike the training pictures are to teachers. Raises ConfigError where one has not embedded every picture."""
 
-    Raises ConfigError where one has not embedded every picture.
-    """
-
-    def __init__(self, teachers: Mapping[str, Teacher], crops: Sequence[Crop]) -> None:
-        self.names = sorted(teachers)
+    def __init__(self, teachers: Sequence[Teacher], crops: Sequence[Crop]) -> None:
+        self.origins = [teacher.origin for teacher in teachers]
         self._embeddings: list[FloatArray] = []  # of each: (n, dim) at unit length
-        for name in self.names:
-            embedded = teachers[name](crops)
+        for teacher in teachers:
+            embedded = teacher.embed(crops)
             row_of = {crop: row for row, crop in enumerate(embedded.names)}
             missing = [crop.name for crop in crops if crop.name not in row_of]
+            name = teacher.origin.identity
             if missing:
                 raise ConfigError(
                     f"the teacher {name} has not embedded {len(missing)} training pictures, {missing[0]} the first"

@@ -6,7 +6,7 @@ import math
 import signal
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +21,7 @@ from resight.core.records import IntArray
 from resight.data.crops import Dataset, Problem
 from resight.models.catalogue import build_network
 from resight.models.pretrained import load_pretrained
-from resight.models.saved import CARD_FILE, ModelCard, save_model
+from resight.models.saved import CARD_FILE, ModelCard, save_model, with_origins
 from resight.training.augmentation import augment, flip_where, shrink
 from resight.training.averaging import WeightAverage
 from resight.training.distillation import Teacher, Teachers
@@ -80,12 +80,12 @@ def train(
     options: TrainOptions = TrainOptions(),
     progress: Progress = silent,
     pretrained: Path | None = None,
-    teachers: Mapping[str, Teacher] = {},
+    teachers: Sequence[Teacher] = (),
 ) -> TrainResult:
     """Trains by the recipe into `run_dir`, which then holds a finished model.
 
-    pretrained: the weights to begin with, as `load_pretrained` takes them. teachers: what embeds the training
-    pictures too, each under a name, for a recipe with distillation.
+    pretrained: the weights to begin with, as `load_pretrained` takes them. teachers: models to learn
+    from besides, for a recipe with distillation.
 
     Raises ConfigError where the directory holds another run, or one to be resumed; DataError where the
     pictures cannot be used; NonFiniteLoss where the loss is NaN or infinite. Ctrl-C saves and returns.
@@ -134,9 +134,10 @@ def _train(
     begun_with = load_pretrained(network, pretrained) if pretrained else None
     if world.is_main:
         fixed = {"recipe": recipe.to_dict(), "seed": seed, "data_digest": images.digest, "compiled": compiled}
-        fixed |= {"processes": world.size, "amp": amp, "device": world.device.type, "pretrained": begun_with}
+        fixed |= {"processes": world.size, "amp": amp, "device": world.device.type}
+        fixed["pretrained"] = begun_with.identity if begun_with else None
         if teachers is not None:
-            fixed["teachers"] = teachers.names
+            fixed["teachers"] = sorted(origin.identity for origin in teachers.origins)
         write_or_check_config(run_dir, fixed, _described(dataset, images, options, world))
 
     preprocessing = _preprocessing(recipe, images)
@@ -202,7 +203,8 @@ def _train(
         save_checkpoint(run_dir, trained, optimizer, position)
     if world.is_main and finished:
         card = ModelCard(architecture_of(recipe), preprocessing, str(dataset), dataset.rights, images.digest)
-        save_model(run_dir, average.network, card)
+        origins = [*([begun_with] if begun_with else []), *(teachers.origins if teachers else [])]
+        save_model(run_dir, average.network, with_origins(card, origins))
     any_process(False, world)  # nobody leaves before the model is written: the launcher would end the rest
     return TrainResult(run_dir, position.step, finished, images.problems)
 
