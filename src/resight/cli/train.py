@@ -85,7 +85,8 @@ def train(
     result = train(resolved, dataset, out, resolved_seed, options, output.progress, pretrained, teachers)
     output.name_problems(result.problems)
     if not result.finished:
-        again = f"resight train {data} -o {out} --resume" + "".join(f" --teacher {path}" for path in teacher or [])
+        again = f"resight train {data} -o {out} --resume" + f" --pretrained {pretrained}" * bool(pretrained)
+        again += "".join(f" --teacher {path}" for path in teacher or [])
         output.say(f"stopped after step {result.step:,}, saved in {out}. Go on with: {again}")
         raise typer.Exit(130)
     if output.is_main_process():

@@ -1,7 +1,7 @@
-"""What teachers think of every two pictures of a batch (after Passalis and Tefas, ECCV 2018, eq. 9).
+"""What teachers think of every two pictures of a batch.
 
-Their probabilistic knowledge transfer with a softmax of cosines as its kernel. A teacher needs no classifier for it,
-only its embeddings.
+After Passalis and Tefas, "Learning Deep Representations with Probabilistic Knowledge Transfer", ECCV 2018, with a
+softmax of cosines as the kernel. A teacher needs no classifier for it, only its embeddings.
 """
 
 from __future__ import annotations

@@ -33,12 +33,12 @@ class Teachers:
         self._embeddings: list[FloatArray] = []  # of each: (n, dim) at unit length
         for teacher in teachers:
             embedded = teacher.embed(crops)
-            row_of = {crop: row for row, crop in enumerate(embedded.names)}
+            row_of = {name: row for row, name in enumerate(embedded.names)}
             missing = [crop.name for crop in crops if crop.name not in row_of]
-            name = teacher.origin.identity
             if missing:
                 raise ConfigError(
-                    f"the teacher {name} has not embedded {len(missing)} training pictures, {missing[0]} the first"
+                    f"the teacher {teacher.origin.identity} has not embedded {len(missing)} training pictures, "
+                    f"{missing[0]} the first"
                 )
             self._embeddings.append(unit_rows(embedded.embeddings[[row_of[crop.name] for crop in crops]]))
 
