@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import argparse
 import statistics
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -83,16 +85,17 @@ def main() -> None:
     elsewhere = open_dataset(options.also) if options.also else None
     seeds = range(options.seeds)
     folders = {name: [options.out / f"{name.replace(' ', '-')}-{seed}" for seed in seeds] for name in options.only}
+    teachers = [replace(one, embed=cache(one.embed)) for one in map(as_teacher, options.teacher)]  # embeds once for all
     if not options.table:
         for seed in seeds:
             for name in options.only:
                 recipe = find_recipe("stripnet", **{**SHORT, "epochs": options.epochs, **VARIANTS[name]})
-                if is_finished(folders[name][seed]) or (recipe.distillation and not options.teacher):
+                if is_finished(folders[name][seed]) or (recipe.distillation and not teachers):
                     continue
                 print(f"training: {name}, seed {seed}", flush=True)
                 resuming = TrainOptions(resume=True, amp=name != IN_FLOAT32)
-                teachers = [as_teacher(path) for path in options.teacher if recipe.distillation]
-                train(recipe, dataset, folders[name][seed], seed, resuming, teachers=teachers)
+                taught_by = teachers if recipe.distillation else []
+                train(recipe, dataset, folders[name][seed], seed, resuming, teachers=taught_by)
 
     embedded: dict[str, list[Embedded]] = {}
     print(f"{'':26}{'rank-1':>16}{'mAP':>16}   difference of mAP to the recipe, paired{'':4}elsewhere: rank-1, mAP")

@@ -31,16 +31,15 @@ def main() -> None:
     options = parser.parse_args()
     dataset = open_dataset(options.data)
     models = [open_model(path) for path in options.models]
-    for flip in (False, True):
-        found = [replace(model, flip=flip).embed_dataset(dataset) for model in models]
+    found_by = {flip: [replace(model, flip=flip).embed_dataset(dataset) for model in models] for flip in (False, True)}
+    for flip, found in found_by.items():
         for path, one in zip(options.models, found, strict=True):
             _print(f"{path}{', flip' * flip}", one.query, one.gallery)
         together = [_side_by_side([getattr(one, split) for one in found]) for split in ("query", "gallery")]
         _print(f"side by side{', flip' * flip}", *together)
-    last = models[-1].embed_dataset(dataset)
     trained, _ = models[-1].embed(dataset.train, "embedding the training pictures")
     for share in (2, 4):
-        _project_and_print(models[-1], trained.embeddings, last, share)
+        _project_and_print(models[-1], trained.embeddings, found_by[False][-1], share)
 
 
 def _project_and_print(model: OpenedModel, trained: FloatArray, found: Embedded, share: int) -> None:

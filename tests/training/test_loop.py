@@ -10,7 +10,6 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -205,10 +204,10 @@ def test_a_nan_loss_names_step_rate_and_files(
     calls = 0
     plain = CosineSoftmax.forward
 
-    def breaking(self: CosineSoftmax, *given: Any) -> torch.Tensor:
+    def breaking(self: CosineSoftmax, embeddings: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         nonlocal calls
         calls += 1
-        return plain(self, *given) * (float("nan") if calls == 4 else 1.0)
+        return plain(self, embeddings, labels) * (float("nan") if calls == 4 else 1.0)
 
     monkeypatch.setattr(CosineSoftmax, "forward", breaking)
     with pytest.raises(NonFiniteLoss, match=r"nan at step 3, with a learning rate of 0.001.*train/0") as caught:

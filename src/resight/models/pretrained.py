@@ -10,7 +10,7 @@ from torch import nn
 from resight.core.errors import WeightsError
 from resight.models.report_weights import read_state_dict
 from resight.models.resnet import ResNet50
-from resight.models.saved import WEIGHTS_FILE, Origin, load_model, load_strictly
+from resight.models.saved import Origin, load_model, load_strictly
 
 BRANCHES = ("global_dense.", "strip_dense.", "pool.")
 
@@ -25,15 +25,12 @@ def load_pretrained(network: nn.Module, source: Path) -> Origin:
     if source.is_dir():
         model = load_model(source)
         load_strictly(network, model.network.state_dict(), str(source))
-        return Origin(_digest(source / WEIGHTS_FILE), model.card.trained_on, model.card.rights)
+        return Origin(str(model.card.weights_sha256), model.card.trained_on, model.card.rights)
     if not isinstance(network, ResNet50):
         raise WeightsError(f"{source} is not a run; only a resnet50 begins with a file of weights")
     weights = {name: tensor for name, tensor in read_state_dict(source).items() if not name.startswith("fc.")}
     branches = {name: tensor for name, tensor in network.state_dict().items() if name.startswith(BRANCHES)}
     load_strictly(network, {**weights, **branches}, str(source))
-    return Origin(_digest(source), f"what {source.name} was trained on", f"not stated by {source.name}")
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    with source.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return Origin(digest, f"what {source.name} was trained on", f"not stated by {source.name}")
