@@ -146,6 +146,15 @@ def test_export_and_import_carry_ids_and_links(site: Path, tmp_path: Path) -> No
     assert second["id"] == 2
 
 
+def test_an_id_is_of_one_entry(site: Path, tmp_path: Path) -> None:
+    resight("gallery", "export", site, "-o", tmp_path / "all.jsonl")
+    header, first, second, *_ = (tmp_path / "all.jsonl").read_text().splitlines()
+    (tmp_path / "twice.jsonl").write_text("\n".join([header, first, first, second]))
+    done = resight("gallery", "import", tmp_path / "copy.db", tmp_path / "twice.jsonl")
+    assert "2 added, 1 left out" in done.stdout
+    assert "id 1 is given already" in done.stderr
+
+
 def test_forgetting_from_the_command_line(site: Path, picture: Path, tmp_path: Path) -> None:
     path = tmp_path / "copy.db"
     path.write_bytes(site.read_bytes())  # the log is empty after each command

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -144,7 +145,8 @@ class Gallery:
     ) -> list[int]:
         """As `add`, of embeddings (n, dim) made before by the model of that identity.
 
-        ids: of entries that come from another gallery and keep theirs; none of them may be given here already.
+        ids: of entries that come from another gallery and keep theirs. Raises ConfigError, and keeps none, where one
+        of them is given already.
         """
         if model != self.settings.model:
             own = _short(self.settings)
@@ -160,6 +162,12 @@ class Gallery:
         numbers = [whole_of(number) or 0 for number in ids] if ids is not None else [0] * num
         if not len(details) == len(titles) == len(pictures) == len(numbers) == num:
             raise ConfigError(f"{num} embeddings, but {len(details)} attributes, {len(titles)} names")
+        given = Counter(number for number in numbers if number)
+        taken = {number for number, count in given.items() if count > 1}
+        if given:
+            taken |= {entry.id for entry in self.store.read(sorted(given))}
+        if taken:
+            raise ConfigError(f"id {min(taken)} is given already; an id is of one entry")
         entries = [
             Entry(
                 vector,

@@ -59,6 +59,7 @@ class Connection:
 
     def run(self, query: str, /, **values: Any) -> list[Any]:
         """Rows. The engine's errors in words."""
+        begun = self._db is not None
         try:
             return self._connection().run(query, **values) or []
         except exceptions.DatabaseError as error:
@@ -69,9 +70,10 @@ class Connection:
             raise GalleryError(f"{self.name}: {WHAT_FAILED.get(code, told.get('M'))}") from None
         except (exceptions.InterfaceError, OSError) as error:
             self.close()  # the next call connects again
+            if not begun:
+                raise GalleryError(f"{self.name}: the server cannot be reached ({error})") from None
             raise GalleryError(
-                f"{self.name}: the server cannot be reached ({error}); whether a change that was on its way was kept "
-                "is not known"
+                f"{self.name}: the server was lost ({error}); whether a change under way was kept is not known"
             ) from None
 
     def one(self, query: str, /, **values: Any) -> Any:
