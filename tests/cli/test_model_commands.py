@@ -66,6 +66,23 @@ def test_a_bundle_tells_what_it_is(bundle: Path, tmp_path: Path) -> None:
     assert card == resight("model", "card", bundle).stdout
 
 
+def test_a_run_is_reduced_to_fewer_values(run: Path, tmp_path: Path) -> None:
+    wide, small = tmp_path / "wide", tmp_path / "small"
+    size = ("--dim", "32", "--height", "64", "--width", "16", "--progressive", "", "--epochs", "1")
+    resight("train", CITY, "--recipe", "stripnet", *size, "--warmup-epochs", "0", "--batch-size", "8", "-o", wide)
+    assert "32 values to 16" in resight("reduce", wide, CITY, "--dim", "16", "-o", small).stdout
+    cards = [json.loads((folder / "model.json").read_text()) for folder in (wide, small)]
+    assert [card["architecture"]["dim"] for card in cards] == [32, 16]
+    assert cards[0]["rights"] == cards[1]["rights"]
+    assert "rank-1" in resight("compare", wide, small, CITY, "-o", tmp_path / "page.html").stdout
+    other = CITY.replace("synthetic:", "synthetic:seed=1,")
+    resight("reduce", wide, other, "--dim", "16", "-o", tmp_path / "other")
+    assert "its values chosen on" in json.loads((tmp_path / "other" / "model.json").read_text())["trained_on"]
+    assert "not empty" in resight("reduce", wide, CITY, "--dim", "16", "-o", small, code=2).stderr
+    assert "cannot be reduced" in resight("reduce", run, CITY, "--dim", "16", "-o", tmp_path / "no", code=2).stderr
+    assert not (tmp_path / "no").exists()
+
+
 def test_calibrating_a_bundle_keeps_the_model(run: Path, tmp_path: Path) -> None:
     city = CITY.replace("test_people=6", "test_people=14")
     path = tmp_path / "it.resight"

@@ -23,6 +23,7 @@ from resight.cli import (
     import_weights,
     model,
     output,
+    reduce,
     reproduce,
     train,
 )
@@ -48,6 +49,7 @@ app.command("evaluate")(evaluate.evaluate)
 app.command("calibrate")(calibrate.calibrate)
 app.command("compare")(compare.compare)
 app.command("doctor")(doctor.doctor)
+app.command("reduce")(reduce.reduce)
 app.command("export")(export.export)
 app.command("embed")(embed.embed)
 app.command("models")(model.models)

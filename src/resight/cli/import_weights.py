@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from resight.core.errors import ConfigError
+from resight.core.files import check_new
 
 
 def import_weights(
@@ -31,8 +32,7 @@ def import_weights(
     from resight.models import report_weights
     from resight.models.saved import save_model
 
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise ConfigError(f"{out} is there already and not empty; name another directory")
+    check_new(out)
     imported = report_weights.import_report_weights(
         weights,
         model,

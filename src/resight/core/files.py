@@ -1,9 +1,11 @@
-"""Writing of files that a kill leaves whole."""
+"""Writing of files that a kill leaves whole, and over none that is there."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
+
+from resight.core.errors import ConfigError
 
 
 def write_whole(path: Path, data: bytes) -> None:
@@ -14,3 +16,9 @@ def write_whole(path: Path, data: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)
+
+
+def check_new(directory: Path) -> None:
+    """Raises ConfigError where there is something already."""
+    if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
+        raise ConfigError(f"{directory} is there already and not empty; name another directory")

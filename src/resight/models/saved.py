@@ -62,12 +62,13 @@ class Origin:
 
 def with_origins(card: ModelCard, origins: Sequence[Origin]) -> ModelCard:
     """The card, with the data and rights of those models beside its own."""
-    trained_on = _beside(card.trained_on, "by way of other models, ", [origin.trained_on for origin in origins])
-    rights = _beside(card.rights, "of the models learnt from, ", [origin.rights for origin in origins])
+    trained_on = beside(card.trained_on, "by way of other models, ", [origin.trained_on for origin in origins])
+    rights = beside(card.rights, "of the models learnt from, ", [origin.rights for origin in origins])
     return replace(card, trained_on=trained_on, rights=rights)
 
 
-def _beside(own: str, whence: str, others: Sequence[str]) -> str:
+def beside(own: str, whence: str, others: Sequence[str]) -> str:
+    """What a card says, and after it what others say that is not the same."""
     foreign = [text for text in dict.fromkeys(others) if text != own]
     return f"{own}; {whence}{'; '.join(foreign)}" if foreign else own
 

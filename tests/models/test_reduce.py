@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from resight.core.calibration import Calibration
+from resight.core.distances import unit_rows
+from resight.core.errors import ConfigError, DataError
+from resight.core.preprocessing import Preprocessing
+from resight.core.records import FloatArray
+from resight.models.catalogue import Architecture, build_network, embedding_parts
+from resight.models.reduce import reduce_values
+from resight.models.saved import Model, ModelCard
+
+
+def model(architecture: Architecture) -> Model:
+    torch.manual_seed(0)
+    network = build_network(architecture, 64, 16)
+    with torch.no_grad():  # normalisation that is not the identity
+        for name, tensor in network.state_dict().items():
+            if "dense" in name and name.endswith(("1.weight", "1.bias", "running_mean", "running_var")):
+                tensor.uniform_(0.5, 1.5)
+    card = ModelCard(architecture, Preprocessing(64, 16, (0.4,) * 3, (0.2,) * 3), "drawings", "anyone's")
+    return Model(network.eval(), card)
+
+
+@torch.no_grad()
+def embed(of: Model, images: torch.Tensor) -> FloatArray:
+    return np.asarray(of.network(images).numpy())
+
+
+@pytest.mark.parametrize("strips", ["own", "shared", "image"])
+def test_the_parts_are_projected_onto_their_principal_components(strips: str) -> None:
+    before = model(Architecture("stripnet", 32, 4, strips=strips))
+    chosen, others = torch.randn(2, 40, 3, 64, 16)
+    rows = embed(before, chosen)
+    after = reduce_values(before, rows, 16)
+    assert after.card.architecture.dim == 16
+    whole, *parts = [(start, stop) for _, start, stop in embedding_parts(before.card.architecture)]
+    projected = []
+    for piece in ([whole], parts):  # the oracle: each part by itself, but strips of one layer by the same axes
+        columns = []
+        for start, stop in piece:
+            alike = piece if strips == "shared" else [(start, stop)]
+            seen = np.concatenate([rows[:, a:b] for a, b in alike])
+            axes = np.linalg.svd(seen.T.astype(float) @ seen)[0][:, : (stop - start) // 2]
+            columns.append(embed(before, others)[:, start:stop] @ axes)
+        projected.append(unit_rows(np.concatenate(columns, axis=1)))
+    expected = sum(part @ part.T for part in projected) / 2
+    found = embed(after, others)
+    np.testing.assert_allclose(found @ found.T, expected, atol=1e-5)
+
+
+def test_what_few_values_can_tell_is_kept() -> None:
+    """An embedding that uses but half of its values loses nothing with the other half."""
+    before = model(Architecture("stripnet", 32, 2))
+    with torch.no_grad():
+        for layer in (before.network.global_dense, *before.network.strip_dense):  # type: ignore[misc]
+            half = len(layer[0].weight) // 2
+            layer[0].weight[half:] = layer[0].weight[:half]
+            for tensor in (layer[1].weight, layer[1].bias, layer[1].running_mean, layer[1].running_var):
+                tensor[half:] = tensor[:half]
+    images = torch.randn(40, 3, 64, 16)
+    rows = embed(before, images)
+    found = embed(reduce_values(before, rows, 16), images)
+    np.testing.assert_allclose(found @ found.T, rows @ rows.T, atol=1e-5)
+
+
+def test_a_calibration_is_left_out() -> None:
+    before = model(Architecture("stripnet", 32, 4))
+    object.__setattr__(before.card, "calibration", object.__new__(Calibration))
+    assert reduce_values(before, embed(before, torch.randn(40, 3, 64, 16)), 16).card.calibration is None
+
+
+def test_what_cannot_be_reduced() -> None:
+    of = model(Architecture("stripnet", 32, 4))
+    rows = embed(of, torch.randn(40, 3, 64, 16))
+    with pytest.raises(ConfigError, match="no reduction"):
+        reduce_values(of, rows, 32)
+    with pytest.raises(ConfigError, match="does not divide"):
+        reduce_values(of, rows, 12)
+    with pytest.raises(DataError, match="31 pictures are too few"):
+        reduce_values(of, rows[:31], 16)
+    with pytest.raises(ConfigError, match="cannot be reduced"):
+        reduce_values(model(Architecture("slicenet2", 32, 4)), rows, 16)
