@@ -25,6 +25,7 @@ from resight.training.augmentation import (
     shrink,
 )
 from resight.training.averaging import WeightAverage
+from resight.training.plan import Plan
 from resight.training.recipes import BASELINE, RECIPES, Recipe, find_recipe
 from resight.training.samplers import balanced_batches, shuffled_batches
 from resight.training.schedule import rate_factor
@@ -105,6 +106,18 @@ def test_the_schedule() -> None:
     assert factors[8] == pytest.approx(0.5 * (1 + math.cos(math.pi / 2)))
     assert factors[4:] == sorted(factors[4:], reverse=True)
     assert 0 < factors[-1] < 0.05
+
+
+def test_the_last_epochs_at_a_constant_rate() -> None:
+    recipe = find_recipe("stripnet", epochs=5, progressive="", warmup_epochs=1.0, constant_epochs=2, constant_rate=0.1)
+    plan = Plan(recipe, np.zeros(8, np.int64), np.zeros(8, np.int64), 0, steps_per_epoch=4)
+    alone = replace(plan, recipe=replace(recipe, epochs=3, constant_epochs=0))
+    assert [plan.rate(step) for step in range(12)] == [alone.rate(step) for step in range(12)]
+    assert alone.rate(11) < 0.1 * recipe.learning_rate
+    assert {plan.rate(step) for step in range(12, plan.total_steps)} == {0.1}
+    assert plan.total_steps == 20
+    with pytest.raises(ConfigError, match="leaves none"):
+        replace(recipe, constant_epochs=5)
 
 
 def images() -> torch.Tensor:

@@ -45,9 +45,12 @@ class Plan:
 
     def rate(self, step: int) -> float:
         """The learning rate at 0-based `step`."""
-        warmup_steps = round(self.recipe.warmup_epochs * self.steps_per_epoch)
-        factor = rate_factor(self.recipe.schedule, step, self.total_steps, warmup_steps)
-        return self.recipe.learning_rate * factor
+        recipe = self.recipe
+        scheduled_steps = (recipe.epochs - recipe.constant_epochs) * self.steps_per_epoch
+        if step >= scheduled_steps:
+            return recipe.constant_rate
+        warmup_steps = round(recipe.warmup_epochs * self.steps_per_epoch)
+        return recipe.learning_rate * rate_factor(recipe.schedule, step, scheduled_steps, warmup_steps)
 
     def batches(self, first_step: int) -> Iterator[IntArray]:
         """The rows of each batch from `first_step` to the end."""

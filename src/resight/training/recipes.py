@@ -52,6 +52,8 @@ class Recipe:
     average: float = _field(0.0, "decay of the weights' exponential average, which becomes the model; 0: none")
     schedule: str = _field("constant", "the rate over time: constant or warmup-cosine")
     warmup_epochs: float = _field(0.0, "epochs of linear warm-up under warmup-cosine")
+    constant_epochs: int = _field(0, "of the epochs, the last ones: after the schedule's end, at constant_rate")
+    constant_rate: float = _field(6e-4, "the rate of those")
 
     flipped_copies: bool = _field(False, "add a mirrored copy of each training picture to the set")
     random_flip: bool = _field(False, "mirror each picture with probability one half")
@@ -77,6 +79,8 @@ class Recipe:
             value = getattr(self, name)
             if not low <= value <= high:
                 raise ConfigError(f"{name} must be between {low} and {high}, not {value}")
+        if self.constant_epochs >= self.epochs:
+            raise ConfigError(f"constant_epochs {self.constant_epochs} leaves none of {self.epochs} to the schedule")
         if sum(epochs for _, _, epochs in self.smaller_sizes()) >= self.epochs and self.progressive:
             raise ConfigError(f"progressive {self.progressive!r} leaves none of the {self.epochs} epochs at full size")
 
@@ -131,6 +135,8 @@ _BOUNDS: tuple[tuple[str, float, float], ...] = (
     ("learning_rate", 0.0, 100.0),
     ("weight_decay", 0.0, 100.0),
     ("average", 0.0, 0.99999),
+    ("constant_epochs", 0, 1_000_000),
+    ("constant_rate", 0.0, 100.0),
     ("warmup_epochs", 0.0, 1_000_000.0),
     ("pad_and_crop", 0, 512),
     ("colour_jitter", 0.0, 1.0),
