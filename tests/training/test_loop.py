@@ -30,7 +30,15 @@ from resight.training.run import CHECKPOINT_FILE, read_config, read_metrics, sav
 
 TINY = find_recipe("slicenet2", height=32, width=16, epochs=2, dim=32)
 STRIPNET = find_recipe(
-    "stripnet", height=64, width=16, dim=32, epochs=3, batch_size=8, images_per_identity=2, progressive="32x16*2"
+    "stripnet",
+    height=64,
+    width=16,
+    dim=32,
+    epochs=3,
+    batch_size=8,
+    images_per_identity=2,
+    progressive="32x16*2",
+    constant_epochs=1,
 )
 CPU = TrainOptions(device="cpu", compile="off")
 
@@ -233,8 +241,10 @@ def test_every_option_of_a_recipe_trains(small_city: Dataset, tmp_path: Path) ->
         greyscale=0.2, circle=0.5, centre=0.1, weight_decay=0.05, normalise=False, network="slicenet1",
     )  # fmt: skip
     assert train(recipe, small_city, tmp_path / "run", 0, CPU).finished
-    assert train(replace(STRIPNET, epochs=1, progressive="", aligned=True), small_city, tmp_path / "a", 0, CPU).finished
-    mutual = replace(STRIPNET, epochs=1, progressive="", mutual=True)
+    assert train(
+        replace(STRIPNET, epochs=1, constant_epochs=0, progressive="", aligned=True), small_city, tmp_path / "a", 0, CPU
+    ).finished
+    mutual = replace(STRIPNET, epochs=1, constant_epochs=0, progressive="", mutual=True)
     assert train(mutual, small_city, tmp_path / "c", 0, CPU).finished
     kept = load_file(tmp_path / "c" / CHECKPOINT_FILE)
     one, other = (kept[f"objective.{peer}network.global_dense.0.weight"] for peer in ("", "peer."))

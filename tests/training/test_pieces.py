@@ -200,13 +200,13 @@ def test_augment_does_what_the_recipe_asks_and_no_more() -> None:
 
 
 def test_sizes_of_progressive_training() -> None:
-    recipe = find_recipe("stripnet", epochs=10, progressive="64x32*3, 96x48*2")
+    recipe = find_recipe("stripnet", epochs=10, constant_epochs=0, progressive="64x32*3, 96x48*2")
     assert [recipe.size_at(epoch) for epoch in (0, 2, 3, 4, 5, 9)] == [
         (64, 32), (64, 32), (96, 48), (96, 48), (128, 64), (128, 64)
     ]  # fmt: skip
     for wrong in ("64x32", "64*3", "64x32*0", "256x64*2", "64x32*10", "64x32*2,,96", "x"):
         with pytest.raises(ConfigError, match="progressive"):
-            find_recipe("stripnet", epochs=10, progressive=wrong)
+            find_recipe("stripnet", epochs=10, constant_epochs=0, progressive=wrong)
 
 
 def test_shrinking_averages() -> None:
