@@ -74,7 +74,7 @@ def bundle(
         for trial in result.trials:
             note = "declared" if trial.declared else ""
             table.add_row(output.escape(trial.scale), trial.channel_order, f"{trial.mean_ap:.3f}", note)
-        output.console.print(table)
+        output.print_wide(table)
         output.say(f"{result.num_crops:,} crops of {result.num_people:,} people")
         for warning in result.warnings:
             output.say(f"warning: {warning}")

@@ -82,10 +82,10 @@ def calibrate(
     shown = thresholds_table(c, rates)
     table = Table(box=None, pad_edge=False)
     for heading in shown.headings:
-        table.add_column(heading, no_wrap=True)
+        table.add_column(heading, overflow="fold")
     for row in shown.rows:
         table.add_row(*map(output.escape, row))
-    output.console.print(table)
+    output.print_wide(table)
     output.say(COST)
     output.say(
         f"{c.num_people:,} people, {c.num_genuine:,} pairs of one and {c.num_impostor:,} of two, by two cameras; in "

@@ -126,7 +126,7 @@ def evaluate(
         )
         for name in protocol or ["market1501"]
     ]
-    output.console.print(_table(evaluations))
+    output.print_wide(_table(evaluations))
     for evaluation in evaluations:
         output.say(output.counts(evaluation))
     prepared = ", cameras centred" if centre_cameras else ""
@@ -197,7 +197,7 @@ def _check(calibration: Calibration, query: EmbeddedCrops, gallery: EmbeddedCrop
     for p in promises:
         cells = (f"FAR {p.false_accept_rate:g}", f"{p.threshold:.3f}", str(p.counted), p.verdict)
         table.add_row(*map(output.escape, cells))
-    output.console.print(table)
+    output.print_wide(table)
     output.say(f"fitted on {calibration.data}, {calibration.date}")
     if any(p.verdict == "broken" for p in promises):
         output.say("The calibration does not hold on these data: calibrate on people of this place.")
@@ -273,7 +273,7 @@ def _print_rows(title: str, headings: tuple[str, str, str], rows: list[tuple[str
         table.add_column(heading, justify="right", no_wrap=True)
     for row in rows:
         table.add_row(*map(output.escape, row))
-    output.console.print(table)
+    output.print_wide(table)
 
 
 def _occlude(

@@ -91,7 +91,7 @@ def export(
             one, other = parity.comparison.figures(figure)
             signed = f"{difference.mean:+.4f} [{interval.low:+.4f}, {interval.high:+.4f}]"
             table.add_row(title, f"{one:.4f}", f"{other:.4f}", output.escape(signed))
-    output.console.print(table)
+    output.print_wide(table)
     if parity.comparison is None:
         output.say("rank-1 and mAP were not counted: give --data")
     if precision == "int8" and model.card.calibration is not None:

@@ -76,9 +76,9 @@ def reproduce(
         "models": [row.to_dict() for row in rows],
     }
     write_whole(out / "reproduction.json", json.dumps(values, indent=2).encode())
-    output.console.print(_table({row.model: row.report_spreads() for row in rows}, "under `report`", reference=True))
+    output.print_wide(_table({row.model: row.report_spreads() for row in rows}, "under `report`", reference=True))
     print()
-    output.console.print(_table({row.model: row.market_spreads() for row in rows}, "under `market1501`"))
+    output.print_wide(_table({row.model: row.market_spreads() for row in rows}, "under `market1501`"))
     output.say(f"{seeds} seed(s). " + output.counts(rows[0].report[0]))
     output.say(output.counts(rows[0].market[0]))
     output.say(NOTE)
