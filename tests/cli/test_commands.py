@@ -98,7 +98,7 @@ def test_reproduce_resumes_and_writes_its_table(tmp_path: Path) -> None:
     [
         (["train", "nowhere", "-o", "OUT"], 3, "does not exist"),
         (["train", CITY, "--recipe", "nonsense", "-o", "OUT"], 2, "Known: baseline"),
-        (["train", CITY, "--height", "100", "-o", "OUT"], 2, "multiple of 8"),
+        (["train", CITY, "--height", "100", "-o", "OUT"], 2, "multiple of 32"),
         (["train", CITY, "--device", "tpu9", "-o", "OUT"], 2, "device"),
         (["train", "synthetic:people=3", "-o", "OUT"], 2, "Known: seed"),
         (["train", CITY], 2, "--out"),

@@ -76,7 +76,7 @@ def test_balanced_batches_hold_p_identities_of_k_pictures() -> None:
         for label in (found for found in set(labels[batch].tolist()) if found >= 3):
             of_label = batch[labels[batch] == label]
             assert len(set(of_label.tolist())) == 4  # no picture twice where there are enough
-    with pytest.raises(ConfigError, match="has 10 identities"):
+    with pytest.raises(ConfigError, match="has 10. Take a smaller batch"):
         balanced_batches(labels, 48, 4, 0, 0)
     with pytest.raises(ConfigError, match="do not fill one batch"):
         shuffled_batches(7, 8, 0, 0)
@@ -207,6 +207,19 @@ def test_sizes_of_progressive_training() -> None:
     for wrong in ("64x32", "64*3", "64x32*0", "256x64*2", "64x32*10", "64x32*2,,96", "x"):
         with pytest.raises(ConfigError, match="progressive"):
             find_recipe("stripnet", epochs=10, constant_epochs=0, progressive=wrong)
+
+
+def test_stages_go_with_the_epochs_and_the_size() -> None:
+    whole = find_recipe("stripnet")
+    assert find_recipe("stripnet", epochs=whole.epochs) == whole
+    half = find_recipe("stripnet", epochs=70)
+    assert (half.progressive, half.constant_epochs) == ("64x32*20,96x48*20", 10)
+    assert find_recipe("stripnet", height=64, width=32).progressive == "64x32*40"
+    assert find_recipe("stripnet", epochs=70, progressive="64x32*5").progressive == "64x32*5"
+    one = find_recipe("stripnet", epochs=1)
+    assert (one.progressive, one.constant_epochs) == ("", 0)
+    with pytest.raises(ConfigError, match="epochs must be between 1"):
+        find_recipe("stripnet", epochs=-3)
 
 
 def test_shrinking_averages() -> None:

@@ -18,7 +18,7 @@ from resight.training.recipes import RECIPES, Recipe, find_recipe
 if TYPE_CHECKING:
     from resight.training.distillation import Teacher
 
-DEFAULT_RECIPE = "baseline-aug"
+DEFAULT_RECIPE = "stripnet"
 
 
 @with_recipe_options
@@ -55,7 +55,7 @@ def train(
 
       resight train synthetic --recipe slicenet2-quick -o runs/first
 
-      resight train my_data --recipe baseline-aug --epochs 50 --random-erasing 0.5 -o runs/mine
+      resight train my_data --epochs 70 --colour-cast 0.3 -o runs/mine
 
       resight train my_data -o runs/mine --resume
 

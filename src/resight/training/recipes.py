@@ -241,7 +241,20 @@ RECIPES: dict[str, Recipe] = {
 
 
 def find_recipe(name: str, **overrides: Any) -> Recipe:
-    """The recipe by name, with some fields set otherwise. Raises ConfigError for what does not fit."""
+    """The recipe by name, with some fields set otherwise. Raises ConfigError for what does not fit.
+
+    Where `epochs` is set and the epochs of its stages are not, those are as much longer or shorter; stages of smaller
+    pictures that would not be smaller are left out.
+    """
     if name not in RECIPES:
         raise unknown_name("recipe", name, RECIPES)
-    return replace(RECIPES[name], **overrides)
+    recipe = RECIPES[name]
+    return replace(recipe, **{**_stages(recipe, overrides), **overrides})
+
+
+def _stages(recipe: Recipe, overrides: Mapping[str, Any]) -> dict[str, Any]:
+    share = max(0, overrides.get("epochs", recipe.epochs)) / recipe.epochs
+    height, width = overrides.get("height", recipe.height), overrides.get("width", recipe.width)
+    smaller = [(h, w, round(epochs * share)) for h, w, epochs in recipe.smaller_sizes()]
+    kept = [f"{h}x{w}*{epochs}" for h, w, epochs in smaller if epochs and h <= height and w <= width]
+    return {"progressive": ",".join(kept), "constant_epochs": round(recipe.constant_epochs * share)}
