@@ -76,7 +76,7 @@ def test_balanced_batches_hold_p_identities_of_k_pictures() -> None:
         for label in (found for found in set(labels[batch].tolist()) if found >= 3):
             of_label = batch[labels[batch] == label]
             assert len(set(of_label.tolist())) == 4  # no picture twice where there are enough
-    with pytest.raises(ConfigError, match="has 10. Take a smaller batch"):
+    with pytest.raises(ConfigError, match="training set has 10"):
         balanced_batches(labels, 48, 4, 0, 0)
     with pytest.raises(ConfigError, match="do not fill one batch"):
         shuffled_batches(7, 8, 0, 0)
