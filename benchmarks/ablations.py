@@ -29,8 +29,14 @@ from resight.training.embed import embed_dataset
 from resight.training.loop import TrainOptions, is_finished, train
 from resight.training.recipes import find_recipe
 
-SHORT: dict[str, Any] = {"height": 64, "width": 32, "progressive": "", "warmup_epochs": 1.0, "constant_epochs": 0}
-SHORT |= {"pad_and_crop": 4}
+SHORT: dict[str, Any] = {
+    "height": 64,
+    "width": 32,
+    "progressive": "",
+    "warmup_epochs": 1.0,
+    "constant_epochs": 0,
+    "pad_and_crop": 4,
+}
 IN_FLOAT32 = "in float32"  # where the CPU has bfloat16, the others train in it
 VARIANTS: dict[str, dict[str, Any]] = {
     "as it is": {},

@@ -37,8 +37,14 @@ from resight.training.embed import embed_crops
 from resight.training.loop import TrainOptions, is_finished, train
 from resight.training.recipes import find_recipe
 
-SHORT: dict[str, Any] = {"height": 64, "width": 32, "progressive": "", "warmup_epochs": 1.0, "constant_epochs": 0}
-SHORT |= {"pad_and_crop": 4}
+SHORT: dict[str, Any] = {
+    "height": 64,
+    "width": 32,
+    "progressive": "",
+    "warmup_epochs": 1.0,
+    "constant_epochs": 0,
+    "pad_and_crop": 4,
+}
 VARIANTS: dict[str, dict[str, Any]] = {
     "1 strip": {"slices": 1},
     "2 strips": {"slices": 2},
