@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,20 @@ def test_the_doctor_ends_by_severity_and_writes_its_files(tmp_path: Path) -> Non
     assert values["severity"] == "error"
     assert values["findings"][0]["code"] == "query-in-gallery"
     assert "doubtful_labels" not in values
+
+
+@pytest.mark.parametrize("num_people", [2, 16])
+def test_the_command_to_begin_with_is_one_that_trains(num_people: int, tmp_path: Path) -> None:
+    data = f"synthetic:train_people={num_people},test_people=2,cameras=2,crops_per_camera=2,height=64,width=32"
+    resight("doctor", data, "-o", tmp_path / "doctor")
+    command = json.loads((tmp_path / "doctor" / "doctor.json").read_text())["advice"]["command"]
+    assert ("--batch-size 8" in command) == (num_people == 2)
+    program, *arguments = shlex.split(command)
+    assert program == "resight"
+    assert arguments[-2:] == ["-o", "runs/first"]
+    resight(*arguments[:-1], tmp_path / "run", "--epochs", "1")
+    recipe = json.loads((tmp_path / "run" / "config.json").read_text())["recipe"]
+    assert (recipe["network"], recipe["height"], recipe["width"]) == ("stripnet", 64, 32)
 
 
 def test_the_doctor_with_a_model_ranks_labels(runs: tuple[Path, Path], tmp_path: Path) -> None:

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import shlex
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from resight.data.findings import Finding
 from resight.data.people_checks import answered_across_cameras
 from resight.data.survey import Flags, Survey
 
 Z = 1.959964  # of a 95% interval
 RANK1_GUESSES = (0.5, 0.8, 0.95)
-HEIGHT_PX, STRIP_STEP_PX, WIDTH_STEP_PX = 128, 32, 8  # what the reference networks' sizes are multiples of
+HEIGHT_PX, WIDTH_PX, WIDTH_STEP_PX = 128, 64, 8  # stripnet's size, and what its width is a multiple of
+BATCH_PEOPLE, PICTURES_EACH = 16, 4  # of a batch of stripnet's
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Advice:
         }
 
 
-def advise(s: Survey, findings: Sequence[Finding], data: str) -> Advice:
+def advise(s: Survey, data: str) -> Advice:
     """data: what the user calls the data on the command line."""
     protocols, reason = _protocols(s)
     answered = answered_across_cameras(s) if protocols[:1] == ("market1501",) else _answered_at_all(s)
@@ -55,7 +55,7 @@ def advise(s: Survey, findings: Sequence[Finding], data: str) -> Advice:
     intervals = tuple(
         (guess, wilson_interval(guess, scored), wilson_interval(guess, people)) for guess in RANK1_GUESSES if scored
     )
-    command, why = _command(s, {finding.code for finding in findings}, data)
+    command, why = _command(s, data)
     return Advice(protocols, reason, scored, people, intervals, command, why)
 
 
@@ -89,21 +89,21 @@ def _protocols(s: Survey) -> tuple[tuple[str, ...], str]:
     return ("market1501",), "Every query is answered by another camera. It is the protocol that the field compares by."
 
 
-def _command(s: Survey, codes: set[str], data: str) -> tuple[str | None, str]:
+def _command(s: Survey, data: str) -> tuple[str | None, str]:
     train = s.rows("train")
-    if len(np.unique(s.pids[train])) < 2:
+    people = len(np.unique(s.pids[train]))
+    if people < 2:
         return None, "There are not two people to train on; evaluate a model that was trained elsewhere."
     aspect = float(np.median(s.height_px[train] / s.width_px[train]))
     height = HEIGHT_PX if np.median(s.height_px[train]) > HEIGHT_PX / 2 else HEIGHT_PX // 2
     width = max(WIDTH_STEP_PX, round(height / aspect / WIDTH_STEP_PX) * WIDTH_STEP_PX)
-    options = [f"--height {height} --width {width}"]
-    reasons = [f"the crops are {aspect:.1f} times as high as wide (median)"]
-    if "unequal-classes" in codes:
-        options.append("--sampler balanced")
-        reasons.append("the balanced sampler, since some people have so many more pictures")
-    quoted = f"'{data}'" if any(letter in data for letter in " ;&()") else data
-    command = f"resight train {quoted} --recipe slicenet2 {' '.join(options)} -o runs/first"
-    return command, (
-        f"SliceNet2 did best of the reference models on the reference data; {'; '.join(reasons)}. "
-        "slicenet2-quick, without sizes, shows within minutes whether all is well."
+    options, reasons = "", [f"the crops are {aspect:.1f} times as high as wide (median)"]
+    if (height, width) != (HEIGHT_PX, WIDTH_PX):
+        options += f" --height {height} --width {width}"
+    if people < BATCH_PEOPLE:
+        options += f" --batch-size {people * PICTURES_EACH}"
+        reasons.append(f"a batch has {PICTURES_EACH} pictures of each of {BATCH_PEOPLE} people, and there are {people}")
+    return f"resight train {shlex.quote(data)}{options} -o runs/first", (
+        f"It takes the recipe that did best on real data, stripnet; {'; '.join(reasons)}. "
+        "With --recipe slicenet2-quick in place of all sizes it shows within minutes whether all is well."
     )

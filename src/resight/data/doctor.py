@@ -117,7 +117,7 @@ def examine(
         cameras=camids,
         presence=presence,
         findings=findings,
-        advice=advise(s, findings, data or dataset.name),
+        advice=advise(s, data or dataset.name),
     )
 
 

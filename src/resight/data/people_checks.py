@@ -68,7 +68,7 @@ def identities(s: Survey) -> Iterator[Finding]:
                 f"{counted(len(many), 'identity', 'identities')} have more than {UNEQUAL} times the median of "
                 f"{median:g} pictures (the largest: {most:,})",
                 "Training sees mostly these few, and learns to tell them from the rest.",
-                "Train with --sampler balanced, or thin them out.",
+                "Train with a sampler of identities (stripnet does; else --sampler balanced), or thin them out.",
                 tuple(_of_pid(s, train, pid) for pid in many[:EXAMPLES]),
             )
 
