@@ -118,6 +118,7 @@ def test_the_probe_takes_people_by_two_cameras(small_city: Dataset) -> None:
     [
         ("osnet_x0_25_msmt17.onnx", (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), "rgb", 0.760, 0.587),
         ("person-reidentification-retail-0248.onnx", (0,) * 3, (1 / 255,) * 3, "bgr", 0.860, 0.671),
+        ("person-reidentification-retail-0287.onnx", (0,) * 3, (1 / 255,) * 3, "bgr", 0.844, 0.658),
     ],
 )
 def test_the_ready_made_networks_work(
