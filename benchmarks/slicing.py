@@ -5,8 +5,8 @@ half the strips'; with 1 strip, both halves are of the whole. Measured on the da
 on all queries; on the quarter of them that is dressed most like somebody else (by colour histograms, which know no
 model); with a third of each query hidden (top, middle and bottom, their mean); and with each query moved down by an
 eighth of its height. The difference of mAP to 1 strip is paired: of each query's mean over the seeds, its 95% interval
-over people. Finished runs are not trained again, so that several processes may share the folder, each with its own
---only.
+over people. The recipe is stripnet's of before: 256 values, no circle loss, any pictures of a person. Finished runs are
+not trained again, so that several processes may share the folder, each with its own --only.
 
     python benchmarks/slicing.py market501 -o slicing [--seeds 1] [--epochs 10] [--only NAME ...] [--table]
 """
@@ -44,6 +44,9 @@ SHORT: dict[str, Any] = {
     "warmup_epochs": 1.0,
     "constant_epochs": 0,
     "pad_and_crop": 4,
+    "dim": 256,
+    "circle": 0.0,
+    "sampler": "balanced",
 }
 VARIANTS: dict[str, dict[str, Any]] = {
     "1 strip": {"slices": 1},

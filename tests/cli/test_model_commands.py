@@ -149,6 +149,13 @@ def test_embed_goes_on_after_a_kill(bundle: Path, tmp_path: Path) -> None:
     assert not parts.exists()
 
 
+def test_strips_are_aligned_at_inference_where_asked_for(bundle: Path, tmp_path: Path) -> None:
+    plain, aligned = tmp_path / "plain.json", tmp_path / "aligned.json"
+    resight("evaluate", bundle, CITY, "--json", plain)
+    resight("evaluate", bundle, CITY, "--aligned", "--json", aligned)
+    assert json.loads(plain.read_text()) != json.loads(aligned.read_text())
+
+
 def test_bundling_a_network_made_elsewhere(tmp_path: Path) -> None:
     (tmp_path / "it.onnx").write_bytes(linear().SerializeToString())
     call: list[str | Path] = ["bundle", tmp_path / "it.onnx", "-o", tmp_path / "it.resight", "--channel-order", "bgr"]

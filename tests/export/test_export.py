@@ -3,8 +3,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import onnx
 import pytest
 import torch
+from onnx import numpy_helper
 from torch import nn
 
 from resight.core import images
@@ -71,6 +73,11 @@ def test_int8_is_close_and_smaller(stripnet: Model, small_city: Dataset) -> None
     assert made.bundle.manifest.network.precision == "int8"
     assert "QuantizeLinear" in made.bundle.facts.ops
     assert made.bundle.manifest.identity != fp32.manifest.identity
+    stored = [numpy_helper.to_array(value) for value in onnx.load_model_from_string(made.bundle.onnx).graph.initializer]
+    kernels = [values for values in stored if values.dtype == np.int8 and values.ndim == 4]
+    # Two products of int8 and uint8 must fit into 16 bits, where a CPU without VNNI adds them up.
+    assert kernels
+    assert max(np.abs(values.astype(int)).max() for values in kernels) * 255 * 2 < 2**15
 
 
 def test_int8_takes_pictures(stripnet: Model, small_city: Dataset) -> None:

@@ -149,9 +149,11 @@ def test_stripnet_is_a_global_half_and_strips() -> None:
 
 
 def test_stripnet_is_small() -> None:
-    network = build_network(Architecture("stripnet", 256, 4), 128, 64)
-    assert sum(p.numel() for p in network.parameters()) == 1_989_088
-    assert not any(isinstance(module, nn.ELU) for module in network.modules())
+    for dim, parameters in ((256, 1_989_088), (512, 2_038_752)):
+        network = build_network(Architecture("stripnet", dim, 4), 128, 64)
+        assert sum(p.numel() for p in network.parameters()) == parameters
+        slow = (nn.ELU, nn.GELU, nn.SiLU, nn.Sigmoid, nn.Tanh, nn.PReLU)
+        assert not any(isinstance(module, slow) for module in network.modules())
 
 
 def test_cosinenet_is_as_published() -> None:

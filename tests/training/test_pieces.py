@@ -209,6 +209,16 @@ def test_sizes_of_progressive_training() -> None:
             find_recipe("stripnet", epochs=10, constant_epochs=0, progressive=wrong)
 
 
+def test_the_published_recipes_are_as_published() -> None:
+    cosine, aligned = RECIPES["cosine"], RECIPES["resnet50-aligned"]
+    identities = cosine.batch_size // cosine.images_per_identity
+    assert (cosine.sampler, identities, cosine.images_per_identity) == ("balanced", 32, 4)
+    assert (cosine.height, cosine.width, cosine.dim, cosine.kappa_softplus) == (128, 64, 128, True)
+    assert (aligned.network, aligned.height, aligned.width, aligned.slices) == ("resnet50", 256, 128, 8)
+    assert aligned.aligned
+    assert aligned.triplet > 0
+
+
 def test_stages_go_with_the_epochs_and_the_size() -> None:
     whole = find_recipe("stripnet")
     assert find_recipe("stripnet", epochs=whole.epochs) == whole
@@ -216,6 +226,7 @@ def test_stages_go_with_the_epochs_and_the_size() -> None:
     assert (half.progressive, half.constant_epochs) == ("64x32*20,96x48*20", 10)
     assert find_recipe("stripnet", height=64, width=32).progressive == "64x32*40"
     assert find_recipe("stripnet", epochs=70, progressive="64x32*5").progressive == "64x32*5"
+    assert (half.warmup_epochs, find_recipe("resnet50-aligned", epochs=10).warmup_epochs) == (2.0, 2.0)
     one = find_recipe("stripnet", epochs=1)
     assert (one.progressive, one.constant_epochs) == ("", 0)
     with pytest.raises(ConfigError, match="epochs must be between 1"):

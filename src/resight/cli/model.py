@@ -44,7 +44,7 @@ def card(
     from resight.embedding.card import model_card
     from resight.embedding.embedder import find_bundle
 
-    text = model_card(find_bundle(model))
+    text = model_card(find_bundle(model), Path(model).name)
     if out is None:
         print(text, end="")
         return

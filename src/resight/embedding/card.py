@@ -60,8 +60,11 @@ def describe_calibration(manifest: Manifest) -> str:
     )
 
 
-def model_card(bundle: Bundle) -> str:
-    """Markdown with a head of YAML, as model hubs read it (Hugging Face's model card metadata)."""
+def model_card(bundle: Bundle, loaded_as: str = "model.resight") -> str:
+    """Markdown with a head of YAML, as model hubs read it (Hugging Face's model card metadata).
+
+    loaded_as: the file, or the packaged name, that its example loads.
+    """
     manifest = bundle.manifest
     # JSON strings are YAML strings, whatever is in them.
     head = ["---", "license: other", f"license_name: {json.dumps(manifest.rights)}", "library_name: resight"]
@@ -83,7 +86,7 @@ def model_card(bundle: Bundle) -> str:
             ]
     head += ["---", "", f"# {_plain(manifest.name)}", "", WATCHING, "", "| | |", "|---|---|"]
     rows = [f"| {title} | {_plain(text)} |" for title, text in card_rows(bundle)]
-    use = ["", "## Use", "", "```python", "import resight", "", 'model = resight.load("model.resight")']
+    use = ["", "## Use", "", "```python", "import resight", "", f"model = resight.load({json.dumps(loaded_as)})"]
     use += ['embeddings = model.embed(["a.jpg", "b.jpg"])', "model.similarity(embeddings[0], embeddings[1])", "```", ""]
     return "\n".join([*head, *rows, *use])
 

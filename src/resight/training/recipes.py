@@ -224,6 +224,8 @@ def _quick(recipe: Recipe) -> Recipe:
     return replace(recipe, height=64, width=24, epochs=epochs, schedule="warmup-cosine", warmup_epochs=1.0, kappa=8.0)
 
 
+MOST_WARMUP = 0.2  # of a recipe made shorter
+
 RECIPES: dict[str, Recipe] = {
     "baseline": BASELINE,
     "baseline-aug": BASELINE_AUG,
@@ -243,8 +245,8 @@ RECIPES: dict[str, Recipe] = {
 def find_recipe(name: str, **overrides: Any) -> Recipe:
     """The recipe by name, with some fields set otherwise. Raises ConfigError for what does not fit.
 
-    Where `epochs` is set and the epochs of its stages are not, those are as much longer or shorter; stages of smaller
-    pictures that would not be smaller are left out.
+    Where `epochs` is set and the epochs of its stages are not, those are as much longer or shorter, and the warm-up
+    takes a fifth of all at most; stages of smaller pictures that would not be smaller are left out.
     """
     if name not in RECIPES:
         raise unknown_name("recipe", name, RECIPES)
@@ -253,8 +255,13 @@ def find_recipe(name: str, **overrides: Any) -> Recipe:
 
 
 def _stages(recipe: Recipe, overrides: Mapping[str, Any]) -> dict[str, Any]:
-    share = max(0, overrides.get("epochs", recipe.epochs)) / recipe.epochs
+    epochs = max(0, overrides.get("epochs", recipe.epochs))
+    share = epochs / recipe.epochs
     height, width = overrides.get("height", recipe.height), overrides.get("width", recipe.width)
-    smaller = [(h, w, round(epochs * share)) for h, w, epochs in recipe.smaller_sizes()]
-    kept = [f"{h}x{w}*{epochs}" for h, w, epochs in smaller if epochs and h <= height and w <= width]
-    return {"progressive": ",".join(kept), "constant_epochs": round(recipe.constant_epochs * share)}
+    smaller = [(h, w, round(length * share)) for h, w, length in recipe.smaller_sizes()]
+    kept = [f"{h}x{w}*{length}" for h, w, length in smaller if length and h <= height and w <= width]
+    return {
+        "progressive": ",".join(kept),
+        "constant_epochs": round(recipe.constant_epochs * share),
+        "warmup_epochs": min(recipe.warmup_epochs, epochs * MOST_WARMUP),
+    }
