@@ -105,5 +105,5 @@ def _command(s: Survey, data: str) -> tuple[str | None, str]:
         reasons.append(f"a batch has {PICTURES_EACH} pictures of each of {BATCH_PEOPLE} people, and there are {people}")
     return f"resight train {shlex.quote(data)}{options} -o runs/first", (
         f"It takes the recipe that did best on real data, stripnet; {'; '.join(reasons)}. "
-        "With --recipe slicenet2-quick in place of all sizes it shows within minutes whether all is well."
+        "With --recipe slicenet2-quick in place of all options it shows within minutes whether all is well."
     )
