@@ -162,8 +162,8 @@ def test_copies_and_the_order_change_nothing() -> None:
     assert one.data_digest == other.data_digest
     # Sums in another order differ in their last bits, and a pair or two then fall on a threshold's other side.
     at = np.linspace(-1, 1, 101)
-    rates = [np.interp(at, fitted.thresholds, fitted.false_accept.rate) for fitted in (one, other)]
-    np.testing.assert_allclose(*rates, atol=3 / one.num_impostor)
+    here, there = (np.interp(at, fitted.thresholds, fitted.false_accept.rate) for fitted in (one, other))
+    np.testing.assert_allclose(here, there, atol=3 / one.num_impostor)
     assert (one.num_genuine, one.num_impostor) == (other.num_genuine, other.num_impostor)
     assert digest(crops) != digest(crowd(30, seed=1))
 
