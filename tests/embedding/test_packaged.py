@@ -34,7 +34,9 @@ def test_the_wheel_stays_small() -> None:
     assert sum(len(compress(packaged_bundle(name).onnx)) for name in packaged_models()) < MAX_BYTES
 
 
-@pytest.mark.parametrize("name", packaged_models())
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name == "city" else name for name in packaged_models()]
+)
 def test_its_figures_are_what_it_scores(name: str, request: pytest.FixtureRequest) -> None:
     model = resight.load(name)
     data = model.manifest.provenance.get("figures_on")  # drawn people
