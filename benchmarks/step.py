@@ -59,11 +59,10 @@ def timed_steps(recipe: Recipe, images: TrainingImages, size: tuple[int, int], s
     optimizer = torch.optim.AdamW(objective.parameters(), fused=True)
     average = WeightAverage(network, recipe.average)
     plan = Plan.of(recipe, images, 0)
-    marks: list[float] = []
+    marks = [time.perf_counter()]
     network.register_forward_pre_hook(lambda *_: marks.append(time.perf_counter()))
     network.register_forward_hook(lambda *_: marks.append(time.perf_counter()))
     found: list[list[float]] = []
-    marks.append(time.perf_counter())
     for step, (rows, pixels) in enumerate(islice(local_batches(images, plan, 0, join_world("cpu")), steps + WARM_UP)):
         mirrored = torch.from_numpy(rows >= len(images))
         batch = augment(flip_where(shrink(torch.from_numpy(pixels), *size), mirrored), recipe, seed_step(0, step, 0))

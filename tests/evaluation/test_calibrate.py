@@ -160,11 +160,8 @@ def test_copies_and_the_order_change_nothing() -> None:
     )
     one, other = calibrate(crops, **FIT).calibration, calibrate(shuffled, **FIT).calibration
     assert one.data_digest == other.data_digest
-    # Sums in another order differ in their last bits, and a pair or two then fall on a threshold's other side.
-    at = np.linspace(-1, 1, 101)
-    here, there = (np.interp(at, fitted.thresholds, fitted.false_accept.rate) for fitted in (one, other))
-    np.testing.assert_allclose(here, there, atol=3 / one.num_impostor)
-    assert (one.num_genuine, one.num_impostor) == (other.num_genuine, other.num_impostor)
+    assert one == other
+    np.testing.assert_allclose(one.false_accept.rate, other.false_accept.rate, atol=1e-6)
     assert digest(crops) != digest(crowd(30, seed=1))
 
 

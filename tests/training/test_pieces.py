@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from resight.core.errors import ConfigError
 from resight.core.images import resize_image
+from resight.data import advice
 from resight.training.augmentation import (
     augment,
     colour_cast,
@@ -217,6 +218,17 @@ def test_the_published_recipes_are_as_published() -> None:
     assert (aligned.network, aligned.height, aligned.width, aligned.slices) == ("resnet50", 256, 128, 8)
     assert aligned.aligned
     assert aligned.triplet > 0
+
+
+def test_the_doctor_knows_what_stripnet_takes() -> None:
+    """Its room may not import the recipes'."""
+    recipe = RECIPES["stripnet"]
+    assert (
+        recipe.height,
+        recipe.width,
+        recipe.images_per_identity,
+    ) == (advice.HEIGHT_PX, advice.WIDTH_PX, advice.PICTURES_EACH)
+    assert recipe.batch_size == advice.BATCH_PEOPLE * advice.PICTURES_EACH
 
 
 def test_stages_go_with_the_epochs_and_the_size() -> None:

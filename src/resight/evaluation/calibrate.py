@@ -142,9 +142,9 @@ def digest(crops: EmbeddedCrops) -> str:
 
 
 def _distinct(crops: EmbeddedCrops) -> EmbeddedCrops:
-    """People only, without copies of one picture: they would be pairs that say nothing."""
+    """People only, without copies of one picture, which would be pairs that say nothing; in an order of its own."""
     rows = np.stack((crops.contents, crops.pids.astype(np.uint64), crops.camids.astype(np.uint64)), axis=1)
-    kept = np.sort(np.unique(rows, axis=0, return_index=True)[1])
+    kept = np.unique(rows, axis=0, return_index=True)[1]
     kept = kept[crops.pids[kept] > DISTRACTOR_PID]
     return EmbeddedCrops(
         crops.embeddings[kept],
