@@ -21,7 +21,7 @@ from typing import Any
 from resight.cli.train import as_teacher
 from resight.core.errors import DataError
 from resight.data.embed import Embedded
-from resight.data.formats import open_dataset
+from resight.data.formats.catalogue import open_dataset
 from resight.evaluation.compare import compare
 from resight.evaluation.evaluate import evaluate
 from resight.models.saved import load_model

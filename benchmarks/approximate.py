@@ -16,9 +16,9 @@ from collections.abc import Callable
 import numpy as np
 from search import drawn  # type: ignore[import-not-found]  # beside this file
 
-from resight.gallery.approximate import Graph
-from resight.gallery.columns import Columns
-from resight.gallery.index import Index
+from resight.gallery.search.approximate import Graph
+from resight.gallery.search.columns import Columns
+from resight.gallery.search.index import Index
 
 TOP = 20
 

@@ -17,10 +17,10 @@ from pathlib import Path
 import numpy as np
 
 from resight.core.records import EmbeddedCrops
-from resight.data.formats import open_dataset
-from resight.evaluation.calibrate import calibrate
-from resight.evaluation.searches import own_and_others
-from resight.evaluation.verification import score_pairs
+from resight.data.formats.catalogue import open_dataset
+from resight.evaluation.decisions.calibrate import calibrate
+from resight.evaluation.decisions.searches import own_and_others
+from resight.evaluation.decisions.verification import score_pairs
 from resight.models.saved import load_model
 from resight.training.embed import embed_crops
 

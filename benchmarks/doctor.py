@@ -19,7 +19,7 @@ from pathlib import Path
 
 MEASURE = """
 import json, resource, sys, time
-from resight.data.formats import open_dataset
+from resight.data.formats.catalogue import open_dataset
 dataset = open_dataset(sys.argv[2])
 crops = dataset.train + dataset.query + dataset.gallery
 if sys.argv[1] == "pillow":
@@ -30,7 +30,7 @@ if sys.argv[1] == "pillow":
         with Image.open(crop.path) as picture:
             picture.convert("RGB")
 else:
-    from resight.data.doctor import examine
+    from resight.data.doctor.doctor import examine
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     began = time.perf_counter()
     examine(dataset)
@@ -49,7 +49,7 @@ def main() -> None:
     if arguments.data:
         measure(arguments.data, arguments.repeats)
         return
-    from resight.data.synthetic import CityConfig, draw_city, save_city
+    from resight.data.city.synthetic import CityConfig, draw_city, save_city
 
     with tempfile.TemporaryDirectory() as folder:
         print("drawing the city", file=sys.stderr)

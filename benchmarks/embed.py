@@ -25,7 +25,7 @@ import onnx
 from onnx import shape_inference
 
 from resight.core.errors import MissingExtra
-from resight.data.formats import open_dataset
+from resight.data.formats.catalogue import open_dataset
 from resight.embedding.bundle import Bundle
 from resight.embedding.embedder import Embedder, find_bundle
 from resight.embedding.packaged import packaged_models

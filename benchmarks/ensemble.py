@@ -20,7 +20,7 @@ from resight.cli.models import OpenedModel, open_model
 from resight.core.distances import unit_rows
 from resight.core.records import EmbeddedCrops, FloatArray
 from resight.data.embed import Embedded
-from resight.data.formats import open_dataset
+from resight.data.formats.catalogue import open_dataset
 from resight.evaluation.evaluate import evaluate
 
 

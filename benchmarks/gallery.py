@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 
 import resight
-from resight.data.synthetic import CityConfig, draw_city
+from resight.data.city.synthetic import CityConfig, draw_city
 
 BATCH = 1000
 FIRST_SEARCH = """

@@ -24,8 +24,8 @@ import numpy as np
 from search_engines import ENGINES, TOP, Searches  # type: ignore[import-not-found]  # beside this file
 
 from resight.core.records import FloatArray, IntArray
-from resight.gallery.columns import Columns, Selection
-from resight.gallery.index import BLOCK_ROWS, Found, Index
+from resight.gallery.search.columns import Columns, Selection
+from resight.gallery.search.index import BLOCK_ROWS, Found, Index
 
 SLOW_S = 2.0  # what takes longer is run three times, not as often as the rest
 Times = dict[str, dict[str, list[tuple[int, float]]]]

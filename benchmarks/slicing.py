@@ -29,7 +29,7 @@ from resight.core.records import EmbeddedCrops, IntArray
 from resight.core.visibility import THIRDS, hide
 from resight.data.crops import Dataset
 from resight.data.decoding import decode_crops
-from resight.data.formats import open_dataset
+from resight.data.formats.catalogue import open_dataset
 from resight.evaluation.compare import paired_difference
 from resight.evaluation.evaluate import evaluate
 from resight.models.saved import load_model

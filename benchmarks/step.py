@@ -16,7 +16,7 @@ from itertools import islice, pairwise
 import torch
 
 from resight.core.preprocessing import Preprocessing
-from resight.data.formats import open_dataset
+from resight.data.formats.catalogue import open_dataset
 from resight.models.catalogue import build_network
 from resight.training.augmentation import augment, flip_where, shrink
 from resight.training.averaging import WeightAverage

@@ -30,9 +30,9 @@ from torch.utils.data import Dataset as TorchDataset
 from torch.utils.flop_counter import FlopCounterMode
 
 from resight.core.preprocessing import Preprocessing
+from resight.data.city.synthetic import CityConfig, draw_city, save_city
 from resight.data.crops import Crop, labels_of
-from resight.data.folder import read_folder
-from resight.data.synthetic import CityConfig, draw_city, save_city
+from resight.data.formats.folder import read_folder
 from resight.losses.cosine_softmax import CosineSoftmax
 from resight.losses.joint import JointLoss
 from resight.models.catalogue import Architecture, build_network

@@ -16,9 +16,9 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
+from resight.data.city.synthetic import CityConfig, draw_city
 from resight.data.crops import Crop
-from resight.data.doctor import examine
-from resight.data.synthetic import CityConfig, draw_city
+from resight.data.doctor.doctor import examine
 from resight.report.doctor import doctor_page
 from resight.report.page import contact_sheet
 

@@ -11,8 +11,8 @@ import pytest
 # Set before torch is imported, and inherited by the processes that tests start.
 os.environ["OMP_NUM_THREADS"] = "1"
 
+from resight.data.city.synthetic import CityConfig, draw_city
 from resight.data.crops import Dataset
-from resight.data.synthetic import CityConfig, draw_city
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 

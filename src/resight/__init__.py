@@ -8,7 +8,7 @@ from resight.core.errors import ResightError
 from resight.core.records import EmbeddedCrops
 from resight.core.version import VERSION as __version__
 from resight.data.crops import Crop, Dataset
-from resight.data.formats import open_dataset
+from resight.data.formats.catalogue import open_dataset
 from resight.embedding.embedder import Embedder, load
 from resight.evaluation.evaluate import Evaluation, evaluate
 from resight.gallery.gallery import Gallery, open_gallery

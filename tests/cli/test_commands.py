@@ -47,7 +47,7 @@ def test_evaluate_prints_figures_and_writes_json(run: Path, tmp_path: Path) -> N
 def test_evaluate_says_what_was_on_and_takes_embeddings_of_any_tool(run: Path, tmp_path: Path) -> None:
     import numpy as np
 
-    from resight.data.formats import open_dataset
+    from resight.data.formats.catalogue import open_dataset
     from resight.models.saved import load_model
     from resight.training.embed import embed_dataset
 
@@ -138,8 +138,8 @@ def test_help_and_version_name_what_there_is() -> None:
 
 
 def test_a_bad_picture_in_a_folder_is_named_and_the_rest_goes_on(run: Path, tmp_path: Path) -> None:
-    from resight.data.formats import open_dataset
-    from resight.data.synthetic import save_city
+    from resight.data.city.synthetic import save_city
+    from resight.data.formats.catalogue import open_dataset
 
     save_city(open_dataset(CITY), tmp_path)
     victim = sorted((tmp_path / "gallery").rglob("*.jpg"))[0]

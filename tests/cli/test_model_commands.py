@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from resight.data.formats import open_dataset
-from resight.data.synthetic import CityConfig, draw_city, save_city
+from resight.data.city.synthetic import CityConfig, draw_city, save_city
+from resight.data.formats.catalogue import open_dataset
 from resight.embedding.bundle import read_bundle
 from tests.cli.test_commands import CITY, TINY, resight
 from tests.embedding.networks import linear

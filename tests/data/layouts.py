@@ -10,9 +10,9 @@ import numpy as np
 from PIL import Image
 from scipy.io import savemat
 
+from resight.data.city.synthetic import save_city
 from resight.data.crops import Crop, Dataset
-from resight.data.manifest import write_manifest
-from resight.data.synthetic import save_city
+from resight.data.formats.manifest import write_manifest
 
 BOXES = (("train", "bounding_box_train"), ("query", "query"), ("gallery", "bounding_box_test"))
 

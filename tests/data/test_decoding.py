@@ -9,7 +9,7 @@ import pytest
 from resight.core.errors import DatasetError, UnreadableImage
 from resight.data.crops import Crop, Dataset
 from resight.data.decoding import decode_crops, iter_decoded
-from resight.data.folder import read_folder
+from resight.data.formats.folder import read_folder
 
 
 def with_bad_ones(city: Dataset, folder: Path) -> list[Crop]:

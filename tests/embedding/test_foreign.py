@@ -11,7 +11,7 @@ from PIL import Image
 from resight.core.errors import ConfigError, DataError, WeightsError
 from resight.core.preprocessing import Preprocessing
 from resight.data.crops import Crop, Dataset
-from resight.data.formats import open_dataset
+from resight.data.formats.catalogue import open_dataset
 from resight.embedding.crops import embed_crops
 from resight.embedding.embedder import Embedder
 from resight.embedding.foreign import SCALES, bundle_onnx, layout_of, probe_preprocessing, size_of

@@ -5,7 +5,7 @@ from zlib import compress
 import pytest
 
 import resight
-from resight.data.formats import open_dataset
+from resight.data.formats.catalogue import open_dataset
 from resight.embedding.crops import embed_crops
 from resight.embedding.packaged import DEFAULT, packaged_bundle, packaged_models
 from resight.evaluation.evaluate import evaluate

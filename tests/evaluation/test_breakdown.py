@@ -9,7 +9,7 @@ from resight.core.records import EmbeddedCrops
 from resight.evaluation.breakdown import break_down
 from resight.evaluation.evaluate import evaluate
 
-from .test_calibrate import crowd
+from .decisions.test_calibrate import crowd
 
 
 def with_cameras(crops: EmbeddedCrops, cameras: int) -> EmbeddedCrops:

@@ -116,7 +116,7 @@ def test_distractors_and_single_pictures_are_not_judged() -> None:
 
 def test_real_pictures_with_swapped_labels(market501: Path, seed_weights: Path) -> None:
     """120 people of market501, 20 labels swapped, embedded by the report's weights, which never saw that site."""
-    from resight.data.formats import open_dataset
+    from resight.data.formats.catalogue import open_dataset
     from resight.models.report_weights import import_report_weights
     from resight.training.embed import embed_crops
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from resight.core.errors import ConfigError, WeightsError
-from resight.data.folder import read_folder
+from resight.data.formats.folder import read_folder
 from resight.evaluation.evaluate import evaluate
 from resight.models.report_weights import import_report_weights, rename
 from resight.models.saved import load_model, save_model

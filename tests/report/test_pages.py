@@ -10,11 +10,11 @@ import pytest
 
 from resight.core.records import EmbeddedCrops
 from resight.data.crops import Crop, Dataset, Problem, camids_of, pids_of
-from resight.data.doctor import examine
-from resight.evaluation.calibrate import calibrate
+from resight.data.doctor.doctor import examine
 from resight.evaluation.compare import compare
-from resight.evaluation.strips import Deletion, Faithfulness, strip_importance
-from resight.evaluation.verification import verify
+from resight.evaluation.decisions.calibrate import calibrate
+from resight.evaluation.decisions.verification import verify
+from resight.evaluation.parts.strips import Deletion, Faithfulness, strip_importance
 from resight.report.calibration import calibration_page, thresholds_table
 from resight.report.compare import ComparedModel, comparison_page
 from resight.report.doctor import DoubtfulLabel, doctor_page, sample_sheet

@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from resight.core.preprocessing import Preprocessing
 from resight.data.crops import Crop, Dataset
-from resight.evaluation.strips import strip_importance
+from resight.evaluation.parts.strips import strip_importance
 from resight.models.catalogue import Architecture
 from resight.models.saved import Model, ModelCard
 from resight.training.embed import embed_dataset

@@ -16,8 +16,8 @@ import torch
 from safetensors.torch import load_file
 
 from resight.core.errors import ConfigError, DatasetError, NonFiniteLoss, UnreadableImage
+from resight.data.city.synthetic import CityConfig, draw_city
 from resight.data.crops import Dataset
-from resight.data.synthetic import CityConfig, draw_city
 from resight.evaluation.evaluate import evaluate
 from resight.losses.cosine_softmax import CosineSoftmax
 from resight.models.saved import WEIGHTS_FILE, load_model

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from resight.core.errors import ConfigError
 from resight.core.images import resize_image
-from resight.data import advice
+from resight.data.doctor import advice
 from resight.training.augmentation import (
     augment,
     colour_cast,

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from resight.data.formats import open_dataset
+from resight.data.formats.catalogue import open_dataset
 from resight.evaluation.labels import suspect_labels
 from resight.models.saved import load_model
 from resight.training.embed import embed_crops

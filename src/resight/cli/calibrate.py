@@ -42,8 +42,8 @@ def calibrate(
       resight calibrate runs/mine other_site --everybody --far 0.01 --far 0.001
     """
     from resight.core.files import write_whole
-    from resight.evaluation.calibrate import calibrate as fit
-    from resight.evaluation.verification import verify
+    from resight.evaluation.decisions.calibrate import calibrate as fit
+    from resight.evaluation.decisions.verification import verify
     from resight.report.calibration import ACCEPT_RATES, COST, calibration_page, thresholds_table
 
     for rate in far or ():

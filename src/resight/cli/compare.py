@@ -128,7 +128,7 @@ def _explain(
     device: str,
 ) -> ComparedModel:
     """With what its strips did, where it has any."""
-    from resight.evaluation.strips import strip_importance
+    from resight.evaluation.parts.strips import strip_importance
     from resight.report.compare import ComparedModel
 
     if model.run is None:  # to paint over a strip of the picture takes the network itself

@@ -5,7 +5,7 @@ from __future__ import annotations
 from resight.cli import output
 from resight.core.errors import DatasetError
 from resight.data.crops import Dataset
-from resight.data.formats import open_dataset
+from resight.data.formats.catalogue import open_dataset
 
 
 def open_data(spec: str, format: str | None, strict: bool) -> Dataset:

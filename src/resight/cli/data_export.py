@@ -29,7 +29,7 @@ def data_export(
 
       resight data export synthetic -o city/manifest.parquet --pictures city/pictures
     """
-    from resight.data.manifest import write_manifest
+    from resight.data.formats.manifest import write_manifest
 
     if not out.parent.is_dir() and pictures is None:
         raise ConfigError(f"--out: the folder {out.parent} does not exist")

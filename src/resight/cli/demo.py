@@ -40,7 +40,7 @@ def demo(
       resight demo -o demo
     """
     from resight.core.files import write_whole
-    from resight.data.synthetic import CityConfig, draw_city, lookalikes
+    from resight.data.city.synthetic import CityConfig, draw_city, lookalikes
     from resight.training.demo import run_demo
 
     if out.exists() and not out.is_dir():

@@ -18,7 +18,7 @@ from resight.core.errors import ConfigError
 if TYPE_CHECKING:
     from resight.core.records import EmbeddedCrops, IntArray
     from resight.data.crops import Crop
-    from resight.data.doctor import Diagnosis
+    from resight.data.doctor.doctor import Diagnosis
     from resight.evaluation.labels import Suspect
 
 FOUND_WARNING, FOUND_ERROR = 7, 8  # exit codes
@@ -59,7 +59,7 @@ def doctor(
       resight doctor my_data --model runs/mine -o doctor --fail-on warning
     """
     from resight.core.files import write_whole
-    from resight.data.doctor import examine
+    from resight.data.doctor.doctor import examine
 
     if out is not None and out.exists() and not out.is_dir():
         raise ConfigError(f"--out: {out} is not a directory")

@@ -91,7 +91,7 @@ def embed(
 
 def _rows(paths: Sequence[str], format: str | None, plain: bool) -> tuple[list[tuple[str, Crop]], bool]:
     """(split, crop) of every picture, in a fixed order, and whether identities are known."""
-    from resight.data.formats import open_dataset
+    from resight.data.formats.catalogue import open_dataset
 
     if not plain and len(paths) == 1 and (paths[0].startswith("synthetic") or not _is_picture(Path(paths[0]))):
         try:

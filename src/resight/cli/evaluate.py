@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from resight.core.calibration import Calibration
     from resight.core.records import EmbeddedCrops
     from resight.data.crops import Dataset
-    from resight.evaluation.aligned import Aligned
     from resight.evaluation.breakdown import Breakdown
-    from resight.evaluation.calibrate import Promise
+    from resight.evaluation.decisions.calibrate import Promise
+    from resight.evaluation.decisions.open_set import OpenSet
+    from resight.evaluation.decisions.verification import Verification
     from resight.evaluation.evaluate import Evaluation
-    from resight.evaluation.open_set import OpenSet
-    from resight.evaluation.verification import Verification
+    from resight.evaluation.parts.aligned import Aligned
 
 
 def evaluate(
@@ -162,7 +162,7 @@ def evaluate(
 
 def _strips_of(model: OpenedModel | None) -> Aligned:
     from resight.core.visibility import Parts
-    from resight.evaluation.aligned import Aligned
+    from resight.evaluation.parts.aligned import Aligned
 
     if model is None:
         raise ConfigError("--aligned needs to know where the strips are: it takes a model and its data, not embeddings")
@@ -170,7 +170,7 @@ def _strips_of(model: OpenedModel | None) -> Aligned:
 
 
 def _verify(query: EmbeddedCrops, gallery: EmbeddedCrops, seed: int) -> Verification:
-    from resight.evaluation.verification import verify
+    from resight.evaluation.decisions.verification import verify
 
     found = verify(query, gallery, seed=seed)
     rows = [("EER", format_figure(found.eer, found.eer_interval), "")]
@@ -187,8 +187,8 @@ def _verify(query: EmbeddedCrops, gallery: EmbeddedCrops, seed: int) -> Verifica
 
 
 def _check(calibration: Calibration, query: EmbeddedCrops, gallery: EmbeddedCrops, seed: int) -> tuple[Promise, ...]:
-    from resight.evaluation.calibrate import check
-    from resight.evaluation.verification import score_pairs
+    from resight.evaluation.decisions.calibrate import check
+    from resight.evaluation.decisions.verification import score_pairs
 
     promises = check(calibration, score_pairs(query, gallery, seed=seed))
     table = Table(box=None, pad_edge=False, title="What the model's calibration promised", title_justify="left")
@@ -235,7 +235,7 @@ def _break_down(query: EmbeddedCrops, gallery: EmbeddedCrops, protocol: str, see
 
 
 def _open_set(query: EmbeddedCrops, gallery: EmbeddedCrops, seed: int) -> OpenSet:
-    from resight.evaluation.open_set import measure_open_set
+    from resight.evaluation.decisions.open_set import measure_open_set
 
     found = measure_open_set(query, gallery, seed=seed)
     rows = [
@@ -282,7 +282,7 @@ def _occlude(
     """Each third of the queries hidden in turn; a row a third and a way of comparing."""
     from resight.core.visibility import THIRDS, Parts, hide
     from resight.data.decoding import mean_picture
-    from resight.evaluation.occlusion import measure_occlusion
+    from resight.evaluation.parts.occlusion import measure_occlusion
 
     parts = Parts.of(model.parts)
     picture = mean_picture(dataset.gallery, model.size.height, model.size.width)

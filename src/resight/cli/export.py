@@ -44,7 +44,7 @@ def export(
       resight export runs/mine -o mine-int8.resight --precision int8 --calibration-images pictures
     """
     from resight.cli.embed import pictures_of
-    from resight.data.formats import open_dataset
+    from resight.data.formats.catalogue import open_dataset
     from resight.embedding.bundle import write_bundle
     from resight.export.export import export as make
     from resight.models.saved import load_model

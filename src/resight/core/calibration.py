@@ -1,7 +1,7 @@
 """What a similarity means: how likely it is one person, and what to decide at a rate of errors asked for.
 
-A calibration is fitted by `resight.evaluation.calibrate` on people whom the model was not trained on, and travels with
-the model. Its rates were counted on those people, at that site: elsewhere they may not hold, which
+A calibration is fitted by `resight.evaluation.decisions.calibrate` on people whom the model was not trained on, and
+travels with the model. Its rates were counted on those people, at that site: elsewhere they may not hold, which
 `resight evaluate --verification` measures.
 """
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from resight.core.errors import DatasetError
 from resight.data.crops import Crop, Dataset, Problem
-from resight.data.folder import list_entries, picture_files
+from resight.data.formats.folder import list_entries, picture_files
 
 SPLITS = {"train": "bounding_box_train", "query": "query", "gallery": "bounding_box_test"}
 NO_PERSON = "-1"  # a box that a detector drew around no person

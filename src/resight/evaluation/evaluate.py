@@ -12,9 +12,9 @@ import numpy.typing as npt
 from resight.core.distances import BLOCK_BYTES, distance_blocks
 from resight.core.errors import ConfigError, DataError, EmbeddingError
 from resight.core.records import EmbeddedCrops, FloatArray, IntArray
-from resight.evaluation.aligned import Aligned
 from resight.evaluation.bootstrap import Interval, bootstrap_interval
 from resight.evaluation.expansion import Expansion
+from resight.evaluation.parts.aligned import Aligned
 from resight.evaluation.protocols import Gallery, Protocol, Rows, find_protocol, rows_of
 from resight.evaluation.ranking import (
     QueryRanks,

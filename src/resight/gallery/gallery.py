@@ -17,7 +17,6 @@ from resight.core.errors import ConfigError, EmbeddingError, GalleryError
 from resight.core.images import is_one
 from resight.core.visibility import SECOND_STAGE, Parts
 from resight.gallery.answers import answers_of, decider
-from resight.gallery.approximate import Approximation
 from resight.gallery.arguments import (
     camera_of,
     embeddings_of,
@@ -34,7 +33,6 @@ from resight.gallery.arguments import (
 )
 from resight.gallery.audit import Line
 from resight.gallery.model import Model, short_of
-from resight.gallery.occluded import compared_again, hidden_of
 from resight.gallery.records import (
     Answer,
     Attributes,
@@ -46,7 +44,9 @@ from resight.gallery.records import (
     Settings,
     Stats,
 )
-from resight.gallery.sqlite import SqliteStore
+from resight.gallery.search.approximate import Approximation
+from resight.gallery.search.occluded import compared_again, hidden_of
+from resight.gallery.sqlite.store import SqliteStore
 from resight.gallery.store import Detail, Store
 from resight.gallery.stores import open_store
 

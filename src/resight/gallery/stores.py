@@ -12,11 +12,11 @@ from resight.gallery.store import Store
 
 # What a place starts with, and the class that opens it: imported when it is asked for, with its driver.
 STORES = {
-    "postgresql://": ("resight.gallery.postgres", "PostgresStore"),
-    "milvus://": ("resight.gallery.milvus", "MilvusStore"),
-    "milvus-lite:": ("resight.gallery.milvus", "MilvusStore"),
+    "postgresql://": ("resight.gallery.postgres.store", "PostgresStore"),
+    "milvus://": ("resight.gallery.milvus.store", "MilvusStore"),
+    "milvus-lite:": ("resight.gallery.milvus.store", "MilvusStore"),
 }
-EXTRA = {"resight.gallery.postgres": "postgres", "resight.gallery.milvus": "milvus"}
+EXTRA = {"resight.gallery.postgres.store": "postgres", "resight.gallery.milvus.store": "milvus"}
 
 
 def open_store(
@@ -39,6 +39,6 @@ def open_store(
             return cast(Store, store(text, settings, new=new, read_only=read_only, wait_s=wait_s))
     if "://" in text:
         raise ConfigError(f"{text.split('://')[0]}:// is no engine; known: a file, {', '.join(STORES)}")
-    from resight.gallery.sqlite import SqliteStore
+    from resight.gallery.sqlite.store import SqliteStore
 
     return SqliteStore(text, settings, new=new, read_only=read_only, wait_s=wait_s)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from resight.core.calibration import Calibration, RateCurve
-from resight.evaluation.calibrate import Fitted
-from resight.evaluation.verification import Verification
+from resight.evaluation.decisions.calibrate import Fitted
+from resight.evaluation.decisions.verification import Verification
 from resight.report.drawings import det_drawing, rates_drawing, reliability_drawing
 from resight.report.page import Figure, Table, render
 

@@ -13,7 +13,7 @@ from resight.data.crops import Crop
 from resight.evaluation.bootstrap import format_figure
 from resight.evaluation.compare import OUTCOMES, Comparison, Difference
 from resight.evaluation.evaluate import Evaluation, RankedList, rankings
-from resight.evaluation.strips import Faithfulness, strip_similarities, swap_losses
+from resight.evaluation.parts.strips import Faithfulness, strip_similarities, swap_losses
 from resight.report.drawings import cmc_drawing
 from resight.report.page import Figure, Table, render
 from resight.report.ranked_lists import Answer, ComparedQuery, FoundByModel, choose_queries, lists_json

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from resight.data.crops import Crop
-from resight.data.doctor import Diagnosis
+from resight.data.doctor.doctor import Diagnosis
 from resight.report.drawings import presence_drawing
 from resight.report.page import Figure, Table, contact_sheet, render
 

@@ -15,7 +15,7 @@ from matplotlib.ticker import MaxNLocator
 
 from resight.core.calibration import RateCurve
 from resight.core.records import IntArray
-from resight.evaluation.calibrate import Reliability
+from resight.evaluation.decisions.calibrate import Reliability
 
 # Matplotlib takes no `currentColor`: these stand for it, and for the page's two lines, and are exchanged in the text.
 INK, FIRST, SECOND = "#010203", "#010204", "#010205"

@@ -9,7 +9,7 @@ from resight.core.progress import Progress, silent
 from resight.core.records import EmbeddedCrops, FloatArray
 from resight.data.crops import Crop
 from resight.data.decoding import mean_picture
-from resight.evaluation.strips import Faithfulness, figures, leave_out, measure_deletion, paint_strip
+from resight.evaluation.parts.strips import Faithfulness, figures, leave_out, measure_deletion, paint_strip
 from resight.models.saved import Model
 from resight.training.embed import embed_crops
 

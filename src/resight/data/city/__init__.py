@@ -1,0 +1,1 @@
+"""The drawn city: people, scenery, cameras."""

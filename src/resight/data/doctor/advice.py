@@ -1,0 +1,109 @@
+"""What to do with a data set: which protocol fits, how sure its figures can be, and where to begin."""
+
+from __future__ import annotations
+
+import math
+import shlex
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from resight.data.doctor.people_checks import answered_across_cameras
+from resight.data.doctor.survey import Flags, Survey
+
+Z = 1.959964  # of a 95% interval
+RANK1_GUESSES = (0.5, 0.8, 0.95)
+HEIGHT_PX, WIDTH_PX, WIDTH_STEP_PX = 128, 64, 8  # stripnet's size, and what its width is a multiple of
+BATCH_PEOPLE, PICTURES_EACH = 16, 4  # of a batch of stripnet's
+
+
+@dataclass(frozen=True)
+class Advice:
+    """protocols: names, the one to quote first. intervals: for a rank-1 of so much, the 95% interval that so many
+    queries leave, and the wider one where all queries of one person stand or fall together."""
+
+    protocols: tuple[str, ...]
+    protocol_reason: str
+    num_scored: int
+    num_people: int
+    intervals: tuple[tuple[float, tuple[float, float], tuple[float, float]], ...]
+    command: str | None
+    command_reason: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "protocols": list(self.protocols),
+            "protocol_reason": self.protocol_reason,
+            "num_scored": self.num_scored,
+            "num_people": self.num_people,
+            "intervals": [
+                {"rank1": guess, "over_queries": list(queries), "over_people": list(people)}
+                for guess, queries, people in self.intervals
+            ],
+            "command": self.command,
+            "command_reason": self.command_reason,
+        }
+
+
+def advise(s: Survey, data: str) -> Advice:
+    """data: what the user calls the data on the command line."""
+    protocols, reason = _protocols(s)
+    answered = answered_across_cameras(s) if protocols[:1] == ("market1501",) else _answered_at_all(s)
+    scored, people = int(answered.sum()), len(np.unique(s.pids[s.rows("query")][answered]))
+    intervals = tuple(
+        (guess, wilson_interval(guess, scored), wilson_interval(guess, people)) for guess in RANK1_GUESSES if scored
+    )
+    command, why = _command(s, data)
+    return Advice(protocols, reason, scored, people, intervals, command, why)
+
+
+def wilson_interval(share: float, number: int) -> tuple[float, float]:
+    """95% interval of a share seen in `number` independent trials (Wilson, 1927)."""
+    middle = (share + Z**2 / (2 * number)) / (1 + Z**2 / number)
+    half = Z / (1 + Z**2 / number) * math.sqrt(share * (1 - share) / number + Z**2 / (4 * number**2))
+    return middle - half, middle + half
+
+
+def _answered_at_all(s: Survey) -> Flags:
+    return np.isin(s.pids[s.rows("query")], s.pids[s.rows("gallery")])
+
+
+def _protocols(s: Survey) -> tuple[tuple[str, ...], str]:
+    if not len(s.rows("query")) or not len(s.rows("gallery")):
+        return (), "There is no query or no gallery, so there is nothing to score."
+    across, at_all = int(answered_across_cameras(s).sum()), int(_answered_at_all(s).sum())
+    if not at_all:
+        return (), "No query's person is in the gallery, so there is nothing to score."
+    if not across:
+        return ("no-camera",), (
+            "No query's person is in the gallery by another camera, so market1501 would score nothing. no-camera "
+            "leaves out the query's own picture only: it does not show that anybody is found across cameras."
+        )
+    if across < at_all:
+        return ("market1501", "no-camera"), (
+            f"market1501 scores {across:,} of {at_all:,} queries, those that another camera answers; no-camera "
+            "scores the others as well, and is easier."
+        )
+    return ("market1501",), "Every query is answered by another camera. It is the protocol that the field compares by."
+
+
+def _command(s: Survey, data: str) -> tuple[str | None, str]:
+    train = s.rows("train")
+    people = len(np.unique(s.pids[train]))
+    if people < 2:
+        return None, "There are not two people to train on; evaluate a model that was trained elsewhere."
+    aspect = float(np.median(s.height_px[train] / s.width_px[train]))
+    height = HEIGHT_PX if np.median(s.height_px[train]) > HEIGHT_PX / 2 else HEIGHT_PX // 2
+    width = max(WIDTH_STEP_PX, round(height / aspect / WIDTH_STEP_PX) * WIDTH_STEP_PX)
+    options, reasons = "", [f"the crops are {aspect:.1f} times as high as wide (median)"]
+    if (height, width) != (HEIGHT_PX, WIDTH_PX):
+        options += f" --height {height} --width {width}"
+    if people < BATCH_PEOPLE:
+        options += f" --batch-size {people * PICTURES_EACH}"
+        reasons.append(f"a batch has {PICTURES_EACH} pictures of each of {BATCH_PEOPLE} people, and there are {people}")
+    return f"resight train {shlex.quote(data)}{options} -o runs/first", (
+        f"It takes the recipe that did best on real data, stripnet; {'; '.join(reasons)}. "
+        "With --recipe slicenet2-quick in place of all options it shows within minutes whether all is well."
+    )

@@ -1,0 +1,133 @@
+"""The data doctor: what is there, what is wrong, and what to do, of any data set that a reader reads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from resight.core.progress import Progress, silent
+from resight.core.records import IntArray
+from resight.core.version import VERSION
+from resight.data.crops import SPLITS, Dataset
+from resight.data.doctor.advice import Advice, advise
+from resight.data.doctor.findings import SEVERITIES, Finding
+from resight.data.doctor.people_checks import cameras, identities, queries, what_is_missing
+from resight.data.doctor.picture_checks import bad_files, nearly_same_pictures, odd_sizes, same_pictures
+from resight.data.doctor.survey import Survey, survey
+
+SCHEMA = "resight.doctor/1"
+CHECKS: tuple[Callable[[Survey], Iterator[Finding]], ...] = (
+    same_pictures,
+    identities,
+    cameras,
+    queries,
+    nearly_same_pictures,
+    bad_files,
+    odd_sizes,
+    what_is_missing,
+)
+
+
+@dataclass(frozen=True)
+class SplitSummary:
+    """Numbers of one split. per_identity, per_camera: (least, median, most) pictures of each."""
+
+    name: str
+    num_images: int
+    num_ids: int
+    num_cameras: int
+    per_identity: tuple[int, float, int]
+    per_camera: tuple[int, float, int]
+
+
+@dataclass(frozen=True, eq=False)
+class Diagnosis:
+    """height_px, width_px: (least, median, most). presence: (num_ids, num_cameras) pictures of each identity by
+    each camera, over all splits, in the order of `ids` and `cameras`."""
+
+    survey: Survey
+    splits: tuple[SplitSummary, ...]
+    height_px: tuple[int, float, int]
+    width_px: tuple[int, float, int]
+    ids: IntArray
+    cameras: IntArray
+    presence: IntArray
+    findings: tuple[Finding, ...]
+    advice: Advice
+
+    @property
+    def severity(self) -> str | None:
+        """Of the gravest finding; None where there is none."""
+        found = {finding.severity for finding in self.findings}
+        return next((severity for severity in reversed(SEVERITIES) if severity in found), None)
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON: all but the pictures."""
+        data = self.survey.dataset
+        return {
+            "schema": SCHEMA,
+            "resight_version": VERSION,
+            "data": data.name,
+            "format": data.format,
+            "rights": data.rights,
+            "notes": list(data.notes),
+            "num_images": len(self.survey.crops),
+            "splits": [
+                {
+                    "name": split.name,
+                    "num_images": split.num_images,
+                    "num_ids": split.num_ids,
+                    "num_cameras": split.num_cameras,
+                    "images_per_identity": list(split.per_identity),
+                    "images_per_camera": list(split.per_camera),
+                }
+                for split in self.splits
+            ],
+            "height_px": list(self.height_px),
+            "width_px": list(self.width_px),
+            "severity": self.severity,
+            "findings": [finding.to_dict() for finding in self.findings],
+            "advice": self.advice.to_dict(),
+        }
+
+
+def examine(
+    dataset: Dataset, data: str | None = None, *, strict: bool = False, progress: Progress = silent
+) -> Diagnosis:
+    """Reads every picture once, in memory of some hundred bytes a picture. data: what the user calls it.
+
+    strict: raises UnreadableImage for the first picture that cannot be read.
+    """
+    s = survey(dataset, strict=strict, progress=progress)
+    found = [finding for check in CHECKS for finding in check(s)]
+    findings = tuple(sorted(found, key=lambda finding: -SEVERITIES.index(finding.severity)))
+    ids, id_rows = np.unique(s.pids, return_inverse=True)
+    camids, camera_rows = np.unique(s.camids, return_inverse=True)
+    presence = np.zeros((len(ids), len(camids)), np.int64)
+    np.add.at(presence, (id_rows, camera_rows), 1)
+    return Diagnosis(
+        survey=s,
+        splits=tuple(_summary(s, split) for split in SPLITS if len(s.rows(split))),
+        height_px=_spread(s.height_px),
+        width_px=_spread(s.width_px),
+        ids=ids,
+        cameras=camids,
+        presence=presence,
+        findings=findings,
+        advice=advise(s, data or dataset.name),
+    )
+
+
+def _summary(s: Survey, split: str) -> SplitSummary:
+    rows = s.rows(split)
+    each_id, each_camera = (np.unique(values[rows], return_counts=True)[1] for values in (s.pids, s.camids))
+    return SplitSummary(split, len(rows), len(each_id), len(each_camera), _spread(each_id), _spread(each_camera))
+
+
+def _spread(values: IntArray) -> tuple[int, float, int]:
+    if not len(values):
+        return 0, 0.0, 0
+    return int(values.min()), float(np.median(values)), int(values.max())

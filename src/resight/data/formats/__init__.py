@@ -1,0 +1,1 @@
+"""One file a dataset format, and their catalogue."""

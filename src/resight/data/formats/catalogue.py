@@ -1,0 +1,96 @@
+"""The data set formats by name. Another one is a file beside this and a line here."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from resight.core.errors import ConfigError, DatasetError, unknown_name
+from resight.data.city.synthetic import draw_city, parse_city
+from resight.data.crops import Dataset
+from resight.data.formats.cuhk03 import looks_like_cuhk03, read_cuhk03
+from resight.data.formats.dukemtmc import looks_like_dukemtmc, read_dukemtmc
+from resight.data.formats.folder import list_entries, looks_like_folder, read_folder
+from resight.data.formats.manifest import looks_like_manifest, read_manifest
+from resight.data.formats.market1501 import looks_like_market1501, read_market1501
+from resight.data.formats.msmt17 import looks_like_msmt17, read_msmt17
+from resight.data.formats.viper import looks_like_viper, read_viper
+
+
+@dataclass(frozen=True)
+class Format:
+    """layout: what it looks for, in words. looks_like: whether a path is of it. has_variants: whether
+    `--format name:variant` says something."""
+
+    layout: str
+    looks_like: Callable[[Path], bool]
+    read: Callable[..., Dataset]
+    has_variants: bool = False
+
+
+FORMATS: dict[str, Format] = {
+    "manifest": Format(
+        "a .csv or .parquet file, or manifest.csv or manifest.parquet in the folder", looks_like_manifest, read_manifest
+    ),
+    "market1501": Format(
+        "bounding_box_train/, query/, bounding_box_test/ with names such as 0002_c1s1_000451_03.jpg",
+        looks_like_market1501,
+        read_market1501,
+    ),
+    "dukemtmc": Format("the same folders with names such as 0001_c2_f0046182.jpg", looks_like_dukemtmc, read_dukemtmc),
+    "cuhk03": Format(
+        "images_detected/ or images_labeled/ with cuhk03_new_protocol_config_*.mat, or bounding_box_train/ with "
+        "names such as 0001_c1_1.png",
+        looks_like_cuhk03,
+        read_cuhk03,
+        has_variants=True,
+    ),
+    "msmt17": Format(
+        "list_train.txt, list_query.txt, list_gallery.txt beside train/ and test/, or mask_train_v2/ and mask_test_v2/",
+        looks_like_msmt17,
+        read_msmt17,
+        has_variants=True,
+    ),
+    "viper": Format("cam_a/ and cam_b/ with names such as 001_45.bmp", looks_like_viper, read_viper, has_variants=True),
+    "folder": Format(
+        "train/, query/, gallery/ (or val/query/, val/gallery/) with <person>/<camera>_<anything>.<ext>",
+        looks_like_folder,
+        read_folder,
+    ),
+}
+SYNTHETIC = "synthetic"  # drawn by code, so it has no folder to look at
+
+
+def open_dataset(spec: str | Path, format: str | None = None) -> Dataset:
+    """A folder or table of any known format, or `synthetic`, or `synthetic:seed=3,test_people=50`.
+
+    format: its name, where it is not to be found by looking, with a variant where it has any (`msmt17:trainval`).
+    Raises DatasetError where the path is not there or is of no known format, ConfigError for an unknown format.
+    """
+    name, _, variant = (format or "").partition(":")
+    if format is not None and name not in (*FORMATS, SYNTHETIC):
+        raise unknown_name("format", name, (*FORMATS, SYNTHETIC))
+    text = str(spec)
+    if name == SYNTHETIC or (format is None and text.split(":")[0] == SYNTHETIC and not os.path.exists(text)):
+        return draw_city(parse_city(text))
+    root = Path(spec)
+    if not os.path.exists(root):  # unlike Path's, never an OSError, however long the name
+        raise DatasetError(f"{root} does not exist. Name a folder of crops, a manifest, or `synthetic`.")
+    chosen = FORMATS[name or find_format(root)]
+    if not variant:
+        return chosen.read(root)
+    if not chosen.has_variants:
+        raise ConfigError(f"the format {name} has no variants, so {format!r} says nothing")
+    return chosen.read(root, variant)
+
+
+def find_format(root: Path) -> str:
+    """The name of the first format that the path looks like; the stricter formats stand first."""
+    for name, format in FORMATS.items():
+        if format.looks_like(root):
+            return name
+    looked = "; ".join(f"{name}: {format.layout}" for name, format in FORMATS.items())
+    found = list_entries(root) if os.path.isdir(root) else "a file"
+    raise DatasetError(f"{root} is of no known format. Looked for {looked}. Found: {found}.")

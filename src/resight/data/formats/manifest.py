@@ -1,0 +1,235 @@
+"""A table of crops: CSV or Parquet with the columns path, pid, camid and split, and optionally others.
+
+Paths are relative to the table's folder, or absolute. Optional: time (seconds), track, sequence, frame, and
+rights (one line, the same in every row). Person and camera names are numbered as `folder` numbers them.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import os
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from resight.core.errors import ConfigError, DatasetError, MissingExtra, UnreadableImage
+from resight.core.files import write_whole
+from resight.core.progress import Progress, silent
+from resight.data.crops import RIGHTS_UNKNOWN, SPLITS, Crop, Dataset, Problem
+from resight.data.formats.folder import list_entries, number_names
+
+REQUIRED = ("path", "pid", "camid", "split")
+OPTIONAL = ("time", "track", "sequence", "frame", "rights")
+SUFFIXES = (".csv", ".parquet")
+IN_A_FOLDER = ("manifest.csv", "manifest.parquet")
+INTEGER = re.compile(r"(-?\d+)")
+WHOLE = re.compile(r"-?\d+\.0+")
+Row = Mapping[str, Any]
+
+
+def looks_like_manifest(root: Path) -> bool:
+    """Whether it is a table, or a folder with one."""
+    return _table(root) is not None
+
+
+def read_manifest(root: Path) -> Dataset:
+    """Rows that cannot be are named and left out. Raises DatasetError where a column is missing or no row is left."""
+    table = _table(root)
+    if table is None:
+        found = list_entries(root) if root.is_dir() else root.name
+        raise DatasetError(
+            f"{root} is no manifest: looked for a .csv or .parquet file, or a folder with one of "
+            f"{', '.join(IN_A_FOLDER)}; found {found}"
+        )
+    rows = list(_parquet_rows(table) if table.suffix.lower() == ".parquet" else _csv_rows(table))
+    problems: list[Problem] = []
+    good = [(number, row) for number, row in enumerate(rows, 1) if _is_whole(table, number, row, problems)]
+    pids = number_names((_text(row["pid"]) for _, row in good), INTEGER)
+    camids = number_names((_text(row["camid"]) for _, row in good), INTEGER)
+    crops: dict[str, list[Crop]] = {split: [] for split in SPLITS}
+    listed: set[tuple[str, str]] = set()
+    for number, row in good:
+        split, path = _text(row["split"]).lower(), _text(row["path"])
+        if (split, path) in listed:
+            problems.append(Problem(f"{table.name}, row {number}", f"{path} is listed twice in {split}"))
+            continue
+        name = path if all((other, path) not in listed for other in SPLITS) else f"{path} ({split})"
+        listed.add((split, path))
+        try:
+            optional = _optional(row)
+        except ValueError as error:
+            problems.append(Problem(f"{table.name}, row {number}", str(error)))
+            continue
+        crop = Crop(name, pids[_text(row["pid"])], camids[_text(row["camid"])], path=table.parent / path, **optional)
+        crops[split].append(crop)
+    if not any(crops.values()):
+        first = f" First: {problems[0].name}, {problems[0].reason}." if problems else ""
+        raise DatasetError(f"{table} lists no picture that can be used, in {len(rows)} rows.{first}")
+    train, query, gallery = (tuple(crops[split]) for split in SPLITS)
+    rights = next((_text(row.get("rights")) for _, row in good if _text(row.get("rights"))), RIGHTS_UNKNOWN)
+    return Dataset(table.stem, "manifest", train, query, gallery, rights, tuple(problems))
+
+
+def write_manifest(
+    dataset: Dataset, table: Path, pictures: Path | None = None, progress: Progress = silent
+) -> tuple[Problem, ...]:
+    """Writes the table, and with `pictures` copies every picture into that folder; without, paths lead to where
+    the pictures are. Returns the pictures that could not be copied; they stand in the table all the same.
+
+    Raises ConfigError for another suffix than .csv or .parquet, for crops without files and no `pictures`, and for
+    `pictures` that hold files already.
+    """
+    if table.suffix.lower() not in SUFFIXES:
+        raise ConfigError(f"{table}: a manifest ends in .csv or .parquet")
+    if pictures is not None and pictures.is_dir() and any(pictures.iterdir()):
+        raise ConfigError(f"{pictures} holds files already; name an empty folder for the pictures, or a new one")
+    crops = [(split, crop) for split in SPLITS for crop in getattr(dataset, split)]
+    if pictures is None and any(crop.path is None for _, crop in crops):
+        raise ConfigError(f"the pictures of {dataset.name} are no files; name a folder to write them to (--pictures)")
+    problems: list[Problem] = []
+    rows = []
+    with progress("writing", len(crops)) as advance:
+        for split, crop in crops:
+            place = crop.path if pictures is None else _copy(split, crop, pictures, problems)
+            rows.append(_row(split, crop, _relative(place, table.parent), dataset.rights))
+            advance(1)
+    columns = [*REQUIRED, *(name for name in OPTIONAL if any(row[name] is not None for row in rows))]
+    write_whole(table, (_as_parquet if table.suffix.lower() == ".parquet" else _as_csv)(columns, rows))
+    return tuple(problems)
+
+
+def _table(root: Path) -> Path | None:
+    if root.suffix.lower() in SUFFIXES and os.path.isfile(root):
+        return root
+    return next((root / name for name in IN_A_FOLDER if os.path.isfile(root / name)), None)
+
+
+def _csv_rows(table: Path) -> Iterator[Row]:
+    try:
+        with table.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+            reader = csv.DictReader(file)
+            _check_columns(table, reader.fieldnames or ())
+            yield from reader
+    except csv.Error as error:
+        raise DatasetError(f"{table} is not CSV ({error})") from None
+    except OSError as error:
+        raise DatasetError(f"{table} cannot be read ({error.strerror})") from None
+
+
+def _parquet_rows(table: Path) -> Iterator[Row]:
+    try:
+        import pyarrow
+        from pyarrow import parquet
+    except ImportError:
+        raise MissingExtra("pyarrow, which reads Parquet,", "parquet") from None
+    try:
+        with parquet.ParquetFile(table) as file:
+            names = file.schema_arrow.names
+            _check_columns(table, names)
+            for batch in file.iter_batches(columns=[name for name in (*REQUIRED, *OPTIONAL) if name in names]):
+                yield from batch.to_pylist()
+    except (pyarrow.ArrowException, OSError) as error:
+        raise DatasetError(f"{table} is not a Parquet file that can be read ({error})") from None
+
+
+def _check_columns(table: Path, found: Any) -> None:
+    missing = [name for name in REQUIRED if name not in found]
+    if missing:
+        raise DatasetError(
+            f"{table} has no column {', '.join(missing)}. Looked for {', '.join(REQUIRED)} (and {', '.join(OPTIONAL)}, "
+            f"if there); found {', '.join(map(str, found)) or 'none'}."
+        )
+
+
+def _is_whole(table: Path, number: int, row: Row, problems: list[Problem]) -> bool:
+    empty = [name for name in REQUIRED if not _text(row.get(name))]
+    if empty:
+        problems.append(Problem(f"{table.name}, row {number}", f"no {', '.join(empty)}"))
+    elif _text(row["split"]).lower() not in SPLITS:
+        problems.append(
+            Problem(f"{table.name}, row {number}", f"split {row['split']!r} is none of {', '.join(SPLITS)}")
+        )
+    elif "\0" in _text(row["path"]):
+        problems.append(Problem(f"{table.name}, row {number}", "the path holds a NUL"))
+    else:
+        return True
+    return False
+
+
+def _optional(row: Row) -> dict[str, Any]:
+    """Raises ValueError naming the field that is no number."""
+    found: dict[str, Any] = {}
+    for name, kind in (("time", float), ("track", str), ("sequence", int), ("frame", int)):
+        text = _text(row.get(name))
+        if not text:
+            continue
+        try:
+            found[name] = kind(text)
+        except ValueError:
+            raise ValueError(f"{name} {text!r} is no number") from None
+        if kind is float and not math.isfinite(found[name]):
+            raise ValueError(f"{name} {text!r} is no time")
+    return found
+
+
+def _text(value: Any) -> str:
+    """A whole number that a table keeps as 7.0 is 7, and nan is nothing: so pandas writes columns with gaps."""
+    text = "" if value is None else str(value).strip()
+    if WHOLE.fullmatch(text):
+        return text.partition(".")[0]
+    return "" if text.lower() == "nan" else text
+
+
+def _relative(place: Path | None, folder: Path) -> str:
+    return Path(os.path.relpath(place, folder)).as_posix() if place is not None else ""
+
+
+def _copy(split: str, crop: Crop, pictures: Path, problems: list[Problem]) -> Path:
+    """Below its split, under its own name; what would lead out of the folder does not."""
+    parts = [part for part in Path(crop.name).parts if part not in ("..", "/", "\\") and ":" not in part]
+    place = pictures / split / Path(*parts)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        write_whole(place, crop.read())
+    except UnreadableImage as error:
+        problems.append(Problem(crop.name, error.reason))
+    return place
+
+
+def _row(split: str, crop: Crop, path: str, rights: str) -> dict[str, Any]:
+    return {
+        "path": path,
+        "pid": crop.pid,
+        "camid": crop.camid,
+        "split": split,
+        "time": crop.time,
+        "track": crop.track,
+        "sequence": crop.sequence,
+        "frame": crop.frame,
+        "rights": None if rights == RIGHTS_UNKNOWN else rights,
+    }
+
+
+def _as_csv(columns: list[str], rows: list[dict[str, Any]]) -> bytes:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue().encode("utf-8", "surrogateescape")  # file names need not be UTF-8
+
+
+def _as_parquet(columns: list[str], rows: list[dict[str, Any]]) -> bytes:
+    try:
+        import pyarrow
+        from pyarrow import parquet
+    except ImportError:
+        raise MissingExtra("pyarrow, which writes Parquet,", "parquet") from None
+    sink = io.BytesIO()
+    try:
+        parquet.write_table(pyarrow.table({name: [row[name] for row in rows] for name in columns}), sink)
+    except UnicodeEncodeError:
+        raise ConfigError("Parquet holds no file names that are not UTF-8; write a .csv") from None
+    return sink.getvalue()

@@ -1,0 +1,289 @@
+"""Fits a calibration: what a similarity means, on people whom the model was not trained on.
+
+P(same) is isotonic (Zadrozny and Elkan, KDD 2002) or logistic (Platt, 1999), whichever has the lower Brier score in
+cross-validation by identity. Both are fitted at even odds: pairs of one person and pairs of two weigh the same in sum,
+each as much as there are people, since so many are what is independent here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.optimize import isotonic_regression
+
+from resight.core.calibration import METHODS, Calibration, Rate
+from resight.core.errors import DataError
+from resight.core.records import EmbeddedCrops, IntArray
+from resight.evaluation.bootstrap import percentile_interval
+from resight.evaluation.decisions.rates import Trials, Values, share_above, share_below
+from resight.evaluation.decisions.searches import own_and_others
+from resight.evaluation.decisions.verification import FALSE_ACCEPT_RATES, Pairs, score_pairs
+from resight.evaluation.protocols import DISTRACTOR_PID
+
+LEAST_PEOPLE = 10  # by two cameras: fewer say nothing of people in general
+FOLDS = 5
+BINS = 1024  # of similarity, from -1 to 1
+RELIABILITY_BINS = 10
+CURVE_THRESHOLDS = 128  # of each kind
+Knots = tuple[Values, Values]
+
+
+@dataclass(frozen=True, eq=False)
+class Reliability:
+    """In bins of P(same) as told, out of fold, at even odds: what was told (mean), what was true, and the bins' shares
+    of all pairs. (b,) each, filled bins only."""
+
+    told: Values
+    true: Values
+    weight: Values
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """A calibration, and how reliable its P(same) was out of fold."""
+
+    calibration: Calibration
+    reliability: Reliability
+
+
+def calibrate(crops: EmbeddedCrops, *, data: str, rights: str, date: str, seed: int = 0) -> Fitted:
+    """From all pairs of the crops by two cameras. data, rights: what they are, in words. date: ISO 8601.
+
+    Raises DataError where fewer than ten people are seen by two cameras.
+    """
+    crops = _distinct(crops)
+    pairs = score_pairs(crops, crops, seed=seed)
+    people = len(np.unique(pairs.genuine_person))
+    if people < LEAST_PEOPLE:
+        raise DataError(
+            f"{people} people are seen by two cameras; a calibration takes {LEAST_PEOPLE} at the least, and a hundred "
+            "to be of use"
+        )
+    searches = own_and_others(crops)
+    thresholds = _thresholds(pairs, searches.others)
+    told, out_of_fold = _cross_validate(pairs, np.random.default_rng(seed))
+    brier = {method: _brier(told[method], out_of_fold) for method in METHODS}
+    method = min(METHODS, key=lambda name: (brier[name], name == "isotonic"))
+    similarity, log_odds = FITS[method](_histogram(pairs.genuine, people), _histogram(pairs.impostor, people), people)
+    reliability, ece = _reliability(told[method], out_of_fold, np.random.default_rng(seed))
+    calibration = Calibration(
+        method=method,
+        similarity=tuple(similarity.tolist()),
+        log_odds=tuple(log_odds.tolist()),
+        thresholds=tuple(thresholds.tolist()),
+        false_accept=share_above(Trials(pairs.impostor, pairs.impostor_people, pairs.num_people), thresholds),
+        false_reject=share_below(Trials(pairs.genuine, pairs.genuine_person, pairs.num_people), thresholds),
+        false_positive=share_above(
+            Trials(
+                searches.others,
+                searches.person,
+                searches.num_people,
+                searches.other_person,
+                searches.next_others,
+            ),
+            thresholds,
+        ),
+        false_negative=share_below(
+            Trials(searches.own[searches.mated], searches.person[searches.mated], searches.num_people), thresholds
+        ),
+        num_people=searches.num_people,
+        num_genuine=len(pairs.genuine) // 2,
+        num_impostor=pairs.num_impostor // 2,
+        brier=brier,
+        ece=ece,
+        data=data,
+        data_digest=digest(crops),
+        rights=rights,
+        date=date,
+    )
+    return Fitted(calibration, reliability)
+
+
+@dataclass(frozen=True)
+class Promise:
+    """A rate that a calibration was asked to keep to, what it counted where it was fitted, and what other data show."""
+
+    false_accept_rate: float
+    threshold: float
+    at_fit: Rate
+    counted: Rate
+
+    @property
+    def verdict(self) -> str:
+        """`kept`; `within noise` above the rate asked for; `broken`: even the interval's lower end is above it; or
+        `too few to tell`: the interval reaches to ten times that rate."""
+        if self.counted.low <= self.false_accept_rate and self.counted.high > 10 * self.false_accept_rate:
+            return "too few to tell"
+        if self.counted.value <= self.false_accept_rate:
+            return "kept"
+        return "broken" if self.counted.low > self.false_accept_rate else "within noise"
+
+
+def check(calibration: Calibration, pairs: Pairs, rates: tuple[float, ...] = FALSE_ACCEPT_RATES) -> tuple[Promise, ...]:
+    """What the thresholds for these false accept rates do on other pairs. Rates that were refused are left out."""
+    trials = Trials(pairs.impostor, pairs.impostor_people, pairs.num_people)
+    found = []
+    for rate in rates:
+        place = calibration.accept_place(rate)
+        if place is not None:
+            threshold = calibration.thresholds[place]
+            counted = share_above(trials, np.array([threshold])).at(0)
+            found.append(Promise(rate, threshold, calibration.false_accept.at(place), counted))
+    return tuple(found)
+
+
+def digest(crops: EmbeddedCrops) -> str:
+    """The fingerprint of who is in which picture, whatever their order. Hexadecimal SHA-256."""
+    rows = np.stack((crops.contents, crops.pids.astype(np.uint64), crops.camids.astype(np.uint64)), axis=1)
+    return hashlib.sha256(rows[np.lexsort(rows.T)].astype("<u8").tobytes()).hexdigest()
+
+
+def _distinct(crops: EmbeddedCrops) -> EmbeddedCrops:
+    """People only, without copies of one picture, which would be pairs that say nothing; in an order of its own."""
+    rows = np.stack((crops.contents, crops.pids.astype(np.uint64), crops.camids.astype(np.uint64)), axis=1)
+    kept = np.unique(rows, axis=0, return_index=True)[1]
+    kept = kept[crops.pids[kept] > DISTRACTOR_PID]
+    return EmbeddedCrops(
+        crops.embeddings[kept],
+        crops.pids[kept],
+        crops.camids[kept],
+        crops.contents[kept],
+        tuple(crops.names[row] for row in kept),
+    )
+
+
+def _thresholds(pairs: Pairs, others: npt.NDArray[np.float32]) -> Values:
+    """Ascending, from shares of the scores in even steps of their logarithm, where errors are rare as where not."""
+    chosen: list[Values] = []
+    for score, above in ((pairs.impostor, True), (pairs.genuine, False), (others, True)):
+        share = np.geomspace(1 / len(score), 1, CURVE_THRESHOLDS)
+        chosen.append(np.quantile(score, 1 - share if above else share))
+    top = np.nextafter(np.float32(max(pairs.impostor.max(), others.max())), np.float32(np.inf))
+    return np.unique(np.concatenate([*chosen, [float(top)]]).astype(np.float32)).astype(np.float64)
+
+
+# --- P(same)
+
+
+def _histogram(similarity: npt.NDArray[np.float32], weight: float) -> Values:
+    """(BINS,) of the similarities, adding up to `weight`."""
+    counts = np.histogram(similarity, BINS, (-1.0001, 1.0001))[0].astype(np.float64)
+    scaled: Values = counts * (weight / max(1.0, counts.sum()))
+    return scaled
+
+
+CENTRES = np.linspace(-1.0001, 1.0001, 2 * BINS + 1)[1::2]
+
+
+def fit_isotonic(genuine: Values, impostor: Values, people: int) -> Knots:
+    """Pools neighbouring bins until P(same) rises. Nothing is surer than so many people can show."""
+    filled = np.flatnonzero(genuine + impostor)
+    weight = (genuine + impostor)[filled]
+    fit = isotonic_regression(genuine[filled] / weight, weights=weight)
+    first, last = fit.blocks[:-1], fit.blocks[1:]
+    place = np.array([np.average(CENTRES[filled[a:b]], weights=weight[a:b]) for a, b in zip(first, last, strict=True)])
+    surest = 1 / (people + 2)
+    probability = np.clip(fit.x[first], surest, 1 - surest)
+    log_odds: Values = np.log(probability / (1 - probability))
+    return place, log_odds
+
+
+def fit_logistic(genuine: Values, impostor: Values, people: int) -> Knots:
+    """Log-odds a straight line, by Newton's steps, towards Platt's targets (n + 1) / (n + 2) instead of 1."""
+    target, weight = (people + 1) / (people + 2), genuine + impostor
+    aim = genuine * target + impostor * (1 - target)
+    features = np.stack((np.ones(BINS), CENTRES), axis=1)
+    line = np.zeros(2)
+    for _ in range(100):
+        told = 1 / (1 + np.exp(-np.clip(features @ line, -40, 40)))
+        gradient = features.T @ (weight * told - aim)
+        curvature = (features * (weight * told * (1 - told))[:, None]).T @ features + 1e-9 * np.eye(2)
+        step = np.linalg.solve(curvature, gradient)
+        line -= step / max(1.0, np.abs(step).max() / 5)  # far steps overshoot where the data are split cleanly
+        if np.abs(step).max() < 1e-9:
+            break
+    line[1] = max(line[1], 0.0)
+    knots = np.array([-1.0, 1.0])
+    log_odds: Values = line[0] + line[1] * knots
+    return knots, log_odds
+
+
+FITS = {"isotonic": fit_isotonic, "logistic": fit_logistic}
+
+
+@dataclass(frozen=True, eq=False)
+class _OutOfFold:
+    """Pairs whose people were all left out of the fit: whether of one person, their people (n, 2), and weights of an
+    even prior."""
+
+    same: npt.NDArray[np.bool_]
+    people: IntArray
+    weight: Values
+
+
+def _cross_validate(pairs: Pairs, rng: np.random.Generator) -> tuple[dict[str, Values], _OutOfFold]:
+    """P(same) of each pair that lies in one fold, by a fit on the pairs outside of it."""
+    fold = rng.permutation(pairs.num_people) % FOLDS
+    fold_g, fold_i = fold[pairs.genuine_person], fold[pairs.impostor_people]
+    told: dict[str, list[Values]] = {method: [] for method in METHODS}
+    same, people = [], []
+    for number in range(FOLDS):
+        inside_g, inside_i = fold_g == number, (fold_i == number).all(axis=1)
+        train_g, train_i = pairs.genuine[~inside_g], pairs.impostor[(fold_i != number).all(axis=1)]
+        if not len(train_g) or not len(train_i) or not inside_g.any() or not inside_i.any():
+            continue
+        number_left = len(np.unique(pairs.genuine_person[~inside_g]))
+        test = np.concatenate((pairs.genuine[inside_g], pairs.impostor[inside_i]))
+        for method, fit in FITS.items():
+            knots = fit(_histogram(train_g, number_left), _histogram(train_i, number_left), number_left)
+            told[method].append(1 / (1 + np.exp(-np.interp(test, *knots))))
+        same.append(np.repeat([True, False], [inside_g.sum(), inside_i.sum()]))
+        own = pairs.genuine_person[inside_g]
+        people.append(np.concatenate((np.stack((own, own), axis=1), pairs.impostor_people[inside_i])))
+    if not same:
+        raise DataError("too few people are seen by two cameras to cross-validate a calibration by identity")
+    is_same = np.concatenate(same)
+    weight = np.where(is_same, 0.5 / is_same.sum(), 0.5 / (~is_same).sum())
+    return (
+        {method: np.concatenate(parts) for method, parts in told.items()},
+        _OutOfFold(is_same, np.concatenate(people), weight),
+    )
+
+
+def _brier(told: Values, out: _OutOfFold) -> float:
+    return float((out.weight * (told - out.same) ** 2).sum())
+
+
+def _reliability(
+    told: Values, out: _OutOfFold, rng: np.random.Generator, samples: int = 100
+) -> tuple[Reliability, Rate]:
+    """And the expected calibration error (Naeini et al., AAAI 2015), its interval by resampling people."""
+    place = np.minimum((told * RELIABILITY_BINS).astype(np.int64), RELIABILITY_BINS - 1)
+    num_people = int(out.people.max()) + 1
+
+    def tabulate(weight: Values) -> tuple[Values, Values, Values]:
+        for kind in (out.same, ~out.same):
+            weight = np.where(kind, weight * (0.5 / max(weight[kind].sum(), 1e-300)), weight)
+        return tuple(  # type: ignore[return-value]
+            np.bincount(place, weight * value, RELIABILITY_BINS) for value in (np.ones(len(told)), told, out.same)
+        )
+
+    def error(weight: Values) -> float:
+        _, of_told, of_true = tabulate(weight)
+        return float(np.abs(of_told - of_true).sum())
+
+    resampled = []
+    for _ in range(samples):
+        drawn = np.bincount(rng.integers(0, num_people, num_people), minlength=num_people)[out.people]
+        weight = np.where(out.same, drawn[:, 0], drawn.prod(axis=1)).astype(np.float64)
+        if weight[out.same].any() and weight[~out.same].any():
+            resampled.append(error(weight))
+    total, of_told, of_true = tabulate(out.weight)
+    filled = total > 0
+    interval = percentile_interval(np.array(resampled)) if resampled else None
+    value = error(out.weight)
+    rate = Rate(value, min(value, interval.low), max(value, interval.high)) if interval else Rate(value, 0.0, 1.0)
+    return Reliability(of_told[filled] / total[filled], of_true[filled] / total[filled], total[filled]), rate

@@ -1,0 +1,1 @@
+"""Comparison by the parts of an embedding: aligned, hidden, explained."""

@@ -1,0 +1,333 @@
+"""The gallery in Milvus: a cluster that grows by machines, or Milvus Lite in a folder, by the same client.
+
+Exact: a FLAT index compares every row that the filter leaves. Milvus has no transactions, so that a change of several
+steps takes them in the order in which a kill between two does no harm: who is in the gallery before the entries, the
+audit's line before the removal. A batch is one message to one shard: all of it is kept, or nothing.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from threading import RLock
+from typing import Any
+
+import numpy as np
+
+from resight.core.errors import ConfigError, GalleryError
+from resight.core.records import FloatArray
+from resight.gallery.audit import Line
+from resight.gallery.filters import AmongTerm, AttributeTerm, TimeTerm, terms_of
+from resight.gallery.milvus.connection import LONGEST_TEXT, MOST_PARTS, Connection, among, in_parts, quoted
+from resight.gallery.milvus.records import Records, person_key
+from resight.gallery.people import root_of
+from resight.gallery.records import Damage, Entry, Findings, Forgotten, Hit, Link, Settings, Stats, Where, in_order
+from resight.gallery.search import rows
+from resight.gallery.store import Detail
+
+VERSION = 1
+FIELDS = ("camera", "time", "track", "pid", "name", "attributes", "embedding", "checksum")
+LARGEST_TOP = 16_384  # of Milvus's own search; more are compared here
+COUNTED_ROWS = 100_000  # among so many people are counted exactly; among more, an upper bound is taken
+QUERIES_AT_ONCE = 64
+BEYOND = (
+    "Milvus marks rows as removed at once and writes its segments anew when it sees fit: `resight gallery compact` "
+    "asks for it, and a cluster's garbage collection (dataCoord.gc) then removes the old files",
+    "its message queue, object store, replicas and backups hold what was added by rules of their own",
+)
+EVERYTHING = "id >= 0"
+
+
+class MilvusStore:
+    """As Store says. Threads take turns."""
+
+    def __init__(
+        self,
+        address: str,
+        settings: Settings | None,
+        *,
+        new: bool = False,
+        read_only: bool = False,
+        wait_s: float = 5.0,
+    ) -> None:
+        """As `open_store` says. address: as Connection has it."""
+        self._lock = RLock()
+        self._read_only = read_only
+        self._db = Connection(address, wait_s=wait_s, make=settings is not None and not read_only)
+        self._records = Records(self._db)
+        self.name = self._db.name
+        try:
+            self.settings = self._prepare(settings, new)
+        except BaseException:
+            self.close()
+            raise
+
+    def _prepare(self, settings: Settings | None, new: bool) -> Settings:
+        text = self._records.settings() if self._db.call("has_collection", self._db.records) else ""
+        if text and new:
+            raise GalleryError(f"{self.name} is there already")
+        if not text and (settings is None or self._read_only):
+            raise GalleryError(f"there is no {self.name} there; `resight gallery create` makes one")
+        if (
+            not text
+            and self._db.call("has_collection", self._db.entries)
+            and self._db.count(self._db.entries, EVERYTHING)
+        ):
+            raise GalleryError(f"{self.name}: its records are gone, though its entries are there; restore both")
+        if not text and settings is not None:
+            self._db.create(settings.dim)
+            self._records.create(json.dumps({"version": VERSION, **asdict(settings)}))
+            text = self._records.settings()
+        told = json.loads(text)
+        if told.pop("version") > VERSION:
+            raise GalleryError(f"{self.name} was made by a newer resight. Nothing was changed")
+        self._db.load()
+        return Settings(**told)
+
+    def add(self, entries: Sequence[Entry]) -> list[int]:
+        self._check_writable()
+        with self._lock:
+            fresh = iter(self._records.new_ids(sum(not entry.id for entry in entries)))
+            ids = [entry.id or next(fresh) for entry in entries]
+            given = [entry.id for entry in entries if entry.id]
+            told = [_row_of(entry, number) for entry, number in zip(entries, ids, strict=True)]
+            if given:
+                self._records.taken(given)
+            self._records.remember(entries)
+            self._db.call("insert", self._db.entries, told)
+            return ids
+
+    def search(self, queries: FloatArray, top: int | None, where: Where, at_least: float | None) -> Findings:
+        with self._lock:
+            filter = self._filter(where)
+            here = top is None or top > LARGEST_TOP
+            compared = self._compared_here if here else self._compared_there
+            return Findings(tuple(compared(queries, top, filter, at_least)), self._num_people(where, filter))
+
+    def count(self) -> int:
+        with self._lock:
+            return self._db.count(self._db.entries, EVERYTHING)
+
+    def read(self, ids: Sequence[int]) -> list[Entry]:
+        found: dict[int, Entry] = {}
+        with self._lock:
+            for part in in_parts([int(number) for number in ids]):
+                rows_there = self._db.read(self._db.entries, among("id", part), FIELDS)
+                found |= {row["id"]: self._entry(row) for row in rows_there}
+        return [found[number] for number in ids if number in found]
+
+    def scan(self, where: Where) -> Iterator[Entry]:
+        with self._lock:
+            pages = self._pages(self._filter(where), (*FIELDS, "crop"))
+        for page in pages:
+            for row in page:
+                yield self._entry(row)
+
+    def remove(self, where: Where, who: str, purpose: str) -> Forgotten:
+        self._check_writable()
+        with self._lock:
+            found = [row for page in self._pages(self._filter(where), ("camera", "track", "pid")) for row in page]
+            self._records.append("forget", who, purpose, {"entries": len(found), "by": ", ".join(where.names())})
+            ids = [row["id"] for row in found]
+            for part in in_parts(ids):
+                self._db.call("delete", self._db.entries, ids=part)
+            self._drop_people(found)
+            return Forgotten(len(ids), beyond=BEYOND if ids else ())
+
+    def link(self, pid: int, into: int, who: str, purpose: str) -> int:
+        self._check_writable()
+        with self._lock:
+            number = self._records.link(pid, into)
+            self._records.append("link", who, purpose, {"link": number})
+            return number
+
+    def unlink(self, number: int, who: str, purpose: str) -> None:
+        self._check_writable()
+        with self._lock:
+            self._records.unlink(number)
+            self._records.append("unlink", who, purpose, {"link": number})
+
+    def links(self) -> tuple[Link, ...]:
+        with self._lock:
+            return self._records.links()
+
+    def write_line(self, action: str, who: str, purpose: str, detail: Detail) -> None:
+        self._check_writable()
+        with self._lock:
+            self._records.append(action, who, purpose, detail)
+
+    def lines(self) -> Iterator[Line]:
+        with self._lock:
+            yield from list(self._records.lines())
+
+    def stats(self) -> Stats:
+        with self._lock:
+            people = self._num_people(Where(), EVERYTHING)
+            cameras, crops = Counter[str](), self._db.count(self._db.entries, "crop is not null")
+            times: list[float] = []
+            for page in self._pages(EVERYTHING, ("camera", "time")):
+                cameras.update(row["camera"] for row in page)
+                known = [row["time"] for row in page if row["time"] is not None]
+                times = [min([*times, *known]), max([*times, *known])] if known else times
+            first, last = times or (None, None)
+            counts = len(self._records.links()), len(list(self._records.lines()))
+            return Stats(cameras.total(), people, crops, dict(sorted(cameras.items())), first, last, None, *counts)
+
+    def verify(self) -> Iterator[Damage]:
+        for page in self._pages(EVERYTHING, (*FIELDS, "crop")):
+            for row in page:
+                what = rows.damage_of(_raw(row), _crop_of(row), self.settings.dim)
+                if what:
+                    remedy = f"`resight gallery forget --id {row['id']}`, and add it again"
+                    yield Damage(f"entry {row['id']}", what, remedy)
+        yield from self._records.damages()
+
+    def compact(self) -> None:
+        self._check_writable()
+        with self._lock:
+            for name in (self._db.entries, self._db.records):
+                self._db.call("flush", name)
+                self._db.call("compact", name)
+
+    def close(self) -> None:
+        self._db.close()
+
+    # Searching.
+
+    def _compared_there(
+        self, queries: FloatArray, top: int | None, filter: str, at_least: float | None
+    ) -> Iterator[tuple[Hit, ...]]:
+        """By Milvus, in float32."""
+        parameters = {} if at_least is None else {"radius": float(np.nextafter(np.float32(at_least), -np.inf))}
+        for start in range(0, len(queries), QUERIES_AT_ONCE):
+            found = self._db.call(
+                "search",
+                self._db.entries,
+                data=queries[start : start + QUERIES_AT_ONCE].tolist(),
+                anns_field="embedding",
+                limit=top,
+                filter=filter,
+                output_fields=["id"],
+                search_params={"metric_type": "IP", "params": parameters},
+                consistency_level="Strong",
+            )
+            for answer in found:
+                hits = (Hit(hit["id"], float(hit["distance"])) for hit in answer)
+                yield in_order((hit for hit in hits if at_least is None or hit.similarity >= at_least), top)
+
+    def _compared_here(
+        self, queries: FloatArray, top: int | None, filter: str, at_least: float | None
+    ) -> Iterator[tuple[Hit, ...]]:
+        """All rows that may answer pass by once: for more answers than Milvus gives at a time."""
+        found: list[list[Hit]] = [[] for _ in queries]
+        for page in self._pages(filter, ("embedding",)):
+            vectors = np.array([row["embedding"] for row in page], np.float64)
+            for hits, similarities in zip(found, queries.astype(np.float64) @ vectors.T, strict=True):
+                pairs = zip(page, similarities.tolist(), strict=True)
+                hits += [Hit(row["id"], value) for row, value in pairs if at_least is None or value >= at_least]
+        yield from (in_order(hits, top) for hits in found)
+
+    def _num_people(self, where: Where, filter: str) -> int:
+        """Exactly, where that takes no more than COUNTED_ROWS; else the smaller of two bounds from above."""
+        alone = f"({filter}) and pid is null and track is null"
+        if where == Where():
+            return self._records.num_people() + self._db.count(self._db.entries, alone)
+        count = self._db.count(self._db.entries, filter)
+        if count > COUNTED_ROWS:
+            return min(count, self._records.num_people() + self._db.count(self._db.entries, alone))
+        links, seen, nobody = self._records.roots(), set[object](), 0
+        for page in self._pages(filter, ("camera", "track", "pid")):
+            for row in page:
+                if row["pid"] is not None:
+                    seen.add(root_of(row["pid"], links))
+                elif row["track"] is not None:
+                    seen.add((row["camera"], row["track"]))
+                else:
+                    nobody += 1
+        return len(seen) + nobody
+
+    def _filter(self, where: Where) -> str:
+        texts = [EVERYTHING]
+        for term in terms_of(where, self._records.roots()):
+            match term:
+                case AmongTerm(field, values, never):
+                    inside = among(field, values) if values else "id < 0"
+                    unknown = "" if field in ("camera", "id") else f"{field} is null or "  # those two always are known
+                    texts.append(f"({unknown}not ({inside}))" if never else inside)
+                case TimeTerm(relation, moment):
+                    texts.append(f"(time is not null and time {relation} {quoted(moment)})")
+                case AttributeTerm(name, value):
+                    texts.append(f"attributes[{quoted(name)}] == {quoted(value)}")
+        return " and ".join(texts)
+
+    # Rows.
+
+    def _pages(self, filter: str, fields: Sequence[str]) -> Iterator[list[Any]]:
+        return self._db.pages(self._db.entries, "id", EVERYTHING, filter, fields)
+
+    def _entry(self, row: Any) -> Entry:
+        return rows.entry_of(_raw(row), row["camera"], self.settings.dim, _crop_of(row))
+
+    def _drop_people(self, gone: Sequence[Any]) -> None:
+        """Those of whom no entry is left, and their links."""
+
+        def left(filter: str) -> bool:
+            return bool(self._db.read(self._db.entries, filter, ["id"], limit=1))
+
+        pids = {row["pid"] for row in gone if row["pid"] is not None}
+        pids = {pid for pid in pids if not left(f"pid == {pid}")}
+        walks = {(row["camera"], row["track"]) for row in gone if row["pid"] is None and row["track"] is not None}
+        walks = {
+            (camera, track)
+            for camera, track in walks
+            if not left(f"camera == {quoted(camera)} and track == {quoted(track)} and pid is null")
+        }
+        for link in self._records.links() if pids else ():
+            if link.pid in pids or link.into in pids:
+                self._records.unlink(link.number)
+        people = [person_key("", None, pid) for pid in pids]
+        self._records.drop(people + [person_key(camera, track, None) for camera, track in walks])
+
+    def _check_writable(self) -> None:
+        if self._read_only:
+            raise GalleryError(f"{self.name}: it was opened for reading only")
+
+
+def _row_of(entry: Entry, number: int) -> dict[str, Any]:
+    _, time, track, pid, name, _, _, checksum = rows.row_of(entry, entry.camera)
+    for what, text in (("camera", entry.camera), ("track", track), ("name", name)):
+        if len((text or "").encode()) > LONGEST_TEXT:
+            raise ConfigError(f"Milvus keeps texts of {LONGEST_TEXT:,} bytes at the most, and this {what} is longer")
+    crop = None
+    if entry.crop is not None:
+        text = base64.b64encode(entry.crop).decode()
+        crop = [text[start : start + LONGEST_TEXT] for start in range(0, len(text), LONGEST_TEXT)]
+        if len(crop) > MOST_PARTS:
+            raise ConfigError(f"a picture of {len(entry.crop):,} bytes is more than Milvus keeps in a row")
+    return {
+        "id": number,
+        "camera": entry.camera,
+        "time": time,
+        "track": track,
+        "pid": pid,
+        "name": name,
+        "attributes": dict(entry.attributes),
+        "embedding": entry.embedding.tolist(),
+        "checksum": checksum.hex(),
+        "crop": crop,
+    }
+
+
+def _raw(row: Any) -> tuple[Any, ...]:
+    """As rows has it."""
+    attributes = json.dumps(row["attributes"], sort_keys=True, ensure_ascii=False)
+    data = np.array(row["embedding"], "<f4").tobytes()
+    facts = (row["id"], row["camera"], row["time"], row["track"], row["pid"], row["name"], attributes, data)
+    return (*facts, bytes.fromhex(row["checksum"]))
+
+
+def _crop_of(row: Any) -> bytes | None:
+    return base64.b64decode("".join(row["crop"])) if row.get("crop") else None

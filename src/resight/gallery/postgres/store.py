@@ -1,0 +1,326 @@
+"""The gallery in PostgreSQL with pgvector: the engine keeps, filters and compares; several machines write at once.
+
+Exact: without an index of pgvector's, which is approximate, each search compares every row that the filter leaves.
+`synchronous_commit = on`: what is committed is on the server's disk.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from resight.core.errors import GalleryError
+from resight.core.records import FloatArray
+from resight.gallery.audit import Line, check_chain, next_line
+from resight.gallery.filters import AmongTerm, AttributeTerm, TimeTerm, terms_of
+from resight.gallery.people import check_link, root_of
+from resight.gallery.postgres.connection import Connection
+from resight.gallery.records import Damage, Entry, Findings, Forgotten, Hit, Link, Settings, Stats, Where
+from resight.gallery.search import rows
+from resight.gallery.store import Detail
+
+VERSION = 1
+READ_AT_ONCE = 256
+ONE_MAKES_IT = 0x72736774  # an advisory lock's key
+SCHEMA = """
+    CREATE TABLE meta (key text PRIMARY KEY, value text NOT NULL);
+    CREATE TABLE entries (
+        id bigserial PRIMARY KEY, camera text NOT NULL, time float8, track text, pid bigint, name text NOT NULL,
+        attributes text NOT NULL, embedding vector({dim}) NOT NULL, checksum bytea NOT NULL
+    );
+    CREATE INDEX ON entries (track) WHERE track IS NOT NULL;
+    CREATE INDEX ON entries (pid) WHERE pid IS NOT NULL;
+    CREATE INDEX ON entries (camera, time);
+    ALTER TABLE entries ALTER COLUMN embedding SET STORAGE PLAIN;
+    CREATE TABLE crops (entry bigint PRIMARY KEY REFERENCES entries ON DELETE CASCADE, data bytea NOT NULL);
+    CREATE TABLE audit (
+        number bigint PRIMARY KEY, time text NOT NULL, action text NOT NULL, who text NOT NULL, purpose text NOT NULL,
+        detail text NOT NULL, before text NOT NULL, hash text NOT NULL
+    );
+    CREATE TABLE links (number bigserial PRIMARY KEY, pid bigint NOT NULL UNIQUE, into_pid bigint NOT NULL)
+"""
+FIELDS = "e.id, e.camera, e.time, e.track, e.pid, e.name, e.attributes, e.embedding::text, e.checksum"
+WITH_CROPS = f"SELECT {FIELDS}, c.data FROM entries e LEFT JOIN crops c ON c.entry = e.id"
+PEOPLE = """
+    SELECT count(DISTINCT coalesce(r.root, e.pid))
+         + count(DISTINCT (e.camera, e.track)) FILTER (WHERE e.pid IS NULL AND e.track IS NOT NULL)
+         + count(*) FILTER (WHERE e.pid IS NULL AND e.track IS NULL)
+    FROM entries e LEFT JOIN json_to_recordset(:roots) AS r (pid bigint, root bigint) ON r.pid = e.pid
+"""
+ADD = """
+    INSERT INTO entries (id, camera, time, track, pid, name, attributes, embedding, checksum)
+    SELECT id, camera, time, track, pid, name, attributes, embedding::vector, decode(checksum, 'hex')
+    FROM json_to_recordset(:rows) AS r (
+        id bigint, camera text, time float8, track text, pid bigint, name text, attributes text, embedding text,
+        checksum text
+    )
+"""
+BEYOND = (
+    "PostgreSQL keeps the bytes in pages that it has freed until it writes over them; `resight gallery compact` does",
+    "its write-ahead log holds what was added until the segment is recycled; replicas and backups are others' files",
+)
+
+
+class PostgresStore:
+    """As Store says. Each holds one connection, which is made again after it was lost; threads take turns."""
+
+    def __init__(
+        self,
+        address: str,
+        settings: Settings | None,
+        *,
+        new: bool = False,
+        read_only: bool = False,
+        wait_s: float = 5.0,
+    ) -> None:
+        """As `open_store` says. address: postgresql://user:password@host:port/database?gallery=name&sslmode=require."""
+        self._db = Connection(address, read_only=read_only, wait_s=wait_s)
+        self.name = self._db.name
+        try:
+            self._prepare(settings, new)
+        except BaseException:
+            self.close()
+            raise
+
+    def _prepare(self, settings: Settings | None, new: bool) -> None:
+        with self._db.changing():
+            there = self._there()
+            if not there and settings is not None:
+                self._db.run("SELECT pg_advisory_xact_lock(:key)", key=ONE_MAKES_IT)
+                there = self._there()  # somebody else may have made it meanwhile
+                if not there:
+                    self._create(settings)
+            if there and new:
+                raise GalleryError(f"{self.name} is there already")
+            if not there and settings is None:
+                raise GalleryError(f"there is no {self.name} in this database; `resight gallery create` makes one")
+            version = int(self._db.one("SELECT value FROM meta WHERE key = 'version'"))
+            if version > VERSION:
+                raise GalleryError(f"{self.name} is of schema {version}, made by a newer resight. Nothing was changed")
+            self.settings = Settings(**json.loads(self._db.one("SELECT value FROM meta WHERE key = 'settings'")))
+
+    def _there(self) -> bool:
+        return self._db.one("SELECT to_regclass(:name)::text", name=f"{self._db.schema}.meta") is not None
+
+    def _create(self, settings: Settings) -> None:
+        try:
+            self._db.run("CREATE EXTENSION IF NOT EXISTS vector WITH SCHEMA public")
+        except GalleryError as error:
+            raise GalleryError(f"the server has no pgvector, or this user may not switch it on ({error})") from None
+        self._db.run(f"CREATE SCHEMA IF NOT EXISTS {self._db.schema}")
+        for statement in SCHEMA.format(dim=settings.dim).split(";"):
+            self._db.run(statement)
+        self._db.run("INSERT INTO meta VALUES ('version', :version)", version=str(VERSION))
+        self._db.run("INSERT INTO meta VALUES ('settings', :settings)", settings=json.dumps(asdict(settings)))
+
+    def add(self, entries: Sequence[Entry]) -> list[int]:
+        with self._db.changing():
+            wanted = sum(not entry.id for entry in entries)
+            fresh = iter(self._db.run("SELECT nextval('entries_id_seq') FROM generate_series(1, :n)", n=wanted))
+            ids = [entry.id or next(fresh)[0] for entry in entries]
+            if wanted < len(entries):  # never given again, also if they were given elsewhere
+                self._db.run(
+                    "SELECT setval('entries_id_seq', greatest(:last, nextval('entries_id_seq')))", last=max(ids)
+                )
+            told = [_row_of(entry, number) for entry, number in zip(entries, ids, strict=True)]
+            self._db.run(ADD, rows=json.dumps(told))
+            for entry, number in zip(entries, ids, strict=True):
+                if entry.crop is not None:
+                    self._db.run("INSERT INTO crops VALUES (:entry, :data)", entry=number, data=entry.crop)
+            return ids
+
+    def search(self, queries: FloatArray, top: int | None, where: Where, at_least: float | None) -> Findings:
+        with self._db.looking():
+            condition, values = self._condition(where)
+            near = "" if at_least is None else " AND -(embedding <#> cast(:query AS vector)) >= :at_least"
+            query = (
+                f"SELECT id, -(embedding <#> cast(:query AS vector)) FROM entries e WHERE {condition}{near} "
+                "ORDER BY embedding <#> cast(:query AS vector), id LIMIT :top"
+            )
+            if at_least is not None:
+                values["at_least"] = at_least
+            answers = [self._db.run(query, query=_text_of(row), top=top, **values) for row in queries]
+            values.pop("at_least", None)
+            num_people = self._num_people(condition, values)
+        return Findings(tuple(tuple(Hit(*row) for row in answer) for answer in answers), num_people)
+
+    def count(self) -> int:
+        with self._db.looking():
+            return int(self._db.one("SELECT count(*) FROM entries"))
+
+    def read(self, ids: Sequence[int]) -> list[Entry]:
+        with self._db.looking():
+            asked = json.dumps([int(number) for number in ids])
+            query = (
+                f"SELECT {FIELDS} FROM entries e WHERE id IN (SELECT value::bigint FROM json_array_elements_text(:ids))"
+            )
+            found = {row[0]: self._entry(row, None) for row in self._db.run(query, ids=asked)}
+        return [found[number] for number in ids if number in found]
+
+    def scan(self, where: Where) -> Iterator[Entry]:
+        last = 0
+        while True:
+            with self._db.looking():
+                condition, values = self._condition(where)
+                query = f"{WITH_CROPS} WHERE e.id > :last AND {condition} ORDER BY e.id LIMIT {READ_AT_ONCE}"
+                part = self._db.run(query, last=last, **values)
+            if not part:
+                return
+            for *row, crop in part:
+                yield self._entry(row, crop)
+            last = part[-1][0]
+
+    def remove(self, where: Where, who: str, purpose: str) -> Forgotten:
+        with self._db.changing():
+            self._one_at_a_time()
+            condition, values = self._condition(where)
+            gone = self._db.run(f"DELETE FROM entries e WHERE {condition} RETURNING pid", **values)
+            pids = sorted({pid for (pid,) in gone if pid is not None})
+            self._db.run(
+                "DELETE FROM links USING json_array_elements_text(:pids) AS g WHERE g.value::bigint IN (pid, into_pid) "
+                "AND NOT EXISTS (SELECT 1 FROM entries WHERE entries.pid = g.value::bigint)",
+                pids=json.dumps(pids),
+            )
+            self._append("forget", who, purpose, {"entries": len(gone), "by": ", ".join(where.names())})
+        self._sweep("")
+        return Forgotten(len(gone), beyond=BEYOND if gone else ())
+
+    def link(self, pid: int, into: int, who: str, purpose: str) -> int:
+        with self._db.changing():
+            self._one_at_a_time()
+            first, second = check_link(pid, into, self._links())
+            insert = "INSERT INTO links (pid, into_pid) VALUES (:first, :second) RETURNING number"
+            number = int(self._db.one(insert, first=first, second=second))
+            self._append("link", who, purpose, {"link": number})
+            return number
+
+    def unlink(self, number: int, who: str, purpose: str) -> None:
+        with self._db.changing():
+            self._one_at_a_time()
+            if not self._db.run("DELETE FROM links WHERE number = :number RETURNING number", number=number):
+                raise GalleryError(f"there is no link {number}")
+            self._append("unlink", who, purpose, {"link": number})
+
+    def links(self) -> tuple[Link, ...]:
+        with self._db.looking():
+            return tuple(Link(*row) for row in self._db.run("SELECT number, pid, into_pid FROM links ORDER BY number"))
+
+    def write_line(self, action: str, who: str, purpose: str, detail: Detail) -> None:
+        with self._db.changing():
+            self._one_at_a_time()
+            self._append(action, who, purpose, detail)
+
+    def lines(self) -> Iterator[Line]:
+        with self._db.looking():
+            found = self._db.run("SELECT * FROM audit ORDER BY number")
+        yield from map(rows.line_of, map(tuple, found))
+
+    def stats(self) -> Stats:
+        with self._db.looking():
+            people = self._num_people("TRUE", {})
+            cameras = dict(self._db.run("SELECT camera, count(*) FROM entries GROUP BY camera ORDER BY camera"))
+            first, last = self._db.run("SELECT min(time), max(time) FROM entries")[0]
+            count = [self._db.one(f"SELECT count(*) FROM {table}") for table in ("entries", "crops", "links", "audit")]
+            tables = ("entries", "crops", "links", "audit")
+            size = sum(self._db.one("SELECT pg_total_relation_size(cast(:t AS regclass))", t=table) for table in tables)
+            return Stats(count[0], people, count[1], cameras, first, last, size, count[2], count[3])
+
+    def verify(self) -> Iterator[Damage]:
+        last = 0
+        while True:
+            with self._db.looking():
+                part = self._db.run(f"{WITH_CROPS} WHERE e.id > :last ORDER BY e.id LIMIT {READ_AT_ONCE}", last=last)
+            if not part:
+                break
+            for *row, crop in part:
+                what = rows.damage_of(_raw(row), crop, self.settings.dim)
+                if what:
+                    yield Damage(f"entry {row[0]}", what, f"`resight gallery forget --id {row[0]}`, and add it again")
+            last = part[-1][0]
+        yield from check_chain(self.lines())
+
+    def compact(self) -> None:
+        self._sweep("FULL")
+
+    def close(self) -> None:
+        self._db.close()
+
+    def _one_at_a_time(self) -> None:
+        """Until the end of this change: whoever else links, removes or writes to the audit waits."""
+        self._db.run("LOCK TABLE audit IN SHARE ROW EXCLUSIVE MODE")
+
+    def _sweep(self, how: str) -> None:
+        """VACUUM; with FULL the tables are written anew, and nobody else reads or writes meanwhile."""
+        self._db.run(f"VACUUM {how} entries")
+        self._db.run(f"VACUUM {how} crops")
+
+    # Rows.
+
+    def _links(self) -> dict[int, int]:
+        return dict(self._db.run("SELECT pid, into_pid FROM links"))
+
+    def _condition(self, where: Where) -> tuple[str, dict[str, Any]]:
+        """What follows WHERE, and its values."""
+        texts, values = ["TRUE"], dict[str, Any]()
+        for place, term in enumerate(terms_of(where, self._links())):
+            key = f"v{place}"
+            match term:
+                case AmongTerm(field, among, never):
+                    kind = "text" if field in ("camera", "track") else "bigint"
+                    inside = f"e.{field} IN (SELECT value::{kind} FROM json_array_elements_text(:{key}))"
+                    texts.append(f"({inside}) IS NOT TRUE" if never else inside)
+                    values[key] = json.dumps(among)
+                case TimeTerm(relation, moment):
+                    texts.append(f"e.time {relation} :{key}")
+                    values[key] = moment
+                case AttributeTerm(name, value):
+                    alike = [bool(value), int(value)] if value in (0, 1) else [value]  # as in Python, and elsewhere
+                    texts.append(f"e.attributes::jsonb @> ANY (cast(:{key} AS jsonb[]))")
+                    values[key] = [json.dumps({name: each}) for each in alike]
+        return " AND ".join(texts), values
+
+    def _num_people(self, condition: str, values: dict[str, Any]) -> int:
+        links = self._links()
+        roots = json.dumps([{"pid": pid, "root": root_of(pid, links)} for pid in links])
+        return int(self._db.one(f"{PEOPLE} WHERE {condition}", roots=roots, **values))
+
+    def _entry(self, row: Sequence[Any], crop: bytes | None) -> Entry:
+        return rows.entry_of(_raw(row), row[1], self.settings.dim, crop)
+
+    def _append(self, action: str, who: str, purpose: str, detail: Detail) -> None:
+        found = self._db.run("SELECT * FROM audit ORDER BY number DESC LIMIT 1")
+        values = asdict(next_line(rows.line_of(tuple(found[0])) if found else None, action, who, purpose, detail))
+        values["detail"] = json.dumps(values["detail"], sort_keys=True)
+        self._db.run(
+            "INSERT INTO audit VALUES (:number, :time, :action, :who, :purpose, :detail, :before, :hash)", **values
+        )
+
+
+def _text_of(vector: FloatArray) -> str:
+    return "[" + ",".join(map(repr, vector.tolist())) + "]"
+
+
+def _raw(row: Sequence[Any]) -> tuple[Any, ...]:
+    """As rows has it: the embedding in bytes."""
+    number, camera, time, track, pid, name, attributes, embedding, checksum = row
+    data = np.array(json.loads(embedding), "<f4").tobytes()
+    return number, camera, time, track, pid, name, attributes, data, bytes(checksum)
+
+
+def _row_of(entry: Entry, number: int) -> dict[str, Any]:
+    _, time, track, pid, name, attributes, _, checksum = rows.row_of(entry, entry.camera)
+    return {
+        "id": number,
+        "camera": entry.camera,
+        "time": time,
+        "track": track,
+        "pid": pid,
+        "name": name,
+        "attributes": attributes,
+        "embedding": _text_of(entry.embedding),
+        "checksum": checksum.hex(),
+    }

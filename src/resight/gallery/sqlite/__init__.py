@@ -1,0 +1,1 @@
+"""The gallery as one SQLite file."""

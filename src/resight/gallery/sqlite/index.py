@@ -1,0 +1,177 @@
+"""The index of a SQLite file: read once, then kept up with what this and other processes write."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator
+
+import numpy as np
+
+from resight.core.errors import GalleryError
+from resight.core.records import FloatArray, IntArray
+from resight.gallery.people import root_of
+from resight.gallery.search.approximate import Approximation, Graph
+from resight.gallery.search.columns import EVERY_ROW, Columns, Selection
+from resight.gallery.search.index import BLOCK_ROWS, Found, Index
+from resight.gallery.sqlite.where import linked
+
+READ_AT_ONCE = 4096
+FACTS = "SELECT id, time, camera, track, pid FROM entries"
+
+
+class LiveIndex:
+    """The rows of the database in memory, as of the last `sync`."""
+
+    def __init__(self, db: sqlite3.Connection, dim: int) -> None:
+        self._db = db
+        self._dim = dim
+        self._codes: dict[tuple[str, ...], int] = {}  # who a row shows, as the index has it
+        self._index: Index | None = None
+        self._graph: Graph | None = None
+        self._seen: tuple[int, int] = (-1, -1)
+        self._removals = self._last_id = 0
+
+    def sync(self) -> Index:
+        """Up to date with the file. Raises GalleryError where an embedding there is damaged."""
+        seen = (self._db.execute("PRAGMA data_version").fetchone()[0], self._db.total_changes)
+        if self._index is None or seen != self._seen:
+            self._db.execute("BEGIN")  # all that follows is of one moment
+            try:
+                removals = int(self._db.execute("SELECT value FROM meta WHERE key = 'removals'").fetchone()[0])
+                if self._index is None:
+                    self._index = self._load()
+                else:
+                    self._catch_up(self._index, removals)
+                self._removals = removals
+                self._last_id = self._db.execute("SELECT max(id) FROM entries").fetchone()[0] or self._last_id
+            except BaseException:
+                self.close()  # half a change is not kept up with
+                raise
+            finally:
+                self._db.execute("COMMIT")
+            self._seen = seen
+        return self._index
+
+    def search(
+        self, queries: FloatArray, top: int | None, wanted: Selection, at_least: float | None
+    ) -> tuple[list[Found], float]:
+        """The answers, and the recall of such searches: 1 where every row was compared."""
+        index = self.sync()
+        if self._graph is None or wanted is not EVERY_ROW or top is None or top > self._graph.found.top:
+            return index.search(queries, top, wanted, at_least), 1.0
+        return [
+            self._again(query, ids, at_least)
+            for query, ids in zip(queries, self._graph.search(queries, top), strict=True)
+        ], self._graph.found.recall
+
+    def approximate(self, top: int, recall: float) -> Approximation:
+        """From now on searches go along a graph, until a row is removed. Raises GalleryError without any rows."""
+        index = self.sync()
+        if not len(index):
+            raise GalleryError("there is nothing in the gallery to search among")
+        self._graph = Graph(index, top, recall)
+        return self._graph.found
+
+    def _again(self, query: FloatArray, ids: IntArray, at_least: float | None) -> Found:
+        """What the graph found, compared exactly and in order."""
+        asked = "SELECT id, embedding FROM entries WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id"
+        found = self._db.execute(asked, [json.dumps(ids.tolist())]).fetchall()
+        there = np.array([number for number, _ in found], np.int64)
+        vectors = np.frombuffer(b"".join(data for _, data in found), "<f4").reshape(len(found), self._dim)
+        similarities = np.einsum("ij,j->i", vectors.astype(np.float64), query.astype(np.float64))
+        order = np.argsort(-similarities, kind="stable")
+        if at_least is not None:
+            order = order[similarities[order] >= at_least]
+        return Found(there[order], similarities[order])
+
+    def num_people(self, wanted: Selection) -> int:
+        """Among the rows that may answer, as linked."""
+        found = self.sync().people(wanted)
+        links, roots = linked(self._db), {}
+        for pid in links:
+            code = self._codes.get(("pid", str(pid)))
+            if code is not None:
+                roots[code] = self._code("pid", str(root_of(pid, links)))
+        if not roots:
+            return len(found.codes) + found.alone
+        return len({roots.get(code, code) for code in found.codes.tolist()}) + found.alone
+
+    def close(self) -> None:
+        """The next `sync` reads everything again."""
+        if self._index is not None:
+            self._index.close()
+        self._index = self._graph = None
+        self._codes = {}
+        self._last_id = 0
+
+    def _load(self) -> Index:
+        """All rows, those of one camera and time together."""
+        columns = self._columns(self._db.execute(f"{FACTS} ORDER BY id"))
+        order = np.lexsort((columns.times, columns.cameras))
+        place = np.empty(len(order), np.int64)
+        place[order] = np.arange(len(order))
+        starts = range(0, len(order), BLOCK_ROWS)
+        blocks = [np.empty((min(BLOCK_ROWS, len(order) - start), self._dim), np.float32) for start in starts]
+        done = 0
+        for vectors in self._vectors(0):
+            rows = place[done : done + len(vectors)]
+            for number in np.unique(rows // BLOCK_ROWS):
+                inside = rows // BLOCK_ROWS == number
+                blocks[number][rows[inside] % BLOCK_ROWS] = vectors[inside]
+            done += len(vectors)
+        index = Index(self._dim)
+        for start, block in zip(starts, blocks, strict=True):
+            index.add_block(block, columns.take(order[start : start + BLOCK_ROWS]))
+        return index
+
+    def _catch_up(self, index: Index, removals: int) -> None:
+        if removals != self._removals:
+            self._graph = None  # what was removed would stay in it
+            there = np.fromiter((number for (number,) in self._db.execute("SELECT id FROM entries")), np.int64)
+            index.remove(np.setdiff1d(index.ids(), there))
+        new = self._columns(self._db.execute(f"{FACTS} WHERE id > ? ORDER BY id", [self._last_id]))
+        done = 0
+        for vectors in self._vectors(self._last_id):
+            columns = new.take(slice(done, done + len(vectors)))
+            index.add(vectors, columns)
+            if self._graph is not None:
+                self._graph.add([(columns.ids, vectors)])
+            done += len(vectors)
+
+    def _columns(self, found: sqlite3.Cursor) -> Columns:
+        parts: list[Columns] = []
+        while part := found.fetchmany(READ_AT_ONCE):
+            ids, times, cameras, tracks, pids = zip(*part, strict=True)
+            people = [self._person(*row) for row in zip(cameras, tracks, pids, strict=True)]
+            parts.append(
+                Columns(
+                    np.array(ids, np.int64),
+                    np.array(times, np.float64),  # None becomes NaN
+                    np.array(cameras, np.uint16),
+                    np.array(people, np.int32),
+                )
+            )
+        return Columns.joined(parts)
+
+    def _vectors(self, after: int) -> Iterator[FloatArray]:
+        """(n, dim) float32, by id."""
+        found = self._db.execute("SELECT embedding FROM entries WHERE id > ? ORDER BY id", [after])
+        while part := found.fetchmany(READ_AT_ONCE):
+            data = b"".join(row[0] for row in part)
+            if len(data) != len(part) * 4 * self._dim:
+                raise GalleryError("an embedding is damaged; `resight gallery verify` says which")
+            vectors = np.frombuffer(data, "<f4").reshape(len(part), self._dim).astype(np.float32)
+            if not np.isfinite(vectors).all():
+                raise GalleryError("an embedding is not finite; `resight gallery verify` says which")
+            yield vectors
+
+    def _person(self, camera: int, track: str | None, pid: int | None) -> int:
+        if pid is not None:
+            return self._code("pid", str(pid))
+        if track is not None:
+            return self._code("track", str(camera), track)
+        return -1
+
+    def _code(self, *key: str) -> int:
+        return self._codes.setdefault(key, len(self._codes))

@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from resight.core.errors import DatasetError, UnreadableImage
+from resight.data.city.synthetic import save_city
+from resight.data.crops import Dataset, labels_of
+from resight.data.formats.folder import read_folder
+
+
+def put(root: Path, *names: str) -> Path:
+    for name in names:
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (4, 8)).save(path, "PNG")
+    return root
+
+
+def test_numbers_are_kept(tmp_path: Path) -> None:
+    put(tmp_path, "train/007/02_1.png", "train/12/1_x.png", "query/3/C4_a.png", "gallery/3/cam5_b.jpg")
+    data = read_folder(tmp_path)
+    assert [(c.name, c.pid, c.camid) for c in data.train] == [("train/007/02_1.png", 7, 2), ("train/12/1_x.png", 12, 1)]
+    assert [(c.pid, c.camid) for c in data.query + data.gallery] == [(3, 4), (3, 5)]
+    assert labels_of(data.train).tolist() == [0, 1]
+
+
+def test_names_are_numbered_over_the_whole_set(tmp_path: Path) -> None:
+    put(
+        tmp_path,
+        "train/bob/north_1.png",
+        "query/alice/south_1.png",
+        "gallery/alice/north_2.png",
+        "gallery/7/north_3.png",
+    )
+    data = read_folder(tmp_path)
+    assert {c.name.split("/")[1]: c.pid for c in data.train + data.query + data.gallery} == {
+        "7": 1,
+        "alice": 2,
+        "bob": 3,
+    }
+    assert [c.camid for c in data.query] == [2]  # north, south
+
+
+@pytest.mark.parametrize("below", ["", "val/", "test/"])
+def test_query_and_gallery_may_stand_below(tmp_path: Path, below: str) -> None:
+    data = read_folder(put(tmp_path, f"{below}query/1/1_a.png", f"{below}gallery/1/2_a.png", "val/all_imgs/1/1_a.png"))
+    assert (len(data.train), len(data.query), len(data.gallery)) == (0, 1, 1)
+
+
+def test_what_does_not_fit_is_named_and_counted(tmp_path: Path) -> None:
+    put(tmp_path, "train/1/1_a.png", "train/1/noseparator.png", "train/1/_nocamera.png", "train/loose.png")
+    put(tmp_path, "train/1/.hidden.png", "train/.git/1_a.png")
+    (tmp_path / "train/1/notes.txt").write_text("not a picture")
+    data = read_folder(tmp_path)
+    assert [c.name for c in data.train] == ["train/1/1_a.png"]
+    assert sorted(p.name for p in data.problems) == [
+        "train/1/_nocamera.png",
+        "train/1/noseparator.png",
+        "train/loose.png",
+    ]
+
+
+def test_an_empty_folder_says_what_was_looked_for_and_found(tmp_path: Path) -> None:
+    put(tmp_path, "pictures/1/1_a.png", "query/readme_not_in_a_person.png")
+    with pytest.raises(DatasetError, match=r"train, query and gallery.*pictures/, query/.*readme_not"):
+        read_folder(tmp_path)
+
+
+def test_strange_names(tmp_path: Path) -> None:
+    person = "ж" * 60
+    long = "1_" + "é" * 100 + ".png"
+    data = read_folder(put(tmp_path, f"train/{person}/{long}"))
+    assert data.train[0].read()[:4] == b"\x89PNG"
+
+
+def test_a_loop_of_links_ends(tmp_path: Path) -> None:
+    put(tmp_path, "train/1/1_a.png")
+    (tmp_path / "train/1/2_loop.png").symlink_to(tmp_path / "train")
+    (tmp_path / "train/2").symlink_to(tmp_path / "train")
+    assert [c.name for c in read_folder(tmp_path).train] == ["train/1/1_a.png"]
+
+
+def test_a_link_to_itself_is_one_unreadable_picture(tmp_path: Path) -> None:
+    put(tmp_path, "train/1/1_a.png")
+    (tmp_path / "train/1/2_self.png").symlink_to("2_self.png")
+    (tmp_path / "train/9").symlink_to("9")
+    data = read_folder(tmp_path)
+    assert [c.name for c in data.train] == ["train/1/1_a.png", "train/1/2_self.png"]
+    assert [p.name for p in data.problems] == ["train/9"]
+    with pytest.raises(UnreadableImage, match="symbolic links"):
+        data.train[1].read()
+
+
+def test_reads_what_the_city_wrote(tmp_path: Path, small_city: Dataset) -> None:
+    save_city(small_city, tmp_path)
+    data = read_folder(tmp_path)
+    for split in ("train", "query", "gallery"):
+        ours, theirs = getattr(data, split), getattr(small_city, split)
+        assert sorted((c.pid, c.camid, c.read()) for c in ours) == sorted((c.pid, c.camid, c.read()) for c in theirs)
+
+
+def test_the_reference_data(pku_reid: Path) -> None:
+    data = read_folder(pku_reid)
+    assert [len(split) for split in (data.train, data.query, data.gallery)] == [992, 28, 181]
+    assert len({c.pid for c in data.train}) == 62
+    assert {c.pid for c in data.query} == {c.pid for c in data.gallery}
+    assert len({c.pid for c in data.query}) == 12
+    assert {c.camid for c in data.train} == {1, 2}
+    assert not data.problems

@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from resight.core.errors import ConfigError, DatasetError
+from resight.data.crops import Crop, Dataset
+from resight.data.formats.manifest import read_manifest, write_manifest
+
+
+def table(folder: Path, *rows: str, header: str = "path,pid,camid,split") -> Path:
+    path = folder / "table.csv"
+    path.write_text("\n".join((header, *rows)) + "\n", encoding="utf-8")
+    return path
+
+
+def test_names_are_numbered_and_numbers_kept(tmp_path: Path) -> None:
+    data = read_manifest(table(tmp_path, "a.jpg,0012,north,Train", "b.jpg,7,east,query", "/c.jpg,7,north,gallery"))
+    assert [c.pid for c in (*data.train, *data.query, *data.gallery)] == [12, 7, 7]
+    assert [c.camid for c in (*data.train, *data.query, *data.gallery)] == [2, 1, 2]
+    assert data.train[0].path == tmp_path / "a.jpg"
+    assert data.gallery[0].path == Path("/c.jpg")
+
+
+def test_optional_columns(tmp_path: Path) -> None:
+    header = "time,path,pid,camid,split,track,frame,mine"
+    data = read_manifest(table(tmp_path, "1.5,a.jpg,1,1,train,t9,42,x", ",b.jpg,1,2,train,,,", header=header))
+    assert (data.train[0].time, data.train[0].track, data.train[0].frame) == (1.5, "t9", 42)
+    assert (data.train[1].time, data.train[1].track, data.train[1].frame) == (None, None, None)
+
+
+def test_bad_rows_are_named_and_the_rest_goes_on(tmp_path: Path) -> None:
+    header = "path,pid,camid,split,time"
+    rows = (
+        "a.jpg,1,1,train,0",
+        ",1,1,train,0",
+        "b.jpg,1,1,holiday,0",
+        "c.jpg,1,1,train,noon",
+        "d.jpg,1,1,train,inf",
+        "a.jpg,1,1,train,0",
+        "a.jpg,1,1,query,0",
+        "short",
+    )
+    data = read_manifest(table(tmp_path, *rows, header=header))
+    assert [c.name for c in data.train] == ["a.jpg"]
+    assert [c.name for c in data.query] == ["a.jpg (query)"]  # names stay unique
+    assert [p.name for p in data.problems] == [f"table.csv, row {n}" for n in (2, 3, 8, 4, 5, 6)]
+    with pytest.raises(DatasetError, match=r"no picture that can be used, in 1 rows. First: table.csv, row 1, no path"):
+        read_manifest(table(tmp_path, ",1,1,train"))
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff\xfe\0\0", b"path,pid\na,1\n", b"path,pid,camid,split\n" + b"\xff"])
+def test_what_is_no_table(tmp_path: Path, content: bytes) -> None:
+    for suffix in ("csv", "parquet"):
+        path = tmp_path / f"t.{suffix}"
+        path.write_bytes(content)
+        with pytest.raises(DatasetError):
+            read_manifest(path)
+
+
+def test_the_city_needs_a_folder_for_its_pictures(small_city: Dataset, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="--pictures"):
+        write_manifest(small_city, tmp_path / "city.csv")
+    with pytest.raises(ConfigError, match="ends in"):
+        write_manifest(small_city, tmp_path / "city.txt", tmp_path)
+    assert not write_manifest(small_city, tmp_path / "city.csv", tmp_path / "pictures")
+    data = read_manifest(tmp_path / "city.csv")
+    assert [c.read() for c in data.query] == [c.read() for c in small_city.query]
+    assert data.rights == small_city.rights
+    assert data.query[0].time == small_city.query[0].time
+
+
+def test_what_pandas_makes_of_columns_with_gaps(tmp_path: Path) -> None:
+    header = "path,pid,camid,split,time,frame"
+    data = read_manifest(table(tmp_path, "a.jpg,7.0,2.0,train,nan,12.0", "b.jpg,8.0,2.0,train,1.5,", header=header))
+    assert [(c.pid, c.camid, c.time, c.frame) for c in data.train] == [(7, 2, None, 12), (8, 2, 1.5, None)]
+
+
+def test_file_names_need_not_be_utf8(tmp_path: Path) -> None:
+    name = b"1_\xff.jpg".decode("utf-8", "surrogateescape")
+    crop = Crop(name, 1, 1, path=tmp_path / name)
+    dataset = Dataset("odd", "folder", (crop,), (), ())
+    write_manifest(dataset, tmp_path / "odd.csv")
+    assert read_manifest(tmp_path / "odd.csv").train[0].path == tmp_path / name
+    with pytest.raises(ConfigError, match=r"write a \.csv"):
+        write_manifest(dataset, tmp_path / "odd.parquet")
+
+
+def test_pictures_are_not_written_among_others(small_city: Dataset, tmp_path: Path) -> None:
+    (tmp_path / "mine.jpg").write_bytes(b"mine")
+    with pytest.raises(ConfigError, match="holds files already"):
+        write_manifest(small_city, tmp_path / "city.csv", tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.jpg"]
+
+
+def test_a_name_that_climbs_stays_in_the_folder(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "outside.jpg").write_bytes(b"x")
+    data = read_manifest(table(tmp_path / "in", "../outside.jpg,1,1,train", "gone.jpg,1,1,train"))
+    (problem,) = write_manifest(data, tmp_path / "in" / "new.csv", tmp_path / "in" / "pictures")
+    assert problem.name == "gone.jpg"
+    assert (tmp_path / "in" / "pictures" / "train" / "outside.jpg").read_bytes() == b"x"

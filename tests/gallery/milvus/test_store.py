@@ -1,0 +1,234 @@
+"""Milvus by itself: a server that dies, ids among several writers, rows that somebody changed."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from threading import Thread
+
+import pytest
+
+from resight import open_gallery
+from resight.core.errors import ConfigError, GalleryError
+from resight.gallery.milvus import store as milvus
+from resight.gallery.milvus.records import RANGE
+from resight.gallery.milvus.store import MilvusStore
+from tests.gallery.helpers import MODEL, pictures, unit
+
+
+@pytest.fixture
+def place(milvus: str, tmp_path: Path) -> str:
+    return f"{milvus}m{abs(hash(tmp_path))}"
+
+
+class Server:
+    """Milvus Lite behind a port, in a process of its own: to a client it is a cluster."""
+
+    def __init__(self, folder: Path) -> None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        options = ["server", "--host", "127.0.0.1", "--port", str(self.port), "--data-dir", str(folder / "served.db")]
+        self.command = [sys.executable, "-m", "milvus_lite", *options]
+        self.start()
+
+    def start(self) -> None:
+        self.process = subprocess.Popen(self.command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        for _ in range(600):
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
+                    return
+            time.sleep(0.05)
+        raise AssertionError("the server did not start")
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+
+def test_what_was_added_outlives_a_killed_server(tmp_path: Path) -> None:
+    server = Server(tmp_path)
+    place = f"milvus://127.0.0.1:{server.port}?gallery=killed"
+    gallery = open_gallery(place, MODEL)
+    added: list[int] = []
+    lost: list[str] = []
+
+    def write() -> None:
+        try:
+            for seed in range(10_000):
+                added.extend(gallery.add(pictures(unit(10, seed=seed)), camera="north", time=float(seed)))
+        except GalleryError as error:
+            lost.append(str(error))
+
+    writer = Thread(target=write)
+    writer.start()
+    while len(added) < 200:
+        writer.join(0.01)
+    server.kill()
+    writer.join(120)
+    assert not writer.is_alive()
+    assert "killed" in lost[0]  # it names the gallery
+    server.start()
+    try:
+        kept_before = len(gallery)  # the same gallery goes on
+        with open_gallery(place, MODEL) as again:
+            kept = list(again.entries())
+            assert len(kept) == kept_before
+            assert set(added) <= {entry.id for entry in kept}
+            assert len(kept) % 10 == 0  # a batch is there or not
+            assert not list(again.verify())
+            assert set(again.add(pictures(unit(1)), camera="north")).isdisjoint(entry.id for entry in kept)
+    finally:
+        server.kill()
+
+
+def test_each_writer_has_ids_of_its_own(place: str) -> None:
+    with open_gallery(place, MODEL) as first, open_gallery(place, MODEL) as second:
+        ids = [gallery.add(pictures(unit(2)), camera="north") for gallery in (first, second, first, second)]
+        assert ids == [[1, 2], [RANGE + 1, RANGE + 2], [3, 4], [RANGE + 3, RANGE + 4]]
+
+
+def test_ids_from_elsewhere_are_not_given_again(place: str) -> None:
+    with open_gallery(place, MODEL) as gallery:
+        gallery.add(pictures(unit(1)), camera="north")
+        (entry,) = gallery.entries()
+        gallery.store.add([replace(entry, id=5 * RANGE + 7)])
+    with open_gallery(place, MODEL) as gallery:
+        (new,) = gallery.add(pictures(unit(1)), camera="north")
+        assert new == 6 * RANGE + 1
+
+
+def test_rows_and_lines_that_somebody_changed_are_found(place: str) -> None:
+    with open_gallery(place, MODEL, keep_crops=True) as gallery:
+        gallery.add(pictures(unit(5)), camera="north", pid=1)
+        gallery.forget(id=5, who="officer")
+        gallery.forget(id=4, who="officer")
+        assert not list(gallery.verify())
+        assert isinstance(gallery.store, MilvusStore)
+        db = gallery.store._db
+        changed = {row["id"]: row for row in db.read(db.entries, "id >= 0", ["*"])}
+        changed[1]["camera"] = "south"
+        changed[2]["embedding"] = [9.0] + [0.0] * 7
+        changed[3]["crop"] = ["eA=="]
+        db.call("upsert", db.entries, list(changed.values()))
+        (line,) = db.read(db.records, 'kind == "line" and number == 1', ["*"])
+        db.call("upsert", db.records, [{**line, "text": line["text"].replace("officer", "nobody")}])
+        found = [damage.where.split(" of chain")[0] for damage in gallery.verify()]
+        assert found == ["entry 1", "entry 2", "entry 3", "audit line 1"]
+
+
+def test_a_large_picture_is_kept_whole(place: str) -> None:
+    picture = unit(1)[0].tobytes() + bytes(range(256)) * 800  # more than a text of Milvus holds
+    with open_gallery(place, MODEL, keep_crops=True) as gallery:
+        gallery.add([picture], camera="north")
+        assert [entry.crop for entry in gallery.entries()] == [picture]
+        assert gallery.stats().crops == 1
+        with pytest.raises(ConfigError, match="than Milvus keeps"):
+            gallery.add([picture * 300], camera="north")
+        with pytest.raises(ConfigError, match="this track is longer"):
+            gallery.add([picture], camera="north", track="ü" * 40_000)
+        assert len(gallery) == 1
+
+
+def test_among_very_many_the_number_of_people_is_bounded_from_above(
+    place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(milvus, "COUNTED_ROWS", 10)
+    with open_gallery(place, MODEL) as gallery:
+        gallery.add(pictures(unit(30)), camera=["north", "south"] * 15, pid=[number // 10 for number in range(30)])
+        gallery.link(0, 1)
+        assert gallery.search(pictures(unit(1))[0]).num_people == 2
+        assert gallery.search(pictures(unit(1))[0], camera="north").num_people == 2  # 15 rows: the bound
+        assert gallery.search(pictures(unit(1))[0], ids=[1, 2, 3]).num_people == 1  # counted
+        gallery.forget(pid=2)
+        assert gallery.search(pictures(unit(1))[0]).num_people == 1
+        assert gallery.stats().people == 1
+
+
+def test_forgetting_says_what_the_engine_may_still_hold(place: str) -> None:
+    with open_gallery(place, MODEL) as gallery:
+        gallery.add(pictures(unit(5)), camera="north", pid=1)
+        told = gallery.forget(pid=1)
+        assert any("compact" in text for text in told.beyond)
+        gallery.compact()
+        assert gallery.forget(pid=1).beyond == ()
+
+
+def test_killed_while_it_was_made_it_is_made_at_the_next_try(place: str) -> None:
+    with open_gallery(place, MODEL) as gallery:
+        assert isinstance(gallery.store, MilvusStore)
+        db = gallery.store._db
+        db.call("drop_collection", db.entries)
+        db.call("delete", db.records, filter='kind == "settings"')
+    with pytest.raises(GalleryError, match="there is no"):
+        open_gallery(place)
+    with open_gallery(place, MODEL) as gallery:
+        assert gallery.add(pictures(unit(1)), camera="north")
+
+
+def test_entries_without_their_records_are_not_built_over(place: str) -> None:
+    with open_gallery(place, MODEL) as gallery:
+        gallery.add(pictures(unit(1)), camera="north")
+        assert isinstance(gallery.store, MilvusStore)
+        db = gallery.store._db
+        db.call("delete", db.records, filter='kind == "settings"')
+    with pytest.raises(GalleryError, match="its records are gone"):
+        open_gallery(place, MODEL)
+
+
+def test_opening_for_reading_changes_nothing(place: str) -> None:
+    with pytest.raises(GalleryError, match="there is no"):
+        open_gallery(place, MODEL, read_only=True)
+    open_gallery(place, MODEL).close()
+    with open_gallery(place, MODEL, read_only=True) as reader:
+        with pytest.raises(GalleryError, match="for reading only"):
+            reader.add(pictures(unit(1)), camera="north")
+        assert len(reader) == 0
+
+
+@pytest.mark.parametrize(
+    ("address", "told"),
+    [
+        ("milvus://localhost:notaport/x", "no address"),
+        ("milvus://localhost/x?gallery=a;drop", "a gallery's name"),
+        ("milvus://localhost/x?gallery=a&colour=red", "unknown option"),
+        ("milvus://localhost/x?secure=maybe", "secure"),
+        ("milvus-lite:site", "ends in .db"),
+    ],
+)
+def test_addresses_that_cannot_be(address: str, told: str) -> None:
+    with pytest.raises(ConfigError, match=told):
+        open_gallery(address, MODEL)
+
+
+def test_no_message_shows_a_password() -> None:
+    for address in ("milvus://me:se/cret@host:port/x", "postgresql://me:se/cret@host:1/x"):
+        with pytest.raises(ConfigError, match="is no address") as raised:
+            open_gallery(address, MODEL)
+        assert "cret" not in str(raised.value)
+
+
+def test_a_server_that_is_not_there_and_a_folder_that_is_not(tmp_path: Path) -> None:
+    with pytest.raises(GalleryError, match="milvus gallery"):
+        open_gallery("milvus://127.0.0.1:1", MODEL, wait_s=1)
+    with pytest.raises(GalleryError, match="no folder"):
+        open_gallery(f"milvus-lite:{tmp_path}/no/site.db", MODEL)
+    with pytest.raises(GalleryError, match="there is no"):
+        open_gallery(f"milvus-lite:{tmp_path}/none.db")
+    assert not (tmp_path / "none.db").exists()
+    (tmp_path / "file.db").write_bytes(b"no folder of Milvus")
+    with pytest.raises(GalleryError, match="cannot be opened") as raised:
+        open_gallery(f"milvus-lite:{tmp_path}/file.db", MODEL)
+    assert type(raised.value) is GalleryError  # not busy: waiting would not help
+
+
+def test_a_second_process_is_told_that_a_folder_is_not_shared(place: str) -> None:
+    with open_gallery(place, MODEL) as gallery:
+        gallery.add(pictures(unit(1)), camera="north")
+        code = f"from resight import open_gallery; open_gallery({place!r})"
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+        assert "another process has it open" in done.stderr

@@ -1,0 +1,151 @@
+"""The exact search, against a comparison with every row, in rational arithmetic where it is close."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from resight.core.records import FloatArray
+from resight.gallery.search import index as module
+from resight.gallery.search.columns import Columns, Selection
+from resight.gallery.search.index import Block, Index, Tail, _Queries
+
+GRID = st.integers(-8, 8)  # values in sixteenths: products and their sums are exact in float64
+
+
+def columns_of(num: int, seed: int = 0) -> Columns:
+    rng = np.random.default_rng(seed)
+    times = np.where(rng.random(num) < 0.2, np.nan, rng.integers(0, 50, num).astype(np.float64))
+    cameras = rng.integers(0, 4, num).astype(np.uint16)
+    return Columns(np.arange(10, 10 + num), times, cameras, rng.integers(-1, 9, num).astype(np.int32))
+
+
+def every_row(
+    vectors: FloatArray, columns: Columns, query: FloatArray, top: int | None, wanted: Selection, at_least: float | None
+) -> list[int]:
+    """Slow and obvious: the true products, sorted."""
+    answers = []
+    for row in range(len(vectors)):
+        if wanted.cameras is not None and columns.cameras[row] not in wanted.cameras:
+            continue
+        if wanted.after is not None and not columns.times[row] >= wanted.after:
+            continue
+        if wanted.before is not None and not columns.times[row] < wanted.before:
+            continue
+        if wanted.only is not None and columns.ids[row] not in wanted.only:
+            continue
+        if wanted.never is not None and columns.ids[row] in wanted.never:
+            continue
+        pairs = zip(vectors[row].tolist(), query.tolist(), strict=True)
+        similarity = sum((Fraction(a) * Fraction(b) for a, b in pairs), Fraction(0))
+        if at_least is None or similarity >= Fraction(at_least):
+            answers.append((-similarity, int(columns.ids[row])))
+    return [number for _, number in sorted(answers)[:top]]
+
+
+@st.composite
+def searches(draw: st.DrawFn) -> Any:
+    num, dim, queries = draw(st.integers(0, 60)), draw(st.integers(1, 9)), draw(st.integers(1, 5))
+    values = draw(st.lists(GRID, min_size=(num + queries) * dim, max_size=(num + queries) * dim))
+    rows = (np.array(values, np.float32) / 16).reshape(num + queries, dim)
+
+    def optional(kind: st.SearchStrategy[Any]) -> Any:
+        return draw(st.none() | kind)
+
+    ids = st.lists(st.integers(10, 70), max_size=20).map(lambda found: np.array(sorted(set(found)), np.int64))
+    wanted = Selection(
+        cameras=optional(st.lists(st.integers(0, 5), max_size=3).map(lambda found: np.array(found, np.uint16))),
+        after=optional(st.integers(0, 50).map(float)),
+        before=optional(st.integers(0, 50).map(float)),
+        only=optional(ids),
+        never=optional(ids),
+    )
+    top, at_least = optional(st.integers(1, 70)), optional(GRID.map(lambda value: value / 16))
+    return rows[:num], rows[num:], wanted, top, at_least, draw(st.integers(1, 70))
+
+
+@settings(max_examples=400, deadline=None)
+@given(searches())
+def test_the_answer_is_that_of_every_row(case: Any) -> None:
+    """Near-ties, duplicates, rows of zeros and filters that leave nothing included."""
+    vectors, queries, wanted, top, at_least, block = case
+    columns = columns_of(len(vectors))
+    index = Index(vectors.shape[1], threads=1)
+    for start in range(0, len(vectors) // 2, block):
+        part = slice(start, min(start + block, len(vectors) // 2))
+        index.add_block(vectors[part].copy(), columns.take(part))
+    index.add(vectors[len(vectors) // 2 :], columns.take(slice(len(vectors) // 2, None)))
+    found = index.search(queries, top, wanted, at_least)
+    for query, answer in zip(queries, found, strict=True):
+        assert answer.ids.tolist() == every_row(vectors, columns, query, top, wanted, at_least)
+    mask = wanted.mask(columns)
+    for asked in (wanted, wanted):  # the second answer may be a kept one
+        people = columns.people[slice(None) if mask is None else mask].tolist()
+        found_people = index.people(asked)
+        assert found_people.codes.tolist() == sorted({code for code in people if code >= 0})
+        assert found_people.alone == people.count(-1)
+    index.close()
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(0, 2**32), st.integers(1, 40), st.sampled_from([1e-3, 1.0, 30.0]), st.booleans())
+def test_no_row_is_outside_its_bound(seed: int, dim: int, spread: float, in_the_tail: bool) -> None:
+    rng = np.random.default_rng(seed)
+    vectors = (rng.standard_normal(dim) + spread * rng.standard_normal((200, dim))).astype(np.float32)
+    queries = _Queries(rng.standard_normal((3, dim)).astype(np.float32))
+    part: Block | Tail = Tail(dim)
+    if isinstance(part, Tail) and in_the_tail:
+        part.append(vectors, columns_of(200))
+    else:
+        part = Block(vectors, columns_of(200))
+    offset, slope, bound = part.line(queries)
+    told = offset + slope * part.scores(queries, None)
+    true = vectors.astype(np.float64) @ queries.exact.T
+    assert (np.abs(told - true) <= bound).all()
+
+
+def test_a_large_gallery_and_many_queries(monkeypatch: pytest.MonkeyPatch) -> None:
+    """More than one block, more queries than are taken at once, look-alikes nearer than eight bits can tell."""
+    monkeypatch.setattr(module, "BLOCK_ROWS", 700)
+    rng = np.random.default_rng(0)
+    people = rng.standard_normal((40, 32))
+    vectors = (people[rng.integers(0, 40, 5000)] + 1e-4 * rng.standard_normal((5000, 32))).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    vectors[1000:1100] = vectors[0]
+    columns = columns_of(5000)
+    index = Index(32)
+    for start in range(0, 5000, 450):
+        index.add(vectors[start : start + 450], columns.take(slice(start, start + 450)))
+    queries = vectors[rng.integers(0, 5000, 150)]
+    true = vectors.astype(np.float64) @ queries.astype(np.float64).T
+    for which, answer in enumerate(index.search(queries, 25)):
+        best = np.lexsort((columns.ids, -np.round(true[:, which], 12)))[:25]
+        assert np.allclose(true[best, which], answer.similarities, rtol=0, atol=1e-12)
+        assert len(set(answer.ids.tolist())) == 25
+    same = index.search(vectors[:1], 400)[0].ids.tolist()
+    equal = [number for number in same if (vectors[number - 10] == vectors[0]).all()]
+    assert equal == [10, *range(1010, 1110)]  # equal rows stand by id
+    assert same.index(1109) - same.index(10) == 100
+    assert index.nbytes < 1.5 * vectors.nbytes
+    index.close()
+
+
+def test_what_is_removed_is_in_no_array() -> None:
+    rng = np.random.default_rng(1)
+    vectors = rng.standard_normal((300, 16)).astype(np.float32)
+    columns = columns_of(300)
+    index = Index(16)
+    index.add_block(vectors[:200].copy(), columns.take(slice(0, 200)))
+    index.add(vectors[200:], columns.take(slice(200, None)))
+    gone = np.array([15, 16, 250, 9999])
+    assert index.remove(gone) == 3
+    assert not set(gone.tolist()) & set(index.ids().tolist())
+    held = b"".join(p.vectors.tobytes() + p.columns.ids.tobytes() for p in index._parts())
+    assert all(vectors[number - 10].tobytes() not in held for number in gone[:3])
+    assert vectors[0].tobytes() in held
+    index.close()

@@ -1,0 +1,283 @@
+"""The SQLite file itself: what a kill, a full disk, another process and an old schema do to it."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from resight import open_gallery
+from resight.core.errors import GalleryBusy, GalleryError
+from resight.gallery.audit import check_chain
+from resight.gallery.sqlite.schema import APPLICATION_ID, STEPS
+from tests.gallery.helpers import DIM, MODEL, pictures, unit
+
+WRITER = """
+import sys
+sys.path.insert(0, {tests!r})
+from resight import open_gallery
+from tests.gallery.helpers import MODEL, pictures, unit
+with open_gallery({path!r}, MODEL) as gallery:
+    for number in range(10**9):
+        ids = gallery.add(pictures(unit(7, seed=number)), camera="north", attributes={{"batch": number}})
+        print(number, ids[0], flush=True)
+        if number % 5 == 4:
+            print("forgetting", flush=True)
+            gallery.forget(ids=ids[:1])
+"""
+
+
+def killed_writer(path: Path, after_s: float) -> list[int]:
+    """Starts a writer, kills it, and returns the batches of which it was told that they are kept."""
+    code = WRITER.format(tests=str(Path(__file__).parents[2]), path=str(path))
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    first = process.stdout.readline()
+    time.sleep(after_s)
+    process.send_signal(signal.SIGKILL)
+    lines = [first, *process.stdout.read().split("\n")]
+    process.wait()
+    process.stdout.close()
+    return [int(line.split()[0]) for line in lines if line[:1].isdigit() and line.count(" ") == 1]
+
+
+def check_after_kills(path: Path, kills: int) -> None:
+    dice = random.Random(kills)
+    for _ in range(kills):
+        path.unlink(missing_ok=True)
+        for suffix in ("-wal", "-shm"):
+            path.with_name(path.name + suffix).unlink(missing_ok=True)
+        kept = killed_writer(path, dice.uniform(0, 0.15))
+        with open_gallery(path, MODEL) as gallery:
+            assert not list(gallery.verify())
+            found: dict[int, int] = {}
+            for entry in gallery.entries():
+                batch = int(entry.attributes["batch"])
+                found[batch] = found.get(batch, 0) + 1
+            assert set(kept) <= set(found)
+            for batch, count in found.items():  # all of a batch, save the one that is forgotten of every fifth
+                assert count == 7 or (batch % 5 == 4 and count == 6)
+            assert all(found[batch] == 6 for batch in kept[:-1] if batch % 5 == 4)
+            last = max(found)
+            answer = gallery.search(unit(7, seed=last)[3].tobytes(), None)
+            assert answer[0].similarity == pytest.approx(1)
+            assert len(answer) == sum(found.values()) == len(gallery)
+
+
+def test_a_killed_writer_loses_nothing_that_it_was_told_is_kept(tmp_path: Path) -> None:
+    check_after_kills(tmp_path / "site.db", 4)
+
+
+@pytest.mark.slow
+def test_500_kills(tmp_path: Path) -> None:
+    check_after_kills(tmp_path / "site.db", 500)
+
+
+def test_what_is_forgotten_is_in_no_file(tmp_path: Path) -> None:
+    rows = unit(600)
+    crops = [row.tobytes() + os.urandom(3000) for row in rows]
+    with open_gallery(tmp_path / "site.db", MODEL, keep_crops=True) as gallery:
+        for number, (row, crop) in enumerate(zip(rows, crops, strict=True)):
+            gallery.add_embeddings(
+                row,
+                model=MODEL.identity,
+                camera="north",
+                track=f"track-{number:04d}-walk",
+                pid=number % 20,
+                names=[f"/records/picture-{number:04d}.jpg"],
+                crops=[crop],
+                attributes={"tag": f"tag-{number:04d}-tag"},
+            )
+        assert gallery.forget(pid=7).traces == ()
+        files = sorted(tmp_path.iterdir())
+        raw = b"".join(path.read_bytes() for path in files)
+    for number in range(600):
+        texts = [f"track-{number:04d}-walk", f"picture-{number:04d}", f"tag-{number:04d}-tag"]
+        signs = [rows[number].tobytes(), crops[number][1000:1100], *(text.encode() for text in texts)]
+        assert all((sign in raw) == (number % 20 != 7) for sign in signs), number
+
+
+def test_forgetting_says_what_a_reader_still_holds(tmp_path: Path) -> None:
+    path = tmp_path / "site.db"
+    with open_gallery(path, MODEL, wait_s=0.1) as gallery:
+        gallery.add(pictures(unit(5)), camera="north", pid=1)
+        reader = sqlite3.connect(path)
+        reader.execute("BEGIN")
+        reader.execute("SELECT * FROM entries").fetchone()
+        gone = gallery.forget(pid=1)
+        assert gone.entries == 5
+        assert any("reads" in trace for trace in gone.traces)
+        reader.close()
+        gallery.compact()
+        raw = b"".join(file.read_bytes() for file in tmp_path.iterdir())
+        assert unit(5)[2].tobytes() not in raw
+
+
+def test_a_second_writer_waits_or_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "site.db"
+    with open_gallery(path, MODEL) as first, open_gallery(path, MODEL, wait_s=0) as second:
+        first.add(pictures(unit(1)), camera="north")
+        other = sqlite3.connect(path, isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(GalleryBusy, match="another process is writing"):
+            second.add(pictures(unit(1)), camera="north")
+        assert len(second.search(unit(1)[0].tobytes())) == 1  # reading goes on
+        other.execute("ROLLBACK")
+        other.close()
+        assert second.add(pictures(unit(1)), camera="north") == [2]
+
+
+def test_a_full_disk_keeps_what_was_there(tmp_path: Path) -> None:
+    with open_gallery(tmp_path / "site.db", MODEL, keep_crops=True) as gallery:
+        gallery.add(pictures(unit(3)), camera="north")
+        db = gallery.store._db  # type: ignore[attr-defined]
+        pages = db.execute("PRAGMA page_count").fetchone()[0]
+        db.execute(f"PRAGMA max_page_count = {pages + 2}")
+        with pytest.raises(GalleryError, match="disk is full"):
+            gallery.add([row.tobytes() + bytes(50_000) for row in unit(9, seed=1)], camera="north")
+        db.execute("PRAGMA max_page_count = 1000000")
+        assert len(gallery) == 3
+        assert len(gallery.search(unit(1)[0].tobytes())) == 3
+        gallery.add(pictures(unit(1)), camera="north")
+        assert not list(gallery.verify())
+
+
+def test_a_reader_cannot_write(tmp_path: Path) -> None:
+    with open_gallery(tmp_path / "site.db", MODEL) as gallery:
+        gallery.add(pictures(unit(3)), camera="north")
+        with open_gallery(tmp_path / "site.db", MODEL, read_only=True) as reader:
+            assert len(reader.search(unit(1)[0].tobytes())) == 3
+            with pytest.raises(GalleryError, match="can only be read"):
+                reader.add(pictures(unit(1)), camera="north")
+
+
+def test_files_that_are_no_galleries(tmp_path: Path) -> None:
+    with pytest.raises(GalleryError, match="there is no gallery"):
+        open_gallery(tmp_path / "none.db")
+    noise = tmp_path / "noise.db"
+    noise.write_bytes(os.urandom(5000))
+    with pytest.raises(GalleryError, match="no gallery"):
+        open_gallery(noise, MODEL)
+    foreign = tmp_path / "foreign.db"
+    with sqlite3.connect(foreign) as db:
+        db.execute("CREATE TABLE a (b)")
+    db.close()
+    before = foreign.read_bytes()
+    with pytest.raises(GalleryError, match="but no gallery"):
+        open_gallery(foreign, MODEL)
+    assert b"entries" not in before
+    with pytest.raises(GalleryError):
+        open_gallery(tmp_path / "no" / "folder.db", MODEL)
+
+
+def test_damage_is_named_and_the_rest_can_be_read(tmp_path: Path) -> None:
+    path = tmp_path / "site.db"
+    with open_gallery(path, MODEL) as gallery:
+        gallery.add(pictures(unit(9)), camera="north")
+    with sqlite3.connect(path) as db:
+        db.execute("UPDATE entries SET embedding = ? WHERE id = 2", [(unit(1) * 2).tobytes()])
+        db.execute("UPDATE entries SET pid = 7 WHERE id = 4")
+        db.execute("UPDATE entries SET embedding = x'00' WHERE id = 6")
+    db.close()
+    with open_gallery(path, MODEL) as gallery:
+        found = {damage.where: damage for damage in gallery.verify()}
+        assert sorted(found) == ["entry 2", "entry 4", "entry 6"]
+        assert "forget --id 2" in found["entry 2"].remedy
+        with pytest.raises(GalleryError, match="damaged"):
+            gallery.search(unit(1)[0].tobytes())
+        gallery.forget(ids=[2, 4, 6])  # as it was told
+        assert not list(gallery.verify())
+        assert len(gallery.search(unit(1)[0].tobytes())) == 6
+
+
+def test_flipped_bytes_are_found_or_mean_nothing(tmp_path: Path) -> None:
+    path, copy = tmp_path / "site.db", tmp_path / "copy.db"
+    rows = unit(200)
+    with open_gallery(path, MODEL) as gallery:
+        gallery.add(pictures(rows), camera="north", track=[f"t{n}" for n in range(200)])
+        gallery.compact()
+    whole = path.read_bytes()
+    dice = random.Random(0)
+    for _ in range(60):
+        data = bytearray(whole)
+        data[dice.randrange(len(data))] ^= 1 << dice.randrange(8)
+        copy.write_bytes(data)
+        try:
+            with open_gallery(copy, MODEL) as gallery:
+                damaged = list(gallery.verify())
+                if not damaged:
+                    assert gallery.search(rows[0].tobytes(), 3)[0].id == 1
+                    assert len(list(gallery.entries())) == 200
+        except GalleryError:
+            pass
+        for suffix in ("-wal", "-shm"):
+            copy.with_name(copy.name + suffix).unlink(missing_ok=True)
+
+
+def test_an_old_schema_is_brought_up_to_date_and_a_newer_one_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "site.db"
+    with open_gallery(path, MODEL) as gallery:
+        gallery.add(pictures(unit(4)), camera="north", pid=[1, 2, 3, 4])
+    with sqlite3.connect(path) as db:  # as version 1 left it
+        db.execute("DROP TABLE links")
+        db.execute("PRAGMA user_version = 1")
+    db.close()
+    with open_gallery(path, MODEL) as gallery:
+        gallery.link(1, 2)
+        assert len(gallery) == 4
+        assert not list(gallery.verify())
+    with sqlite3.connect(path) as db:
+        assert db.execute("PRAGMA user_version").fetchone()[0] == len(STEPS)
+        assert db.execute("PRAGMA application_id").fetchone()[0] == APPLICATION_ID
+        db.execute(f"PRAGMA user_version = {len(STEPS) + 1}")
+    db.close()
+    before = path.read_bytes()
+    with pytest.raises(GalleryError, match="newer resight"):
+        open_gallery(path, MODEL)
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("change", ["UPDATE audit SET who = 'x'", "DELETE FROM audit", "UPDATE audit SET time = ''"])
+def test_a_changed_audit_is_found(tmp_path: Path, change: str) -> None:
+    path = tmp_path / "site.db"
+    with open_gallery(path, MODEL) as gallery:
+        gallery.add(pictures(unit(9)), camera="north", pid=list(range(9)))
+        for pid in range(5):
+            gallery.forget(pid=pid)
+        assert not check_chain(gallery.audit())
+    with sqlite3.connect(path) as db:
+        db.execute(f"{change} WHERE number = 3")
+    db.close()
+    with open_gallery(path, MODEL) as gallery:
+        (damage,) = gallery.verify()
+        assert damage.where == "audit line 3"
+
+
+def test_a_large_gallery_opens_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Several blocks, in the order of camera and time, with what was added since."""
+    monkeypatch.setattr("resight.gallery.sqlite.index.BLOCK_ROWS", 300)
+    rows = unit(2000)
+    cameras = [f"c{n}" for n in np.random.default_rng(0).integers(0, 7, 2000)]
+    with open_gallery(tmp_path / "site.db", MODEL) as gallery:
+        gallery.add_embeddings(rows[:1500], model=MODEL.identity, camera=cameras[:1500], time=list(range(1500)))
+        gallery.search_embeddings(rows[:1])
+        gallery.add_embeddings(rows[1500:], model=MODEL.identity, camera=cameras[1500:])
+        gallery.forget(ids=[5, 900, 1700])
+        before = [[match.id for match in answer] for answer in gallery.search_embeddings(rows[:50], 9)]
+    with open_gallery(tmp_path / "site.db", MODEL) as gallery:
+        answers = gallery.search_embeddings(rows[:50], 9)
+        assert [[match.id for match in answer] for answer in answers] == before
+        assert answers[0][0].id == 1
+        for answer in answers:
+            for match in answer:
+                assert match.camera == cameras[match.id - 1]
+                assert match.entry.embedding.tolist() == rows[match.id - 1].tolist()
+    assert rows.shape[1] == DIM
