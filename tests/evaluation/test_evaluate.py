@@ -19,8 +19,8 @@ from tests.oracles import scoring
 MAX_RANK = 12
 
 
-def rows(pids: list[int], camids: list[int], contents: list[int] | None = None) -> Rows:
-    given_contents = contents if contents is not None else list(range(len(pids)))
+def rows(pids: list[int], camids: list[int], content_hashes: list[int] | None = None) -> Rows:
+    given_contents = content_hashes if content_hashes is not None else list(range(len(pids)))
     return Rows(np.array(pids, np.int64), np.array(camids, np.int64), np.array(given_contents, np.uint64))
 
 
@@ -145,9 +145,9 @@ def test_wrong_shapes_and_nothing_at_all() -> None:
 
 def crops(embeddings: list[list[float]], pids: list[int], camids: list[int]) -> EmbeddedCrops:
     n = len(pids)
-    contents = np.arange(n, dtype=np.uint64)
+    content_hashes = np.arange(n, dtype=np.uint64)
     names = tuple(f"crop {i}" for i in range(n))
-    return EmbeddedCrops(np.array(embeddings, np.float32), np.array(pids), np.array(camids), contents, names)
+    return EmbeddedCrops(np.array(embeddings, np.float32), np.array(pids), np.array(camids), content_hashes, names)
 
 
 def test_from_embeddings_by_both_metrics() -> None:

@@ -74,8 +74,8 @@ def test_it_helps_where_neighbours_agree() -> None:
 
     def crops(part: slice, camid: int) -> EmbeddedCrops:
         n = len(pids[part])
-        contents = np.arange(n, dtype=np.uint64)
-        return EmbeddedCrops(rows[part], pids[part], np.full(n, camid), contents, tuple(map(str, range(n))))
+        content_hashes = np.arange(n, dtype=np.uint64)
+        return EmbeddedCrops(rows[part], pids[part], np.full(n, camid), content_hashes, tuple(map(str, range(n))))
 
     query, gallery = crops(slice(0, 60), 1), crops(slice(60, 300), 2)
     plain, better = evaluate(query, gallery), evaluate(query, gallery, reranking=Reranking())

@@ -172,7 +172,7 @@ def _spread(own: Sequence[Crop]) -> list[Crop]:
 def _score(embeddings: FloatArray, decoded: DecodedCrops) -> Evaluation:
     crops = decoded.crops
     names = tuple(crop.name for crop in crops)
-    embedded = EmbeddedCrops(embeddings, pids_of(crops), camids_of(crops), decoded.contents, names)
+    embedded = EmbeddedCrops(embeddings, pids_of(crops), camids_of(crops), decoded.content_hashes, names)
     return evaluate(embedded, embedded, "market1501", bootstrap_samples=1)
 
 

@@ -146,5 +146,5 @@ def _costly(query: EmbeddedCrops, gallery: EmbeddedCrops, whole: Evaluation) -> 
 
 def _rows(crops: EmbeddedCrops, kept: npt.NDArray[np.bool_] | npt.NDArray[np.int64]) -> EmbeddedCrops:
     rows = np.arange(len(crops))[kept]
-    arrays = {name: getattr(crops, name)[rows] for name in ("embeddings", "pids", "camids", "contents")}
+    arrays = {name: getattr(crops, name)[rows] for name in ("embeddings", "pids", "camids", "content_hashes")}
     return replace(crops, **arrays, names=tuple(crops.names[row] for row in rows))

@@ -15,7 +15,7 @@ from resight.core.records import EmbeddedCrops, FloatArray, IntArray
 from resight.evaluation.bootstrap import Interval, bootstrap_interval
 from resight.evaluation.expansion import Expansion
 from resight.evaluation.parts.aligned import Aligned
-from resight.evaluation.protocols import Gallery, Protocol, Rows, find_protocol, rows_of
+from resight.evaluation.protocols import GalleryRows, Protocol, Rows, find_protocol, rows_of
 from resight.evaluation.ranking import (
     QueryRanks,
     average_precision,
@@ -161,7 +161,7 @@ def rankings(
     query: EmbeddedCrops, gallery: EmbeddedCrops, protocol: str = "market1501", *, top: int = 10
 ) -> list[RankedList]:
     """What each query found under the protocol, by cosine, for a person to look at."""
-    rule, q, g = find_protocol(protocol), rows_of(query), Gallery(rows_of(gallery))
+    rule, q, g = find_protocol(protocol), rows_of(query), GalleryRows(rows_of(gallery))
     lists = []
     for start, block in distance_blocks(query.embeddings, gallery.embeddings):
         for row, distances in enumerate(block, start):
@@ -197,7 +197,7 @@ def _evaluate(
         raise ConfigError("max_rank and bootstrap_samples must be 1 at the least")
     if not len(query) or not len(gallery):
         raise DataError(f"nothing to score: {len(query)} queries, {len(gallery)} gallery rows")
-    ranks = rank_blocks(blocks, query, Gallery(gallery), rule)
+    ranks = rank_blocks(blocks, query, GalleryRows(gallery), rule)
     scored = [row for row, r in enumerate(ranks) if rule.hits_only or r.num_relevant]
     if not scored:
         raise DataError(_nothing_to_score(rule, query))

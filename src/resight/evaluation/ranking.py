@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from resight.core.records import FloatArray, IntArray
-from resight.evaluation.protocols import DISTRACTOR_PID, Gallery, Protocol, Rows
+from resight.evaluation.protocols import DISTRACTOR_PID, GalleryRows, Protocol, Rows
 
 ROWS_A_TASK = 16
 
@@ -33,7 +33,7 @@ class QueryRanks:
 
 
 def rank_blocks(
-    blocks: Iterable[tuple[int, FloatArray]], query: Rows, gallery: Gallery, protocol: Protocol
+    blocks: Iterable[tuple[int, FloatArray]], query: Rows, gallery: GalleryRows, protocol: Protocol
 ) -> list[QueryRanks]:
     """The queries in order, on all cores. blocks: (first row, (b, g) distances), which are written into."""
     ranks: list[QueryRanks] = []
@@ -49,7 +49,7 @@ def rank_blocks(
     return ranks
 
 
-def rank_query(distances: FloatArray, query: Rows, row: int, gallery: Gallery, protocol: Protocol) -> QueryRanks:
+def rank_query(distances: FloatArray, query: Rows, row: int, gallery: GalleryRows, protocol: Protocol) -> QueryRanks:
     """distances: (g,) from query `row` to each gallery row, finite, written into; ties stand in the gallery's order."""
     junk = protocol.left_out(query, row, gallery)
     distances[junk] = np.inf
@@ -77,7 +77,7 @@ def nearest(distances: FloatArray, junk: IntArray, top: int) -> IntArray:
     return rows[np.argsort(kept[rows], kind="stable")][:top].astype(np.int64)
 
 
-def relevant_rows(query: Rows, row: int, gallery: Gallery) -> IntArray:
+def relevant_rows(query: Rows, row: int, gallery: GalleryRows) -> IntArray:
     """The gallery's rows of the query's person, ascending. A distractor is nobody's match."""
     pid = query.pids[row]
     return gallery.of_pid(pid) if pid > DISTRACTOR_PID else np.zeros(0, np.int64)

@@ -15,7 +15,7 @@ from resight.evaluation.compare import OUTCOMES, Comparison, Difference
 from resight.evaluation.evaluate import Evaluation, RankedList, rankings
 from resight.evaluation.parts.strips import Faithfulness, strip_similarities, swap_losses
 from resight.report.drawings import cmc_drawing
-from resight.report.page import Figure, Table, render
+from resight.report.page import Plot, Table, render
 from resight.report.ranked_lists import Answer, ComparedQuery, FoundByModel, choose_queries, lists_json
 
 TOP = 10
@@ -124,10 +124,10 @@ def strips_table(name: str, faithful: Faithfulness, protocol: str) -> Table:
     return Table(f"{name}, {protocol}: queries without a strip", ("", "rank-1", "change", "mAP", "change"), rows)
 
 
-def _curves(names: tuple[str, str], comparison: Comparison) -> Figure:
+def _curves(names: tuple[str, str], comparison: Comparison) -> Plot:
     curves = {name: e.cmc.tolist() for name, e in zip(names, (comparison.first, comparison.second), strict=True)}
     caption = f"{comparison.first.protocol}: the share of queries with a right answer by each rank"
-    return Figure(caption, cmc_drawing(curves))
+    return Plot(caption, cmc_drawing(curves))
 
 
 def _about_intervals(by: Comparison) -> str:

@@ -99,7 +99,9 @@ def _measure(name: str, embedded: Embedded, lookalikes: frozenset[int]) -> Measu
 
 def _rows(crops: EmbeddedCrops, rows: IntArray) -> EmbeddedCrops:
     names = tuple(crops.names[row] for row in rows)
-    return EmbeddedCrops(crops.embeddings[rows], crops.pids[rows], crops.camids[rows], crops.contents[rows], names)
+    return EmbeddedCrops(
+        crops.embeddings[rows], crops.pids[rows], crops.camids[rows], crops.content_hashes[rows], names
+    )
 
 
 def _random_embeddings(city: Dataset, seed: int) -> Embedded:
@@ -116,7 +118,7 @@ def _embed_by(city: Dataset, embed: Callable[[np.ndarray[Any, np.dtype[np.uint8]
         decoded = decode_crops(crops, *HISTOGRAM_SIZE, strict=True)
         embeddings = np.stack([embed(pixels) for pixels in decoded.pixels])
         names = tuple(crop.name for crop in crops)
-        return EmbeddedCrops(embeddings, pids_of(crops), camids_of(crops), decoded.contents, names)
+        return EmbeddedCrops(embeddings, pids_of(crops), camids_of(crops), decoded.content_hashes, names)
 
     return Embedded(of(city.query), of(city.gallery), ())
 

@@ -51,7 +51,7 @@ def embed_crops(
     embeddings: list[FloatArray] = []
     with progress(what, len(crops)) as advance:
         for part in iter_decoded(crops, size.height, size.width, strict=strict):
-            parts.append(DecodedCrops(part.crops, part.pixels[:0], part.contents, part.problems, part.digest))
+            parts.append(DecodedCrops(part.crops, part.pixels[:0], part.content_hashes, part.problems, part.digest))
             pixels = part.pixels if edit is None else edit(part.pixels)
             embeddings.append(embed_pixels(network, model, pixels, chosen))
             advance(len(part.crops) + len(part.problems))
@@ -60,7 +60,7 @@ def embed_crops(
         np.concatenate(embeddings) if kept else np.zeros((0, model.card.architecture.dim), np.float32),
         pids_of(kept),
         camids_of(kept),
-        np.concatenate([part.contents for part in parts]) if parts else np.zeros(0, np.uint64),
+        np.concatenate([part.content_hashes for part in parts]) if parts else np.zeros(0, np.uint64),
         tuple(crop.name for crop in kept),
     )
     return embedded, tuple(problem for part in parts for problem in part.problems)
