@@ -76,7 +76,7 @@ def comparison(city: Dataset, name: str = "second", most: int = 300) -> str:
     first, second = models
     found = [
         compare((first.query, first.gallery), (second.query, second.gallery), protocol)
-        for protocol in ("market1501", "report")
+        for protocol in ("market1501", "top10")
     ]
     table = Table(f"More {name}", ("", "x"), (("y", name),))
     return comparison_page(

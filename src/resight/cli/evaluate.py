@@ -42,7 +42,7 @@ def evaluate(
     ] = None,
     protocol: Annotated[
         list[str] | None,
-        typer.Option(help="market1501, no-camera or report; may be given several times."),
+        typer.Option(help="market1501, no-camera or top10; may be given several times."),
     ] = None,
     metric: Annotated[str, typer.Option(help="cosine or euclidean.")] = "cosine",
     rerank: Annotated[bool, typer.Option("--rerank", help="k-reciprocal re-ranking: k1 20, k2 6, lambda 0.3.")] = False,
@@ -118,7 +118,7 @@ def evaluate(
             query,
             gallery,
             name,
-            metric=metric,
+            distance=metric,
             expansion=Expansion(query_expansion, database_augmentation, alpha) if expanded else None,
             reranking=Reranking() if rerank else None,
             aligned=_strips_of(opened) if aligned else None,
@@ -131,7 +131,7 @@ def evaluate(
         output.say(output.counts(evaluation))
     prepared = ", cameras centred" if centre_cameras else ""
     prepared += ", with mirrored pictures" if flip else ""
-    output.say(f"by {evaluations[0].metric}{prepared}; {output.INTERVALS}")
+    output.say(f"by {evaluations[0].distance}{prepared}; {output.INTERVALS}")
     verified = _verify(query, gallery, seed) if verification else None
     calibration = opened.calibration if opened else None
     promises = _check(calibration, query, gallery, seed) if verification and calibration else ()
@@ -229,7 +229,7 @@ def _break_down(query: EmbeddedCrops, gallery: EmbeddedCrops, protocol: str, see
     _print_rows("The queries that cost most", ("", "AP", "first right"), costly)
     output.say(
         f"{len(found.camera_pairs)} pairs of cameras and {len(found.people)} people, under {found.protocol} by "
-        f"{found.metric}; all of them by --json"
+        f"{found.distance}; all of them by --json"
     )
     return found
 
@@ -327,12 +327,6 @@ def _table(evaluations: list[Evaluation]) -> Table:
     table.add_column("")
     for evaluation in evaluations:
         table.add_column(evaluation.protocol, justify="right", no_wrap=True)
-    rows = {
-        "rank-1": [format_figure(e.rank(1), e.rank1_interval) for e in evaluations],
-        "rank-5": [format_figure(e.rank(5)) for e in evaluations],
-        "mAP": [format_figure(e.mean_ap, e.mean_ap_interval) for e in evaluations],
-        "mINP": [format_figure(e.mean_inp, e.mean_inp_interval) for e in evaluations],
-    }
-    for name, cells in rows.items():
-        table.add_row(name, *map(output.escape, cells))
+    for title in evaluations[0].cells():
+        table.add_row(title, *(output.escape(evaluation.cells()[title]) for evaluation in evaluations))
     return table

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from resight.core.errors import unknown_name
 from resight.core.records import EmbeddedCrops, IntArray
+from resight.core.renamed import renamed
 
 BoolArray = npt.NDArray[np.bool_]
 JUNK_PID = -1
@@ -114,8 +115,8 @@ PROTOCOLS: dict[str, Protocol] = {
         "only the query's own picture removed; AP over all relevant rows; queries without any skipped",
         same_picture,
     ),
-    "report": Protocol(
-        "report",
+    "top10": Protocol(
+        "top10",
         "the reference report's scoring: the ten nearest, nothing removed, AP divided by the hits among the "
         "ten; a query without a hit scores 0",
         no_junk,
@@ -126,8 +127,14 @@ PROTOCOLS: dict[str, Protocol] = {
 }
 
 
+RENAMED = {"report": "top10"}  # the names of version 0.1.0, accepted in this version
+
+
 def find_protocol(name: str) -> Protocol:
-    """Raises ConfigError for an unknown name."""
+    """The protocol of that name. Raises ConfigError for an unknown name, which lists those known."""
+    if name in RENAMED:
+        renamed("protocol", name, RENAMED[name])
+        name = RENAMED[name]
     if name not in PROTOCOLS:
         raise unknown_name("protocol", name, PROTOCOLS)
     return PROTOCOLS[name]

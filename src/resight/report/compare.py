@@ -13,6 +13,7 @@ from resight.data.crops import Crop
 from resight.evaluation.bootstrap import format_figure
 from resight.evaluation.compare import OUTCOMES, Comparison, Difference
 from resight.evaluation.evaluate import Evaluation, RankedList, rankings
+from resight.evaluation.metrics import METRICS
 from resight.evaluation.parts.strips import Faithfulness, strip_similarities, swap_losses
 from resight.report.drawings import cmc_drawing
 from resight.report.page import Plot, Table, render
@@ -20,7 +21,6 @@ from resight.report.ranked_lists import Answer, ComparedQuery, FoundByModel, cho
 
 TOP = 10
 NOISE = 0.05
-FIGURES = {"rank1": "rank-1", "mean_ap": "mAP", "mean_inp": "mINP"}
 WHAT_THE_BARS_SHOW = (
     "The bars beside a picture show what each horizontal strip adds to its similarity; their mean is the similarity. "
     "What each strip did for a query is what the lead of the nearest right answer over the nearest wrong one loses "
@@ -84,18 +84,13 @@ def comparison_page(
 
 
 def figures_table(names: tuple[str, str], comparisons: Sequence[Comparison]) -> Table:
-    """A line a protocol and figure: both models, the difference, and how likely chance alone makes it."""
+    """A line a protocol and metric: both models, the difference, and how likely chance alone makes it."""
     rows = []
     for comparison in comparisons:
-        a, b = comparison.first, comparison.second
-        intervals = {
-            "rank1": ((a.rank(1), a.rank1_interval), (b.rank(1), b.rank1_interval)),
-            "mean_ap": ((a.mean_ap, a.mean_ap_interval), (b.mean_ap, b.mean_ap_interval)),
-            "mean_inp": ((a.mean_inp, a.mean_inp_interval), (b.mean_inp, b.mean_inp_interval)),
-        }
-        for figure, difference in comparison.differences.items():
-            first, second = (format_figure(*both) for both in intervals[figure])
-            rows.append((f"{a.protocol}, {FIGURES[figure]}", first, second, *difference_cells(difference)))
+        both = comparison.first, comparison.second
+        for name, difference in comparison.differences.items():
+            values = (format_figure(e.metrics[name].value, e.metrics[name].interval) for e in both)
+            rows.append((f"{both[0].protocol}, {METRICS[name].title}", *values, *difference_cells(difference)))
     return Table("Figures", ("", *names, f"{names[1]} less {names[0]}", "p", ""), tuple(rows))
 
 

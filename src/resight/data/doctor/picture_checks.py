@@ -111,7 +111,7 @@ def same_pictures(s: Survey) -> Iterator[Finding]:
         "query-in-gallery",
         f"{len(pairs):,} of {counted(len(s.rows('query')), 'query picture')} stand in the gallery too",
         "The query finds itself first, and rank-1 counts it as a success, wherever the protocol does not remove it "
-        "(market1501 removes it, if the camera is the same; no-camera always does; report never).",
+        "(market1501 removes it, if the camera is the same; no-camera always does; top10 never).",
         "Remove it from the gallery, or use a protocol that does.",
     )
     pairs = _two_pids(s, same_value_pairs(s.content_hashes))
