@@ -10,13 +10,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from resight.core.errors import ConfigError, DataError, WeightsError
-from resight.core.preprocessing import Preprocessing
+from resight.core.preprocessing import MAX_SIDE_PX, Preprocessing
 from resight.core.progress import Progress, silent
 from resight.core.records import EmbeddedCrops, FloatArray
 from resight.core.version import VERSION
 from resight.data.crops import Crop, Dataset, camids_of, pids_of
 from resight.data.decoding import DecodedCrops, decode_crops
-from resight.embedding.bundle import MAX_SIDE_PX, Bundle, Manifest, Network, Part, make_bundle
+from resight.embedding.bundle import Bundle, Manifest, Network, Part, make_bundle
 from resight.embedding.embedder import Embedder
 from resight.embedding.graph import GraphFacts, inspect_graph
 from resight.evaluation.compare import paired_difference
