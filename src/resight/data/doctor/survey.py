@@ -40,7 +40,7 @@ SUFFIXES = {".jpg": "jpeg", ".jpeg": "jpeg", ".png": "png", ".bmp": "bmp", ".web
 class Survey:
     """Arrays over the n pictures that can be read, in the order train, query, gallery.
 
-    split: (n,) place in SPLITS. height_px, width_px: (n,). files, content_hashes: (n,) uint64, equal where the bytes,
+    split: (n,) index into SPLITS. height_px, width_px: (n,). files, content_hashes: (n,) uint64, equal where the bytes,
     or the decoded pixels, are. hashes: (n, 32) uint8, 256 bits of how the light changes over a grid: near
     duplicates differ in few. blank, grey, misnamed: (n,) bool; misnamed means that the suffix names another
     kind of file than the content is. ill_named and unreadable: the files that were left out.
