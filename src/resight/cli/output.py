@@ -45,6 +45,11 @@ def fail(text: str) -> None:
     err_console.print(f"[bold red]error:[/] {escape(text)}", soft_wrap=True)
 
 
+def show_warning(message: Warning | str, *_: object) -> None:
+    """In place of `warnings.showwarning`: a line, without the place in the code."""
+    say(f"warning: {message}")
+
+
 def name_problems(problems: Sequence[Problem], most: int = 5) -> None:
     """Says how many pictures were left out, and names the first."""
     if not problems:
