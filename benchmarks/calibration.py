@@ -50,10 +50,10 @@ def main() -> None:
         searches = own_and_others(other)
         for (kind, rate), counted in found.items():
             pairs = kind == "FAR"
-            place = fitted.accept_place(rate) if pairs else fitted.known_place(rate, searches.num_people)
-            if place is not None:
+            index = fitted.accept_index(rate) if pairs else fitted.known_index(rate, searches.num_people)
+            if index is not None:
                 score = impostor if pairs else searches.others
-                counted.append(float((score >= fitted.thresholds[place]).mean()))
+                counted.append(float((score >= fitted.thresholds[index]).mean()))
     print(f"{arguments.run} on {data.name}: {len(people)} people, {len(embedded)} pictures, {arguments.splits} splits")
     print("asked        granted  kept   counted: median (least to most)")
     for (kind, rate), counted in found.items():
@@ -67,7 +67,9 @@ def main() -> None:
 def part(crops: EmbeddedCrops, kept: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> EmbeddedCrops:
     """Some of the crops."""
     names = tuple(np.array(crops.names, dtype=object)[kept])
-    return EmbeddedCrops(crops.embeddings[kept], crops.pids[kept], crops.camids[kept], crops.contents[kept], names)
+    return EmbeddedCrops(
+        crops.embeddings[kept], crops.pids[kept], crops.camids[kept], crops.content_hashes[kept], names
+    )
 
 
 if __name__ == "__main__":

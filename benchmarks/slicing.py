@@ -135,8 +135,8 @@ def _measure(run: Path, dataset: Dataset, alike: frozenset[str]) -> dict[str, tu
 
 def _some(crops: EmbeddedCrops, chosen: npt.NDArray[np.bool_]) -> EmbeddedCrops:
     names = tuple(name for name, keep in zip(crops.names, chosen, strict=True) if keep)
-    contents = None if crops.contents is None else crops.contents[chosen]
-    return EmbeddedCrops(crops.embeddings[chosen], crops.pids[chosen], crops.camids[chosen], contents, names)
+    content_hashes = None if crops.content_hashes is None else crops.content_hashes[chosen]
+    return EmbeddedCrops(crops.embeddings[chosen], crops.pids[chosen], crops.camids[chosen], content_hashes, names)
 
 
 def _move_down(pixels: Pixels, picture: Pixels) -> Pixels:

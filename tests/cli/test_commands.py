@@ -33,13 +33,13 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_evaluate_prints_figures_and_writes_json(run: Path, tmp_path: Path) -> None:
     done = resight(
-        "evaluate", run, CITY, "--protocol", "market1501", "--protocol", "report", "--json", tmp_path / "f.json"
+        "evaluate", run, CITY, "--protocol", "market1501", "--protocol", "top10", "--json", tmp_path / "f.json"
     )
     assert "rank-1" in done.stdout
     assert "market1501" in done.stdout
     assert "queries scored" in done.stderr
     values = json.loads((tmp_path / "f.json").read_text())
-    assert [e["protocol"] for e in values["evaluations"]] == ["market1501", "report"]
+    assert [e["protocol"] for e in values["evaluations"]] == ["market1501", "top10"]
     shown = f"{values['evaluations'][0]['mean_ap']:.3f}"
     assert shown in done.stdout
     assert values["model_identity"] == load(run).identity
@@ -89,7 +89,7 @@ def test_reproduce_resumes_and_writes_its_table(tmp_path: Path) -> None:
     assert [m["model"] for m in values["models"]] == ["baseline", "baseline-aug", "slicenet1", "slicenet2"]
     for model in values["models"]:
         assert len(model["market1501"]["mAP"]["values"]) == 2
-        assert [e["protocol"] for e in model["evaluations"]] == ["report", "report", "market1501", "market1501"]
+        assert [e["protocol"] for e in model["evaluations"]] == ["top10", "top10", "market1501", "market1501"]
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_reproduce_resumes_and_writes_its_table(tmp_path: Path) -> None:
         (["evaluate", "RUN"], 2, "name a model and its data"),
         (["evaluate"], 2, "name a model and its data"),
         (["evaluate", "RUN", CITY, "--alpha", "3"], 2, "--query-expansion"),
-        (["evaluate", "RUN", CITY, "--rerank", "--metric", "euclidean"], 2, "not by euclidean"),
+        (["evaluate", "RUN", CITY, "--rerank", "--metric", "euclidean"], 2, "supports cosine only"),
         (["evaluate", "--embeddings", "nowhere.npz"], 3, "nowhere.npz"),
         (["import", "nowhere.pth", "--model", "slicenet2", "-o", "OUT"], 4, "cannot be read"),
         (["import", "nowhere.pth", "--model", "slicenet2", "-o", "OUT", "--mean", "1,2"], 2, "three numbers"),

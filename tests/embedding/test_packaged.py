@@ -26,7 +26,7 @@ def test_each_tells_what_a_user_must_know(name: str) -> None:
     assert manifest.figures[0].mean_ap_interval is not None
     assert manifest.calibration is not None
     few_people = name.startswith("slicenet")  # 12 to calibrate on, who support no more
-    assert manifest.calibration.accept_place(0.1 if few_people else 0.01) is not None
+    assert manifest.calibration.accept_index(0.1 if few_people else 0.01) is not None
 
 
 def test_the_wheel_stays_small() -> None:

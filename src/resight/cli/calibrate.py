@@ -69,7 +69,7 @@ def calibrate(
     )
     c = fitted.calibration
     rates = tuple(sorted(far, reverse=True)) if far else ACCEPT_RATES
-    if all(c.accept_place(rate) is None for rate in rates):
+    if all(c.accept_index(rate) is None for rate in rates):
         raise DataError(
             f"{c.num_people} people are too few for a false accept rate of {max(rates):g}: with as many others it "
             f"could be {min(c.false_accept.high):.2g} at any threshold. Nothing was written. Ask for a higher rate, "

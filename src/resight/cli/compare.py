@@ -22,9 +22,7 @@ if TYPE_CHECKING:
     from resight.evaluation.compare import Comparison
     from resight.report.compare import ComparedModel
 
-FIGURES = {"rank1": "rank-1", "mean_ap": "mAP", "mean_inp": "mINP"}
 NAME_WIDTH = 14
-PROTOCOLS = ("market1501", "no-camera", "report")
 
 
 def compare(
@@ -111,15 +109,20 @@ def _comparisons(
 ) -> list[Comparison]:
     """Under each protocol asked for; where none is, under each that scores anything."""
     from resight.evaluation.compare import compare as compare_embeddings
+    from resight.evaluation.protocols import PROTOCOLS
 
-    found = []
+    found: list[Comparison] = []
+    last: DataError | None = None
     for name in protocol or PROTOCOLS:
         try:
             found.append(compare_embeddings(embedded[0], embedded[1], name, seed=seed))
         except DataError as error:
-            if protocol or name == PROTOCOLS[-1]:
+            if protocol:
                 raise
             output.say(f"left out: {error}")
+            last = error
+    if not found and last is not None:
+        raise last
     return found
 
 
@@ -160,14 +163,15 @@ def _crops_of(crops: Sequence[Crop], embedded: EmbeddedCrops) -> list[Crop]:
 
 def _print(names: tuple[str, str], comparisons: list[Comparison], sides: Sequence[ComparedModel]) -> None:
     """What fits a terminal; the page and the JSON have each model's own intervals too."""
+    from resight.evaluation.metrics import METRICS
     from resight.report.compare import difference_cells, strips_table
 
     for comparison in comparisons:
         rows = []
-        for figure, difference in comparison.differences.items():
+        for name, difference in comparison.differences.items():
             signed, p, noise = difference_cells(difference)
-            both = (f"{value:.3f}" for value in comparison.figures(figure))
-            rows.append((FIGURES[figure], *both, signed, p, noise and "noise"))
+            both = (f"{value:.3f}" for value in comparison.figures(name))
+            rows.append((METRICS[name].title, *both, signed, p, noise and "noise"))
         people = f"{comparison.first.protocol}, {comparison.num_people:,} people"
         _print_table(people, ("", *names, "difference", "p", ""), rows)
     for side in sides:

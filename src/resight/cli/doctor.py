@@ -13,6 +13,7 @@ import typer
 from resight.cli import output
 from resight.cli.data import open_data
 from resight.cli.models import MODEL_HELP
+from resight.cli.train import DEFAULT_RECIPE
 from resight.core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -62,12 +63,13 @@ def doctor(
     from resight.core.files import write_whole
     from resight.data.doctor.doctor import examine
     from resight.embedding.loading import load
+    from resight.training.recipes import find_recipe
 
     if out is not None and out.exists() and not out.is_dir():
         raise ConfigError(f"--out: {out} is not a directory")
     loaded = load(model, device=device) if model is not None else None
     dataset = open_data(data, format, strict)
-    diagnosis = examine(dataset, data, strict=strict, progress=output.progress)
+    diagnosis = examine(dataset, data, recipe=find_recipe(DEFAULT_RECIPE), strict=strict, progress=output.progress)
     suspects: list[Suspect] = []
     embedded, note = None, ""
     if loaded is not None:

@@ -28,7 +28,7 @@ def evaluate(
     ] = None,
     protocol: Annotated[
         list[str] | None,
-        typer.Option(help="market1501, no-camera or report; may be given several times."),
+        typer.Option(help="market1501, no-camera or top10; may be given several times."),
     ] = None,
     metric: Annotated[str, typer.Option(help="cosine or euclidean.")] = "cosine",
     rerank: Annotated[bool, typer.Option("--rerank", help="k-reciprocal re-ranking: k1 20, k2 6, lambda 0.3.")] = False,
@@ -120,7 +120,7 @@ def evaluate(
             query,
             gallery,
             name,
-            metric=metric,
+            distance=metric,
             expansion=Expansion(query_expansion, database_augmentation, alpha) if expanded else None,
             reranking=Reranking() if rerank else None,
             aligned=Aligned(loaded.strips) if aligned and loaded else None,

@@ -28,7 +28,7 @@ def print_evaluations(evaluations: Sequence[Evaluation], *, centred: bool = Fals
         output.say(output.counts(evaluation))
     prepared = ", cameras centred" if centred else ""
     prepared += ", with mirrored pictures" if flipped else ""
-    output.say(f"by {evaluations[0].metric}{prepared}; {output.INTERVALS}")
+    output.say(f"by {evaluations[0].distance}{prepared}; {output.INTERVALS}")
 
 
 def print_verification(found: Verification) -> None:
@@ -111,7 +111,7 @@ def print_breakdown(found: Breakdown) -> None:
     _print_rows("The queries that cost most", ("", "AP", "first right"), costly)
     output.say(
         f"{len(found.camera_pairs)} pairs of cameras and {len(found.people)} people, under {found.protocol} by "
-        f"{found.metric}; all of them by --json"
+        f"{found.distance}; all of them by --json"
     )
 
 
@@ -140,12 +140,6 @@ def _table(evaluations: Sequence[Evaluation]) -> Table:
     table.add_column("")
     for evaluation in evaluations:
         table.add_column(evaluation.protocol, justify="right", no_wrap=True)
-    rows = {
-        "rank-1": [format_figure(e.rank(1), e.rank1_interval) for e in evaluations],
-        "rank-5": [format_figure(e.rank(5)) for e in evaluations],
-        "mAP": [format_figure(e.mean_ap, e.mean_ap_interval) for e in evaluations],
-        "mINP": [format_figure(e.mean_inp, e.mean_inp_interval) for e in evaluations],
-    }
-    for name, cells in rows.items():
-        table.add_row(name, *map(output.escape, cells))
+    for title in evaluations[0].cells():
+        table.add_row(title, *(output.escape(evaluation.cells()[title]) for evaluation in evaluations))
     return table

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TextIO
 
 from rich.console import Console
 from rich.table import Table
@@ -34,6 +35,18 @@ def print_wide(table: Table) -> None:
 def fail(text: str) -> None:
     """One readable paragraph."""
     err_console.print(f"[bold red]error:[/] {escape(text)}", soft_wrap=True)
+
+
+def show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """In place of `warnings.showwarning`: a line, without the place in the code."""
+    say(f"warning: {message}")
 
 
 def name_problems(problems: Sequence[Problem], most: int = 5) -> None:

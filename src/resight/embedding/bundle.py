@@ -19,7 +19,7 @@ from typing import Any
 from resight.core.calibration import Calibration
 from resight.core.errors import CalibrationError, ConfigError, WeightsError
 from resight.core.files import write_whole
-from resight.core.preprocessing import Preprocessing
+from resight.core.preprocessing import MAX_SIDE_PX, Preprocessing
 from resight.embedding.card import Card, Measurement, Part
 from resight.embedding.graph import GraphFacts, inspect_graph
 
@@ -30,7 +30,6 @@ LAYOUTS = ("nchw", "nhwc")
 PRECISIONS = ("fp32", "int8")
 MAX_BUNDLE_BYTES = 1 << 30
 MAX_MANIFEST_BYTES = 1 << 22
-MAX_SIDE_PX = 2048
 MAX_DIM = 65_536
 _END = struct.Struct("<4s4H2LH")  # the end of a zip's central directory (PKWARE APPNOTE 4.3.16)
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the same bundle is the same bytes

@@ -51,8 +51,8 @@ def describe_calibration(card: Card) -> str:
     calibration = card.calibration
     if calibration is None:
         return "none: a threshold would be a guess; run `resight calibrate` on people of your site"
-    place = calibration.accept_place(FALSE_ACCEPT_RATE)
-    same = "supports no" if place is None else f"{calibration.thresholds[place]:.3f} for a"
+    index = calibration.accept_index(FALSE_ACCEPT_RATE)
+    same = "supports no" if index is None else f"{calibration.thresholds[index]:.3f} for a"
     return (
         f"{same} false accept rate of {FALSE_ACCEPT_RATE:g}, on {calibration.data}, {calibration.date}; at another "
         "site it may not hold"

@@ -10,13 +10,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from resight.core.errors import ConfigError, DataError, WeightsError
-from resight.core.preprocessing import Preprocessing
+from resight.core.preprocessing import MAX_SIDE_PX, Preprocessing
 from resight.core.progress import Progress, silent
 from resight.core.records import EmbeddedCrops, FloatArray
 from resight.core.version import VERSION
 from resight.data.crops import Crop, Dataset, camids_of, pids_of
 from resight.data.decoding import DecodedCrops, decode_crops
-from resight.embedding.bundle import MAX_SIDE_PX, Bundle, Manifest, Network, make_bundle
+from resight.embedding.bundle import Bundle, Manifest, Network, make_bundle
 from resight.embedding.card import Part
 from resight.embedding.graph import GraphFacts, inspect_graph
 from resight.embedding.loading import of_bundle
@@ -173,7 +173,7 @@ def _spread(own: Sequence[Crop]) -> list[Crop]:
 def _score(embeddings: FloatArray, decoded: DecodedCrops) -> Evaluation:
     crops = decoded.crops
     names = tuple(crop.name for crop in crops)
-    embedded = EmbeddedCrops(embeddings, pids_of(crops), camids_of(crops), decoded.contents, names)
+    embedded = EmbeddedCrops(embeddings, pids_of(crops), camids_of(crops), decoded.content_hashes, names)
     return evaluate(embedded, embedded, "market1501", bootstrap_samples=1)
 
 

@@ -193,13 +193,13 @@ class Model:
         kept: list[Crop] = []
         problems: list[Problem] = []
         embeddings: list[FloatArray] = [np.zeros((0, self.dim), np.float32)]
-        contents: list[npt.NDArray[np.uint64]] = [np.zeros(0, np.uint64)]
+        content_hashes: list[npt.NDArray[np.uint64]] = [np.zeros(0, np.uint64)]
         decoded = iter_decoded(crops, size.height, size.width, strict=strict, resize=size.resize)
         with progress(what, len(crops)) as advance:
             for part in ahead(decoded):
                 kept.extend(part.crops)
                 problems.extend(part.problems)
-                contents.append(part.contents)
+                content_hashes.append(part.content_hashes)
                 pixels = part.pixels if edit is None else edit(part.pixels)
                 rows = self.embed_pixels(pixels)
                 if flip:
@@ -207,7 +207,7 @@ class Model:
                 embeddings.append(rows)
                 advance(len(part.crops) + len(part.problems))
         names = tuple(crop.name for crop in kept)
-        columns = (pids_of(kept), camids_of(kept), np.concatenate(contents), names)
+        columns = (pids_of(kept), camids_of(kept), np.concatenate(content_hashes), names)
         return EmbeddedCrops(np.concatenate(embeddings), *columns), tuple(problems)
 
     def embed_dataset(

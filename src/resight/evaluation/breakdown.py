@@ -62,14 +62,15 @@ class Breakdown:
     """Each list from the worst to the best; the costs of all people add up to 1 - mAP."""
 
     protocol: str
-    metric: str
+    distance: str
     camera_pairs: tuple[CameraPair, ...]
     people: tuple[Person, ...]
     costly: tuple[CostlyQuery, ...]
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
-        return {"schema": SCHEMA, "interval": "95% bootstrap over queries", **asdict(self)}
+        values = asdict(self)
+        return {"schema": SCHEMA, "interval": "95% bootstrap over queries", "metric": values.pop("distance"), **values}
 
 
 def break_down(
@@ -84,7 +85,7 @@ def break_down(
     whole = evaluate(query, gallery, protocol, bootstrap_samples=1, seed=seed)
     return Breakdown(
         whole.protocol,
-        whole.metric,
+        whole.distance,
         _camera_pairs(query, gallery, protocol, bootstrap_samples, seed),
         _people(query, whole),
         _costly(query, gallery, whole),
@@ -146,5 +147,5 @@ def _costly(query: EmbeddedCrops, gallery: EmbeddedCrops, whole: Evaluation) -> 
 
 def _rows(crops: EmbeddedCrops, kept: npt.NDArray[np.bool_] | npt.NDArray[np.int64]) -> EmbeddedCrops:
     rows = np.arange(len(crops))[kept]
-    arrays = {name: getattr(crops, name)[rows] for name in ("embeddings", "pids", "camids", "contents")}
+    arrays = {name: getattr(crops, name)[rows] for name in ("embeddings", "pids", "camids", "content_hashes")}
     return replace(crops, **arrays, names=tuple(crops.names[row] for row in rows))

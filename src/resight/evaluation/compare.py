@@ -11,7 +11,8 @@ import numpy.typing as npt
 from resight.core.errors import DataError
 from resight.core.records import EmbeddedCrops, IntArray
 from resight.evaluation.bootstrap import BLOCK_VALUES, Interval, percentile_interval
-from resight.evaluation.evaluate import Evaluation, Values, evaluate
+from resight.evaluation.evaluate import Evaluation, evaluate
+from resight.evaluation.metrics import Values
 
 OUTCOMES = ("gained", "lost", "both wrong", "both right")
 
@@ -28,8 +29,8 @@ class Difference:
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """Two evaluations of the same queries under one protocol, and how they differ. differences: by figure
-    (`rank1`, `mean_ap`, and `mean_inp` where the protocol has it). outcome: (num_scored,) places in OUTCOMES,
+    """Two evaluations of the same queries under one protocol, and how they differ. differences: by metric,
+    those that the protocol defines. outcome: (num_scored,) places in OUTCOMES,
     by the first answer: `gained` means wrong by the first model and right by the second. num_people: of the
     scored queries; they are what is resampled."""
 
@@ -40,10 +41,8 @@ class Comparison:
     num_people: int
 
     def figures(self, name: str) -> tuple[float, float]:
-        """Both models' figure by its name in `differences`."""
-        if name == "rank1":
-            return self.first.rank(1), self.second.rank(1)
-        return getattr(self.first, name), getattr(self.second, name)
+        """Both models' values of a metric, by its name in `differences`."""
+        return self.first.metrics[name].value, self.second.metrics[name].value
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -76,20 +75,16 @@ def compare(
             raise DataError("the two models must be compared on the same pictures, in the same order")
     a, b = (evaluate(query, gallery, protocol, seed=seed) for query, gallery in (first, second))
     people = first[0].pids[a.query_index]
-    values: dict[str, tuple[Values, Values]] = {
-        "rank1": ((a.first_hit == 0).astype(np.float64), (b.first_hit == 0).astype(np.float64)),
-        "mean_ap": (a.ap, b.ap),
-    }
-    if a.inp is not None and b.inp is not None:
-        values["mean_inp"] = (a.inp, b.inp)
     right_a, right_b = a.first_hit == 0, b.first_hit == 0
     outcome = np.select([~right_a & right_b, right_a & ~right_b, ~right_a & ~right_b], [0, 1, 2], default=3)
     return Comparison(
         a,
         b,
         {
-            name: paired_difference(one, other, people, samples=bootstrap_samples, seed=seed)
-            for name, (one, other) in values.items()
+            name: paired_difference(
+                one.per_query, b.metrics[name].per_query, people, samples=bootstrap_samples, seed=seed
+            )
+            for name, one in a.metrics.items()
         },
         outcome.astype(np.int64),
         len(np.unique(people)),

@@ -1,4 +1,4 @@
-"""Where the right answers stand in a query's ranking, and the figures that follow from it.
+"""Where the right answers stand in a query's ranking.
 
 Only the places of the right answers matter, so nothing beyond the farthest of them is ever sorted.
 """
@@ -11,10 +11,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from resight.core.records import FloatArray, IntArray
-from resight.evaluation.protocols import DISTRACTOR_PID, Gallery, Protocol, Rows
+from resight.evaluation.protocols import DISTRACTOR_PID, GalleryRows, Protocol, Rows
 
 ROWS_A_TASK = 16
 
@@ -33,7 +32,7 @@ class QueryRanks:
 
 
 def rank_blocks(
-    blocks: Iterable[tuple[int, FloatArray]], query: Rows, gallery: Gallery, protocol: Protocol
+    blocks: Iterable[tuple[int, FloatArray]], query: Rows, gallery: GalleryRows, protocol: Protocol
 ) -> list[QueryRanks]:
     """The queries in order, on all cores. blocks: (first row, (b, g) distances), which are written into."""
     ranks: list[QueryRanks] = []
@@ -49,7 +48,7 @@ def rank_blocks(
     return ranks
 
 
-def rank_query(distances: FloatArray, query: Rows, row: int, gallery: Gallery, protocol: Protocol) -> QueryRanks:
+def rank_query(distances: FloatArray, query: Rows, row: int, gallery: GalleryRows, protocol: Protocol) -> QueryRanks:
     """distances: (g,) from query `row` to each gallery row, finite, written into; ties stand in the gallery's order."""
     junk = protocol.left_out(query, row, gallery)
     distances[junk] = np.inf
@@ -77,33 +76,7 @@ def nearest(distances: FloatArray, junk: IntArray, top: int) -> IntArray:
     return rows[np.argsort(kept[rows], kind="stable")][:top].astype(np.int64)
 
 
-def relevant_rows(query: Rows, row: int, gallery: Gallery) -> IntArray:
+def relevant_rows(query: Rows, row: int, gallery: GalleryRows) -> IntArray:
     """The gallery's rows of the query's person, ascending. A distractor is nobody's match."""
     pid = query.pids[row]
     return gallery.of_pid(pid) if pid > DISTRACTOR_PID else np.zeros(0, np.int64)
-
-
-def average_precision(hits: IntArray, num_relevant: int) -> float:
-    """Mean over the relevant rows of the precision at each one's place; 0 for each that was not reached.
-
-    Not interpolated. Market-1501's own MATLAB code averages the precision before and at each hit instead
-    (a trapezoid under the curve), which gives other figures in the third digit.
-    """
-    if num_relevant == 0:
-        return 0.0
-    return float((np.arange(1, len(hits) + 1) / (hits + 1)).sum() / num_relevant)
-
-
-def inverse_negative_penalty(hits: IntArray, num_relevant: int) -> float:
-    """Relevant rows divided by the place of the last one (Ye et al., TPAMI 2021, eq. 7, mean: mINP)."""
-    return float(num_relevant / (hits[-1] + 1))
-
-
-def cmc_curve(first_hits: IntArray, max_rank: int) -> npt.NDArray[np.float64]:
-    """Share of queries whose first right answer stands at place k or before: (max_rank,) float64.
-
-    first_hits: (num_query,) 0-based; -1 where there is none. A gallery shorter than max_rank leaves the
-    curve flat from its end on.
-    """
-    found = first_hits[(first_hits >= 0) & (first_hits < max_rank)]
-    return np.cumsum(np.bincount(found, minlength=max_rank)) / len(first_hits)

@@ -120,7 +120,7 @@ def _compare(model: TrainedNetwork, exported: Model, dataset: Dataset, progress:
     for crops, side in ((dataset.query, by_bundle.query), (dataset.gallery, by_bundle.gallery)):
         named = {crop.name: crop for crop in crops}
         embeddings = embed_by_pillow(model, [named[name] for name in side.names], progress)
-        by_torch.append(EmbeddedCrops(embeddings, side.pids, side.camids, side.contents, side.names))
+        by_torch.append(EmbeddedCrops(embeddings, side.pids, side.camids, side.content_hashes, side.names))
     return compare((by_torch[0], by_torch[1]), (by_bundle.query, by_bundle.gallery))
 
 

@@ -100,7 +100,9 @@ def _measure(name: str, embedded: QueryGallery, lookalikes: frozenset[int]) -> M
 
 def _rows(crops: EmbeddedCrops, rows: IntArray) -> EmbeddedCrops:
     names = tuple(crops.names[row] for row in rows)
-    return EmbeddedCrops(crops.embeddings[rows], crops.pids[rows], crops.camids[rows], crops.contents[rows], names)
+    return EmbeddedCrops(
+        crops.embeddings[rows], crops.pids[rows], crops.camids[rows], crops.content_hashes[rows], names
+    )
 
 
 def _random_embeddings(city: Dataset, seed: int) -> QueryGallery:
@@ -117,7 +119,7 @@ def _embed_by(city: Dataset, embed: Callable[[np.ndarray[Any, np.dtype[np.uint8]
         decoded = decode_crops(crops, *HISTOGRAM_SIZE, strict=True)
         embeddings = np.stack([embed(pixels) for pixels in decoded.pixels])
         names = tuple(crop.name for crop in crops)
-        return EmbeddedCrops(embeddings, pids_of(crops), camids_of(crops), decoded.contents, names)
+        return EmbeddedCrops(embeddings, pids_of(crops), camids_of(crops), decoded.content_hashes, names)
 
     return QueryGallery(of(city.query), of(city.gallery))
 

@@ -59,7 +59,7 @@ class Reproduced:
     market: tuple[Evaluation, ...]
 
     def report_spreads(self) -> dict[str, Spread]:
-        """rank-1, rank-5 and mAP under `report`: the figures that the report gives."""
+        """rank-1, rank-5 and mAP under `top10`: the figures that the report gives."""
         return {
             "rank-1": Spread.of([e.rank(1) for e in self.report]),
             "rank-5": Spread.of([e.rank(5) for e in self.report]),
@@ -123,6 +123,6 @@ def _score(
     for seed in seeds:
         trained = load(run_directory(out, model, seed), device=options.device)
         embedded = trained.embed_dataset(dataset, strict=options.strict, progress=progress)
-        report.append(evaluate(embedded.query, embedded.gallery, "report"))
+        report.append(evaluate(embedded.query, embedded.gallery, "top10"))
         market.append(evaluate(embedded.query, embedded.gallery, "market1501"))
     return Reproduced(model, tuple(seeds), tuple(report), tuple(market))

@@ -127,30 +127,30 @@ def check(calibration: Calibration, pairs: Pairs, rates: tuple[float, ...] = FAL
     trials = Trials(pairs.impostor, pairs.impostor_people, pairs.num_people)
     found = []
     for rate in rates:
-        place = calibration.accept_place(rate)
-        if place is not None:
-            threshold = calibration.thresholds[place]
+        index = calibration.accept_index(rate)
+        if index is not None:
+            threshold = calibration.thresholds[index]
             counted = share_above(trials, np.array([threshold])).at(0)
-            found.append(Promise(rate, threshold, calibration.false_accept.at(place), counted))
+            found.append(Promise(rate, threshold, calibration.false_accept.at(index), counted))
     return tuple(found)
 
 
 def digest(crops: EmbeddedCrops) -> str:
     """The fingerprint of who is in which picture, whatever their order. Hexadecimal SHA-256."""
-    rows = np.stack((crops.contents, crops.pids.astype(np.uint64), crops.camids.astype(np.uint64)), axis=1)
+    rows = np.stack((crops.content_hashes, crops.pids.astype(np.uint64), crops.camids.astype(np.uint64)), axis=1)
     return hashlib.sha256(rows[np.lexsort(rows.T)].astype("<u8").tobytes()).hexdigest()
 
 
 def _distinct(crops: EmbeddedCrops) -> EmbeddedCrops:
     """People only, without copies of one picture, which would be pairs that say nothing; in an order of its own."""
-    rows = np.stack((crops.contents, crops.pids.astype(np.uint64), crops.camids.astype(np.uint64)), axis=1)
+    rows = np.stack((crops.content_hashes, crops.pids.astype(np.uint64), crops.camids.astype(np.uint64)), axis=1)
     kept = np.unique(rows, axis=0, return_index=True)[1]
     kept = kept[crops.pids[kept] > DISTRACTOR_PID]
     return EmbeddedCrops(
         crops.embeddings[kept],
         crops.pids[kept],
         crops.camids[kept],
-        crops.contents[kept],
+        crops.content_hashes[kept],
         tuple(crops.names[row] for row in kept),
     )
 
