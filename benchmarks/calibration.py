@@ -18,11 +18,10 @@ import numpy as np
 
 from resight.core.records import EmbeddedCrops
 from resight.data.formats.catalogue import open_dataset
+from resight.embedding.loading import load
 from resight.evaluation.decisions.calibrate import calibrate
 from resight.evaluation.decisions.searches import own_and_others
 from resight.evaluation.decisions.verification import score_pairs
-from resight.models.saved import load_model
-from resight.training.embed import embed_crops
 
 ACCEPT_RATES = (1e-1, 1e-2, 1e-3)
 POSITIVE_RATES = (1e-1, 1e-2)
@@ -38,7 +37,7 @@ def main() -> None:
     arguments = parser.parse_args()
     data = open_dataset(arguments.data)
     crops = [*data.query, *data.gallery, *(data.train if arguments.everybody else ())]
-    embedded, _ = embed_crops(load_model(arguments.run), crops)
+    embedded, _ = load(arguments.run).embed_crops(crops)
     people = np.unique(embedded.pids[embedded.pids > 0])
     found: dict[tuple[str, float], list[float]] = {("FAR", rate): [] for rate in ACCEPT_RATES}
     found |= {("FPIR", rate): [] for rate in POSITIVE_RATES}

@@ -21,7 +21,7 @@ def load_pretrained(network: Network, source: Path) -> Origin:
     if source.is_dir():
         model = load_model(source)
         load_strictly(network, model.network.state_dict(), str(source))
-        return Origin(str(model.card.weights_sha256), model.card.trained_on, model.card.rights)
+        return Origin(str(model.config.weights_sha256), model.config.trained_on, model.config.rights)
     left_out = network.foreign_layers
     if left_out is None:
         raise WeightsError(f"{source} is not a run; only a resnet50 begins with a file of weights")
