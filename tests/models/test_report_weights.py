@@ -15,7 +15,7 @@ from resight.models.report_weights import import_report_weights, rename
 from resight.models.saved import save_model
 
 FILES = {"slicenet1": "slicenet1_cosine_100.pth", "slicenet2": "slicenet2_cosine_augmented_125.pth"}
-# rank-1, rank-5, mAP under `report`; rank-1, mAP under `market1501`
+# rank-1, rank-5, mAP under `top10`; rank-1, mAP under `market1501`
 FIGURES = {"slicenet1": (0.964, 1.000, 0.953, 0.929, 0.762), "slicenet2": (0.964, 1.000, 0.950, 0.857, 0.756)}
 
 

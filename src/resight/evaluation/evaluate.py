@@ -129,7 +129,8 @@ class Evaluation:
 
 @dataclass(frozen=True, eq=False)
 class RankedList:
-    """What one query found: gallery rows nearest first, junk removed. All arrays (top,) or shorter."""
+    """The first answers to one query, nearest first, without junk. query_index: the query's row. gallery_index: the
+    gallery rows; similarity: cosine; relevant: whether it is the query's person. (top,) each, or shorter."""
 
     query_index: int
     gallery_index: IntArray
@@ -233,7 +234,10 @@ def evaluate_distmat(
 def rankings(
     query: EmbeddedCrops, gallery: EmbeddedCrops, protocol: str = "market1501", *, top: int = 10
 ) -> list[RankedList]:
-    """What each query found under the protocol, by cosine, for a person to look at."""
+    """The first `top` answers to each query under the protocol, by cosine similarity.
+
+    Raises EmbeddingError where embeddings cannot be compared, ConfigError for an unknown protocol.
+    """
     rule, q, g = find_protocol(protocol), rows_of(query), GalleryRows(rows_of(gallery))
     lists = []
     for start, block in distance_blocks(query.embeddings, gallery.embeddings):

@@ -19,7 +19,8 @@ DISTRACTOR_PID = 0
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """The gallery's rows, or the queries': pids and camids (n,) int64, content_hashes (n,) uint64."""
+    """Who is in each query or gallery crop, without embeddings: pids and camids (n,) int64, content_hashes (n,) uint64,
+    as in EmbeddedCrops."""
 
     pids: IntArray
     camids: IntArray
@@ -35,7 +36,7 @@ def rows_of(crops: EmbeddedCrops) -> Rows:
 
 
 class GalleryRows:
-    """The gallery's rows, with the few that matter to a query found without looking at all of them."""
+    """The gallery's rows, indexed, so that those of one person or picture are found without looking at all rows."""
 
     def __init__(self, rows: Rows) -> None:
         self.rows = rows
@@ -84,9 +85,12 @@ def no_junk(query: Rows, row: int, gallery: GalleryRows) -> IntArray:
 
 @dataclass(frozen=True)
 class Protocol:
-    """junk: the gallery rows left out of one query's ranking, besides those of pid -1 (boxes that are no person at
-    all), which `keeps_no_person` keeps. depth: how many of the nearest count, None for all. hits_only: AP is divided
-    by the hits within the depth, not by all relevant rows, and a query without any scores 0 instead of being skipped.
+    """Which gallery rows count in a query's ranking, and which queries are scored.
+
+    junk: (query, row, gallery) to the gallery rows that are left out of that query's ranking. Rows of pid -1, which
+    are no person, are left out too, unless `keeps_no_person`. depth: how many of the nearest rows count, None for all.
+    hits_only: AP is divided by the hits within the depth instead of by all relevant rows, and a query without a hit
+    scores 0 instead of being skipped.
     """
 
     name: str

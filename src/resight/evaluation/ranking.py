@@ -20,10 +20,10 @@ ROWS_A_TASK = 16
 
 @dataclass(frozen=True, eq=False)
 class QueryRanks:
-    """One query's right answers.
+    """Where one query's right answers are.
 
-    hits: their 0-based places among the rows that count, ascending, (num_hits,) int64; where the protocol has
-    a depth, only those within it. num_relevant: all of them. num_junk: gallery rows left out.
+    hits: their 0-based places in the ranking, ascending, (num_hits,) int64; where the protocol has a depth, only those
+    within it. num_relevant: how many right answers there are. num_junk: gallery rows left out of the ranking.
     """
 
     hits: IntArray
@@ -34,7 +34,8 @@ class QueryRanks:
 def rank_blocks(
     blocks: Iterable[tuple[int, FloatArray]], query: Rows, gallery: GalleryRows, protocol: Protocol
 ) -> list[QueryRanks]:
-    """The queries in order, on all cores. blocks: (first row, (b, g) distances), which are written into."""
+    """The ranks of all queries, in their order, on all cores. blocks: (first query row, (b, g) float32 distances); they
+    are overwritten."""
     ranks: list[QueryRanks] = []
     with ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="rank") as pool:
         for start, block in blocks:
@@ -49,7 +50,8 @@ def rank_blocks(
 
 
 def rank_query(distances: FloatArray, query: Rows, row: int, gallery: GalleryRows, protocol: Protocol) -> QueryRanks:
-    """distances: (g,) from query `row` to each gallery row, finite, written into; ties stand in the gallery's order."""
+    """The ranks of one query. distances: (g,) float32 from query `row` to each gallery row, finite; they are
+    overwritten. Ties rank in the gallery's order."""
     junk = protocol.left_out(query, row, gallery)
     distances[junk] = np.inf
     relevant = relevant_rows(query, row, gallery)
@@ -68,7 +70,8 @@ def rank_query(distances: FloatArray, query: Rows, row: int, gallery: GalleryRow
 
 
 def nearest(distances: FloatArray, junk: IntArray, top: int) -> IntArray:
-    """The `top` nearest gallery rows that are no junk, nearest first, ties in the gallery's order."""
+    """The `top` nearest gallery rows without the junk rows, nearest first, ties in the gallery's order. distances:
+    (g,)."""
     kept = distances.copy()
     kept[junk] = np.inf
     limit = np.partition(kept, top - 1)[top - 1] if top < len(kept) else np.inf
@@ -77,6 +80,6 @@ def nearest(distances: FloatArray, junk: IntArray, top: int) -> IntArray:
 
 
 def relevant_rows(query: Rows, row: int, gallery: GalleryRows) -> IntArray:
-    """The gallery's rows of the query's person, ascending. A distractor is nobody's match."""
+    """The gallery's rows of the query's person, ascending; none for a query of pid 0 or below."""
     pid = query.pids[row]
     return gallery.of_pid(pid) if pid > DISTRACTOR_PID else np.zeros(0, np.int64)
