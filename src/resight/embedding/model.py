@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -85,6 +86,12 @@ class Model:
         size = card.preprocessing
         noise = np.random.default_rng(0).integers(0, 256, (1, size.height, size.width, 3), np.uint8)
         self.embed_pixels(noise)  # a network that is not what it says fails here, not in the midst of the work
+
+    @property
+    def manifest(self) -> Card:
+        """What version 0.1 called `card`."""
+        warnings.warn("Model.manifest is Model.card now", DeprecationWarning, stacklevel=2)
+        return self.card
 
     @property
     def name(self) -> str:
