@@ -109,10 +109,10 @@ def search(
                 table.add_row(
                     f"{match.similarity:.3f}",
                     match.decision.verdict if match.decision else "-",
-                    *(output.escape(text) for text in (match.person, match.camera, told_moment(match.time))),
-                    output.escape(match.track or "-"),
+                    *(text for text in (match.person, match.camera, told_moment(match.time))),
+                    match.track or "-",
                     str(match.id),
-                    output.escape(match.name),
+                    match.name,
                 )
             output.print_wide(table)
 
