@@ -11,7 +11,8 @@ from resight.data.crops import Crop, Dataset
 from resight.data.formats.catalogue import open_dataset
 from resight.embedding.embedder import Embedder, load
 from resight.evaluation.evaluate import Evaluation, evaluate
-from resight.gallery.gallery import Gallery, open_gallery
+from resight.gallery.gallery import Gallery
+from resight.gallery.opening import open_gallery
 
 __all__ = [
     "Calibration",
