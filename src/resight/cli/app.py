@@ -28,6 +28,7 @@ from resight.cli import (
     reproduce,
     train,
 )
+from resight.cli.renamed import RenamedOptions
 from resight.core.errors import MissingExtra, ResightError
 from resight.core.version import VERSION
 
@@ -61,7 +62,7 @@ model_app = typer.Typer(no_args_is_help=True, help="What a model says of itself.
 model_app.command("inspect")(model.inspect)
 model_app.command("card")(model.card)
 app.add_typer(model_app, name="model")
-gallery_app = typer.Typer(no_args_is_help=True, help="Who was seen where, kept and searched.", context_settings=HELP)
+gallery_app = typer.Typer(no_args_is_help=True, help="Who was seen where: add, search, forget.", context_settings=HELP)
 for name, verb in (
     ("create", gallery.create),
     ("add", gallery_add.add),
@@ -77,7 +78,7 @@ for name, verb in (
     ("import", gallery_add.import_lines),
     ("migrate", gallery_migrate.migrate),
 ):
-    gallery_app.command(name)(verb)
+    gallery_app.command(name, cls=RenamedOptions)(verb)
 app.add_typer(gallery_app, name="gallery")
 data_app = typer.Typer(no_args_is_help=True, help="Data sets as tables.", context_settings=HELP)
 data_app.command("export")(data_export.data_export)
