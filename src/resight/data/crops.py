@@ -1,4 +1,4 @@
-"""The table of crops that every reader returns."""
+"""A data set: the table of crops that every reader returns."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from resight.core.records import IntArray
 
 @dataclass(frozen=True, slots=True)
 class Crop:
-    """One picture of one person: a file (`path`) or its bytes (`data`), and who and where.
+    """One picture of one person: a file (`path`) or its bytes (`data`), and who is in it and where.
 
-    pid: the data's person id. camid: the camera's id. sequence, frame: numbers as the data set gives
-    them. time: seconds, where known. track: which pictures are of one walk past one camera, where known.
-    name: what to call it in a listing, unique in its data set.
+    name: what to call it in a listing, unique in its data set. pid: the person's id; 0 is a distractor, nobody's match.
+    camid: the camera's id. sequence, frame: numbers as the data set gives them. time: seconds. track: equal for the
+    pictures of one walk past one camera. The last four are None where not known.
     """
 
     name: str
@@ -54,8 +54,8 @@ class Problem:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Crops split into train, query and gallery. `rights` says who may do what with them, in a line; `notes`,
-    what whoever reads figures of them should know."""
+    """Crops split into train, query and gallery. format: which reader read it. rights: who may do what with it, in a
+    line. problems: files that were left out. notes: what to know when reading figures of it."""
 
     name: str
     format: str
@@ -81,12 +81,12 @@ RIGHTS_UNKNOWN = "not stated by the data"
 
 
 def pids_of(crops: Sequence[Crop]) -> IntArray:
-    """(n,) int64."""
+    """The crops' pids: (n,) int64."""
     return np.fromiter((crop.pid for crop in crops), dtype=np.int64, count=len(crops))
 
 
 def camids_of(crops: Sequence[Crop]) -> IntArray:
-    """(n,) int64."""
+    """The crops' camids: (n,) int64."""
     return np.fromiter((crop.camid for crop in crops), dtype=np.int64, count=len(crops))
 
 
