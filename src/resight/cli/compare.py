@@ -33,9 +33,7 @@ def compare(
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures to this file.")] = None,
     protocol: Annotated[
         list[str] | None,
-        typer.Option(
-            help="As for evaluate; may be given several times. All of them unless given. The ranked lists follow the first."
-        ),
+        typer.Option(help="As for evaluate; all of them unless given. The ranked lists follow the first."),
     ] = None,
     queries: Annotated[int, typer.Option(min=1, help="The largest number of queries in the page.")] = 300,
     format: Annotated[str | None, typer.Option(help="The data's format, where it is not to be guessed.")] = None,

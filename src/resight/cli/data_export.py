@@ -17,9 +17,7 @@ def data_export(
     out: Annotated[Path, typer.Option("--out", "-o", help="The table: .csv or .parquet.")],
     pictures: Annotated[
         Path | None,
-        typer.Option(
-            help="Copy the pictures into this folder; unless given, the table has the paths of the pictures where they are."
-        ),
+        typer.Option(help="Copy the pictures into this folder; else the table has the paths of where they are."),
     ] = None,
     format: Annotated[str | None, typer.Option(help="The data's format, where it is not to be guessed.")] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first file that does not fit.")] = False,

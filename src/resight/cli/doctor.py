@@ -116,7 +116,7 @@ def _print(diagnosis: Diagnosis) -> None:
     for text in (
         f"\nprotocol: {', then '.join(advice.protocols) or 'none'}. {advice.protocol_reason}",
         *(
-            f"a rank-1 of {guess:.2f} would have the 95% interval {queries[0]:.2f} to {queries[1]:.2f} if queries of one "
+            f"a rank-1 of {guess:.2f} would have the 95% interval {queries[0]:.2f} to {queries[1]:.2f} if queries of a "
             f"person are independent, {people[0]:.2f} to {people[1]:.2f} if they are all right or all wrong together"
             for guess, queries, people in advice.intervals[1:2]
         ),

@@ -32,9 +32,7 @@ def reduce_dimension(model: TrainedNetwork, embeddings: FloatArray, dim: int) ->
         raise ConfigError(f"its embeddings have dimension {config.architecture.dim}: {dim} is no reduction")
     network = build_network(smaller, config.preprocessing.height, config.preprocessing.width)
     if len(embeddings) < config.architecture.dim:
-        raise DataError(
-            f"{len(embeddings)} pictures are too few for dimension {config.architecture.dim}; as many are needed at least"
-        )
+        raise DataError(f"{len(embeddings)} pictures are too few: dimension {config.architecture.dim} takes as many")
     weights = dict(model.network.state_dict())
     for layer, ranges in _layers(model.network, config.architecture).items():
         # Those of one layer together: strips may share it.

@@ -24,6 +24,6 @@ def looks_like_dukemtmc(root: Path) -> bool:
 
 
 def read_dukemtmc(root: Path) -> Dataset:
-    """Reads DukeMTMC-reID, as `read_boxes` does, and raises as it. Its 408 distractors have pids of their own, which no
-    query has."""
+    """Reads DukeMTMC-reID, as `read_boxes` does, and raises DatasetError as it. Its 408 distractors have pids of their
+    own, which no query has."""
     return read_boxes(root, NAMES)
