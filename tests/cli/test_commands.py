@@ -107,7 +107,7 @@ def test_reproduce_resumes_and_writes_its_table(tmp_path: Path) -> None:
         (["evaluate", "RUN"], 2, "name a model and its data"),
         (["evaluate"], 2, "name a model and its data"),
         (["evaluate", "RUN", CITY, "--alpha", "3"], 2, "--query-expansion"),
-        (["evaluate", "RUN", CITY, "--rerank", "--metric", "euclidean"], 2, "not by euclidean"),
+        (["evaluate", "RUN", CITY, "--rerank", "--metric", "euclidean"], 2, "supports cosine only"),
         (["evaluate", "--embeddings", "nowhere.npz"], 3, "nowhere.npz"),
         (["import", "nowhere.pth", "--model", "slicenet2", "-o", "OUT"], 4, "cannot be read"),
         (["import", "nowhere.pth", "--model", "slicenet2", "-o", "OUT", "--mean", "1,2"], 2, "three numbers"),

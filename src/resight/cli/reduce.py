@@ -53,4 +53,4 @@ def reduce(
         rights=beside(smaller.config.rights, "of the pictures that its values were chosen on, ", [dataset.rights]),
     )
     save_model(out, smaller.network, card)
-    print(f"dimension {before} to {after}: {out}")
+    output.tell(f"dimension {before} to {after}: {out}")
