@@ -129,8 +129,6 @@ PROTOCOLS: dict[str, Protocol] = {
         hits_only=True,
     ),
 }
-
-
 RENAMED = {"report": "top10"}  # the names of version 0.1.0, accepted in this version
 
 
