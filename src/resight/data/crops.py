@@ -1,4 +1,4 @@
-"""The table of crops that every reader returns."""
+"""A data set: the table of crops that every reader returns."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ UNKNOWN_PID = -1  # of a crop of somebody; nobody knows of whom
 
 @dataclass(frozen=True, slots=True)
 class Crop:
-    """One picture of one person: a file (`path`) or its bytes (`data`), and who and where.
+    """One picture of one person: a file (`path`) or its bytes (`data`), and who is in it and where.
 
-    pid: the data's person id. camid: the camera's id. sequence, frame: numbers as the data set gives
-    them. time: seconds, where known. track: which pictures are of one walk past one camera, where known.
-    name: what to call it in a listing, unique in its data set.
+    name: what to call it in a listing, unique in its data set. pid: the person's id; 0 is a distractor, nobody's match.
+    camid: the camera's id. sequence, frame: numbers as the data set gives them. time: seconds. track: equal for the
+    pictures of one walk past one camera. The last four are None where not known.
     """
 
     name: str
@@ -56,9 +56,9 @@ class Problem:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Crops split into train, query and gallery; `unlabelled` are to learn from too, of people without pid, each
-    camera of which is none of the others'. `rights` says who may do what with them, in a line; `notes`,
-    what whoever reads figures of them should know."""
+    """Crops split into train, query and gallery. format: which reader read it. rights: who may do what with it, in a
+    line. problems: files that were left out. notes: what to know when reading figures of it. unlabelled: crops to learn
+    from too, of people without pid, whose cameras are none of the others'."""
 
     name: str
     format: str
@@ -88,12 +88,12 @@ RIGHTS_UNKNOWN = "not stated by the data"
 
 
 def pids_of(crops: Sequence[Crop]) -> IntArray:
-    """(n,) int64."""
+    """The crops' pids: (n,) int64."""
     return np.fromiter((crop.pid for crop in crops), dtype=np.int64, count=len(crops))
 
 
 def camids_of(crops: Sequence[Crop]) -> IntArray:
-    """(n,) int64."""
+    """The crops' camids: (n,) int64."""
     return np.fromiter((crop.camid for crop in crops), dtype=np.int64, count=len(crops))
 
 
