@@ -15,8 +15,8 @@ from resight.cli import output
 from resight.cli.gallery_add import Model_, Uri, Wait
 from resight.core.errors import ConfigError, GalleryError
 from resight.core.files import check_folder_of
-from resight.embedding.embedder import load
-from resight.gallery.model import short_of
+from resight.embedding.card import short_of
+from resight.embedding.loading import load
 from resight.gallery.opening import open_gallery, open_with_model
 from resight.gallery.results import SearchResult
 from resight.gallery.store import without_password
@@ -50,13 +50,12 @@ def create(
 
     Example: resight gallery create site.db --audit-searches
     """
-    embedder = load(model)
-    with open_gallery(uri, embedder, keep_crops=keep_crops, audit_searches=audit_searches, new=True):
+    loaded = load(model)
+    with open_gallery(uri, loaded, keep_crops=keep_crops, audit_searches=audit_searches, new=True):
         pass
-    calibrated = "calibrated" if embedder.manifest.calibration else "not calibrated: similarities, but no decisions"
-    name = embedder.manifest.name
-    print(f"{without_password(uri)}: for the model {name} (dimension {embedder.dim}; {calibrated})")
-    print(f"rights of the model: {embedder.manifest.rights}")
+    calibrated = "calibrated" if loaded.calibration else "not calibrated: similarities, but no decisions"
+    print(f"{without_password(uri)}: for the model {loaded.name} (dimension {loaded.dim}; {calibrated})")
+    print(f"rights of the model: {loaded.card.rights}")
 
 
 def search(

@@ -11,7 +11,7 @@ import typer
 from resight.cli import output
 from resight.cli.gallery_add import Uri, Wait
 from resight.core.errors import ConfigError
-from resight.embedding.embedder import load
+from resight.embedding.loading import load
 from resight.gallery.engines import open_store
 from resight.gallery.gallery import Gallery
 from resight.gallery.migrate import migrate as migrate_gallery
@@ -52,9 +52,8 @@ def migrate(
                 new.close()
                 raise ConfigError(f"{without_password(to)} exists already, for another model: name it with --model")
         else:
-            embedder = load(model)
             kept = {"keep_crops": True, "audit_searches": old.settings.audit_searches}
-            new = open_gallery(to, embedder, wait_s=wait, who=who, purpose=purpose, **kept)
+            new = open_gallery(to, load(model), wait_s=wait, who=who, purpose=purpose, **kept)
         with new:
             if old.settings.keep_crops and not new.settings.keep_crops:
                 output.say(f"{without_password(to)} stores no pictures: those of {without_password(uri)} stay there")

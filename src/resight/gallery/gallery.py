@@ -15,9 +15,10 @@ import numpy.typing as npt
 from resight.core.calibration import FALSE_ACCEPT_RATE, FALSE_REJECT_RATE
 from resight.core.errors import ConfigError, DataError, EmbeddingError, GalleryError
 from resight.core.progress import Progress, silent
-from resight.core.visibility import Parts
 from resight.data.crops import SPLITS, Dataset
 from resight.data.formats.catalogue import open_dataset
+from resight.embedding.card import short_of
+from resight.embedding.model import Model
 from resight.gallery.arguments import (
     embeddings_of,
     encoded,
@@ -37,7 +38,6 @@ from resight.gallery.arguments import (
 )
 from resight.gallery.audit import AuditLine
 from resight.gallery.filters import Filter
-from resight.gallery.model import Model, short_of
 from resight.gallery.records import Added, Attributes, Damage, Detail, Entry, Forgotten, Link, Settings, Stats
 from resight.gallery.results import Query, SearchResult, search
 from resight.gallery.search.approximate import Approximation
@@ -79,7 +79,7 @@ class Gallery:
         if model is not None and model.identity != store.settings.model:
             raise GalleryError(
                 f"this gallery holds embeddings of the model {_short(store.settings)}, and those of "
-                f"{model.manifest.name} ({short_of(model.identity)}) cannot be compared with them. Open it with its "
+                f"{model.name} ({short_of(model.identity)}) cannot be compared with them. Open it with its "
                 "own model, or make another gallery for this one"
             )
 
@@ -277,7 +277,7 @@ class Gallery:
         if pool is not None:
             vectors = pooled(vectors, pool)[1][None]
         occluded = None if hidden is None else hidden_of(hidden)
-        parts = None if hidden is None else self._parts()
+        parts = None if hidden is None else self.needed_model().strips
         results = search(self.store, self.model, Query(vectors, top_k, wanted, least, *rates, occluded, parts))
         if self.settings.audit_searches:
             num_matches = sum(map(len, results))
@@ -370,10 +370,6 @@ class Gallery:
         if self.model is None:
             raise ConfigError("the gallery was opened without a model, which pictures need: open_gallery(uri, model)")
         return self.model
-
-    def _parts(self) -> Parts:
-        """Where the strips lie in an embedding. Raises ConfigError where the model has none."""
-        return Parts.of([(part.name, part.start, part.stop) for part in self.needed_model().manifest.parts])
 
     def _caller(self, who: str | None, purpose: str | None) -> tuple[str, str]:
         return text_of(self.who if who is None else who), text_of(self.purpose if purpose is None else purpose)

@@ -6,12 +6,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from resight.core.errors import ConfigError
-from resight.embedding.embedder import load
+from resight.embedding.card import short_of
+from resight.embedding.loading import load
+from resight.embedding.model import Model
 from resight.embedding.packaged import packaged_bundle, packaged_models
 from resight.gallery.arguments import renamed
 from resight.gallery.engines import open_store
 from resight.gallery.gallery import Gallery
-from resight.gallery.model import Model, short_of
 from resight.gallery.records import Settings
 from resight.gallery.store import without_password
 
@@ -48,7 +49,7 @@ def open_gallery(
     settings = None
     if model is not None and not read_only:
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        card = model.manifest
+        card = model.card
         settings = Settings(model.identity, card.name, model.dim, keep_crops, audit_searches, now, card.rights)
     store = open_store(uri, settings, new=new, read_only=read_only, wait_s=wait_s)
     try:

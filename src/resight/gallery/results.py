@@ -9,8 +9,8 @@ from typing import Any, overload
 from resight.core.calibration import KNOWN, Decision
 from resight.core.records import FloatArray
 from resight.core.visibility import SECOND_STAGE, Parts
+from resight.embedding.model import Model
 from resight.gallery.filters import Filter
-from resight.gallery.model import Model
 from resight.gallery.people import person_of
 from resight.gallery.records import Entry, Hit
 from resight.gallery.search.occluded import compared_again
@@ -187,7 +187,7 @@ def search(store: Store, model: Model | None, query: Query) -> list[SearchResult
 
 def decider(model: Model, num_people: int, query: Query) -> Decide | None:
     """What a similarity means among so many people; None if the model is not calibrated."""
-    calibration = model.manifest.calibration
+    calibration = model.calibration
     if calibration is None:
         return None
     rates = {name: getattr(query, name) for name in ("false_positive_rate", "false_negative_rate")}

@@ -10,8 +10,8 @@ from typing import Any
 from resight.core.errors import ConfigError, EmbeddingError, unknown_name
 from resight.data.crops import SPLITS, Crop, Dataset
 from resight.data.embeddings import read_rows
+from resight.embedding.card import short_of
 from resight.gallery.arguments import camera_of
-from resight.gallery.model import short_of
 from resight.gallery.records import Settings
 
 
