@@ -87,7 +87,7 @@ app.add_typer(data_app, name="data")
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        print(f"resight {VERSION}")
+        output.tell(f"resight {VERSION}")
         raise typer.Exit
 
 
@@ -106,6 +106,7 @@ def options(
 def main() -> None:
     """The entry point of the `resight` command."""
     warnings.showwarning = output.show_warning
+    output.write_any_character()
     try:
         app()
     except ResightError as error:

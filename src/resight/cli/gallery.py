@@ -54,8 +54,8 @@ def create(
     with open_gallery(uri, loaded, keep_crops=keep_crops, audit_searches=audit_searches, new=True):
         pass
     calibrated = "calibrated" if loaded.calibration else "not calibrated: similarities, but no decisions"
-    print(f"{without_password(uri)}: for the model {loaded.name} (dimension {loaded.dim}; {calibrated})")
-    print(f"rights of the model: {loaded.card.rights}")
+    output.tell(f"{without_password(uri)}: for the model {loaded.name} (dimension {loaded.dim}; {calibrated})")
+    output.tell(f"rights of the model: {loaded.card.rights}")
 
 
 def search(
@@ -125,7 +125,7 @@ def _print_json(pictures: Sequence[Path], result: SearchResult, hidden: bool) ->
     named = (
         {"picture": str(pictures[0])} if len(pictures) == 1 else {"pictures": [str(picture) for picture in pictures]}
     )
-    print(json.dumps({"schema": record["schema"], **named, **record}))
+    output.tell(json.dumps({"schema": record["schema"], **named, **record}))
 
 
 def _print_table(pictures: Sequence[Path], result: SearchResult, hidden: bool) -> None:
@@ -134,16 +134,16 @@ def _print_table(pictures: Sequence[Path], result: SearchResult, hidden: bool) -
     rate = f"; {'so of' if decision.reason else 'wrong in'} {decision.rate}" if decision and decision.rate else ""
     why = f": {decision.reason}" if decision and decision.reason else ""
     undecided = "no decision, part of it is hidden" if hidden else "no decision, the model is not calibrated"
-    print(f"{', '.join(map(str, pictures))}: {result.verdict or undecided} ({about}{rate}){why}")
+    output.tell(f"{', '.join(map(str, pictures))}: {result.verdict or undecided} ({about}{rate}){why}")
     table = Table("similarity", "decision", "person", "camera", "time", "track", "id", "name", box=None)
     for match in result:
         table.add_row(
             f"{match.similarity:.3f}",
             match.decision.verdict if match.decision else "-",
-            *(output.escape(text) for text in (match.person, match.camera, format_time(match.time))),
-            output.escape(match.track or "-"),
+            *(text for text in (match.person, match.camera, format_time(match.time))),
+            match.track or "-",
             str(match.id),
-            output.escape(match.name),
+            match.name,
         )
     output.print_wide(table)
 
@@ -174,9 +174,9 @@ def forget(
     period = None if older_than is None else parse_period_s(older_than)
     with open_gallery(uri, wait_s=wait, who=who, purpose=purpose) as gallery:
         gone = gallery.forget(older_than=period, **conditions)
-    print(f"{gone.entries:,} entries forgotten")
+    output.tell(f"{gone.entries:,} entries forgotten")
     if gone.looked_for:
-        print(f"the bytes of {gone.looked_for:,} embeddings and pictures were looked for in the files afterwards")
+        output.tell(f"the bytes of {gone.looked_for:,} embeddings and pictures were looked for in the files afterwards")
     for beyond in gone.beyond:
         output.say(f"out of reach: {beyond}")
     for trace in gone.traces:
@@ -191,18 +191,18 @@ def stats(uri: Uri, *, json_: Json = False) -> None:
         found, settings = gallery.stats(), gallery.settings
     if json_:
         record = found.to_dict()
-        print(json.dumps({"schema": record["schema"], "settings": asdict(settings), **record}))
+        output.tell(json.dumps({"schema": record["schema"], "settings": asdict(settings), **record}))
         return
-    print(f"model     {settings.model_name} ({short_of(settings.model)}, dimension {settings.dim})")
-    print(f"rights    {settings.rights}")
-    print(f"entries   {found.entries:,} of {found.people:,} people (by pid, else by track, else one each)")
-    print(f"pictures  {found.crops:,} kept")
-    print(f"cameras   {', '.join(f'{name} {count:,}' for name, count in found.cameras.items()) or 'none'}")
-    print(f"time      {format_time(found.first)} to {format_time(found.last)}")
-    print(f"links     {found.links:,}")
-    print(f"audit     {found.audit_lines:,} lines{', searches too' if settings.audit_searches else ''}")
+    output.tell(f"model     {settings.model_name} ({short_of(settings.model)}, dimension {settings.dim})")
+    output.tell(f"rights    {settings.rights}")
+    output.tell(f"entries   {found.entries:,} of {found.people:,} people (by pid, else by track, else one each)")
+    output.tell(f"pictures  {found.crops:,} kept")
+    output.tell(f"cameras   {', '.join(f'{name} {count:,}' for name, count in found.cameras.items()) or 'none'}")
+    output.tell(f"time      {format_time(found.first)} to {format_time(found.last)}")
+    output.tell(f"links     {found.links:,}")
+    output.tell(f"audit     {found.audit_lines:,} lines{', searches too' if settings.audit_searches else ''}")
     size = "not known of this engine" if found.size_bytes is None else f"{found.size_bytes / 1e6:,.1f} MB"
-    print(f"on disk   {size}")
+    output.tell(f"on disk   {size}")
 
 
 def verify(uri: Uri) -> None:
@@ -211,18 +211,18 @@ def verify(uri: Uri) -> None:
         damages = 0
         for damage in gallery.verify():
             damages += 1
-            print(f"{damage.where}: {damage.what}\n  {damage.remedy}")
+            output.tell(f"{damage.where}: {damage.what}\n  {damage.remedy}")
         if damages:
             raise GalleryError(f"{without_password(uri)}: {damages:,} places are damaged")
         count = f"({len(gallery):,} entries)"
-        print(f"{without_password(uri)}: every row and every line of the audit is what it was {count}")
+        output.tell(f"{without_password(uri)}: every row and every line of the audit is what it was {count}")
 
 
 def compact(uri: Uri, *, wait: Wait = 5.0) -> None:
     """Returns freed space to the file system, and empties the log."""
     with open_gallery(uri, wait_s=wait) as gallery:
         gallery.compact()
-        print(f"{without_password(uri)}: freed space was given back")
+        output.tell(f"{without_password(uri)}: freed space was given back")
 
 
 def link(uri: Uri, pid: int, into: int, *, who: Who = None, purpose: Purpose = "") -> None:
@@ -230,14 +230,14 @@ def link(uri: Uri, pid: int, into: int, *, who: Who = None, purpose: Purpose = "
     with open_gallery(uri, who=who, purpose=purpose) as gallery:
         number = gallery.link(pid, into)
     undo = f"resight gallery unlink {without_password(uri)} {number}"
-    print(f"link {number}: {pid} is reported as {into}. `{undo}` undoes it")
+    output.tell(f"link {number}: {pid} is reported as {into}. `{undo}` undoes it")
 
 
 def unlink(uri: Uri, number: int, *, who: Who = None, purpose: Purpose = "") -> None:
     """Removes a link."""
     with open_gallery(uri, who=who, purpose=purpose) as gallery:
         gallery.unlink(number)
-    print(f"link {number} undone")
+    output.tell(f"link {number} undone")
 
 
 def audit(uri: Uri) -> None:
@@ -247,7 +247,7 @@ def audit(uri: Uri) -> None:
     """
     with open_gallery(uri) as gallery:
         for line in gallery.audit():
-            print(json.dumps(line.to_dict()))
+            output.tell(json.dumps(line.to_dict()))
 
 
 def export(uri: Uri, out: Annotated[Path, typer.Option("--out", "-o", help="The file to write (.jsonl).")]) -> None:
@@ -261,4 +261,4 @@ def export(uri: Uri, out: Annotated[Path, typer.Option("--out", "-o", help="The 
         for entry in gallery.entries():
             file.write(line_of(entry, gallery.settings.model) + "\n")
             count += 1
-    print(f"{count:,} entries: {out}")
+    output.tell(f"{count:,} entries: {out}")

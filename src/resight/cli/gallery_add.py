@@ -107,7 +107,7 @@ def _add_all(
     for added in gallery.add_rows(rows, strict=strict, keep_ids=keep_ids):
         count += len(added.ids)
         left_out += _name_left_out(added.left_out)
-    print(f"{count:,} added, {left_out:,} left out; {len(gallery):,} entries")
+    output.tell(f"{count:,} added, {left_out:,} left out; {len(gallery):,} entries")
     if left_out and not count:
         raise DataError("not one row could be added")
 

@@ -58,13 +58,13 @@ def migrate(
             if old.settings.keep_crops and not new.settings.keep_crops:
                 output.say(f"{without_password(to)} stores no pictures: those of {without_password(uri)} stay there")
             done = migrate_gallery(old, new, output.progress)
-    print(f"{without_password(to)}: {done.entries:,} entries, {done.before:,} of them there before")
+    output.tell(f"{without_password(to)}: {done.entries:,} entries, {done.before:,} of them there before")
     _tell("whose pictures the old gallery did not store", done.without_crop)
     _tell("whose pictures cannot be read", done.unreadable)
-    print(f"{without_password(uri)} is unchanged: whoever is to be forgotten must be forgotten in both")
+    output.tell(f"{without_password(uri)} is unchanged: whoever is to be forgotten must be forgotten in both")
 
 
 def _tell(which: str, ids: Sequence[int]) -> None:
     if ids:
         some = ", ".join(map(str, ids[:10])) + (", ..." if len(ids) > 10 else "")
-        print(f"{len(ids):,} entries stay in the old gallery only, {which}: {some}")
+        output.tell(f"{len(ids):,} entries stay in the old gallery only, {which}: {some}")

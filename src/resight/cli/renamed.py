@@ -6,7 +6,7 @@ from typing import Any
 
 from typer.core import TyperCommand
 
-from resight.cli import output
+from resight.core.renamed import renamed
 
 RENAMED = {"--at-least": "--min-similarity", "--top": "--top-k", "--keep": "--older-than"}
 
@@ -25,5 +25,5 @@ def _current(word: str, known: set[str]) -> str:
     new = RENAMED.get(old)
     if new is None or old in known or new not in known:
         return word
-    output.say(f"warning: {old} is called {new} now; version 0.2 drops the old name")
+    renamed("option", old, new)
     return new + equals + value

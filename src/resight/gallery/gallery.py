@@ -31,7 +31,7 @@ from resight.gallery.arguments import (
     pooled,
     pooled_entry,
     rate_of,
-    renamed,
+    renamed_arguments,
     text_of,
     top_k_of,
     whole_of,
@@ -103,7 +103,7 @@ class Gallery:
         """Closes the gallery."""
         self.store.close()
 
-    @renamed(join="pool")
+    @renamed_arguments(join="pool")
     def add(
         self,
         crops: Any,
@@ -140,7 +140,7 @@ class Gallery:
             pool=pool,
         )
 
-    @renamed(join="pool")
+    @renamed_arguments(join="pool")
     def add_embeddings(
         self,
         embeddings: npt.ArrayLike,
@@ -226,7 +226,7 @@ class Gallery:
             made = list(self.needed_model().embed([picture.read() for picture in pictures]))
         return self.add_embeddings(**columns_of(rows, made, self.settings, keep_ids))
 
-    @renamed(top="top_k", at_least="min_similarity")
+    @renamed_arguments(top="top_k", at_least="min_similarity")
     def search(
         self, crops: Any, top_k: int | None = 20, *, pool: str = "mean", channel_order: str = "rgb", **options: Any
     ) -> SearchResult:
@@ -240,7 +240,7 @@ class Gallery:
         embeddings = self.needed_model().embed(listed(crops), channel_order=channel_order)
         return self.search_embeddings(embeddings, top_k, pool=pool, **options)[0]
 
-    @renamed(top="top_k", at_least="min_similarity")
+    @renamed_arguments(top="top_k", at_least="min_similarity")
     def search_embeddings(
         self,
         embeddings: npt.ArrayLike,
@@ -285,7 +285,7 @@ class Gallery:
             self.store.append_audit("search", *self._caller(who, purpose), detail)
         return results
 
-    @renamed(top="top_k")
+    @renamed_arguments(top="top_k")
     def approximate(self, top_k: int = 20, *, recall: float = 0.99) -> Approximation:
         """Builds an HNSW index in memory, which searches without a filter for up to `top_k` matches then use.
 
@@ -301,7 +301,7 @@ class Gallery:
             raise ConfigError("approximate search is for a number of matches (top_k), not for all")
         return self.store.approximate(wanted, recall)
 
-    @renamed(keep="older_than")
+    @renamed_arguments(keep="older_than")
     def forget(
         self,
         *,

@@ -12,7 +12,6 @@ with every row, ties by id.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ import numkong
 import numpy as np
 import numpy.typing as npt
 
+from resight.core.cores import available_cores
 from resight.core.records import FloatArray, IntArray
 from resight.gallery.search.columns import EVERY_ROW, Columns, Doubles, Selection
 
@@ -167,7 +167,7 @@ class Index:
         self._blocks: list[Block] = []
         self._tail = Tail(dim)
         self._everybody: People | None = None
-        self._pool = ThreadPoolExecutor(threads or os.cpu_count() or 1, thread_name_prefix="search")
+        self._pool = ThreadPoolExecutor(threads or available_cores(), thread_name_prefix="search")
 
     def __len__(self) -> int:
         return sum(map(len, self._blocks)) + len(self._tail)
