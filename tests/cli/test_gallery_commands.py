@@ -187,8 +187,8 @@ def test_old_names_of_options_still_work_with_a_warning(site: Path, picture: Pat
     new = resight("gallery", "search", site, picture, "--top-k", "3", "--min-similarity", "0.1", "--json")
     old = resight("gallery", "search", site, picture, "--top", "3", "--at-least=0.1", "--json")
     assert old.stdout == new.stdout
-    assert "'--top' is called '--top-k' now" in old.stderr
-    assert "'--at-least' is called '--min-similarity' now" in old.stderr
+    assert "--top is called --top-k now" in old.stderr
+    assert "--at-least is called --min-similarity now" in old.stderr
     assert "is called" not in new.stderr
     path = tmp_path / "copy.db"
     path.write_bytes(site.read_bytes())

@@ -142,20 +142,20 @@ def test_rows_of_a_camera_process_are_added_as_they_come(gallery: Gallery) -> No
 
 
 def test_old_names_still_work_with_a_warning(tmp_path: Path) -> None:
-    with pytest.warns(FutureWarning, match="'place' is called 'uri' now"):
+    with pytest.warns(DeprecationWarning, match="place is called uri now"):
         gallery = open_gallery(place=tmp_path / "site.db", model=MODEL)  # type: ignore[call-arg]
     with gallery:
-        with pytest.warns(FutureWarning, match="'join' is called 'pool'"):
+        with pytest.warns(DeprecationWarning, match="join is called pool"):
             gallery.add(pictures(unit(2)), camera="north", time=0.0, join="mean")  # type: ignore[call-arg]
         assert len(gallery) == 1
         query = pictures(unit(1))[0]
-        with pytest.warns(FutureWarning, match="called 'min_similarity'"):
+        with pytest.warns(DeprecationWarning, match="called min_similarity"):
             assert not gallery.search(query, at_least=1.5).matches
-        with pytest.warns(FutureWarning, match="'top' is called 'top_k'"):
+        with pytest.warns(DeprecationWarning, match="top is called top_k"):
             assert len(gallery.search_embeddings(unit(1), top=1)[0]) == 1
         with pytest.raises(ConfigError, match="given twice"):
             gallery.search(query, top=1, top_k=1)
-        with pytest.warns(FutureWarning, match="'keep' is called 'older_than'"):
+        with pytest.warns(DeprecationWarning, match="keep is called older_than"):
             assert gallery.forget(keep=60).entries == 1
 
 

@@ -38,7 +38,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 def create(
     uri: Uri,
     *,
-    model: Annotated[str, typer.Option("--model", "-m", help="A bundle, or a packaged model's name.")] = "default",
+    model: Annotated[str, typer.Option("--model", "-m", help="A run, a bundle, or a packaged name.")] = "default",
     keep_crops: Annotated[
         bool, typer.Option("--keep-crops", help="Store the pictures too, so that another model can embed them later.")
     ] = False,

@@ -6,7 +6,7 @@ from typing import Any
 
 from typer.core import TyperCommand
 
-from resight.core.renamed import renamed
+from resight.cli import output
 
 RENAMED = {"--at-least": "--min-similarity", "--top": "--top-k", "--keep": "--older-than"}
 
@@ -25,5 +25,5 @@ def _current(word: str, known: set[str]) -> str:
     new = RENAMED.get(old)
     if new is None or old in known or new not in known:
         return word
-    renamed("option", old, new)
+    output.say(f"warning: {old} is called {new} now; version 0.2 drops the old name")
     return new + equals + value

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from functools import wraps
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
+from warnings import warn
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +17,6 @@ import numpy.typing as npt
 from resight.core.errors import ConfigError, EmbeddingError, unknown_name
 from resight.core.images import is_one
 from resight.core.records import FloatArray
-from resight.core.renamed import renamed as warn_of_old_name
 from resight.gallery.filters import Filter
 from resight.gallery.records import UNIT, Attributes, Entry
 
@@ -35,7 +35,7 @@ R = TypeVar("R")
 
 
 def renamed_arguments(**names: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Decorates a function so that old keywords still work, with a warning. names: old to new."""
+    """Decorates a function so that old keywords still work, with a DeprecationWarning. names: old to new."""
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
         @wraps(function)
@@ -45,7 +45,7 @@ def renamed_arguments(**names: str) -> Callable[[Callable[P, R]], Callable[P, R]
                 new = names[old]
                 if new in given:
                     raise ConfigError(f"{new} is given twice, also by its old name {old}")
-                warn_of_old_name("argument", old, new)
+                warn(f"{old} is called {new} now; version 0.2 drops the old name", DeprecationWarning, stacklevel=2)
                 given[new] = given.pop(old)
             return function(*args, **given)
 

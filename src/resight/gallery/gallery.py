@@ -362,7 +362,8 @@ class Gallery:
         return self.store.verify()
 
     def compact(self) -> None:
-        """Returns freed space to the file system. Raises GalleryError if that fails; the gallery is then as it was."""
+        """Returns freed space to the file system. Raises GalleryError if the engine fails, GalleryBusy if it cannot do
+        all of it while another process reads or writes."""
         self.store.compact()
 
     def needed_model(self) -> Model:
