@@ -15,6 +15,7 @@ from resight.models.saved import Model
 from resight.training.embed import embed_dataset
 
 RECORD_FILE = "record.jsonl"
+PROTOCOLS = ("report", "market1501")
 
 EpochHook = Callable[[int, Model], None]
 """Told at the end of an epoch: its number, from 1, and a copy of the network in evaluation mode. After a kill an

@@ -15,9 +15,8 @@ from resight.models.saved import load_model
 from resight.training.embed import embed_dataset
 from resight.training.loop import TrainOptions, is_finished, train
 from resight.training.recipes import Recipe
-from resight.training.record import EpochRecord
+from resight.training.record import PROTOCOLS, EpochRecord
 
-PROTOCOLS = ("report", "market1501")
 MODELS = ("baseline", "baseline-aug", "slicenet1", "slicenet2")
 
 
