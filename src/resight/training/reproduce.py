@@ -8,15 +8,18 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from resight.core.errors import ConfigError
 from resight.core.progress import Progress, silent
 from resight.data.crops import Dataset
+from resight.data.embed import Embedded
 from resight.evaluation.evaluate import Evaluation, evaluate
 from resight.models.saved import load_model
 from resight.training.embed import embed_dataset
 from resight.training.loop import TrainOptions, is_finished, train
 from resight.training.recipes import Recipe
-from resight.training.record import PROTOCOLS, EpochRecord
+from resight.training.record import PROTOCOLS, EpochRecord, read_record
 
+RECORDS = 20  # of a run: every tenth epoch of 200
 MODELS = ("baseline", "baseline-aug", "slicenet1", "slicenet2")
 
 
@@ -51,14 +54,33 @@ class Spread:
         return cls(statistics.fmean(values), std, tuple(values))
 
 
+@dataclass(frozen=True)
+class Told:
+    """What the test set said of one run while it was trained: mAP under `report`, for the record only."""
+
+    epochs: tuple[int, ...]
+    mean_ap: tuple[float, ...]
+
+    @classmethod
+    def of(cls, run_dir: Path, dataset: str) -> Told:
+        """Of a run without a record: nothing."""
+        lines = [(line["epoch"], line["figures"][dataset]["report"]["mAP"]) for line in read_record(run_dir)]
+        return cls(tuple(epoch for epoch, _ in lines), tuple(value for _, value in lines))
+
+
 @dataclass(frozen=True, eq=False)
 class Reproduced:
-    """One model over its seeds, scored under both protocols: one Evaluation a seed in each."""
+    """One model over its seeds, scored under both protocols: one Evaluation and one record a seed in each.
+
+    embedded: what the first seed's model makes of query and gallery.
+    """
 
     model: str
     seeds: tuple[int, ...]
     report: tuple[Evaluation, ...]
     market: tuple[Evaluation, ...]
+    told: tuple[Told, ...]
+    embedded: Embedded
 
     def report_spreads(self) -> dict[str, Spread]:
         """rank-1, rank-5 and mAP under `report`: the figures that the report gives."""
@@ -76,12 +98,27 @@ class Reproduced:
             "mINP": Spread.of([e.mean_inp for e in self.market if e.mean_inp is not None]),
         }
 
+    def choice_spreads(self) -> dict[str, Spread] | None:
+        """mAP under `report`: of the last checkpoint, of that which the test set would choose, and what that flatters.
+
+        The choice is among those that were recorded, and the last. None where a run has no record.
+        """
+        if not all(told.epochs for told in self.told):
+            return None
+        last = [e.mean_ap for e in self.report]
+        best = [max(end, *told.mean_ap) for end, told in zip(last, self.told, strict=True)]
+        flattered = [chosen - end for chosen, end in zip(best, last, strict=True)]
+        return {"last": Spread.of(last), "best on the test set": Spread.of(best), "flattered": Spread.of(flattered)}
+
     def to_dict(self) -> dict[str, Any]:
+        choice = self.choice_spreads()
         return {
             "model": self.model,
             "seeds": list(self.seeds),
             "report": {name: asdict(spread) for name, spread in self.report_spreads().items()},
             "market1501": {name: asdict(spread) for name, spread in self.market_spreads().items()},
+            "choice": {name: asdict(spread) for name, spread in choice.items()} if choice else None,
+            "told": [asdict(told) for told in self.told],
             "in_the_report": asdict(REPORT[self.model]),
             "evaluations": [e.to_dict() for e in (*self.report, *self.market)],
         }
@@ -107,7 +144,8 @@ def reproduce(
             if is_finished(run_dir):
                 continue
             on_run(model, seed)
-            record = EpochRecord(run_dir, (dataset,), PROTOCOLS, device=options.device)
+            every = max(1, recipe.epochs // RECORDS)
+            record = EpochRecord(run_dir, (dataset,), PROTOCOLS, every, options.device)
             if not train(recipe, dataset, run_dir, seed, options, progress, on_epoch=record).finished:
                 return None
     return [_score(model, dataset, out, seeds, options, progress) for model in recipes]
@@ -123,9 +161,15 @@ def _score(
 ) -> Reproduced:
     report: list[Evaluation] = []
     market: list[Evaluation] = []
+    told: list[Told] = []
+    first: Embedded | None = None
     for seed in seeds:
         trained = load_model(run_directory(out, model, seed))
         embedded = embed_dataset(trained, dataset, device=options.device, strict=options.strict, progress=progress)
+        first = first or embedded
         report.append(evaluate(embedded.query, embedded.gallery, "report"))
         market.append(evaluate(embedded.query, embedded.gallery, "market1501"))
-    return Reproduced(model, tuple(seeds), tuple(report), tuple(market))
+        told.append(Told.of(run_directory(out, model, seed), dataset.name))
+    if first is None:
+        raise ConfigError("one seed at the least")
+    return Reproduced(model, tuple(seeds), tuple(report), tuple(market), tuple(told), first)
