@@ -90,6 +90,13 @@ def test_reproduce_resumes_and_writes_its_table(tmp_path: Path) -> None:
     for model in values["models"]:
         assert len(model["market1501"]["mAP"]["values"]) == 2
         assert [e["protocol"] for e in model["evaluations"]] == ["top10", "top10", "market1501", "market1501"]
+        assert [len(told["epochs"]) for told in model["told"]] == [1, 1]
+        assert min(model["choice"]["flattered"]["values"]) >= 0
+    page = (tmp_path / "reproduction.html").read_text()
+    assert page.count("<table>") == 3
+    assert "<svg" in page
+    assert 'href="ranked-lists.html"' in page
+    assert "baseline-aug and slicenet2" in (tmp_path / "ranked-lists.html").read_text()
 
 
 @pytest.mark.parametrize(

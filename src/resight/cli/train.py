@@ -52,6 +52,10 @@ def train(
     amp: Annotated[bool, typer.Option(help="bfloat16 where the device computes in it.")] = True,
     max_memory_mb: Annotated[int, typer.Option(min=0, help="Stream the pictures above this size.")] = 4096,
     checkpoint_every_s: Annotated[float, typer.Option(min=0, help="Seconds between checkpoints.")] = 30.0,
+    record_every: Annotated[
+        int | None,
+        typer.Option(min=1, help="Score query and gallery every so many epochs, for the record (record.jsonl) alone."),
+    ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first unreadable picture.")] = False,
     **overrides: Any,
 ) -> None:
@@ -70,6 +74,7 @@ def train(
       torchrun --nproc-per-node 4 -m resight.cli train my_data --recipe slicenet2 -o runs/mine
     """
     from resight.training.loop import TrainOptions, train
+    from resight.training.record import PROTOCOLS, EpochRecord
     from resight.training.run import is_begun
     from resight.training.teachers import open_teacher
 
@@ -91,10 +96,12 @@ def train(
         checkpoint_every_s=checkpoint_every_s,
         max_memory_mb=max_memory_mb,
     )
-    result = train(resolved, dataset, out, resolved_seed, options, output.progress, pretrained, teachers)
+    record = EpochRecord(out, (dataset,), PROTOCOLS, record_every, device) if record_every else None
+    result = train(resolved, dataset, out, resolved_seed, options, output.progress, pretrained, teachers, record)
     output.name_problems(result.problems)
     if not result.finished:
         again = "resight train " + f"{data} " * bool(data) + f"-o {out} --resume"
+        again += f" --record-every {record_every}" * bool(record_every)
         again += f" --pretrained {pretrained}" * bool(pretrained)
         again += "".join(f" --unlabelled {path}" for path in unlabelled or [])
         again += "".join(f" --teacher {path}" for path in teacher or [])

@@ -15,6 +15,7 @@ from resight.evaluation.evaluate import Evaluation, evaluate
 from resight.models.saved import TrainedNetwork
 
 RECORD_FILE = "record.jsonl"
+PROTOCOLS = ("top10", "market1501")
 
 EpochHook = Callable[[int, TrainedNetwork], None]
 """Told at the end of an epoch: its number, from 1, and a copy of the network in evaluation mode. After a kill an
