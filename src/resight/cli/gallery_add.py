@@ -77,7 +77,7 @@ def import_lines(
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first line that cannot be added.")] = False,
 ) -> None:
     """Makes a gallery of what `export` wrote, ids and links included. No model is needed: the embeddings are in it."""
-    lines = iter(open_lines(source))
+    lines = open_lines(source)
     try:
         header = json.loads(next(lines, ""))
         settings = Settings(**header["gallery"])

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from resight.core.errors import ConfigError, DataError, unknown_name
 from resight.data.crops import SPLITS, Crop
@@ -126,12 +126,14 @@ def line_of(entry: Entry, model: str) -> str:
     return json.dumps(values, sort_keys=True)
 
 
-def open_lines(source: str) -> IO[str]:
-    """A file, or `-` for standard input."""
+def open_lines(source: str) -> Iterator[str]:
+    """The lines of a file, or of standard input for `-`. Raises DataError where the file cannot be opened."""
     if source == "-":
-        return sys.stdin
+        yield from sys.stdin
+        return
     try:
-        return Path(source).open(encoding="utf-8", errors="replace")
+        with Path(source).open(encoding="utf-8", errors="replace") as file:
+            yield from file
     except OSError as error:
         raise DataError(f"{source}: {error.strerror}") from None
 
