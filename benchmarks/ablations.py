@@ -20,12 +20,11 @@ from typing import Any
 
 from resight.cli.train import as_teacher
 from resight.core.errors import DataError
-from resight.data.embed import Embedded
+from resight.data.embed import QueryGallery
 from resight.data.formats.catalogue import open_dataset
+from resight.embedding.loading import load
 from resight.evaluation.compare import compare
 from resight.evaluation.evaluate import evaluate
-from resight.models.saved import load_model
-from resight.training.embed import embed_dataset
 from resight.training.loop import TrainOptions, is_finished, train
 from resight.training.recipes import find_recipe
 
@@ -104,18 +103,18 @@ def main() -> None:
                 taught_by = teachers if recipe.distillation else []
                 train(recipe, dataset, folders[name][seed], seed, resuming, teachers=taught_by)
 
-    embedded: dict[str, list[Embedded]] = {}
+    embedded: dict[str, list[QueryGallery]] = {}
     print(f"{'':26}{'rank-1':>16}{'mAP':>16}   difference of mAP to the recipe, paired{'':4}elsewhere: rank-1, mAP")
     for name, runs in folders.items():
         finished = [run for run in runs if is_finished(run)]
         if not finished:
             continue
-        embedded[name] = [embed_dataset(load_model(run), dataset) for run in finished]
+        embedded[name] = [load(run).embed_dataset(dataset) for run in finished]
         found = [evaluate(part.query, part.gallery) for part in embedded[name]]
         line = f"{name:26}{_spread([e.rank(1) for e in found]):>16}{_spread([e.mean_ap for e in found]):>16}   "
         line += f"{_difference(embedded['as it is'], embedded[name]) if 'as it is' in embedded else '':44}"
         if elsewhere is not None:
-            there = [embed_dataset(load_model(run), elsewhere) for run in finished]
+            there = [load(run).embed_dataset(elsewhere) for run in finished]
             figures = [evaluate(part.query, part.gallery) for part in there]
             line += f"{_spread([e.rank(1) for e in figures])}, {_spread([e.mean_ap for e in figures])}"
         print(line, flush=True)
@@ -127,7 +126,7 @@ def _spread(values: list[float]) -> str:
     return mean if len(values) == 1 else f"{mean} ({statistics.stdev(values):.3f})"
 
 
-def _difference(first: list[Embedded], second: list[Embedded]) -> str:
+def _difference(first: list[QueryGallery], second: list[QueryGallery]) -> str:
     """Of each seed's pair, over the people of the queries; the first seed's interval."""
     try:
         found = [

@@ -18,11 +18,10 @@ import numpy as np
 
 from resight.core.records import EmbeddedCrops
 from resight.data.formats.catalogue import open_dataset
+from resight.embedding.loading import load
 from resight.evaluation.decisions.calibrate import calibrate
 from resight.evaluation.decisions.searches import own_and_others
 from resight.evaluation.decisions.verification import score_pairs
-from resight.models.saved import load_model
-from resight.training.embed import embed_crops
 
 ACCEPT_RATES = (1e-1, 1e-2, 1e-3)
 POSITIVE_RATES = (1e-1, 1e-2)
@@ -38,7 +37,7 @@ def main() -> None:
     arguments = parser.parse_args()
     data = open_dataset(arguments.data)
     crops = [*data.query, *data.gallery, *(data.train if arguments.everybody else ())]
-    embedded, _ = embed_crops(load_model(arguments.run), crops)
+    embedded, _ = load(arguments.run).embed_crops(crops)
     people = np.unique(embedded.pids[embedded.pids > 0])
     found: dict[tuple[str, float], list[float]] = {("FAR", rate): [] for rate in ACCEPT_RATES}
     found |= {("FPIR", rate): [] for rate in POSITIVE_RATES}
@@ -51,10 +50,10 @@ def main() -> None:
         searches = own_and_others(other)
         for (kind, rate), counted in found.items():
             pairs = kind == "FAR"
-            place = fitted.accept_place(rate) if pairs else fitted.known_place(rate, searches.num_people)
-            if place is not None:
+            index = fitted.accept_index(rate) if pairs else fitted.known_index(rate, searches.num_people)
+            if index is not None:
                 score = impostor if pairs else searches.others
-                counted.append(float((score >= fitted.thresholds[place]).mean()))
+                counted.append(float((score >= fitted.thresholds[index]).mean()))
     print(f"{arguments.run} on {data.name}: {len(people)} people, {len(embedded)} pictures, {arguments.splits} splits")
     print("asked        granted  kept   counted: median (least to most)")
     for (kind, rate), counted in found.items():
@@ -68,7 +67,9 @@ def main() -> None:
 def part(crops: EmbeddedCrops, kept: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> EmbeddedCrops:
     """Some of the crops."""
     names = tuple(np.array(crops.names, dtype=object)[kept])
-    return EmbeddedCrops(crops.embeddings[kept], crops.pids[kept], crops.camids[kept], crops.contents[kept], names)
+    return EmbeddedCrops(
+        crops.embeddings[kept], crops.pids[kept], crops.camids[kept], crops.content_hashes[kept], names
+    )
 
 
 if __name__ == "__main__":

@@ -27,8 +27,9 @@ from onnx import shape_inference
 from resight.core.errors import MissingExtra
 from resight.data.formats.catalogue import open_dataset
 from resight.embedding.bundle import Bundle
-from resight.embedding.embedder import Embedder, find_bundle
+from resight.embedding.loading import find_bundle, of_bundle
 from resight.embedding.packaged import packaged_models
+from resight.embedding.runtimes import Runtime, open_runtime
 
 RUNTIMES = ("onnxruntime", "openvino")
 BATCHES = (1, 32, 128)
@@ -56,7 +57,7 @@ def main() -> None:
         for runtime in RUNTIMES:
             for batch in BATCHES:
                 try:
-                    embedder = Embedder(bundle, runtime=runtime, batch_size=batch, threads=options.threads)
+                    embedder = of_bundle(bundle, runtime=runtime, batch_size=batch, threads=options.threads)
                 except MissingExtra as error:
                     print(error)
                     continue
@@ -64,7 +65,9 @@ def main() -> None:
                 pixels = np.random.default_rng(0).integers(0, 256, (batch, size.height, size.width, 3), np.uint8)
                 some = files[: max(batch, 16)]  # a stream of single pictures is still a stream
                 work[name, runtime, batch, "from JPEG"] = partial(embedder.embed, some)
-                work[name, runtime, batch, "network"] = _network(embedder, pixels)
+                work[name, runtime, batch, "network"] = _network(
+                    bundle, open_runtime(bundle, runtime, options.threads), pixels
+                )
     times: dict[tuple[str, str, int, str], list[float]] = {key: [] for key in work}
     matrix: list[float] = []
     for _ in range(options.rounds):
@@ -92,14 +95,12 @@ def main() -> None:
             print(line)
 
 
-def _network(embedder: Embedder, pixels: np.ndarray) -> Callable[[], object]:
+def _network(bundle: Bundle, run: Runtime, pixels: np.ndarray) -> Callable[[], object]:
     """The runtime alone, on a batch that is normalised already; a network of fixed batch as often as it takes."""
-    bundle = embedder.bundle
     images = bundle.manifest.preprocessing.normalise(pixels)
     if bundle.manifest.network.layout == "nhwc":
         images = np.ascontiguousarray(images.transpose(0, 2, 3, 1))
     step = bundle.manifest.network.batch or len(images)
-    run = embedder._run
     return lambda: [run(images[start : start + step]) for start in range(0, len(images), step)]
 
 

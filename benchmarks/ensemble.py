@@ -16,11 +16,12 @@ from pathlib import Path
 
 import numpy as np
 
-from resight.cli.models import OpenedModel, open_model
 from resight.core.distances import unit_rows
 from resight.core.records import EmbeddedCrops, FloatArray
-from resight.data.embed import Embedded
+from resight.data.embed import QueryGallery
 from resight.data.formats.catalogue import open_dataset
+from resight.embedding.loading import load
+from resight.embedding.model import Model
 from resight.evaluation.evaluate import evaluate
 
 
@@ -30,29 +31,29 @@ def main() -> None:
     parser.add_argument("--data", required=True)
     options = parser.parse_args()
     dataset = open_dataset(options.data)
-    models = [open_model(path) for path in options.models]
-    found_by = {flip: [replace(model, flip=flip).embed_dataset(dataset) for model in models] for flip in (False, True)}
+    models = [load(path) for path in options.models]
+    found_by = {flip: [model.embed_dataset(dataset, flip=flip) for model in models] for flip in (False, True)}
     for flip, found in found_by.items():
         for path, one in zip(options.models, found, strict=True):
             _print(f"{path}{', flip' * flip}", one.query, one.gallery)
         together = [_side_by_side([getattr(one, split) for one in found]) for split in ("query", "gallery")]
         _print(f"side by side{', flip' * flip}", *together)
-    trained, _ = models[-1].embed(dataset.train, "embedding the training pictures")
+    trained, _ = models[-1].embed_crops(dataset.train)
     for share in (2, 4):
         _project_and_print(models[-1], trained.embeddings, found_by[False][-1], share)
 
 
-def _project_and_print(model: OpenedModel, trained: FloatArray, found: Embedded, share: int) -> None:
+def _project_and_print(model: Model, trained: FloatArray, found: QueryGallery, share: int) -> None:
     axes = []
-    for _, start, stop in model.parts:
-        part = trained[:, start:stop]
-        axes.append((start, stop, np.linalg.svd(part.T @ part)[0][:, : (stop - start) // share]))
+    for part in model.parts:
+        rows = trained[:, part.start : part.stop]
+        axes.append((part.start, part.stop, np.linalg.svd(rows.T @ rows)[0][:, : rows.shape[1] // share]))
 
     def project(crops: EmbeddedCrops) -> EmbeddedCrops:
         parts = [crops.embeddings[:, start:stop] @ axis for start, stop, axis in axes]
         return replace(crops, embeddings=unit_rows(np.concatenate(parts, axis=1)))
 
-    _print(f"{model.path}, each part to 1/{share}", project(found.query), project(found.gallery))
+    _print(f"{model.source}, each part to 1/{share}", project(found.query), project(found.gallery))
 
 
 def _side_by_side(crops: Sequence[EmbeddedCrops]) -> EmbeddedCrops:

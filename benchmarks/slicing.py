@@ -30,10 +30,9 @@ from resight.core.visibility import THIRDS, hide
 from resight.data.crops import Dataset
 from resight.data.decoding import decode_crops
 from resight.data.formats.catalogue import open_dataset
+from resight.embedding.loading import load
 from resight.evaluation.compare import paired_difference
 from resight.evaluation.evaluate import evaluate
-from resight.models.saved import load_model
-from resight.training.embed import embed_crops
 from resight.training.loop import TrainOptions, is_finished, train
 from resight.training.recipes import find_recipe
 
@@ -110,13 +109,13 @@ def _print_table(dataset: Dataset, out: Path) -> None:
 
 def _measure(run: Path, dataset: Dataset, alike: frozenset[str]) -> dict[str, tuple[float, Values, IntArray]]:
     """Rank-1, the average precision of each scored query, and whom it shows, by case."""
-    model = load_model(run)
-    size = model.card.preprocessing
-    gallery, _ = embed_crops(model, dataset.gallery)
+    model = load(run)
+    size = model.preprocessing
+    gallery, _ = model.embed_crops(dataset.gallery)
     mean = decode_crops(dataset.gallery, size.height, size.width).pixels.mean(axis=0).astype(np.uint8)
 
     def seen(edit: Callable[[Pixels], Pixels] | None) -> EmbeddedCrops:
-        return embed_crops(model, dataset.query, edit=edit)[0]
+        return model.embed_crops(dataset.query, edit=edit)[0]
 
     plain = seen(None)
     chosen = np.array([name in alike for name in plain.names])
@@ -136,8 +135,8 @@ def _measure(run: Path, dataset: Dataset, alike: frozenset[str]) -> dict[str, tu
 
 def _some(crops: EmbeddedCrops, chosen: npt.NDArray[np.bool_]) -> EmbeddedCrops:
     names = tuple(name for name, keep in zip(crops.names, chosen, strict=True) if keep)
-    contents = None if crops.contents is None else crops.contents[chosen]
-    return EmbeddedCrops(crops.embeddings[chosen], crops.pids[chosen], crops.camids[chosen], contents, names)
+    content_hashes = None if crops.content_hashes is None else crops.content_hashes[chosen]
+    return EmbeddedCrops(crops.embeddings[chosen], crops.pids[chosen], crops.camids[chosen], content_hashes, names)
 
 
 def _move_down(pixels: Pixels, picture: Pixels) -> Pixels:

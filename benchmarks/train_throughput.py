@@ -36,9 +36,9 @@ from resight.data.formats.folder import read_folder
 from resight.losses.cosine_softmax import CosineSoftmax
 from resight.losses.joint import JointLoss
 from resight.models.catalogue import Architecture, build_network
+from resight.models.devices import channels_last
 from resight.models.dropout import Dropout
 from resight.training.augmentation import flip_where
-from resight.training.execution import channels_last
 from resight.training.images import load_training_images
 from resight.training.objective import Objective
 

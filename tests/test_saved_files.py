@@ -56,8 +56,9 @@ def check_figures(arguments: list[str | Path], expected: list[dict[str, Any]], f
 
 
 def embeddings_of_run(run: Path, files: Path) -> np.ndarray:
-    from resight.models.saved import load_model
     from resight.training.embed import embed_crops
+
+    from resight.models.saved import load_model
 
     embedded, _ = embed_crops(load_model(run), resight.open_dataset(str(files / "city")).query[:6], device="cpu")
     return embedded.embeddings
@@ -134,7 +135,7 @@ def check_gallery(path: Path, files: Path, expected: dict[str, Any], *, with_aud
         assert asdict(gallery.settings) == told["settings"]
         found = [[e.id, e.camera, e.time, e.track, e.pid, e.name, dict(e.attributes)] for e in gallery.entries()]
         assert found == told["entries"]
-        assert [damage for damage in gallery.verify()] == told["damages"] == []
+        assert list(gallery.verify()) == told["damages"] == []
         stats = asdict(gallery.stats())
         if with_audit:
             assert [asdict(line) for line in gallery.audit()] == told["audit"]

@@ -3,13 +3,18 @@
 Importing it is light: no torch, no onnxruntime.
 """
 
+from typing import Any
+
 from resight.core.calibration import Calibration, Decision
 from resight.core.errors import ResightError
+from resight.core.progress_bar import progress_bar
 from resight.core.records import EmbeddedCrops
 from resight.core.version import VERSION as __version__
 from resight.data.crops import Crop, Dataset
 from resight.data.formats.catalogue import open_dataset
-from resight.embedding.embedder import Embedder, load
+from resight.data.pictures import open_pictures
+from resight.embedding.loading import load
+from resight.embedding.model import Model
 from resight.evaluation.evaluate import Evaluation, evaluate
 from resight.gallery.gallery import Gallery, open_gallery
 
@@ -19,13 +24,25 @@ __all__ = [
     "Dataset",
     "Decision",
     "EmbeddedCrops",
-    "Embedder",
     "Evaluation",
     "Gallery",
+    "Model",
     "ResightError",
     "__version__",
     "evaluate",
     "load",
     "open_dataset",
     "open_gallery",
+    "open_pictures",
+    "progress_bar",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """`Embedder` of version 0.1 is `Model` now."""
+    if name == "Embedder":
+        import warnings
+
+        warnings.warn("resight.Embedder is resight.Model now", DeprecationWarning, stacklevel=2)
+        return Model
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

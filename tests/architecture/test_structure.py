@@ -40,15 +40,17 @@ def test_the_public_names() -> None:
         "Dataset",
         "Decision",
         "EmbeddedCrops",
-        "Embedder",
         "Evaluation",
         "Gallery",
+        "Model",
         "ResightError",
         "__version__",
         "evaluate",
         "load",
         "open_dataset",
         "open_gallery",
+        "open_pictures",
+        "progress_bar",
     ]
     assert all(hasattr(resight, name) for name in resight.__all__)
 
@@ -161,7 +163,7 @@ def test_the_small_install_embeds_and_scores(bare_python: Path, tmp_path: Path) 
     code += f"embeddings = model.embed({pictures!r})\n"
     code += "assert embeddings.shape == (2, model.dim)\n"
     code += "assert -1 <= model.similarity(embeddings[0], embeddings[1]) <= 1\n"
-    code += "assert model.manifest.rights != 'not stated'\n"
+    code += "assert model.card.rights != 'not stated'\n"
     code += "print(model.decide(embeddings[0], embeddings[0]).verdict)\n"
     done = run_bare(bare_python, "-c", code, cwd=tmp_path)
     assert done.returncode == 0, done.stderr

@@ -10,36 +10,35 @@ import pytest
 
 from resight.cli import app
 from resight.core.errors import ResightError, unknown_name
+from resight.embedding.loading import load
 from tests.cli.calling import CITY, TINY, resight, resight_process
 
 
 def test_evaluate_prints_figures_and_writes_json(run: Path, tmp_path: Path) -> None:
     done = resight(
-        "evaluate", run, CITY, "--protocol", "market1501", "--protocol", "report", "--json", tmp_path / "f.json"
+        "evaluate", run, CITY, "--protocol", "market1501", "--protocol", "top10", "--json", tmp_path / "f.json"
     )
     assert "rank-1" in done.stdout
     assert "market1501" in done.stdout
     assert "queries scored" in done.stderr
     values = json.loads((tmp_path / "f.json").read_text())
-    assert [e["protocol"] for e in values["evaluations"]] == ["market1501", "report"]
+    assert [e["protocol"] for e in values["evaluations"]] == ["market1501", "top10"]
     shown = f"{values['evaluations'][0]['mean_ap']:.3f}"
     assert shown in done.stdout
-    assert len(values["weights_sha256"]) == 64
+    assert values["model_identity"] == load(run).identity
 
 
 def test_evaluate_says_what_was_on_and_takes_embeddings_of_any_tool(run: Path, tmp_path: Path) -> None:
     import numpy as np
 
     from resight.data.formats.catalogue import open_dataset
-    from resight.models.saved import load_model
-    from resight.training.embed import embed_dataset
 
     plain = resight("evaluate", run, CITY)
     assert "by cosine; " in plain.stderr
     both = resight("evaluate", run, CITY, "--rerank", "--query-expansion", "2", "--alpha", "3")
     assert "by cosine, query expansion (2, alpha=3), k-reciprocal re-ranking (k1=20" in both.stderr
     assert both.stdout != plain.stdout
-    embedded = embed_dataset(load_model(run), open_dataset(CITY))
+    embedded = load(run).embed_dataset(open_dataset(CITY))
     parts = (embedded.query, embedded.gallery)
     np.savez(
         tmp_path / "theirs.npz",
@@ -79,7 +78,7 @@ def test_reproduce_resumes_and_writes_its_table(tmp_path: Path, monkeypatch: pyt
     assert [m["model"] for m in values["models"]] == ["baseline", "slicenet2"]
     for model in values["models"]:
         assert len(model["market1501"]["mAP"]["values"]) == 2
-        assert [e["protocol"] for e in model["evaluations"]] == ["report", "report", "market1501", "market1501"]
+        assert [e["protocol"] for e in model["evaluations"]] == ["top10", "top10", "market1501", "market1501"]
 
 
 @pytest.mark.parametrize(
@@ -97,7 +96,7 @@ def test_reproduce_resumes_and_writes_its_table(tmp_path: Path, monkeypatch: pyt
         (["evaluate", "RUN"], 2, "name a model and its data"),
         (["evaluate"], 2, "name a model and its data"),
         (["evaluate", "RUN", CITY, "--alpha", "3"], 2, "--query-expansion"),
-        (["evaluate", "RUN", CITY, "--rerank", "--metric", "euclidean"], 2, "not by euclidean"),
+        (["evaluate", "RUN", CITY, "--rerank", "--metric", "euclidean"], 2, "supports cosine only"),
         (["evaluate", "--embeddings", "nowhere.npz"], 3, "nowhere.npz"),
         (["import", "nowhere.pth", "--model", "slicenet2", "-o", "OUT"], 4, "cannot be read"),
         (["import", "nowhere.pth", "--model", "slicenet2", "-o", "OUT", "--mean", "1,2"], 2, "three numbers"),
@@ -185,19 +184,19 @@ def test_calibrate_writes_into_the_model_and_evaluate_checks_it(own_run: Path, t
     run = own_run
     few = resight("calibrate", run, CITY, "--far", "0.5", code=3)
     assert "people are seen by two cameras" in few.stderr
-    assert load_model(run).card.calibration is None
+    assert load_model(run).config.calibration is None
     other = CITY.replace("train_people=8,test_people=6", "seed=5,train_people=30,test_people=20")
     refused = resight("calibrate", run, other, "--far", "0.00001", code=3)
     assert "Nothing was written" in refused.stderr
-    assert load_model(run).card.calibration is None
+    assert load_model(run).config.calibration is None
     page = tmp_path / "calibration.html"
     done = resight("calibrate", run, other, "--everybody", "--far", "0.5", "--far", "0.00001", "--page", page)
     assert "same, FAR 0.5" in done.stdout
     assert "refused" in done.stdout
     assert "Brier score" in page.read_text()
     model = load_model(run)
-    assert model.card.calibration is not None
-    assert model.card.calibration.num_people > 40
+    assert model.config.calibration is not None
+    assert model.config.calibration.num_people > 40
     figures = tmp_path / "figures.json"
     checked = resight("evaluate", run, other, "--verification", "--breakdown", "--json", figures)
     assert "calibration promised" in checked.stdout

@@ -66,7 +66,7 @@ def test_compare_writes_a_page_and_json(runs: tuple[Path, Path], tmp_path: Path)
     done = resight("compare", *runs, CITY, "-o", out, "--json", figures)
     assert "most important strip painted over" in done.stdout
     values = json.loads(figures.read_text())
-    assert [c["protocol"] for c in values["comparisons"]] == ["market1501", "no-camera", "report"]
+    assert [c["protocol"] for c in values["comparisons"]] == ["market1501", "no-camera", "top10"]
     assert [m["name"] for m in values["models"]] == ["baseline", "slicenet2"]
     assert list(values["without_a_strip"]) == ["slicenet2"]
     difference = values["comparisons"][0]["differences"]["mean_ap"]

@@ -42,7 +42,7 @@ def test_both_kinds_are_scored(kind: str, tmp_path: Path) -> None:
 def test_rows_of_one_name_are_one_picture(kind: str, tmp_path: Path) -> None:
     names = np.array(["a", "b", "a", "d", "e"])
     query, gallery = read_embeddings(write(tmp_path / f"e.{kind}", name=names))
-    assert query.contents[0] == gallery.contents[0]
+    assert query.content_hashes[0] == gallery.content_hashes[0]
     assert query.names == ("a", "b")
     assert evaluate(query, gallery, "no-camera").num_skipped == 1  # a's only match is itself
 

@@ -11,7 +11,8 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from resight.core.preprocessing import Preprocessing
-from resight.embedding.bundle import Bundle, Manifest, Network, Part, make_bundle
+from resight.embedding.bundle import Bundle, Manifest, Network, make_bundle
+from resight.embedding.card import Part
 
 HEIGHT, WIDTH, DIM = 8, 4, 6
 PREPROCESSING = Preprocessing(HEIGHT, WIDTH, (0.5, 0.4, 0.3), (0.25, 0.2, 0.1))

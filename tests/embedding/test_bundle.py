@@ -12,21 +12,12 @@ import numpy as np
 import pytest
 
 from resight.core.errors import WeightsError
-from resight.embedding.bundle import (
-    MANIFEST,
-    NETWORK,
-    Bundle,
-    Figure,
-    Part,
-    make_bundle,
-    parse_bundle,
-    read_bundle,
-    write_bundle,
-)
+from resight.embedding.bundle import MANIFEST, NETWORK, Bundle, make_bundle, parse_bundle, read_bundle, write_bundle
+from resight.embedding.card import Measurement, Part
 from tests.embedding.networks import DIM, linear, manifest_of, small_bundle
 from tests.embedding.test_graph import REFUSED
 
-FIGURE = Figure("some data", "market1501", 0.9, (0.8, 0.95), 0.7, (0.6, 0.8), 10, 50)
+FIGURE = Measurement("some data", "market1501", 0.9, (0.8, 0.95), 0.7, (0.6, 0.8), 10, 50)
 
 
 def _bytes(bundle: Bundle, folder: Path) -> bytes:

@@ -12,10 +12,9 @@ from resight.core.errors import ConfigError, DataError, WeightsError
 from resight.core.preprocessing import Preprocessing
 from resight.data.crops import Crop, Dataset
 from resight.data.formats.catalogue import open_dataset
-from resight.embedding.crops import embed_crops
-from resight.embedding.embedder import Embedder
 from resight.embedding.foreign import SCALES, bundle_onnx, layout_of, probe_preprocessing, size_of
 from resight.embedding.graph import inspect_graph
+from resight.embedding.loading import of_bundle
 from resight.evaluation.evaluate import evaluate
 from tests.embedding.networks import linear
 
@@ -137,9 +136,9 @@ def test_the_ready_made_networks_work(
     )
     dataset = open_dataset(str(market501))
     keep = set(sorted({crop.pid for crop in dataset.query})[::4])
-    model = Embedder(bundle)
-    query, _ = embed_crops(model, [crop for crop in dataset.query if crop.pid in keep])
-    gallery, _ = embed_crops(model, [crop for crop in dataset.gallery if crop.pid in keep])
+    model = of_bundle(bundle)
+    query, _ = model.embed_crops([crop for crop in dataset.query if crop.pid in keep])
+    gallery, _ = model.embed_crops([crop for crop in dataset.gallery if crop.pid in keep])
     found = evaluate(query, gallery)
     assert found.mean_ap > mean_ap
     assert found.rank(1) > rank1 - 0.1

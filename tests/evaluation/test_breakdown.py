@@ -14,7 +14,7 @@ from .decisions.test_calibrate import crowd
 
 def with_cameras(crops: EmbeddedCrops, cameras: int) -> EmbeddedCrops:
     camids = np.random.default_rng(3).integers(0, cameras, len(crops))
-    return EmbeddedCrops(crops.embeddings, crops.pids, camids, crops.contents, crops.names)
+    return EmbeddedCrops(crops.embeddings, crops.pids, camids, crops.content_hashes, crops.names)
 
 
 def test_parts_add_up_to_the_whole() -> None:
@@ -39,9 +39,11 @@ def test_a_pair_of_cameras_is_an_evaluation_of_its_own() -> None:
     assert {(p.query_camid, p.gallery_camid) for p in pairs} == {(a, b) for a in range(3) for b in range(3) if a != b}
     pair, q, g = pairs[0], query.camids == pairs[0].query_camid, gallery.camids == pairs[0].gallery_camid
     plain = evaluate(
-        EmbeddedCrops(query.embeddings[q], query.pids[q], query.camids[q], query.contents[q], ("",) * int(q.sum())),
         EmbeddedCrops(
-            gallery.embeddings[g], gallery.pids[g], gallery.camids[g], gallery.contents[g], ("",) * int(g.sum())
+            query.embeddings[q], query.pids[q], query.camids[q], query.content_hashes[q], ("",) * int(q.sum())
+        ),
+        EmbeddedCrops(
+            gallery.embeddings[g], gallery.pids[g], gallery.camids[g], gallery.content_hashes[g], ("",) * int(g.sum())
         ),
     )
     assert (pair.rank1, pair.mean_ap, pair.num_scored) == (plain.rank(1), plain.mean_ap, plain.num_scored)

@@ -20,8 +20,8 @@ def _crops(seed: int, casts: dict[int, float], people: int = 40) -> EmbeddedCrop
     )
     names = tuple(f"{seed}/{row}" for row in range(len(rows)))
     pids, camids = (np.array(column) for column in zip(*rows, strict=True))
-    contents = np.arange(len(rows)).astype(np.uint64)
-    return EmbeddedCrops(unit_rows(embeddings.astype(np.float32)), pids, camids, contents, names)
+    content_hashes = np.arange(len(rows)).astype(np.uint64)
+    return EmbeddedCrops(unit_rows(embeddings.astype(np.float32)), pids, camids, content_hashes, names)
 
 
 def test_means_by_hand() -> None:

@@ -36,7 +36,7 @@ def test_gained_lost_and_the_rest() -> None:
     values = found.to_dict()
     assert values["outcomes"] == {"gained": 1, "lost": 1, "both wrong": 1, "both right": 1}
     assert set(values["differences"]) == {"rank1", "mean_ap", "mean_inp"}
-    assert "mean_inp" not in compare((first, gallery), (second, gallery), "report").differences
+    assert "mean_inp" not in compare((first, gallery), (second, gallery), "top10").differences
 
 
 def test_other_pictures_cannot_be_compared() -> None:

@@ -13,14 +13,15 @@ from hypothesis import strategies as st
 from resight.core.errors import ConfigError, DataError, EmbeddingError
 from resight.core.records import EmbeddedCrops
 from resight.evaluation.evaluate import Evaluation, evaluate, evaluate_distmat, rankings
+from resight.evaluation.metrics import METRICS, Metric, by_whole_rankings
 from resight.evaluation.protocols import PROTOCOLS, Rows
 from tests.oracles import scoring
 
 MAX_RANK = 12
 
 
-def rows(pids: list[int], camids: list[int], contents: list[int] | None = None) -> Rows:
-    given_contents = contents if contents is not None else list(range(len(pids)))
+def rows(pids: list[int], camids: list[int], content_hashes: list[int] | None = None) -> Rows:
+    given_contents = content_hashes if content_hashes is not None else list(range(len(pids)))
     return Rows(np.array(pids, np.int64), np.array(camids, np.int64), np.array(given_contents, np.uint64))
 
 
@@ -107,7 +108,7 @@ def test_report_scoring_divides_by_the_hits_among_the_ten() -> None:
     pids = [9] * 12
     for place in (2, 5, 12):
         pids[place - 1] = 1
-    found = scored([np.arange(12) / 12], rows([1], [1]), rows(pids, [1] * 12), "report")
+    found = scored([np.arange(12) / 12], rows([1], [1]), rows(pids, [1] * 12), "top10")
     assert found.mean_ap == pytest.approx((1 / 2 + 2 / 5) / 2)
     assert found.num_junk == 0
     assert found.mean_inp is None
@@ -116,7 +117,7 @@ def test_report_scoring_divides_by_the_hits_among_the_ten() -> None:
 
 
 def test_report_scoring_counts_a_query_without_hits_as_zero() -> None:
-    found = scored([[0.1], [0.1]], rows([1, 2], [1, 1]), rows([1], [1]), "report")
+    found = scored([[0.1], [0.1]], rows([1, 2], [1, 1]), rows([1], [1]), "top10")
     assert (found.rank(1), found.mean_ap, found.num_skipped) == (0.5, 0.5, 0)
 
 
@@ -139,24 +140,24 @@ def test_wrong_shapes_and_nothing_at_all() -> None:
         evaluate_distmat(np.zeros((2, 2), np.float32), rows([1], [1]), rows([1, 2], [2, 2]))
     with pytest.raises(DataError, match="nothing to score"):
         scored([], rows([], []), rows([1], [1]))
-    with pytest.raises(ConfigError, match="Known: market1501, no-camera, report"):
+    with pytest.raises(ConfigError, match="Known: market1501, no-camera, top10"):
         scored([[0.1]], rows([1], [1]), rows([1], [2]), "nonsense")
 
 
 def crops(embeddings: list[list[float]], pids: list[int], camids: list[int]) -> EmbeddedCrops:
     n = len(pids)
-    contents = np.arange(n, dtype=np.uint64)
+    content_hashes = np.arange(n, dtype=np.uint64)
     names = tuple(f"crop {i}" for i in range(n))
-    return EmbeddedCrops(np.array(embeddings, np.float32), np.array(pids), np.array(camids), contents, names)
+    return EmbeddedCrops(np.array(embeddings, np.float32), np.array(pids), np.array(camids), content_hashes, names)
 
 
-def test_from_embeddings_by_both_metrics() -> None:
+def test_from_embeddings_by_both_distances() -> None:
     query = crops([[1, 0]], [1], [1])
     gallery = crops([[9, 1], [1, 0.5], [0, 1]], [1, 2, 1], [2, 2, 2])
-    assert evaluate(query, gallery, metric="cosine").rank(1) == 1.0
-    assert evaluate(query, gallery, metric="euclidean").rank(1) == 0.0
+    assert evaluate(query, gallery, distance="cosine").rank(1) == 1.0
+    assert evaluate(query, gallery, distance="euclidean").rank(1) == 0.0
     with pytest.raises(ConfigError, match="Known: cosine, euclidean"):
-        evaluate(query, gallery, metric="manhattan")
+        evaluate(query, gallery, distance="manhattan")
     with pytest.raises(EmbeddingError, match="two models"):
         evaluate(crops([[1, 0, 0]], [1], [1]), gallery)
 
@@ -184,3 +185,22 @@ def test_json_holds_protocol_counts_and_intervals() -> None:
     assert values["mean_ap_interval"] == {"low": 1.0, "high": 1.0}
     with pytest.raises(ConfigError, match="max_rank"):
         found.rank(51)
+
+
+def test_the_old_name_of_a_protocol_is_taken_with_a_warning() -> None:
+    with pytest.warns(FutureWarning, match="'report' is called 'top10' now"):
+        found = scored([[0.1], [0.1]], rows([1, 2], [1, 1]), rows([1], [1]), "report")
+    assert found.protocol == "top10"
+    assert found.mean_ap == 0.5
+
+
+def test_a_metric_is_a_function_and_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is added to METRICS is measured, told with its interval, and left out where a protocol has none."""
+    share = Metric("hits in 3", lambda hits, num_relevant: (hits < 3).sum() / 3, by_whole_rankings)
+    monkeypatch.setitem(METRICS, "hits_in_3", share)
+    found = scored([[0.1, 0.2, 0.3, 0.4]], rows([1], [1]), rows([1, 2, 1, 1], [2, 2, 2, 2]))
+    assert found.metrics["hits_in_3"].per_query.tolist() == [2 / 3]
+    assert found.cells()["hits in 3"] == "0.667 [0.667, 0.667]"
+    assert found.to_dict()["hits_in_3_interval"] == {"low": 2 / 3, "high": 2 / 3}
+    top10 = scored([[0.1]], rows([1], [1]), rows([1], [1]), "top10")
+    assert (top10.cells()["hits in 3"], top10.to_dict()["hits_in_3"]) == ("-", None)

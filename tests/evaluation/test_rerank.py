@@ -74,21 +74,21 @@ def test_it_helps_where_neighbours_agree() -> None:
 
     def crops(part: slice, camid: int) -> EmbeddedCrops:
         n = len(pids[part])
-        contents = np.arange(n, dtype=np.uint64)
-        return EmbeddedCrops(rows[part], pids[part], np.full(n, camid), contents, tuple(map(str, range(n))))
+        content_hashes = np.arange(n, dtype=np.uint64)
+        return EmbeddedCrops(rows[part], pids[part], np.full(n, camid), content_hashes, tuple(map(str, range(n))))
 
     query, gallery = crops(slice(0, 60), 1), crops(slice(60, 300), 2)
     plain, better = evaluate(query, gallery), evaluate(query, gallery, reranking=Reranking())
     assert better.mean_ap > plain.mean_ap + 0.03
-    assert "re-ranking (k1=20, k2=6, lambda=0.3)" in better.metric
-    assert "re-ranking" not in plain.metric
+    assert "re-ranking (k1=20, k2=6, lambda=0.3)" in better.distance
+    assert "re-ranking" not in plain.distance
     expanded = evaluate(query, gallery, expansion=Expansion(query=5, database=5, alpha=3))
     assert expanded.mean_ap > plain.mean_ap + 0.03
-    assert expanded.metric == "cosine, query expansion (5, alpha=3), database augmentation (5, alpha=3)"
+    assert expanded.distance == "cosine, query expansion (5, alpha=3), database augmentation (5, alpha=3)"
     both = evaluate(query, gallery, expansion=Expansion(query=3), reranking=Reranking())
-    assert both.metric == f"cosine, query expansion (3, average), {Reranking()}"
-    with pytest.raises(ConfigError, match="not by euclidean"):
-        evaluate(query, gallery, metric="euclidean", reranking=Reranking())
+    assert both.distance == f"cosine, query expansion (3, average), {Reranking()}"
+    with pytest.raises(ConfigError, match="supports cosine only, not euclidean"):
+        evaluate(query, gallery, distance="euclidean", reranking=Reranking())
 
 
 def test_expansion_moves_towards_the_neighbours() -> None:

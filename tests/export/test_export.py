@@ -14,12 +14,12 @@ from resight.core.errors import ConfigError, ParityError
 from resight.core.preprocessing import Preprocessing
 from resight.data import decoding
 from resight.data.crops import Dataset
-from resight.embedding.embedder import Embedder
+from resight.embedding.model import Model
 from resight.export import export as room
 from resight.export.export import export
 from resight.export.graph import to_onnx
 from resight.models.catalogue import Architecture, build_network
-from resight.models.saved import Model, ModelCard
+from resight.models.saved import ModelConfig, TrainedNetwork
 
 SIZE = Preprocessing(64, 32, (0.5, 0.4, 0.45), (0.25, 0.2, 0.3))
 ARCHITECTURES = [
@@ -32,7 +32,7 @@ ARCHITECTURES = [
 ]
 
 
-def _model(architecture: Architecture, seed: int = 0) -> Model:
+def _model(architecture: Architecture, seed: int = 0) -> TrainedNetwork:
     """With statistics of normalisation that are not those of a fresh network."""
     torch.manual_seed(seed)
     network = build_network(architecture, SIZE.height, SIZE.width)
@@ -40,11 +40,11 @@ def _model(architecture: Architecture, seed: int = 0) -> Model:
         if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d) and module.affine and module.running_mean is not None:
             module.running_mean.normal_(0, 0.1)
             nn.init.uniform_(module.weight, 0.5, 1.5)
-    return Model(network.eval(), ModelCard(architecture, SIZE, "drawings", "anyone's", "abc", "def"))
+    return TrainedNetwork(network.eval(), ModelConfig(architecture, SIZE, "drawings", "anyone's", "abc", "def"))
 
 
 @pytest.fixture(scope="module")
-def stripnet() -> Model:
+def stripnet() -> TrainedNetwork:
     return _model(Architecture("stripnet", 48, 4))
 
 
@@ -65,7 +65,7 @@ def test_every_network_gives_the_same_as_a_bundle(architecture: Architecture, sm
     assert (manifest.trained_on, manifest.rights, manifest.data_digest) == ("drawings", "anyone's", "abc")
 
 
-def test_int8_is_close_and_smaller(stripnet: Model, small_city: Dataset) -> None:
+def test_int8_is_close_and_smaller(stripnet: TrainedNetwork, small_city: Dataset) -> None:
     fp32 = export(stripnet, "it", pictures=small_city).bundle
     made = export(stripnet, "it", precision="int8", pictures=small_city, calibration_pictures=small_city.train)
     assert len(made.bundle.onnx) < 0.4 * len(fp32.onnx)
@@ -80,14 +80,14 @@ def test_int8_is_close_and_smaller(stripnet: Model, small_city: Dataset) -> None
     assert max(np.abs(values.astype(int)).max() for values in kernels) * 255 * 2 < 2**15
 
 
-def test_int8_takes_pictures(stripnet: Model, small_city: Dataset) -> None:
+def test_int8_takes_pictures(stripnet: TrainedNetwork, small_city: Dataset) -> None:
     with pytest.raises(ConfigError, match="calibration-images"):
         export(stripnet, "it", precision="int8", pictures=small_city)
     with pytest.raises(ConfigError, match="Known: fp32, int8"):
         export(stripnet, "it", precision="fp16", pictures=small_city)
 
 
-def test_int8_that_loses_too_much_is_refused(stripnet: Model, small_city: Dataset) -> None:
+def test_int8_that_loses_too_much_is_refused(stripnet: TrainedNetwork, small_city: Dataset) -> None:
     with pytest.raises(ParityError, match="points of mAP"):
         export(
             stripnet,
@@ -100,29 +100,35 @@ def test_int8_that_loses_too_much_is_refused(stripnet: Model, small_city: Datase
         )
 
 
-def test_a_wrong_channel_order_is_found(stripnet: Model, small_city: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wrong_channel_order_is_found(
+    stripnet: TrainedNetwork, small_city: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The mistake that the field's exports make: the bundle's pictures are fed in another order than in training."""
-    original = Embedder.embed_pixels
+    original = Model.embed_pixels
 
-    def swapped(self: Embedder, pixels: np.ndarray, **rest: object) -> np.ndarray:
+    def swapped(self: Model, pixels: np.ndarray, **rest: object) -> np.ndarray:
         return original(self, np.ascontiguousarray(pixels[..., ::-1]))
 
-    monkeypatch.setattr(Embedder, "embed_pixels", swapped)
+    monkeypatch.setattr(Model, "embed_pixels", swapped)
     with pytest.raises(ParityError, match="the embeddings differ"):
         export(stripnet, "it", pictures=small_city)
 
 
-def test_a_decoder_that_differs_is_found(stripnet: Model, small_city: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_decoder_that_differs_is_found(
+    stripnet: TrainedNetwork, small_city: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
     original = images.decode_image
     monkeypatch.setattr(decoding, "decode_image", lambda data, name: original(data, name) // 2 * 2)
     with pytest.raises(ParityError, match="the embeddings differ"):
         export(stripnet, "it", pictures=small_city)
 
 
-def test_a_resizer_that_differs_is_found(stripnet: Model, small_city: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_resizer_that_differs_is_found(
+    stripnet: TrainedNetwork, small_city: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The city's pictures are of the network's size already, so the network's is changed."""
-    card = replace(stripnet.card, preprocessing=replace(SIZE, height=32))
-    model = Model(stripnet.network, card)
+    config = replace(stripnet.config, preprocessing=replace(SIZE, height=32))
+    model = TrainedNetwork(stripnet.network, config)
     export(model, "it", pictures=small_city)
     original = images.resize_image
     monkeypatch.setattr(decoding, "resize_image", lambda pixels, h, w, rule: original(pixels, h, w, "bilinear"))
@@ -131,7 +137,7 @@ def test_a_resizer_that_differs_is_found(stripnet: Model, small_city: Dataset, m
 
 
 def test_weights_that_are_lost_on_the_way_are_found(
-    stripnet: Model, small_city: Dataset, monkeypatch: pytest.MonkeyPatch
+    stripnet: TrainedNetwork, small_city: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = _model(Architecture("stripnet", 48, 4), seed=1)
     monkeypatch.setattr(room, "to_onnx", lambda network, size: to_onnx(other.network, size))

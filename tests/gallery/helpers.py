@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from resight.core.calibration import Calibration, Rate, RateCurve
+from resight.core.images import Pixels
+from resight.core.preprocessing import Preprocessing
 from resight.core.records import FloatArray
-from resight.embedding.bundle import Part
+from resight.embedding.card import Card, Part
+from resight.embedding.model import Model
 
 DIM = 8
 
@@ -39,31 +41,38 @@ def calibration() -> Calibration:
     )
 
 
-@dataclass(frozen=True)
-class TestCard:
-    """What the model says of itself."""
+CARD = Card(
+    "eight",
+    "none",
+    DIM,
+    Preprocessing(8, 8, (0.5,) * 3, (0.25,) * 3),
+    (Part("whole", 0, 4), Part("strip 1 of 2", 4, 6), Part("strip 2 of 2", 6, 8)),
+    "nothing",
+    "anyone",
+)
 
-    __test__ = False
-    name: str = "eight"
-    rights: str = "anyone"
-    parts: tuple[Part, ...] = (Part("whole", 0, 4), Part("strip 1 of 2", 4, 6), Part("strip 2 of 2", 6, 8))
-    calibration: Calibration | None = None
+
+class NoNetwork:
+    """Nothing is looked at."""
+
+    name = "nothing"
+
+    def __call__(self, pixels: Pixels, preprocessing: Preprocessing) -> FloatArray:
+        return np.ones((len(pixels), DIM), np.float32)
 
 
-@dataclass(frozen=True)
-class EightValues:
+class EightValues(Model):
     """The bytes of a picture are its embedding."""
 
-    identity: str = "eight-values"
-    dim: int = DIM
-    manifest: TestCard = field(default_factory=TestCard)
+    def __init__(self, card: Card = CARD, identity: str = "eight-values") -> None:
+        super().__init__(card, identity, NoNetwork(), card.name)
 
-    def embed(self, pictures: Sequence[bytes], *, channel_order: str = "rgb") -> FloatArray:
-        return np.stack([np.frombuffer(picture, np.float32)[:DIM] for picture in pictures])
+    def embed(self, pictures: Any, **options: Any) -> FloatArray:
+        return np.stack([np.frombuffer(picture, np.float32)[: self.dim] for picture in pictures])
 
 
 MODEL = EightValues()
-CALIBRATED = dataclasses.replace(MODEL, manifest=TestCard(calibration=calibration()))
+CALIBRATED = EightValues(replace(CARD, calibration=calibration()))
 
 
 def unit(num: int, seed: int = 0, dim: int = DIM) -> FloatArray:

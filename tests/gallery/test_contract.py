@@ -168,7 +168,7 @@ def test_what_is_hidden_is_not_compared(open_store: Open) -> None:
 def test_a_foreign_model_is_refused(open_store: Open) -> None:
     gallery, _ = filled(open_store)
     with pytest.raises(GalleryError, match="cannot be compared"):
-        open_store(EightValues("another"))
+        open_store(EightValues(identity="another"))
     with pytest.raises(EmbeddingError, match="are of model another"):
         gallery.add_embeddings(unit(1), model="another", camera="north")
     assert len(gallery) == 40

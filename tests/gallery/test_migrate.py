@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +18,13 @@ from resight.gallery.migrate import migrate
 from tests.gallery.helpers import DIM, MODEL, EightValues, pictures, unit
 
 
-@dataclass(frozen=True)
 class Mirrored(EightValues):
     """Another model: the same values from the last to the first; and a picture that it cannot read."""
 
-    identity: str = "mirrored"
+    def __init__(self) -> None:
+        super().__init__(identity="mirrored")
 
-    def embed(self, pictures: Sequence[bytes], *, channel_order: str = "rgb") -> FloatArray:
+    def embed(self, pictures: Any, **options: Any) -> FloatArray:
         if any(len(picture) < 4 * DIM for picture in pictures):
             raise UnreadableImage("picture", "broken")
         return super().embed(pictures)[:, ::-1]

@@ -11,12 +11,13 @@ from torch import nn
 from torch.nn import functional
 
 from resight.core.errors import ConfigError, WeightsError
-from resight.models.bignet import BigNet, Residual, Trunk, pad_bottom_right
-from resight.models.catalogue import NETWORKS, UNSLICED, Architecture, build_network, embedding_parts, trained_parts
+from resight.core.preprocessing import MAX_SIDE_PX
+from resight.models.catalogue import NETWORKS, Architecture, build_network, embedding_parts, trained_parts
+from resight.models.networks.bignet import BigNet, Residual, Trunk, pad_bottom_right
+from resight.models.networks.slicenet import SliceNet1, SliceNet2
+from resight.models.networks.stripnet import StripNet
 from resight.models.pooling import POOLINGS, GeneralisedMean
 from resight.models.pretrained import load_pretrained
-from resight.models.slicenet import SliceNet1, SliceNet2
-from resight.models.stripnet import StripNet
 from resight.models.strips import STRIPS
 
 
@@ -47,7 +48,7 @@ def test_the_table_of_layers() -> None:
 @pytest.mark.parametrize("training", [True, False])
 def test_embeddings_are_of_unit_length_in_every_mode(name: str, size: tuple[int, int], training: bool) -> None:
     torch.manual_seed(0)
-    network = build_network(Architecture(name, 128, 1 if name in UNSLICED else 4), *size).train(training)
+    network = build_network(Architecture(name, 128, 4 if NETWORKS[name].slices_images else 1), *size).train(training)
     out = network(torch.randn(3, 3, *size))
     assert out.shape == (3, 128)
     assert out.dtype == torch.float32
@@ -63,6 +64,8 @@ def test_embeddings_are_of_unit_length_in_every_mode(name: str, size: tuple[int,
         (Architecture("slicenet1", 129, 3), (128, 48), "multiple of 24.*120 x 48"),
         (Architecture("slicenet2", 128, 4), (24, 8), "multiple of 32.*32 x 8"),
         (Architecture("bignet", 128, 4), (128, 48), "does not slice"),
+        (Architecture("stripnet", 15, 5), (160, 48), "15 does not divide"),  # a half is no whole number
+        (Architecture("bignet"), (MAX_SIDE_PX + 8, 48), f"larger than {MAX_SIDE_PX}"),
         (Architecture("resnet"), (128, 48), "Known: bignet, cosinenet, resnet50, slicenet1, slicenet2, stripnet"),
     ],
 )

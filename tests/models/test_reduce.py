@@ -11,22 +11,22 @@ from resight.core.preprocessing import Preprocessing
 from resight.core.records import FloatArray
 from resight.models.catalogue import Architecture, build_network, embedding_parts
 from resight.models.reduce import reduce_values
-from resight.models.saved import Model, ModelCard
+from resight.models.saved import ModelConfig, TrainedNetwork
 
 
-def model(architecture: Architecture) -> Model:
+def model(architecture: Architecture) -> TrainedNetwork:
     torch.manual_seed(0)
     network = build_network(architecture, 64, 16)
     with torch.no_grad():  # normalisation that is not the identity
         for name, tensor in network.state_dict().items():
             if "dense" in name and name.endswith(("1.weight", "1.bias", "running_mean", "running_var")):
                 tensor.uniform_(0.5, 1.5)
-    card = ModelCard(architecture, Preprocessing(64, 16, (0.4,) * 3, (0.2,) * 3), "drawings", "anyone's")
-    return Model(network.eval(), card)
+    card = ModelConfig(architecture, Preprocessing(64, 16, (0.4,) * 3, (0.2,) * 3), "drawings", "anyone's")
+    return TrainedNetwork(network.eval(), card)
 
 
 @torch.no_grad()
-def embed(of: Model, images: torch.Tensor) -> FloatArray:
+def embed(of: TrainedNetwork, images: torch.Tensor) -> FloatArray:
     return np.asarray(of.network(images).numpy())
 
 
@@ -36,8 +36,8 @@ def test_the_parts_are_projected_onto_their_principal_components(strips: str) ->
     chosen, others = torch.randn(2, 40, 3, 64, 16)
     rows = embed(before, chosen)
     after = reduce_values(before, rows, 16)
-    assert after.card.architecture.dim == 16
-    whole, *parts = [(start, stop) for _, start, stop in embedding_parts(before.card.architecture)]
+    assert after.config.architecture.dim == 16
+    whole, *parts = [(start, stop) for _, start, stop in embedding_parts(before.config.architecture)]
     projected = []
     for piece in ([whole], parts):  # the oracle: each part by itself, but strips of one layer by the same axes
         columns = []
@@ -69,8 +69,8 @@ def test_what_few_values_can_tell_is_kept() -> None:
 
 def test_a_calibration_is_left_out() -> None:
     before = model(Architecture("stripnet", 32, 4))
-    object.__setattr__(before.card, "calibration", object.__new__(Calibration))
-    assert reduce_values(before, embed(before, torch.randn(40, 3, 64, 16)), 16).card.calibration is None
+    object.__setattr__(before.config, "calibration", object.__new__(Calibration))
+    assert reduce_values(before, embed(before, torch.randn(40, 3, 64, 16)), 16).config.calibration is None
 
 
 def test_what_cannot_be_reduced() -> None:

@@ -9,22 +9,22 @@ import torch
 
 from resight.core.errors import ConfigError, WeightsError
 from resight.data.formats.folder import read_folder
+from resight.embedding.loading import load
 from resight.evaluation.evaluate import evaluate
 from resight.models.report_weights import import_report_weights, rename
-from resight.models.saved import load_model, save_model
-from resight.training.embed import embed_dataset
+from resight.models.saved import save_model
 
 FILES = {"slicenet1": "slicenet1_cosine_100.pth", "slicenet2": "slicenet2_cosine_augmented_125.pth"}
-# rank-1, rank-5, mAP under `report`; rank-1, mAP under `market1501`
+# rank-1, rank-5, mAP under `top10`; rank-1, mAP under `market1501`
 FIGURES = {"slicenet1": (0.964, 1.000, 0.953, 0.929, 0.762), "slicenet2": (0.964, 1.000, 0.950, 0.857, 0.756)}
 
 
 @pytest.mark.parametrize("network", FILES)
 def test_the_figures_are_the_reports(network: str, seed_weights: Path, pku_reid: Path, tmp_path: Path) -> None:
     imported = import_report_weights(seed_weights / FILES[network], network)
-    save_model(tmp_path, imported.network, imported.card)
-    embedded = embed_dataset(load_model(tmp_path), read_folder(pku_reid))
-    report = evaluate(embedded.query, embedded.gallery, "report")
+    save_model(tmp_path, imported.network, imported.config)
+    embedded = load(tmp_path).embed_dataset(read_folder(pku_reid))
+    report = evaluate(embedded.query, embedded.gallery, "top10")
     market = evaluate(embedded.query, embedded.gallery, "market1501")
     found = (report.rank(1), report.rank(5), report.mean_ap, market.rank(1), market.mean_ap)
     assert tuple(round(value, 3) for value in found) == FIGURES[network]

@@ -9,24 +9,32 @@ import torch
 from resight.core.errors import WeightsError
 from resight.core.preprocessing import Preprocessing
 from resight.models.catalogue import Architecture, build_network
-from resight.models.saved import CARD_FILE, WEIGHTS_FILE, Model, ModelCard, load_model, load_strictly, save_model
+from resight.models.saved import (
+    CARD_FILE,
+    WEIGHTS_FILE,
+    ModelConfig,
+    TrainedNetwork,
+    load_model,
+    load_strictly,
+    save_model,
+)
 
 
-def saved(directory: Path) -> Model:
+def saved(directory: Path) -> TrainedNetwork:
     torch.manual_seed(1)
     architecture = Architecture("slicenet2", 32, 4)
-    card = ModelCard(architecture, Preprocessing(32, 16, (0.4,) * 3, (0.2,) * 3), "drawings", "anyone's")
+    card = ModelConfig(architecture, Preprocessing(32, 16, (0.4,) * 3, (0.2,) * 3), "drawings", "anyone's")
     network = build_network(architecture, 32, 16).eval()
     save_model(directory, network, card)
-    return Model(network, card)
+    return TrainedNetwork(network, card)
 
 
 def test_what_is_saved_is_what_is_loaded(tmp_path: Path) -> None:
     before, after = saved(tmp_path), load_model(tmp_path)
     images = torch.randn(2, 3, 32, 16)
     assert torch.equal(before.network(images), after.network(images))
-    assert after.card.preprocessing == before.card.preprocessing
-    assert (after.card.trained_on, after.card.rights) == ("drawings", "anyone's")
+    assert after.config.preprocessing == before.config.preprocessing
+    assert (after.config.trained_on, after.config.rights) == ("drawings", "anyone's")
     assert not after.network.training
     assert not list(tmp_path.glob("*.part"))
 

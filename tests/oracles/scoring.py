@@ -42,7 +42,7 @@ def score(
             junk_here = {
                 "market1501": same_camera or g.pid == -1,
                 "no-camera": same_picture or g.pid == -1,
-                "report": False,
+                "top10": False,
             }
             if junk_here[protocol]:
                 left_out += 1
@@ -50,7 +50,7 @@ def score(
                 candidates.append((row_distances[place], place, g))
         candidates.sort(key=lambda c: (c[0], c[1]))
         right = [g.pid == q.pid and g.pid > 0 for _, _, g in candidates]
-        if protocol == "report":
+        if protocol == "top10":
             right = right[:10]
             total = sum(right)
         else:
@@ -72,5 +72,5 @@ def score(
     if scored == 0:
         return None
     rank = [sum(1 for f in found if 0 < f <= k) / scored for k in range(1, max_rank + 1)]
-    mean_inp = None if protocol == "report" else sum(inps) / scored
+    mean_inp = None if protocol == "top10" else sum(inps) / scored
     return Figures(rank, sum(aps) / scored, mean_inp, scored, skipped, junk)

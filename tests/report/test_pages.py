@@ -60,9 +60,9 @@ def embedded(crops: tuple[Crop, ...], seed: int) -> EmbeddedCrops:
     pids = pids_of(crops)
     rng = np.random.default_rng(seed)
     embeddings = np.random.default_rng(0).normal(size=(20_000, 8))[pids] + rng.normal(size=(len(pids), 8))
-    contents = np.arange(len(crops), dtype=np.uint64)
+    content_hashes = np.arange(len(crops), dtype=np.uint64)
     return EmbeddedCrops(
-        embeddings.astype(np.float32), pids, camids_of(crops), contents, tuple(crop.name for crop in crops)
+        embeddings.astype(np.float32), pids, camids_of(crops), content_hashes, tuple(crop.name for crop in crops)
     )
 
 
@@ -76,7 +76,7 @@ def comparison(city: Dataset, name: str = "second", most: int = 300) -> str:
     first, second = models
     found = [
         compare((first.query, first.gallery), (second.query, second.gallery), protocol)
-        for protocol in ("market1501", "report")
+        for protocol in ("market1501", "top10")
     ]
     table = Table(f"More {name}", ("", "x"), (("y", name),))
     return comparison_page(
@@ -194,7 +194,7 @@ def test_the_calibrations_page(small_city: Dataset) -> None:
     assert HOSTILE not in html
     assert "refused" in html  # 20 people support no false accept rate of 1e-4
     rows = thresholds_table(fitted.calibration).rows
-    place = fitted.calibration.accept_place(0.1)
-    assert place is not None
-    assert rows[0][1] == f"{fitted.calibration.thresholds[place]:.3f}"
+    index = fitted.calibration.accept_index(0.1)
+    assert index is not None
+    assert rows[0][1] == f"{fitted.calibration.thresholds[index]:.3f}"
     assert rows[0][1] in html

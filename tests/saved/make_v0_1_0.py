@@ -28,13 +28,13 @@ import numpy as np
 import torch
 from PIL import Image
 from resight.data.synthetic import CityConfig, draw_city, save_city
+from resight.training.embed import embed_crops
 
 import resight
 import resight.gallery.audit
 import resight.gallery.gallery
 from resight.models.saved import load_model
 from resight.training import loop
-from resight.training.embed import embed_crops
 from resight.training.recipes import find_recipe
 
 CITY = CityConfig(train_people=8, test_people=10, cameras=2, crops_per_camera=2, height=32, width=16, seed=3)
@@ -70,7 +70,8 @@ def sparse(share: float):
         for weights in objective.parameters():
             if weights.numel() < 2000:
                 continue
-            mask = (torch.rand(weights.shape, generator=generator) < share).float()
+            kernels = weights.shape[:2] + (1,) * (weights.dim() - 2)  # whole ones, which pack better
+            mask = (torch.rand(kernels, generator=generator) < share).float().expand_as(weights)
             with torch.no_grad():
                 weights.mul_(mask / share**0.5)
             weights.register_hook(lambda gradient, mask=mask: gradient * mask)
@@ -118,7 +119,7 @@ def main(out: Path) -> None:
 
     # A finished run, calibrated on other people.
     plain = loop.make_objective
-    loop.make_objective = sparse(0.05)
+    loop.make_objective = sparse(0.02)
     assert loop.train(FINISHED, resight.open_dataset(LEARNT), folder / "run", 7, CPU).finished
     command(folder, "calibrate", "run", CALIBRATED, "--everybody", "--far", "0.1", "--device", "cpu")
     (folder / "run" / "checkpoint.safetensors").unlink()
@@ -135,7 +136,7 @@ def main(out: Path) -> None:
     }
 
     # A run that was interrupted, and what it comes to.
-    loop.make_objective = sparse(0.004)
+    loop.make_objective = sparse(0.001)
     steps = iter(range(1000))
     stop = loop.any_process
     loop.any_process = lambda flag, world: next(steps) == STOP_AT - 1 or flag

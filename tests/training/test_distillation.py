@@ -91,7 +91,7 @@ def test_a_training_learns_from_them(small_city: Dataset, tmp_path: Path) -> Non
     losses = [read_metrics(tmp_path / f"{share}")[0]["loss"] for share in (0.25, 0.75)]
     assert losses[0] != losses[1]
     assert read_config(tmp_path / "0.25")["teachers"] == ["nobody"]
-    card = load_model(tmp_path / "0.25").card
+    card = load_model(tmp_path / "0.25").config
     assert card.trained_on == f"{small_city}; by way of other models, other people"
     assert card.rights == f"{small_city.rights}; of the models learnt from, research only"
     again = replace(TINY, distillation=0.25)

@@ -18,12 +18,12 @@ from safetensors.torch import load_file
 from resight.core.errors import ConfigError, DatasetError, NonFiniteLoss, UnreadableImage
 from resight.data.city.synthetic import CityConfig, draw_city
 from resight.data.crops import Dataset
+from resight.embedding.loading import load
 from resight.evaluation.evaluate import evaluate
 from resight.losses.cosine_softmax import CosineSoftmax
 from resight.models.saved import WEIGHTS_FILE, load_model
 from resight.training import loop
 from resight.training.demo import run_demo
-from resight.training.embed import embed_dataset
 from resight.training.loop import TrainOptions, is_finished, train
 from resight.training.recipes import Recipe, find_recipe
 from resight.training.run import CHECKPOINT_FILE, read_config, read_metrics, save_checkpoint
@@ -65,7 +65,7 @@ def test_a_run_holds_what_it_should(unbroken: Path, small_city: Dataset) -> None
     assert [line["epoch"] for line in lines] == [1, 2]
     assert lines[-1]["step"] == 2 * (2 * len(small_city.train) // 16)
     assert list((unbroken / "events").iterdir())
-    card = load_model(unbroken).card
+    card = load_model(unbroken).config
     assert card.data_digest == config["data_digest"]
     assert "no real person" in card.rights
 
@@ -174,7 +174,7 @@ def test_progressive_averaged_training_resumes_exactly_too(small_city: Dataset, 
     name = "global_dense.0.weight"
     assert torch.equal(network[name], last[f"average.{name}"])  # what is kept is the average, not the last weights
     assert not torch.equal(network[name], last[f"objective.network.{name}"])
-    assert load_model(tmp_path / "run").card.preprocessing.height == 64
+    assert load_model(tmp_path / "run").config.preprocessing.height == 64
 
 
 @pytest.mark.slow
@@ -194,7 +194,7 @@ def test_two_processes_train_one_model(tmp_path: Path, small_city: Dataset) -> N
     done = subprocess.run([*launch, *call], capture_output=True, timeout=240, check=False)
     assert done.returncode == 0, done.stderr.decode()
     assert read_config(tmp_path / "run")["processes"] == 2
-    embedded = embed_dataset(load_model(tmp_path / "run"), small_city)
+    embedded = load(tmp_path / "run").embed_dataset(small_city)
     assert evaluate(embedded.query, embedded.gallery, "no-camera").num_scored > 0
 
 
@@ -260,7 +260,7 @@ def test_every_option_of_a_recipe_trains(small_city: Dataset, tmp_path: Path) ->
     assert not torch.equal(one, other)
     cosine = find_recipe("cosine", height=32, width=16, epochs=1, batch_size=8, images_per_identity=2)
     assert train(cosine, small_city, tmp_path / "b", 0, CPU).finished
-    assert load_model(tmp_path / "run").card.preprocessing.mean == (0.0, 0.0, 0.0)
+    assert load_model(tmp_path / "run").config.preprocessing.mean == (0.0, 0.0, 0.0)
 
 
 def test_a_training_may_begin_with_another_runs_weights(unbroken: Path, small_city: Dataset, tmp_path: Path) -> None:

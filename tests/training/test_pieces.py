@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from resight.core.errors import ConfigError
 from resight.core.images import resize_image
-from resight.data.doctor import advice
+from resight.data.city.synthetic import CityConfig, draw_city
+from resight.data.doctor.doctor import examine
 from resight.training.augmentation import (
     augment,
     colour_cast,
@@ -220,15 +221,14 @@ def test_the_published_recipes_are_as_published() -> None:
     assert aligned.triplet > 0
 
 
-def test_the_doctor_knows_what_stripnet_takes() -> None:
-    """Its room may not import the recipes'."""
+def test_the_doctor_advises_what_the_default_recipe_takes() -> None:
+    """Nothing where the data fit the recipe; its sizes and its batches fitted to them else."""
     recipe = RECIPES["stripnet"]
-    assert (
-        recipe.height,
-        recipe.width,
-        recipe.images_per_identity,
-    ) == (advice.HEIGHT_PX, advice.WIDTH_PX, advice.PICTURES_EACH)
-    assert recipe.batch_size == advice.BATCH_PEOPLE * advice.PICTURES_EACH
+    data = draw_city(CityConfig(train_people=16, test_people=2, cameras=2, crops_per_camera=2, height=128, width=64))
+    assert examine(data, "d", recipe=recipe).advice.command == "resight train d -o runs/first"
+    wide = replace(recipe, height=256, width=192, batch_size=128)
+    advised = "resight train d --height 128 --width 64 --batch-size 64 -o runs/first"
+    assert examine(data, "d", recipe=wide).advice.command == advised
 
 
 def test_stages_go_with_the_epochs_and_the_size() -> None:

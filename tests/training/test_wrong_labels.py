@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 
 from resight.data.formats.catalogue import open_dataset
+from resight.embedding.loading import load
 from resight.evaluation.labels import suspect_labels
-from resight.models.saved import load_model
-from resight.training.embed import embed_crops
 from resight.training.loop import train
 from resight.training.recipes import find_recipe
 
@@ -26,7 +25,7 @@ def test_a_model_trained_on_the_wrong_labels_finds_most_of_them(market501: Path,
     wrong = {int(row) for row in rows if labels[row] != pids[row]}
     relabelled = tuple(replace(crop, pid=int(pid)) for crop, pid in zip(data.train, labels, strict=True))
     train(find_recipe("baseline-aug-quick"), replace(data, train=relabelled), tmp_path / "run")
-    embedded, _ = embed_crops(load_model(tmp_path / "run"), relabelled)
+    embedded, _ = load(tmp_path / "run").embed_crops(relabelled)
     found = suspect_labels(embedded, top=20)
     precision = sum(suspect.row in wrong for suspect in found) / 20
     print(f"precision at 20: {precision:.2f}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from typing import Annotated
 
 import typer
@@ -103,6 +104,7 @@ def options(
 
 def main() -> None:
     """The entry point of the `resight` command."""
+    warnings.showwarning = output.show_warning
     try:
         app()
     except ResightError as error:

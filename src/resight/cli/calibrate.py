@@ -11,7 +11,6 @@ from rich.table import Table
 
 from resight.cli import output
 from resight.cli.data import open_data
-from resight.cli.models import open_model
 from resight.core.errors import ConfigError, DataError
 
 
@@ -42,6 +41,7 @@ def calibrate(
       resight calibrate runs/mine other_site --everybody --far 0.01 --far 0.001
     """
     from resight.core.files import write_whole
+    from resight.embedding.loading import load
     from resight.evaluation.decisions.calibrate import calibrate as fit
     from resight.evaluation.decisions.verification import verify
     from resight.report.calibration import ACCEPT_RATES, COST, calibration_page, thresholds_table
@@ -51,14 +51,14 @@ def calibrate(
             raise ConfigError(f"--far: a rate lies between 0 and 1, not at {rate:g}")
     if page is not None and not page.parent.is_dir():
         raise ConfigError(f"--page: the folder {page.parent} does not exist")
-    opened = open_model(model, device, strict)
+    opened = load(model, device=device)
     dataset = open_data(data, format, strict)
-    if everybody and str(dataset) == opened.trained_on:
+    if everybody and str(dataset) == opened.card.trained_on:
         raise ConfigError(f"--everybody: {model} was trained on these people, whom it knows better than any others")
     crops = [*dataset.query, *dataset.gallery, *(dataset.train if everybody else ())]
     if not crops:
         raise DataError(f"{dataset.name} has no query and gallery pictures; --everybody takes the training ones too")
-    embedded, problems = opened.embed(crops, "embedding")
+    embedded, problems = opened.embed_crops(crops, strict=strict, progress=output.progress)
     output.name_problems(problems)
     fitted = fit(
         embedded,
@@ -69,7 +69,7 @@ def calibrate(
     )
     c = fitted.calibration
     rates = tuple(sorted(far, reverse=True)) if far else ACCEPT_RATES
-    if all(c.accept_place(rate) is None for rate in rates):
+    if all(c.accept_index(rate) is None for rate in rates):
         raise DataError(
             f"{c.num_people} people are too few for a false accept rate of {max(rates):g}: with as many others it "
             f"could be {min(c.false_accept.high):.2g} at any threshold. Nothing was written. Ask for a higher rate, "

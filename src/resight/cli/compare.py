@@ -12,18 +12,17 @@ from rich.table import Table
 
 from resight.cli import output
 from resight.cli.data import open_data
-from resight.cli.models import MODEL_HELP, OpenedModel, open_model
+from resight.cli.models import MODEL_HELP
 from resight.core.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     from resight.core.records import EmbeddedCrops
     from resight.data.crops import Crop, Dataset
+    from resight.embedding.model import Model
     from resight.evaluation.compare import Comparison
     from resight.report.compare import ComparedModel
 
-FIGURES = {"rank1": "rank-1", "mean_ap": "mAP", "mean_inp": "mINP"}
 NAME_WIDTH = 14
-PROTOCOLS = ("market1501", "no-camera", "report")
 
 
 def compare(
@@ -50,20 +49,23 @@ def compare(
       resight compare runs/a runs/b synthetic --protocol market1501 --json compare.json
     """
     from resight.core.files import write_whole
+    from resight.embedding.loading import load
     from resight.report.compare import comparison_page
 
     for option, path in (("--out", out), ("--json", json_file)):
         if path is not None and not path.parent.is_dir():
             raise ConfigError(f"{option}: the folder {path.parent} does not exist")
     names = _names(first, second)
-    models = [open_model(path, device, strict) for path in (first, second)]
+    models = [load(path, device=device) for path in (first, second)]
     dataset = open_data(data, format, strict)
-    both = [model.embed_dataset(dataset) for model in models]
+    both = [model.embed_dataset(dataset, strict=strict, progress=output.progress) for model in models]
+    for side in both:
+        output.name_problems(side.problems)
     embedded = [(side.query, side.gallery) for side in both]
     comparisons = _comparisons(embedded, protocol, seed)
     lists_by = comparisons[0].first.protocol
     sides = [
-        _explain(name, model, dataset, pair, lists_by, device)
+        _explain(name, model, dataset, pair, lists_by)
         for name, model, pair in zip(names, models, embedded, strict=True)
     ]
     _print(names, comparisons, sides)
@@ -72,8 +74,8 @@ def compare(
             "schema": "resight.comparison/1",
             "data": str(dataset),
             "models": [
-                {"name": name, "path": str(model.path), **model.identity}
-                for name, model in zip(names, models, strict=True)
+                {"name": name, "path": str(path), "model_identity": model.identity}
+                for name, path, model in zip(names, (first, second), models, strict=True)
             ],
             "comparisons": [comparison.to_dict() for comparison in comparisons],
             "without_a_strip": {side.name: side.faithful.to_dict() for side in sides if side.faithful},
@@ -107,48 +109,47 @@ def _comparisons(
 ) -> list[Comparison]:
     """Under each protocol asked for; where none is, under each that scores anything."""
     from resight.evaluation.compare import compare as compare_embeddings
+    from resight.evaluation.protocols import PROTOCOLS
 
-    found = []
+    found: list[Comparison] = []
+    last: DataError | None = None
     for name in protocol or PROTOCOLS:
         try:
             found.append(compare_embeddings(embedded[0], embedded[1], name, seed=seed))
         except DataError as error:
-            if protocol or name == PROTOCOLS[-1]:
+            if protocol:
                 raise
             output.say(f"left out: {error}")
+            last = error
+    if not found and last is not None:
+        raise last
     return found
 
 
 def _explain(
     name: str,
-    model: OpenedModel,
+    model: Model,
     dataset: Dataset,
     embedded: tuple[EmbeddedCrops, EmbeddedCrops],
     protocol: str,
-    device: str,
 ) -> ComparedModel:
     """With what its strips did, where it has any."""
+    from resight.embedding.explain import equal_strips, measure_faithfulness
     from resight.evaluation.parts.strips import strip_importance
     from resight.report.compare import ComparedModel
 
-    if model.run is None:  # to paint over a strip of the picture takes the network itself
-        return ComparedModel(name, *embedded)
-    from resight.models.catalogue import equal_strips
-
-    slices = equal_strips(model.run.card.architecture)
+    slices = equal_strips(model.parts)
     if slices == 1:
         return ComparedModel(name, *embedded)
-    from resight.training.explain import measure_faithfulness
 
     importance = strip_importance(*embedded, slices, protocol)
     faithful = measure_faithfulness(
-        model.run,
+        model,
         _crops_of(dataset.query, embedded[0]),
         _crops_of(dataset.gallery, embedded[1]),
         *embedded,
         importance,
         protocol,
-        device=device,
         progress=output.progress,
     )
     return ComparedModel(name, *embedded, slices, importance, faithful)
@@ -162,14 +163,15 @@ def _crops_of(crops: Sequence[Crop], embedded: EmbeddedCrops) -> list[Crop]:
 
 def _print(names: tuple[str, str], comparisons: list[Comparison], sides: Sequence[ComparedModel]) -> None:
     """What fits a terminal; the page and the JSON have each model's own intervals too."""
+    from resight.evaluation.metrics import METRICS
     from resight.report.compare import difference_cells, strips_table
 
     for comparison in comparisons:
         rows = []
-        for figure, difference in comparison.differences.items():
+        for name, difference in comparison.differences.items():
             signed, p, noise = difference_cells(difference)
-            both = (f"{value:.3f}" for value in comparison.figures(figure))
-            rows.append((FIGURES[figure], *both, signed, p, noise and "noise"))
+            both = (f"{value:.3f}" for value in comparison.figures(name))
+            rows.append((METRICS[name].title, *both, signed, p, noise and "noise"))
         people = f"{comparison.first.protocol}, {comparison.num_people:,} people"
         _print_table(people, ("", *names, "difference", "p", ""), rows)
     for side in sides:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from resight.training.demo import DemoResult
 
 RECIPES = ("baseline-aug-quick", "slicenet2-quick")
-HEADINGS = ("", "rank-1", "rank-5", "mAP", "mINP", "rank-1, look-alikes", "mAP, look-alikes")
+RANK1_ALIKE = "rank-1, look-alikes"
 EXPLANATION = (
     "Every picture is drawn by code; nobody in it exists. Each query was searched among the gallery of the "
     "test people, none of whom was seen in training, under the market1501 protocol: pictures of the same "
@@ -68,19 +68,17 @@ def _table(result: DemoResult) -> Table:
         table.add_column(heading, justify="right" if heading else "left", no_wrap=True)
     for row in result.measured:
         cells = _cells(row.evaluation, row.of_lookalikes)
-        table.add_row(row.name, *map(output.escape, (cells[0], cells[2], cells[4])))
+        table.add_row(row.name, *(output.escape(cells[heading]) for heading in ("rank-1", "mAP", RANK1_ALIKE)))
     return table
 
 
-def _cells(evaluation: Evaluation, of_lookalikes: Evaluation | None) -> tuple[str, ...]:
-    return (
-        format_figure(evaluation.rank(1), evaluation.rank1_interval),
-        format_figure(evaluation.rank(5)),
-        format_figure(evaluation.mean_ap, evaluation.mean_ap_interval),
-        format_figure(evaluation.mean_inp),
-        format_figure(of_lookalikes.rank(1) if of_lookalikes else None),
-        format_figure(of_lookalikes.mean_ap if of_lookalikes else None),
-    )
+def _cells(evaluation: Evaluation, of_lookalikes: Evaluation | None) -> dict[str, str]:
+    """By the heading of their column."""
+    return {
+        **evaluation.cells(),
+        RANK1_ALIKE: format_figure(of_lookalikes.rank(1) if of_lookalikes else None),
+        "mAP, look-alikes": format_figure(of_lookalikes.mean_ap if of_lookalikes else None),
+    }
 
 
 def _page(result: DemoResult) -> str:
@@ -91,7 +89,8 @@ def _page(result: DemoResult) -> str:
     trained = result.measured[-len(RECIPES) :]
     pairs = [(measured.embedded.query, measured.embedded.gallery) for measured in trained]
     first, second = (ComparedModel(m.name, *pair) for m, pair in zip(trained, pairs, strict=True))
-    rows = tuple((m.name, *_cells(m.evaluation, m.of_lookalikes)) for m in result.measured)
+    cells = [_cells(m.evaluation, m.of_lookalikes) for m in result.measured]
+    rows = tuple((m.name, *row.values()) for m, row in zip(result.measured, cells, strict=True))
     return comparison_page(
         "resight demo: the same person, seen by another camera",
         EXPLANATION,
@@ -99,5 +98,5 @@ def _page(result: DemoResult) -> str:
         [compare(pairs[0], pairs[1])],
         result.query,
         result.gallery,
-        more_tables=[Table("All that was measured", HEADINGS, rows)],
+        more_tables=[Table("All that was measured", ("", *cells[0]), rows)],
     )

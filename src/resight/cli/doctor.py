@@ -12,13 +12,15 @@ import typer
 
 from resight.cli import output
 from resight.cli.data import open_data
-from resight.cli.models import MODEL_HELP, OpenedModel, open_model
+from resight.cli.models import MODEL_HELP
+from resight.cli.train import DEFAULT_RECIPE
 from resight.core.errors import ConfigError
 
 if TYPE_CHECKING:
     from resight.core.records import EmbeddedCrops, IntArray
     from resight.data.crops import Crop
     from resight.data.doctor.doctor import Diagnosis
+    from resight.embedding.model import Model
     from resight.evaluation.labels import Suspect
 
 FOUND_WARNING, FOUND_ERROR = 7, 8  # exit codes
@@ -60,12 +62,14 @@ def doctor(
     """
     from resight.core.files import write_whole
     from resight.data.doctor.doctor import examine
+    from resight.embedding.loading import load
+    from resight.training.recipes import find_recipe
 
     if out is not None and out.exists() and not out.is_dir():
         raise ConfigError(f"--out: {out} is not a directory")
-    loaded = open_model(model, device) if model is not None else None
+    loaded = load(model, device=device) if model is not None else None
     dataset = open_data(data, format, strict)
-    diagnosis = examine(dataset, data, strict=strict, progress=output.progress)
+    diagnosis = examine(dataset, data, recipe=find_recipe(DEFAULT_RECIPE), strict=strict, progress=output.progress)
     suspects: list[Suspect] = []
     embedded, note = None, ""
     if loaded is not None:
@@ -120,18 +124,16 @@ def _print(diagnosis: Diagnosis) -> None:
         output.console.print(text, markup=False, soft_wrap=True)
 
 
-def _doubtful(
-    diagnosis: Diagnosis, model: OpenedModel, name: str, seed: int
-) -> tuple[EmbeddedCrops, list[Suspect], str]:
+def _doubtful(diagnosis: Diagnosis, model: Model, name: str, seed: int) -> tuple[EmbeddedCrops, list[Suspect], str]:
     """The crops' embeddings, the doubtful of them, and what was done, in words."""
     from resight.evaluation.labels import suspect_labels
 
     crops = diagnosis.survey.crops
-    embedded, _ = model.embed(crops, "embedding")
+    embedded, _ = model.embed_crops(crops, progress=output.progress)
     suspects = suspect_labels(embedded, seed=seed)
     note = (
         f"{len(suspects):,} of {len(crops):,} pictures lie nearer to another identity than to their own, by the "
-        f"embeddings of {name} (trained on: {model.trained_on}), whitened in five-fold cross-validation. The "
+        f"embeddings of {name} (trained on: {model.card.trained_on}), whitened in five-fold cross-validation. The "
         "most doubtful come first: look from the top until they are right. A weak model finds many that are merely "
         "hard; one that was trained long on these very labels finds too few. A whole walk under a wrong label is "
         "not found."

@@ -12,15 +12,16 @@ import numpy as np
 import typer
 
 from resight.cli import output
+from resight.cli.models import MODEL_HELP
 from resight.core.errors import ConfigError, DataError, DatasetError
 from resight.data.crops import SPLITS, Crop, Problem
+from resight.data.pictures import is_picture, open_pictures
 
 PART = 2048  # pictures; what a kill costs at the most
-SUFFIXES = frozenset([".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"])
 
 
 def embed(
-    model: Annotated[str, typer.Argument(help="A bundle (.resight), or a packaged model's name. Export a run first.")],
+    model: Annotated[str, typer.Argument(help=MODEL_HELP)],
     paths: Annotated[list[str], typer.Argument(help="Pictures, folders of pictures, data sets, or `synthetic`.")],
     *,
     out: Annotated[Path, typer.Option("--out", "-o", help="The file: .npz or .parquet.")],
@@ -46,10 +47,9 @@ def embed(
       resight embed mine.resight frames/ more/*.jpg -o frames.npz --plain --shard 3/8
     """
     from resight.data.embedding_files import EmbeddingFile
-    from resight.embedding.crops import embed_crops
-    from resight.embedding.embedder import load
+    from resight.embedding.loading import load
 
-    embedder = load(model, runtime=runtime, threads=threads, device=device, batch_size=batch_size)
+    loaded = load(model, runtime=runtime, threads=threads, device=device, batch_size=batch_size)
     rows, known = _rows(paths, format, plain)
     first, last = _share(len(rows), shard)
     rows = rows[first:last]
@@ -58,7 +58,7 @@ def embed(
     listing = hashlib.sha256(
         "\0".join(f"{split}/{crop.name}" for split, crop in rows).encode("utf-8", "surrogateescape")
     )
-    plan = {"model": embedder.identity, "pictures": listing.hexdigest(), "num": len(rows), "part": PART}
+    plan = {"model": loaded.identity, "pictures": listing.hexdigest(), "num": len(rows), "part": PART}
     file = EmbeddingFile(out, plan)
     if not out.parent.is_dir():
         raise ConfigError(f"--out: the folder {out.parent} does not exist")
@@ -67,12 +67,12 @@ def embed(
         output.say(f"going on after {min(done * PART, len(rows)):,} of {len(rows):,} pictures")
     problems: list[Problem] = []
     parts = [rows[start : start + PART] for start in range(0, len(rows), PART)]
-    with output.progress(f"embedding by {embedder.manifest.name}", len(rows), min(done * PART, len(rows))) as advance:
+    with output.progress(f"embedding by {loaded.name}", len(rows), min(done * PART, len(rows))) as advance:
         for number, part in enumerate(parts):
             if number < done:
                 continue
             crops = [crop for _, crop in part]
-            embedded, left_out = embed_crops(embedder, crops, strict=strict)
+            embedded, left_out = loaded.embed_crops(crops, strict=strict)
             problems.extend(left_out)
             split_of = {crop.name: split for split, crop in part}
             columns: dict[str, Any] = {"vector": embedded.embeddings, "name": np.array(embedded.names, np.str_)}
@@ -81,19 +81,19 @@ def embed(
                 columns |= {"pid": embedded.pids, "camid": embedded.camids, "split": np.array(splits, np.str_)}
             file.write_part(number, columns)
             advance(len(part))
-    num = file.finish(len(parts), embedder.identity)
+    num = file.finish(len(parts), loaded.identity)
     output.name_problems(problems)
     if not num:
         out.unlink()
         raise DataError(f"not one of {len(rows):,} pictures can be read")
-    print(f"{num:,} of {len(rows):,} pictures, {embedder.dim} values each, by {embedder.manifest.name}: {out}")
+    print(f"{num:,} of {len(rows):,} pictures, of dimension {loaded.dim}, by {loaded.name}: {out}")
 
 
 def _rows(paths: Sequence[str], format: str | None, plain: bool) -> tuple[list[tuple[str, Crop]], bool]:
     """(split, crop) of every picture, in a fixed order, and whether identities are known."""
     from resight.data.formats.catalogue import open_dataset
 
-    if not plain and len(paths) == 1 and (paths[0].startswith("synthetic") or not _is_picture(Path(paths[0]))):
+    if not plain and len(paths) == 1 and (paths[0].startswith("synthetic") or not is_picture(Path(paths[0]))):
         try:
             dataset = open_dataset(paths[0], format)
         except DatasetError:
@@ -104,22 +104,7 @@ def _rows(paths: Sequence[str], format: str | None, plain: bool) -> tuple[list[t
             output.say(str(dataset))
             output.name_problems(dataset.problems)
             return [(split, crop) for split in SPLITS for crop in getattr(dataset, split)], True
-    return [("", crop) for crop in pictures_of(paths)], False
-
-
-def pictures_of(paths: Sequence[str]) -> list[Crop]:
-    """The pictures themselves, and those in folders at any depth. Raises DatasetError for a folder without any."""
-    crops: list[Crop] = []
-    for path in map(Path, paths):
-        found = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES) if path.is_dir() else [path]
-        if not found:
-            raise DatasetError(f"{path} holds no pictures")
-        crops.extend(Crop(str(p), -1, -1, path=p) for p in found)
-    return crops
-
-
-def _is_picture(path: Path) -> bool:
-    return path.suffix.lower() in SUFFIXES
+    return [("", crop) for crop in open_pictures(*paths)], False
 
 
 def _share(num: int, shard: str | None) -> tuple[int, int]:

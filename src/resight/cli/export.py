@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -11,10 +10,6 @@ from rich.table import Table
 
 from resight.cli import output
 from resight.cli.data import open_data
-from resight.core.errors import ConfigError
-from resight.data.crops import Crop
-
-DRAWN = "synthetic"  # pictures for the parity of embeddings, where no data are given
 
 
 def export(
@@ -43,39 +38,22 @@ def export(
 
       resight export runs/mine -o mine-int8.resight --precision int8 --calibration-images pictures
     """
-    from resight.cli.embed import pictures_of
-    from resight.data.formats.catalogue import open_dataset
-    from resight.embedding.bundle import write_bundle
-    from resight.export.export import export as make
-    from resight.models.saved import load_model
+    from resight.data.pictures import open_pictures
+    from resight.export.export import export_run
 
-    if not out.parent.is_dir():
-        raise ConfigError(f"--out: the folder {out.parent} does not exist")
-    model = load_model(run)
-    if rights is not None:
-        model = replace(model, card=replace(model.card, rights=rights))
-    evaluation = open_data(data, format, False) if data is not None else None
-    calibration: list[Crop] = []
-    if precision == "int8":
-        if calibration_images is not None:
-            calibration = pictures_of([str(calibration_images)])
-        elif evaluation is not None:
-            calibration = list(evaluation.train or evaluation.gallery)
-    elif calibration_images is not None:
-        raise ConfigError("--calibration-images is for --precision int8")
-    exported = make(
-        model,
-        name or out.stem,
+    chosen = open_pictures(calibration_images) if calibration_images is not None else None
+    exported = export_run(
+        run,
+        out,
         precision=precision,
-        pictures=evaluation or open_dataset(DRAWN),
-        calibration_pictures=calibration,
-        evaluation=evaluation,
+        name=name,
+        data=open_data(data, format, False) if data is not None else None,
+        calibration_pictures=chosen,
         weaknesses=weaknesses,
-        provenance={"run": run.resolve().name},
+        rights=rights,
         max_loss=max_loss,
         progress=output.progress,
     )
-    write_bundle(out, exported.bundle)
     parity = exported.parity
     table = Table(box=None, pad_edge=False, title="The network in PyTorch, and the bundle", title_justify="left")
     for heading in ("", "PyTorch", "bundle", "difference"):
@@ -94,6 +72,6 @@ def export(
     output.print_wide(table)
     if parity.comparison is None:
         output.say("rank-1 and mAP were not counted: give --data")
-    if precision == "int8" and model.card.calibration is not None:
+    if exported.calibration_left_out:
         output.say("the run's calibration is of fp32 and was left out: calibrate the bundle anew")
     print(f"{out.stat().st_size / 1e6:.1f} MB, {exported.bundle.manifest.identity}: {out}")

@@ -14,9 +14,9 @@ from resight.cli import output
 from resight.cli.gallery_add import Model_, Place, Wait, opened
 from resight.cli.gallery_input import line_of, moment, period_s, told_moment
 from resight.core.errors import ConfigError, GalleryError
-from resight.embedding.embedder import load
+from resight.embedding.card import short_of
+from resight.embedding.loading import load
 from resight.gallery.gallery import open_gallery
-from resight.gallery.model import short_of
 from resight.gallery.place import told_place
 from resight.gallery.records import Answer
 
@@ -41,12 +41,12 @@ def create(
 
     Example: resight gallery create site.db --audit-searches
     """
-    embedder = load(model)
-    with open_gallery(place, embedder, keep_crops=keep_crops, audit_searches=audit_searches, new=True):
+    loaded = load(model)
+    with open_gallery(place, loaded, keep_crops=keep_crops, audit_searches=audit_searches, new=True):
         pass
-    calibrated = "calibrated" if embedder.manifest.calibration else "not calibrated: similarities, but no decisions"
-    print(f"{told_place(place)}: for the model {embedder.manifest.name} ({embedder.dim} values; {calibrated})")
-    print(f"rights of the model: {embedder.manifest.rights}")
+    calibrated = "calibrated" if loaded.calibration else "not calibrated: similarities, but no decisions"
+    print(f"{told_place(place)}: for the model {loaded.name} ({loaded.dim} values; {calibrated})")
+    print(f"rights of the model: {loaded.card.rights}")
 
 
 def search(

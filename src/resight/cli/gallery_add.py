@@ -16,10 +16,10 @@ from resight.cli import output
 from resight.cli.gallery_input import Row, crops_of, open_lines, rows_of_crops, rows_of_embeddings, rows_of_lines
 from resight.core.errors import ConfigError, DataError, EmbeddingError, ResightError, UnreadableImage
 from resight.data.embeddings import holds_embeddings
-from resight.embedding.embedder import load
+from resight.embedding.card import short_of
+from resight.embedding.loading import load
 from resight.embedding.packaged import packaged_bundle, packaged_models
 from resight.gallery.gallery import Gallery, open_gallery
-from resight.gallery.model import short_of
 from resight.gallery.place import told_place
 from resight.gallery.records import Settings
 from resight.gallery.stores import open_store

@@ -11,7 +11,7 @@ import typer
 from resight.cli import output
 from resight.cli.gallery_add import Model_, Place, Wait
 from resight.core.errors import ConfigError
-from resight.embedding.embedder import load
+from resight.embedding.loading import load
 from resight.gallery.gallery import Gallery, open_gallery
 from resight.gallery.migrate import migrate as migrate_gallery
 from resight.gallery.place import told_place

@@ -39,12 +39,12 @@ def import_weights(
         three_numbers(mean, "--mean") if mean else report_weights.REPORT_MEAN,
         three_numbers(std, "--std") if std else report_weights.REPORT_STD,
     )
-    card = replace(
-        imported.card,
-        trained_on=trained_on or imported.card.trained_on,
-        rights=rights or imported.card.rights,
+    config = replace(
+        imported.config,
+        trained_on=trained_on or imported.config.trained_on,
+        rights=rights or imported.config.rights,
     )
-    save_model(out, imported.network, card)
+    save_model(out, imported.network, config)
     print(f"imported {model} from {weights}: {out}")
 
 

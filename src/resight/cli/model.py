@@ -10,41 +10,41 @@ import typer
 from rich.table import Table
 
 from resight.cli import output
+from resight.cli.models import MODEL_HELP
 from resight.core.errors import ConfigError
-
-HELP = "A bundle (.resight), or a packaged model's name."
 
 
 def inspect(
-    model: Annotated[str, typer.Argument(help=HELP)],
-    as_json: Annotated[bool, typer.Option("--json", help="The whole manifest.")] = False,
+    model: Annotated[str, typer.Argument(help=MODEL_HELP)],
+    as_json: Annotated[bool, typer.Option("--json", help="All of it, as the model's file has it.")] = False,
 ) -> None:
     """Prints the card of a model."""
-    from resight.embedding.card import card_rows
-    from resight.embedding.embedder import find_bundle
+    from resight.embedding.card_text import card_rows
+    from resight.embedding.loading import find_card
 
-    bundle = find_bundle(model)
+    found, identity, document = find_card(model)
     if as_json:
-        print(json.dumps(bundle.manifest.to_dict(), indent=2))
+        print(json.dumps(document, indent=2))
         return
     table = Table(box=None, pad_edge=False, show_header=False)
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
-    for title, text in card_rows(bundle):
+    for title, text in card_rows(found, identity):
         table.add_row(title, output.escape(text))
     output.console.print(table)
 
 
 def card(
-    model: Annotated[str, typer.Argument(help=HELP)],
+    model: Annotated[str, typer.Argument(help=MODEL_HELP)],
     out: Annotated[Path | None, typer.Option("--out", "-o", help="A file instead of the terminal.")] = None,
 ) -> None:
     """Writes the card as Markdown, in the form that model hubs read."""
     from resight.core.files import write_whole
-    from resight.embedding.card import model_card
-    from resight.embedding.embedder import find_bundle
+    from resight.embedding.card_text import model_card
+    from resight.embedding.loading import find_card
 
-    text = model_card(find_bundle(model), Path(model).name)
+    found, identity, _ = find_card(model)
+    text = model_card(found, identity, Path(model).name)
     if out is None:
         print(text, end="")
         return
@@ -58,7 +58,7 @@ def models() -> None:
     from resight.embedding.packaged import FOLDER, packaged_bundle, packaged_models
 
     table = Table(box=None, pad_edge=False)
-    for heading in ("name", "precision", "size", "values", "counted on", "rank-1", "mAP", "rights"):
+    for heading in ("name", "precision", "size", "dimension", "counted on", "rank-1", "mAP", "rights"):
         table.add_column(heading, overflow="fold")
     for name in packaged_models():
         bundle = packaged_bundle(name)

@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-import os
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from typing import TextIO
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from resight.core.progress import Advance
+from resight.core.progress_bar import is_main_process, progress_bar
 from resight.data.crops import Problem
 from resight.evaluation.evaluate import Evaluation
 
-LOG_EVERY_S = 10.0
 console = Console(highlight=False)
 err_console = Console(stderr=True, highlight=False)
-
-
-def is_main_process() -> bool:
-    """Of those that torchrun started, the one that talks."""
-    return os.environ.get("RANK", "0") == "0"
+progress = progress_bar  # what the verbs hand to long work
 
 
 def say(text: str) -> None:
@@ -45,6 +37,18 @@ def fail(text: str) -> None:
     err_console.print(f"[bold red]error:[/] {escape(text)}", soft_wrap=True)
 
 
+def show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """In place of `warnings.showwarning`: a line, without the place in the code."""
+    say(f"warning: {message}")
+
+
 def name_problems(problems: Sequence[Problem], most: int = 5) -> None:
     """Says how many pictures were left out, and names the first."""
     if not problems:
@@ -54,49 +58,6 @@ def name_problems(problems: Sequence[Problem], most: int = 5) -> None:
         say(f"  {problem.name}: {problem.reason}")
     if len(problems) > most:
         say(f"  and {len(problems) - most} more")
-
-
-@contextmanager
-def progress(what: str, total: int, start: int = 0) -> Iterator[Advance]:
-    """A bar on a terminal; in a log, a line now and then."""
-    if err_console.is_terminal and is_main_process():
-        with _bar(what, total, start) as advance:
-            yield advance
-    else:
-        with _log_lines(what, total, start) as advance:
-            yield advance
-
-
-@contextmanager
-def _bar(what: str, total: int, start: int) -> Iterator[Advance]:
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}"),
-    )
-    with Progress(*columns, console=err_console, transient=True) as bar:
-        task = bar.add_task(what, total=total, completed=start, note="")
-
-        def advance(done: int, note: str = "") -> None:
-            bar.update(task, advance=done, note=note)
-
-        yield advance
-
-
-@contextmanager
-def _log_lines(what: str, total: int, start: int) -> Iterator[Advance]:
-    total_done, said_at = start, time.monotonic()
-
-    def advance(done: int, note: str = "") -> None:
-        nonlocal total_done, said_at
-        total_done += done
-        if time.monotonic() - said_at >= LOG_EVERY_S:
-            said_at = time.monotonic()
-            say(f"{what}: {total_done:,} of {total:,} {note}".rstrip())
-
-    yield advance
 
 
 INTERVALS = "in brackets: 95% bootstrap intervals over the queries"

@@ -30,21 +30,21 @@ def reduce(
 
       resight reduce runs/mine my_data --dim 128 -o runs/small
     """
+    from resight.embedding.loading import of_run
     from resight.models.reduce import reduce_values
     from resight.models.saved import beside, load_model, save_model
-    from resight.training.embed import embed_crops
 
     check_new(out)
     model = load_model(run)
     dataset = open_data(data, format, False)
-    embedded, problems = embed_crops(model, dataset.train, device=device, progress=output.progress)
+    embedded, problems = of_run(model, run, device=device).embed_crops(dataset.train, progress=output.progress)
     output.name_problems(problems)
     smaller = reduce_values(model, embedded.embeddings, dim)
-    before, after = model.card.architecture.dim, smaller.card.architecture.dim
+    before, after = model.config.architecture.dim, smaller.config.architecture.dim
     card = replace(
-        smaller.card,
-        trained_on=beside(smaller.card.trained_on, "its values chosen on ", [str(dataset)]),
-        rights=beside(smaller.card.rights, "of the pictures that its values were chosen on, ", [dataset.rights]),
+        smaller.config,
+        trained_on=beside(smaller.config.trained_on, "its values chosen on ", [str(dataset)]),
+        rights=beside(smaller.config.rights, "of the pictures that its values were chosen on, ", [dataset.rights]),
     )
     save_model(out, smaller.network, card)
     print(f"{before} values to {after}: {out}")

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 NOTE = (
     "The report chose its checkpoints on the very set that it reports, which flatters; ours takes the last "
-    "one of each training. `report` is the report's own scoring: the ten nearest, nothing removed, AP divided "
+    "one of each training. `top10` is the report's own scoring: the ten nearest, nothing removed, AP divided "
     "by the hits among the ten. `market1501` is the field's. ± is the standard deviation over the seeds."
 )
 
@@ -76,7 +76,7 @@ def reproduce(
         "models": [row.to_dict() for row in rows],
     }
     write_whole(out / "reproduction.json", json.dumps(values, indent=2).encode())
-    output.print_wide(_table({row.model: row.report_spreads() for row in rows}, "under `report`", reference=True))
+    output.print_wide(_table({row.model: row.report_spreads() for row in rows}, "under `top10`", reference=True))
     print()
     output.print_wide(_table({row.model: row.market_spreads() for row in rows}, "under `market1501`"))
     output.say(f"{seeds} seed(s). " + output.counts(rows[0].report[0]))

@@ -10,9 +10,10 @@ import typer
 
 from resight.cli import output
 from resight.cli.data import open_data
-from resight.cli.models import MODEL_HELP, open_model
+from resight.cli.models import MODEL_HELP
 from resight.cli.recipe_options import given, with_recipe_options
 from resight.core.errors import ConfigError
+from resight.core.progress_bar import is_main_process
 from resight.training.recipes import RECIPES, Recipe, find_recipe
 
 if TYPE_CHECKING:
@@ -89,19 +90,23 @@ def train(
         again += "".join(f" --teacher {path}" for path in teacher or [])
         output.say(f"stopped after step {result.step:,}, saved in {out}. Go on with: {again}")
         raise typer.Exit(130)
-    if output.is_main_process():
+    if is_main_process():
         print(f"trained {result.step:,} steps: {out}")
 
 
 def as_teacher(path: Path, device: str = "auto", strict: bool = False) -> Teacher:
     """The model, which sees each picture mirrored too, since the student sees pictures so."""
+    from resight.embedding.loading import load
     from resight.models.saved import Origin
     from resight.training.distillation import Teacher
 
-    model = replace(open_model(path, device, strict), flip=True)
-    identity = "".join(str(part) for part in model.identity.values())
-    origin = Origin(identity, model.trained_on, model.rights)
-    return Teacher(origin, lambda crops: model.embed(crops, f"teacher {path}")[0])
+    model = load(path, device=device)
+    origin = Origin(model.identity, model.card.trained_on, model.card.rights)
+    progress = output.progress
+    return Teacher(
+        origin,
+        lambda crops: model.embed_crops(crops, flip=True, strict=strict, progress=progress, what=f"teacher {path}")[0],
+    )
 
 
 def _resumed(out: Path, recipe: str | None, chosen: dict[str, Any], seed: int | None) -> tuple[Recipe, int]:

@@ -48,9 +48,9 @@ class RateCurve:
     low: Floats
     high: Floats
 
-    def at(self, place: int) -> Rate:
-        """The rate at the threshold of that place."""
-        return Rate(self.rate[place], self.low[place], self.high[place])
+    def at(self, index: int) -> Rate:
+        """The rate at `thresholds[index]` of the calibration."""
+        return Rate(self.rate[index], self.low[index], self.high[index])
 
 
 @dataclass(frozen=True)
@@ -110,16 +110,19 @@ class Calibration:
         probability: npt.NDArray[np.float64] = 1 / (1 + np.exp(-(odds + np.log(prior / (1 - prior)))))
         return probability
 
-    def accept_place(self, false_accept_rate: float) -> int | None:
-        """The place of the lowest threshold whose false accept rate surely keeps to this one; None if none does."""
+    def accept_index(self, false_accept_rate: float) -> int | None:
+        """The index into `thresholds` of the lowest one whose false accept rate is at most this, at the upper end of
+        its interval; None if no threshold's is."""
         return _first_below(self.false_accept.high, false_accept_rate)
 
-    def reject_place(self, false_reject_rate: float) -> int | None:
-        """The place of the highest threshold whose false reject rate surely keeps to this one; None if none does."""
+    def reject_index(self, false_reject_rate: float) -> int | None:
+        """The index into `thresholds` of the highest one whose false reject rate is at most this, at the upper end of
+        its interval; None if no threshold's is."""
         return _last_below(self.false_reject.high, false_reject_rate)
 
-    def known_place(self, false_positive_rate: float, num_people: int) -> int | None:
-        """The same for a search among so many people.
+    def known_index(self, false_positive_rate: float, num_people: int) -> int | None:
+        """The index into `thresholds` of the lowest one whose false positive rate, in a search among so many people, is
+        at most this, at the upper end of its interval; None if no threshold's is.
 
         Were strangers alike, a rate p among N people would be 1 - (1 - p)^(M / N) among M. They are not, so that this
         overstates the growth for M above N, which is safe, and the shrinking for M below, where p is taken as it is.
@@ -134,7 +137,7 @@ class Calibration:
         false_reject_rate: float = FALSE_REJECT_RATE,
     ) -> Decision:
         """`same`, `different` or `unsure`, of two pictures by two cameras."""
-        accept, reject = self.accept_place(false_accept_rate), self.reject_place(false_reject_rate)
+        accept, reject = self.accept_index(false_accept_rate), self.reject_index(false_reject_rate)
         return self._decide(similarity, accept, reject, self.false_accept, self.false_reject, (SAME, DIFFERENT))
 
     def decide_search(
@@ -148,7 +151,7 @@ class Calibration:
         """`known`, `nobody we know` or `unsure`, from the nearest answer's similarity among so many people."""
         if num_people < 1:
             return Decision(NOBODY, Rate(0.0, 0.0, 0.0), reason="nobody is there who may answer")
-        accept = self.known_place(false_positive_rate, num_people)
+        accept = self.known_index(false_positive_rate, num_people)
         reject = _last_below(self.false_negative.high, false_negative_rate)
         found = self._decide(similarity, accept, reject, self.false_positive, self.false_negative, (KNOWN, NOBODY))
         if found.verdict == KNOWN and found.rate is not None and num_people > self.num_people:
@@ -213,12 +216,12 @@ def _floats(values: Any) -> Floats:
 
 def _first_below(high: Floats, rate: float) -> int | None:
     """Rates fall with the threshold: what holds at one holds at all above."""
-    return next((place for place, value in enumerate(high) if value <= rate), None)
+    return next((index for index, value in enumerate(high) if value <= rate), None)
 
 
 def _last_below(high: Floats, rate: float) -> int | None:
     """Rates rise with the threshold: what holds at one holds at all below."""
-    return next((place for place in range(len(high) - 1, -1, -1) if high[place] <= rate), None)
+    return next((index for index in range(len(high) - 1, -1, -1) if high[index] <= rate), None)
 
 
 def _check(c: Calibration) -> None:

@@ -15,23 +15,23 @@ CHUNK_ROWS = 16_384  # gallery rows converted at a time
 
 
 def distance_blocks(
-    query: FloatArray, gallery: FloatArray, metric: str = "cosine", block_bytes: int = BLOCK_BYTES
+    query: FloatArray, gallery: FloatArray, distance: str = "cosine", block_bytes: int = BLOCK_BYTES
 ) -> Iterator[tuple[int, FloatArray]]:
     """(first row, (b, g) float32) over all queries: (q, dim) and (g, dim), arrays or memory maps.
 
     One buffer of `block_bytes` (or of 16 rows, if that is more) serves every block: use it before the next, and write
-    into it as you like. cosine: 1 - cosine of the angle. euclidean: not squared, by way of float64, since the
-    difference of large squares cancels in float32.
+    into it as you like. distance: `cosine` (1 - cosine of the angle) or `euclidean` (not squared; computed in float64,
+    since the difference of large squares cancels in float32).
 
     Raises EmbeddingError where the dims differ or, for cosine, an embedding is all zeros; ConfigError for an unknown
-    metric.
+    distance.
     """
-    if metric not in METRICS:
-        raise unknown_name("metric", metric, METRICS)
+    if distance not in DISTANCES:
+        raise unknown_name("distance", distance, DISTANCES)
     if block_bytes < 1:
         raise ConfigError("a block takes one byte at the least")
     _check_dims(query, gallery)
-    fill = METRICS[metric](query, gallery)
+    fill = DISTANCES[distance](query, gallery)
     rows = min(max(LEAST_ROWS, block_bytes // (4 * max(1, len(gallery)))), max(1, len(query)))
     buffer = np.empty((rows, len(gallery)), np.float32)
     for start in range(0, len(query), rows):
@@ -78,7 +78,7 @@ def _euclidean(query: FloatArray, gallery: FloatArray) -> Fill:
     return fill
 
 
-METRICS: dict[str, Callable[[FloatArray, FloatArray], Fill]] = {"cosine": _cosine, "euclidean": _euclidean}
+DISTANCES: dict[str, Callable[[FloatArray, FloatArray], Fill]] = {"cosine": _cosine, "euclidean": _euclidean}
 
 
 def _inverse_lengths(embeddings: FloatArray) -> FloatArray:

@@ -2,6 +2,7 @@
 
 ResightError
 ├── ConfigError          an option, name or value that cannot work            exit 2
+│                        (a ValueError too)
 ├── DataError            the data are not what they must be                    exit 3
 │   ├── DatasetError     a folder whose layout or content cannot be used
 │   └── UnreadableImage  one picture that cannot be decoded
@@ -27,8 +28,8 @@ class ResightError(Exception):
     exit_code = 1
 
 
-class ConfigError(ResightError):
-    """An option, a name or a value that cannot work."""
+class ConfigError(ResightError, ValueError):
+    """An option, a name or a value that cannot work. A ValueError too."""
 
     exit_code = 2
 

@@ -14,6 +14,7 @@ from resight.core.images import RESIZE_RULES, Pixels
 from resight.core.records import FloatArray
 
 CHANNEL_ORDERS = ("rgb", "bgr")
+MAX_SIDE_PX = 4096  # of a network's input, in training and in a bundle
 
 
 @dataclass(frozen=True)

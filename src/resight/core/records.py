@@ -15,25 +15,26 @@ IntArray = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, eq=False)
 class EmbeddedCrops:
-    """Embeddings of n crops and what is known of each crop.
+    """Embeddings of n crops, and who is in each crop.
 
-    embeddings: (n, dim) float32. pids, camids: (n,) int64. contents: (n,) uint64, equal where two
-    crops hold the same pixels. names: what to call each crop in a listing (a path, usually).
+    embeddings: (n, dim) float32. pids: (n,) int64, the person in each crop; 0 is a distractor, nobody's match, and -1
+    no person at all. camids: (n,) int64, its camera. content_hashes: (n,) uint64, equal where two crops are the same
+    picture. names: what to call each crop in a listing, its path usually.
 
-    Raises EmbeddingError where lengths disagree or an embedding is not finite.
+    Raises EmbeddingError where lengths differ or an embedding is not finite.
     """
 
     embeddings: FloatArray
     pids: IntArray
     camids: IntArray
-    contents: npt.NDArray[np.uint64]
+    content_hashes: npt.NDArray[np.uint64]
     names: tuple[str, ...]
 
     def __post_init__(self) -> None:
         if self.embeddings.ndim != 2:
             raise EmbeddingError(f"embeddings must be (n, dim), got shape {self.embeddings.shape}")
         num = len(self.embeddings)
-        for field in ("pids", "camids", "contents", "names"):
+        for field in ("pids", "camids", "content_hashes", "names"):
             if len(getattr(self, field)) != num:
                 raise EmbeddingError(f"{num} embeddings but {len(getattr(self, field))} {field}")
         bad = np.flatnonzero(~np.isfinite(self.embeddings).all(axis=1))

@@ -22,13 +22,13 @@ CHUNK = 256
 class DecodedCrops:
     """The crops that could be decoded, in order, and those that could not.
 
-    pixels: (n, height, width, 3) uint8. contents: (n,) uint64, of each picture before resizing. digest: the
+    pixels: (n, height, width, 3) uint8. content_hashes: (n,) uint64, of each picture before resizing. digest: the
     fingerprint of names, ids and file contents.
     """
 
     crops: tuple[Crop, ...]
     pixels: Pixels
-    contents: npt.NDArray[np.uint64]
+    content_hashes: npt.NDArray[np.uint64]
     problems: tuple[Problem, ...]
     digest: str
 
@@ -75,7 +75,7 @@ def decode_crops(
     return DecodedCrops(
         kept,
         np.concatenate([part.pixels for part in parts]),
-        np.concatenate([part.contents for part in parts]),
+        np.concatenate([part.content_hashes for part in parts]),
         problems,
         digest.hexdigest(),
     )
@@ -127,5 +127,5 @@ def _collect(
             good.append(result)
             digest.update(result.digest)
     pixels = np.stack([g.pixels for g in good]) if good else np.zeros((0, height, width, 3), np.uint8)
-    contents = np.array([g.content for g in good], dtype=np.uint64)
-    return DecodedCrops(tuple(kept), pixels, contents, tuple(problems), digest.hexdigest())
+    content_hashes = np.array([g.content for g in good], dtype=np.uint64)
+    return DecodedCrops(tuple(kept), pixels, content_hashes, tuple(problems), digest.hexdigest())

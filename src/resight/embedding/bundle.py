@@ -19,7 +19,8 @@ from typing import Any
 from resight.core.calibration import Calibration
 from resight.core.errors import CalibrationError, ConfigError, WeightsError
 from resight.core.files import write_whole
-from resight.core.preprocessing import Preprocessing
+from resight.core.preprocessing import MAX_SIDE_PX, Preprocessing
+from resight.embedding.card import Card, Measurement, Part
 from resight.embedding.graph import GraphFacts, inspect_graph
 
 SCHEMA = "resight.bundle/1"
@@ -29,7 +30,6 @@ LAYOUTS = ("nchw", "nhwc")
 PRECISIONS = ("fp32", "int8")
 MAX_BUNDLE_BYTES = 1 << 30
 MAX_MANIFEST_BYTES = 1 << 22
-MAX_SIDE_PX = 2048
 MAX_DIM = 65_536
 _END = struct.Struct("<4s4H2LH")  # the end of a zip's central directory (PKWARE APPNOTE 4.3.16)
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the same bundle is the same bytes
@@ -48,29 +48,6 @@ class Network:
 
 
 @dataclass(frozen=True)
-class Part:
-    """One part of the embedding, and what of the person it is of."""
-
-    name: str
-    start: int
-    stop: int
-
-
-@dataclass(frozen=True)
-class Figure:
-    """One measurement of this very bundle; the intervals are of 95%."""
-
-    data: str
-    protocol: str
-    rank1: float
-    rank1_interval: tuple[float, float] | None
-    mean_ap: float
-    mean_ap_interval: tuple[float, float] | None
-    num_query: int
-    num_gallery: int
-
-
-@dataclass(frozen=True)
 class Manifest:
     """What a model carries with it, so that nobody sets it by hand.
 
@@ -86,7 +63,7 @@ class Manifest:
     rights: str
     weaknesses: str = "not stated"
     data_digest: str | None = None
-    figures: tuple[Figure, ...] = ()
+    figures: tuple[Measurement, ...] = ()
     calibration: Calibration | None = None
     provenance: Mapping[str, str] = field(default_factory=dict)
     similarity: str = "cosine"
@@ -115,6 +92,26 @@ class Bundle:
     onnx: bytes
     facts: GraphFacts
     source: str
+
+    @property
+    def card(self) -> Card:
+        """What the model says of itself."""
+        m = self.manifest
+        size = f"{self.facts.num_weights:,} weights, {len(self.onnx) / 1e6:.1f} MB of ONNX"
+        return Card(
+            m.name,
+            f"{m.network.precision}, {size}",
+            m.network.dim,
+            m.preprocessing,
+            m.parts,
+            m.trained_on,
+            m.rights,
+            m.weaknesses,
+            m.data_digest,
+            m.figures,
+            m.calibration,
+            m.provenance,
+        )
 
 
 def make_bundle(manifest: Manifest, onnx: bytes, source: str) -> Bundle:
@@ -243,7 +240,7 @@ def _parse_manifest(values: Any, source: str) -> Manifest:
                 "network": Network(**fields["network"]),
                 "preprocessing": Preprocessing.from_dict(fields["preprocessing"]),
                 "parts": tuple(Part(**part) for part in fields["parts"]),
-                "figures": tuple(_figure(figure) for figure in fields["figures"]),
+                "figures": tuple(_measurement(figure) for figure in fields["figures"]),
                 "calibration": Calibration.from_dict(calibration) if calibration is not None else None,
             }
         )
@@ -255,9 +252,9 @@ def _parse_manifest(values: Any, source: str) -> Manifest:
     return manifest
 
 
-def _figure(values: Mapping[str, Any]) -> Figure:
+def _measurement(values: Mapping[str, Any]) -> Measurement:
     pairs = {n: tuple(map(float, v)) for n, v in values.items() if n.endswith("interval") and v is not None}
-    figure = Figure(**{**values, **pairs})
+    figure = Measurement(**{**values, **pairs})
     numbers = (figure.rank1, figure.mean_ap, *(figure.rank1_interval or ()), *(figure.mean_ap_interval or ()))
     if not all(isinstance(number, (int, float)) and 0 <= number <= 1 for number in numbers):
         raise ValueError("figures lie between 0 and 1")

@@ -1,103 +1,61 @@
-"""A bundle's card: as rows for a terminal, and as Markdown."""
+"""What a model says of itself, whatever it was made from."""
 
 from __future__ import annotations
 
-import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
-from resight.core.calibration import FALSE_ACCEPT_RATE
-from resight.embedding.bundle import Bundle, Figure, Manifest
-
-WATCHING = (
-    "Re-identification watches people. Whoever uses this model answers for that under the law of the place: who is "
-    "recorded, for what, for how long, and who may search."
-)
+from resight.core.calibration import Calibration
+from resight.core.preprocessing import Preprocessing
 
 
-def card_rows(bundle: Bundle) -> list[tuple[str, str]]:
-    """(title, text) of everything that a user should know, in that order."""
-    manifest, facts = bundle.manifest, bundle.facts
-    network, size = manifest.network, manifest.preprocessing
-    numbers = [", ".join(f"{value:.4g}" for value in values) for values in (size.mean, size.std)]
-    rows = [
-        ("name", manifest.name),
-        ("identity", manifest.identity),
-        ("input", f"{size.height} x {size.width} pixels (height x width), {size.channel_order}, {size.resize}"),
-        ("mean, std", f"{numbers[0]}; {numbers[1]}, of values in [0, 1]"),
-        ("embedding", f"{network.dim} values of unit length, compared by {manifest.similarity} similarity"),
-        ("parts", "; ".join(f"{part.name}: {part.start} to {part.stop - 1}" for part in manifest.parts)),
-        ("network", f"{network.precision}, {facts.num_weights:,} weights, {len(bundle.onnx) / 1e6:.1f} MB of ONNX"),
-        ("trained on", manifest.trained_on),
-        ("rights", manifest.rights),
-        ("bad at", manifest.weaknesses),
-    ]
-    rows += [("figures" if place == 0 else "", describe(figure)) for place, figure in enumerate(manifest.figures)]
-    if not manifest.figures:
-        rows.append(("figures", "none were counted"))
-    rows.append(("calibration", describe_calibration(manifest)))
-    rows += [(name.replace("_", " "), text) for name, text in manifest.provenance.items()]
-    return rows
+@dataclass(frozen=True)
+class Part:
+    """One part of the embedding: the values from `start` to `stop` - 1. name: `whole`, or `strip 1 of 4` from the
+    top."""
+
+    name: str
+    start: int
+    stop: int
 
 
-def describe(figure: Figure) -> str:
-    """One measurement in a line."""
-    return (
-        f"rank-1 {_with_interval(figure.rank1, figure.rank1_interval)}, mAP "
-        f"{_with_interval(figure.mean_ap, figure.mean_ap_interval)} ({figure.protocol}; {figure.num_query:,} queries, "
-        f"{figure.num_gallery:,} gallery pictures) on {figure.data}"
-    )
+@dataclass(frozen=True)
+class Measurement:
+    """Rank-1 and mAP of this very model on one data set; the intervals are of 95%."""
+
+    data: str
+    protocol: str
+    rank1: float
+    rank1_interval: tuple[float, float] | None
+    mean_ap: float
+    mean_ap_interval: tuple[float, float] | None
+    num_query: int
+    num_gallery: int
 
 
-def describe_calibration(manifest: Manifest) -> str:
-    """What its similarities mean, in a line."""
-    calibration = manifest.calibration
-    if calibration is None:
-        return "none: a threshold would be a guess; run `resight calibrate` on people of your site"
-    place = calibration.accept_place(FALSE_ACCEPT_RATE)
-    same = "supports no" if place is None else f"{calibration.thresholds[place]:.3f} for a"
-    return (
-        f"{same} false accept rate of {FALSE_ACCEPT_RATE:g}, on {calibration.data}, {calibration.date}; at another "
-        "site it may not hold"
-    )
+def short_of(identity: str) -> str:
+    """Enough of an identity to tell models apart in a message."""
+    return identity.removeprefix("sha256:")[:12]
 
 
-def model_card(bundle: Bundle, loaded_as: str = "model.resight") -> str:
-    """Markdown with a head of YAML, as model hubs read it (Hugging Face's model card metadata).
+@dataclass(frozen=True)
+class Card:
+    """The card of a model.
 
-    loaded_as: the file, or the packaged name, that its example loads.
+    network: precision and size, in words. dim: of the embedding. trained_on: the data, in words. rights: who may do
+    what with the weights. weaknesses: what it is bad at. calibration: what its similarities mean, where that was
+    fitted. provenance: how it came about, by name.
     """
-    manifest = bundle.manifest
-    # JSON strings are YAML strings, whatever is in them.
-    head = ["---", "license: other", f"license_name: {json.dumps(manifest.rights)}", "library_name: resight"]
-    head += ["pipeline_tag: image-feature-extraction", "tags:", "- person-re-identification", "- onnx"]
-    if manifest.figures:
-        head += ["model-index:", f"- name: {json.dumps(manifest.name)}", "  results:"]
-        for figure in manifest.figures:
-            head += [
-                "  - task:",
-                "      type: image-retrieval",
-                "    dataset:",
-                f"      name: {json.dumps(figure.data)}",
-                f"      type: {json.dumps(figure.protocol)}",
-                "    metrics:",
-                "    - type: rank-1",
-                f"      value: {figure.rank1:.4f}",
-                "    - type: mAP",
-                f"      value: {figure.mean_ap:.4f}",
-            ]
-    head += ["---", "", f"# {_plain(manifest.name)}", "", WATCHING, "", "| | |", "|---|---|"]
-    rows = [f"| {title} | {_plain(text)} |" for title, text in card_rows(bundle)]
-    use = ["", "## Use", "", "```python", "import resight", "", f"model = resight.load({json.dumps(loaded_as)})"]
-    use += ['embeddings = model.embed(["a.jpg", "b.jpg"])', "model.similarity(embeddings[0], embeddings[1])", "```", ""]
-    return "\n".join([*head, *rows, *use])
 
-
-def _plain(text: str) -> str:
-    """No markup, no new lines: what a bundle says of itself is a stranger's text."""
-    flat = " ".join(text.split())
-    for sign in ("\\", "|", "<", "[", "`", "*", "_"):
-        flat = flat.replace(sign, "&lt;" if sign == "<" else "\\" + sign)
-    return flat
-
-
-def _with_interval(value: float, interval: tuple[float, float] | None) -> str:
-    return f"{value:.3f}" if interval is None else f"{value:.3f} [{interval[0]:.3f}, {interval[1]:.3f}]"
+    name: str
+    network: str
+    dim: int
+    preprocessing: Preprocessing
+    parts: tuple[Part, ...]
+    trained_on: str
+    rights: str
+    weaknesses: str = "not stated"
+    data_digest: str | None = None
+    figures: tuple[Measurement, ...] = ()
+    calibration: Calibration | None = None
+    provenance: Mapping[str, str] = field(default_factory=dict)

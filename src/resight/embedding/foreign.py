@@ -10,15 +10,16 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from resight.core.errors import ConfigError, DataError, WeightsError
-from resight.core.preprocessing import Preprocessing
+from resight.core.preprocessing import MAX_SIDE_PX, Preprocessing
 from resight.core.progress import Progress, silent
 from resight.core.records import EmbeddedCrops, FloatArray
 from resight.core.version import VERSION
 from resight.data.crops import Crop, Dataset, camids_of, pids_of
 from resight.data.decoding import DecodedCrops, decode_crops
-from resight.embedding.bundle import MAX_SIDE_PX, Bundle, Manifest, Network, Part, make_bundle
-from resight.embedding.embedder import Embedder
+from resight.embedding.bundle import Bundle, Manifest, Network, make_bundle
+from resight.embedding.card import Part
 from resight.embedding.graph import GraphFacts, inspect_graph
+from resight.embedding.loading import of_bundle
 from resight.evaluation.compare import paired_difference
 from resight.evaluation.evaluate import Evaluation, evaluate
 
@@ -125,11 +126,11 @@ def probe_preprocessing(bundle: Bundle, dataset: Dataset, *, progress: Progress 
         if not np.allclose((mean, std), (declared.mean, declared.std), rtol=0.02):
             ways |= {(scale, order): (mean, std) for order in ("rgb", "bgr")}
     found: dict[tuple[str, str], Evaluation] = {}
-    embedder = Embedder(bundle)
+    model = of_bundle(bundle)
     with progress("probing", len(ways)) as advance:
         for (scale, order), (mean, std) in ways.items():
             tried = replace(declared, mean=_three(mean), std=_three(std), channel_order=order)
-            found[scale, order] = _score(embedder.embed_pixels(decoded.pixels, preprocessing=tried), decoded)
+            found[scale, order] = _score(model.embed_pixels(decoded.pixels, preprocessing=tried), decoded)
             advance(1)
     own = found["as declared", declared.channel_order]
     people = pids_of(decoded.crops)[own.query_index]
@@ -172,7 +173,7 @@ def _spread(own: Sequence[Crop]) -> list[Crop]:
 def _score(embeddings: FloatArray, decoded: DecodedCrops) -> Evaluation:
     crops = decoded.crops
     names = tuple(crop.name for crop in crops)
-    embedded = EmbeddedCrops(embeddings, pids_of(crops), camids_of(crops), decoded.contents, names)
+    embedded = EmbeddedCrops(embeddings, pids_of(crops), camids_of(crops), decoded.content_hashes, names)
     return evaluate(embedded, embedded, "market1501", bootstrap_samples=1)
 
 

@@ -1,1 +1,1 @@
-"""Ranking, protocols, figures and their intervals: pure functions over arrays. numpy and scipy only."""
+"""Ranking, protocols, metrics and their intervals: pure functions over arrays. numpy and scipy only."""

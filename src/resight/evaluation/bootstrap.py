@@ -1,4 +1,4 @@
-"""How far a mean over queries could lie elsewhere, had other queries been drawn."""
+"""Bootstrap intervals: how far a mean over queries could be off, had other queries been drawn."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ BLOCK_VALUES = 4_000_000  # resampled values held at a time
 
 @dataclass(frozen=True)
 class Interval:
-    """From `low` to `high`, both inclusive."""
+    """From `low` to `high`, both included."""
 
     low: float
     high: float
@@ -27,7 +27,7 @@ def format_figure(value: float | None, interval: Interval | None = None) -> str:
 
 
 def percentile_interval(values: npt.NDArray[np.float64]) -> Interval:
-    """The middle 95% of resampled values (n,); those that are NaN say nothing."""
+    """The middle 95% of resampled values (n,), NaN left out."""
     tail = 50 * (1 - CONFIDENCE)
     low, high = np.nanpercentile(values, [tail, 100 - tail])
     return Interval(float(low), float(high))

@@ -1,4 +1,4 @@
-"""Where the figures come from: pairs of cameras, people, and the queries that cost most."""
+"""Which pairs of cameras, which people and which queries cost most of the mAP."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ SHOWN_ANSWERS = 10
 
 @dataclass(frozen=True)
 class CameraPair:
-    """Queries by one camera among the gallery pictures of another. Those that it cannot answer are not counted."""
+    """Queries by one camera, searched among the gallery pictures by another. Queries whose person that camera did not
+    see are not counted."""
 
     query_camid: int
     gallery_camid: int
@@ -33,7 +34,7 @@ class CameraPair:
 
 @dataclass(frozen=True)
 class Person:
-    """One person's queries. cost: how much of the whole mAP they lack together."""
+    """One person's queries. cost: how much of the whole mAP they cost together."""
 
     pid: int
     num_scored: int
@@ -44,8 +45,9 @@ class Person:
 
 @dataclass(frozen=True)
 class CostlyQuery:
-    """cost: how much of the whole mAP it lacks. first_right: the rank of its first right answer, None where there is
-    none within the ranks that were looked at. nearest_wrong: the name of the nearest wrong answer, if any is near."""
+    """One query. cost: how much of the whole mAP it costs. first_right: the rank, from 1, of its first right answer,
+    None where there is none. nearest_wrong: the name of the nearest wrong answer among the first SHOWN_ANSWERS, None
+    where they are all right."""
 
     name: str
     pid: int
@@ -59,17 +61,18 @@ class CostlyQuery:
 
 @dataclass(frozen=True)
 class Breakdown:
-    """Each list from the worst to the best; the costs of all people add up to 1 - mAP."""
+    """Each list goes from the worst to the best; the costs of all people add up to 1 - mAP."""
 
     protocol: str
-    metric: str
+    distance: str
     camera_pairs: tuple[CameraPair, ...]
     people: tuple[Person, ...]
     costly: tuple[CostlyQuery, ...]
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
-        return {"schema": SCHEMA, "interval": "95% bootstrap over queries", **asdict(self)}
+        values = asdict(self)
+        return {"schema": SCHEMA, "interval": "95% bootstrap over queries", "metric": values.pop("distance"), **values}
 
 
 def break_down(
@@ -80,11 +83,16 @@ def break_down(
     bootstrap_samples: int = 200,
     seed: int = 0,
 ) -> Breakdown:
-    """By cosine, without re-ranking. Raises DataError where there is nothing to score."""
+    """The breakdown of an evaluation by cosine similarity, without re-ranking. bootstrap_samples: of the intervals of
+    pairs of cameras.
+
+    Raises DataError where there is nothing to score, EmbeddingError where embeddings cannot be compared, ConfigError
+    for an unknown protocol.
+    """
     whole = evaluate(query, gallery, protocol, bootstrap_samples=1, seed=seed)
     return Breakdown(
         whole.protocol,
-        whole.metric,
+        whole.distance,
         _camera_pairs(query, gallery, protocol, bootstrap_samples, seed),
         _people(query, whole),
         _costly(query, gallery, whole),
@@ -146,5 +154,5 @@ def _costly(query: EmbeddedCrops, gallery: EmbeddedCrops, whole: Evaluation) -> 
 
 def _rows(crops: EmbeddedCrops, kept: npt.NDArray[np.bool_] | npt.NDArray[np.int64]) -> EmbeddedCrops:
     rows = np.arange(len(crops))[kept]
-    arrays = {name: getattr(crops, name)[rows] for name in ("embeddings", "pids", "camids", "contents")}
+    arrays = {name: getattr(crops, name)[rows] for name in ("embeddings", "pids", "camids", "content_hashes")}
     return replace(crops, **arrays, names=tuple(crops.names[row] for row in rows))

@@ -1,8 +1,8 @@
-"""Each camera's mean embedding taken from its pictures' embeddings, so that what they all share no longer counts.
+"""Centring of cameras: each camera's mean embedding is subtracted from the embeddings of its pictures.
 
-What a camera adds to every picture (its light, its colours, its background) lies, to a first order, in the mean of
-them. No identities are needed, only pictures, so it can be had at any site; after camera-based batch normalisation
-(Zhuang et al., ECCV 2020), which does the same inside the network.
+What a camera adds to every picture (its light, its colours, its background) is, to a first order, in their mean. It
+takes pictures but no identities, so any site can do it. After camera-based batch normalisation (Zhuang et al., ECCV
+2020), which does the same inside the network.
 """
 
 from __future__ import annotations
@@ -18,7 +18,10 @@ SHRINKAGE = 10  # pictures: a camera's mean counts n / (n + SHRINKAGE), so that 
 
 
 def camera_means(embeddings: FloatArray, camids: IntArray) -> dict[int, FloatArray]:
-    """(n, dim) of unit length, (n,): what to take from each camera's embeddings, (dim,) each."""
+    """What to subtract from each camera's embeddings, (dim,) float32 by camid: their mean, shrunk by SHRINKAGE.
+
+    embeddings: (n, dim) float32 of unit length; camids: (n,) int64.
+    """
     found: dict[int, FloatArray] = {}
     for camid in np.unique(camids).tolist():
         own = embeddings[camids == camid]
@@ -27,7 +30,26 @@ def camera_means(embeddings: FloatArray, camids: IntArray) -> dict[int, FloatArr
 
 
 def centre_cameras(query: EmbeddedCrops, gallery: EmbeddedCrops) -> tuple[EmbeddedCrops, EmbeddedCrops]:
-    """Both, each embedding less its camera's mean over the two, at unit length again."""
+    """Query and gallery, with each camera's mean over both subtracted, at unit length again.
+
+    Raises EmbeddingError where an embedding is all zeros.
+
+    Example:
+
+        >>> import numpy as np
+        >>> import resight
+        >>> from resight import EmbeddedCrops
+        >>> from resight.evaluation.centring import centre_cameras
+        >>> rng = np.random.default_rng(0)
+        >>> people, rows = rng.normal(size=(50, 8)), np.arange(50, dtype=np.uint64)
+        >>> def seen_by(camid, cast):  # `cast`: what the camera adds to every picture
+        ...     embeddings = (people + cast).astype(np.float32)
+        ...     return EmbeddedCrops(embeddings, np.arange(1, 51), np.full(50, camid), rows, tuple(map(str, rows)))
+        >>> query, gallery = seen_by(1, 0.0), seen_by(2, 5.0)
+        >>> centred = centre_cameras(query, gallery)
+        >>> resight.evaluate(*centred).mean_ap > resight.evaluate(query, gallery).mean_ap + 0.1
+        True
+    """
     sides = [replace(side, embeddings=unit_rows(side.embeddings)) for side in (query, gallery)]
     means = camera_means(
         np.concatenate([side.embeddings for side in sides]), np.concatenate([side.camids for side in sides])

@@ -11,15 +11,16 @@ import numpy.typing as npt
 from resight.core.errors import DataError
 from resight.core.records import EmbeddedCrops, IntArray
 from resight.evaluation.bootstrap import BLOCK_VALUES, Interval, percentile_interval
-from resight.evaluation.evaluate import Evaluation, Values, evaluate
+from resight.evaluation.evaluate import Evaluation, evaluate
+from resight.evaluation.metrics import Values
 
 OUTCOMES = ("gained", "lost", "both wrong", "both right")
 
 
 @dataclass(frozen=True)
 class Difference:
-    """Second model less first, with its 95% interval. p_value: how often chance alone, were the models equal,
-    would show a difference at least as large, in either direction."""
+    """The second model's mean less the first's, with its 95% interval. p_value: how often a difference at least so
+    large, in either direction, would come about by chance, were the models equal."""
 
     mean: float
     interval: Interval
@@ -28,10 +29,10 @@ class Difference:
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """Two evaluations of the same queries under one protocol, and how they differ. differences: by figure
-    (`rank1`, `mean_ap`, and `mean_inp` where the protocol has it). outcome: (num_scored,) places in OUTCOMES,
-    by the first answer: `gained` means wrong by the first model and right by the second. num_people: of the
-    scored queries; they are what is resampled."""
+    """Two models' evaluations of the same queries under one protocol, and how they differ. differences: by metric,
+    those that the protocol defines. outcome: (num_scored,) int64 indices into OUTCOMES, by each query's first answer:
+    `gained` means wrong by the first model and right by the second. num_people: of the scored queries; people are
+    resampled."""
 
     first: Evaluation
     second: Evaluation
@@ -40,10 +41,8 @@ class Comparison:
     num_people: int
 
     def figures(self, name: str) -> tuple[float, float]:
-        """Both models' figure by its name in `differences`."""
-        if name == "rank1":
-            return self.first.rank(1), self.second.rank(1)
-        return getattr(self.first, name), getattr(self.second, name)
+        """Both models' values of a metric, by its name in `differences`."""
+        return self.first.metrics[name].value, self.second.metrics[name].value
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -67,29 +66,44 @@ def compare(
     bootstrap_samples: int = 10_000,
     seed: int = 0,
 ) -> Comparison:
-    """first, second: (query, gallery) of each model, of the same crops in the same order.
+    """Whether one model beats another, by the paired bootstrap over people, for each metric of the protocol.
 
-    Raises DataError where the crops are not the same, or there is nothing to score.
+    first, second: (query, gallery) of each model, of the same crops in the same order.
+
+    Raises DataError where the crops are not the same or there is nothing to score, EmbeddingError where a model's
+    embeddings cannot be compared, ConfigError for an unknown protocol.
+
+    Example:
+
+        >>> import numpy as np
+        >>> from resight import EmbeddedCrops
+        >>> from resight.evaluation.compare import compare
+        >>> def crops(embeddings, pids, camid):
+        ...     hashes = np.arange(2, dtype=np.uint64) + np.uint64(100 * camid)
+        ...     names = tuple(f"{camid}/{pid}" for pid in pids)
+        ...     return EmbeddedCrops(np.array(embeddings, np.float32), np.array(pids), np.full(2, camid), hashes, names)
+        >>> gallery = crops([[1, 0], [0, 1]], [7, 8], 2)
+        >>> poor = crops([[0, 1], [0, 1]], [7, 8], 1), gallery
+        >>> good = crops([[1, 0], [0, 1]], [7, 8], 1), gallery
+        >>> found = compare(poor, good)
+        >>> found.figures("rank1"), found.differences["rank1"].mean
+        ((0.5, 1.0), 0.5)
     """
     for one, other in zip(first, second, strict=True):
         if one.names != other.names or not np.array_equal(one.pids, other.pids):
             raise DataError("the two models must be compared on the same pictures, in the same order")
     a, b = (evaluate(query, gallery, protocol, seed=seed) for query, gallery in (first, second))
     people = first[0].pids[a.query_index]
-    values: dict[str, tuple[Values, Values]] = {
-        "rank1": ((a.first_hit == 0).astype(np.float64), (b.first_hit == 0).astype(np.float64)),
-        "mean_ap": (a.ap, b.ap),
-    }
-    if a.inp is not None and b.inp is not None:
-        values["mean_inp"] = (a.inp, b.inp)
     right_a, right_b = a.first_hit == 0, b.first_hit == 0
     outcome = np.select([~right_a & right_b, right_a & ~right_b, ~right_a & ~right_b], [0, 1, 2], default=3)
     return Comparison(
         a,
         b,
         {
-            name: paired_difference(one, other, people, samples=bootstrap_samples, seed=seed)
-            for name, (one, other) in values.items()
+            name: paired_difference(
+                one.per_query, b.metrics[name].per_query, people, samples=bootstrap_samples, seed=seed
+            )
+            for name, one in a.metrics.items()
         },
         outcome.astype(np.int64),
         len(np.unique(people)),
@@ -99,9 +113,10 @@ def compare(
 def paired_difference(
     first: Values, second: Values, groups: IntArray, *, samples: int = 10_000, seed: int = 0
 ) -> Difference:
-    """The mean of second - first, both (n,), resampling whole groups (people) with replacement.
+    """The mean of second - first, (n,) each, and whether chance explains it, by resampling groups with replacement.
 
-    Queries of one person are not independent: resampling them singly would find differences where there are none.
+    groups: (n,), the person of each query. Queries of one person are not independent: resampling them one by one would
+    find differences where there are none.
     The interval is of percentiles; the p-value counts the samples of the differences, moved to a mean of zero, that
     lie as far out as the mean does (Efron and Tibshirani, 1993, ch. 16), and is never 0.
     """

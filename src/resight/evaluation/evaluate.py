@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,43 +12,31 @@ import numpy.typing as npt
 from resight.core.distances import BLOCK_BYTES, distance_blocks
 from resight.core.errors import ConfigError, DataError, EmbeddingError
 from resight.core.records import EmbeddedCrops, FloatArray, IntArray
-from resight.evaluation.bootstrap import Interval, bootstrap_interval
+from resight.evaluation.bootstrap import Interval, bootstrap_interval, format_figure
 from resight.evaluation.expansion import Expansion
+from resight.evaluation.metrics import METRICS, Measured, Values, cmc_curve
 from resight.evaluation.parts.aligned import Aligned
-from resight.evaluation.protocols import Gallery, Protocol, Rows, find_protocol, rows_of
-from resight.evaluation.ranking import (
-    QueryRanks,
-    average_precision,
-    cmc_curve,
-    inverse_negative_penalty,
-    nearest,
-    rank_blocks,
-    relevant_rows,
-)
+from resight.evaluation.protocols import GalleryRows, Protocol, Rows, find_protocol, rows_of
+from resight.evaluation.ranking import QueryRanks, nearest, rank_blocks, relevant_rows
 from resight.evaluation.rerank import Reranking, rerank_blocks
 
-Values = npt.NDArray[np.float64]
 SCHEMA = "resight.evaluation/1"
 
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """The figures of one model on one data set under one protocol. Fractions in [0, 1].
+    """The metrics of one model on one data set under one protocol. Fractions in [0, 1].
 
-    cmc: (max_rank,) rank-1 first. mean_inp: None where the protocol does not define it. The intervals are
-    95% bootstrap intervals over queries. query_index, ap, inp, first_hit: (num_scored,), one value a scored
-    query; first_hit is the 0-based place of its first right answer, -1 where there is none within the depth.
-    num_junk: gallery rows left out, over all scored queries.
+    distance: how embeddings were compared, in words. cmc: (max_rank,) rank-1 first. metrics: by name, those of METRICS
+    that the protocol defines. query_index, first_hit: (num_scored,) int64, the rows of the scored queries, and the
+    0-based place of each one's first right answer, -1 where there is none within the protocol's depth. num_junk:
+    gallery rows left out, over all scored queries.
     """
 
     protocol: str
-    metric: str
+    distance: str
     cmc: Values
-    mean_ap: float
-    mean_inp: float | None
-    rank1_interval: Interval
-    mean_ap_interval: Interval
-    mean_inp_interval: Interval | None
+    metrics: Mapping[str, Measured]
     num_query: int
     num_scored: int
     num_skipped: int
@@ -57,8 +45,6 @@ class Evaluation:
     bootstrap_samples: int
     seed: int
     query_index: IntArray
-    ap: Values
-    inp: Values | None
     first_hit: IntArray
 
     def rank(self, k: int) -> float:
@@ -67,19 +53,68 @@ class Evaluation:
             raise ConfigError(f"rank-{k} was not computed; the curve goes from 1 to {len(self.cmc)} (max_rank)")
         return float(self.cmc[k - 1])
 
+    @property
+    def rank1_interval(self) -> Interval:
+        """Of rank-1."""
+        return self.metrics["rank1"].interval
+
+    @property
+    def mean_ap(self) -> float:
+        """mAP: the mean average precision."""
+        return self.metrics["mean_ap"].value
+
+    @property
+    def mean_ap_interval(self) -> Interval:
+        """Of mAP."""
+        return self.metrics["mean_ap"].interval
+
+    @property
+    def mean_inp(self) -> float | None:
+        """mINP: the mean inverse negative penalty; None where the protocol does not define it."""
+        found = self.metrics.get("mean_inp")
+        return found.value if found else None
+
+    @property
+    def mean_inp_interval(self) -> Interval | None:
+        """Of mINP."""
+        found = self.metrics.get("mean_inp")
+        return found.interval if found else None
+
+    @property
+    def ap(self) -> Values:
+        """The average precision of each scored query: (num_scored,) float64."""
+        return self.metrics["mean_ap"].per_query
+
+    @property
+    def inp(self) -> Values | None:
+        """The inverse negative penalty of each scored query: (num_scored,) float64."""
+        found = self.metrics.get("mean_inp")
+        return found.per_query if found else None
+
+    def cells(self) -> dict[str, str]:
+        """For a table: each metric by its name in print as `0.912 [0.871, 0.950]`, or `-` where the protocol does not
+        define it; rank-5 of the CMC curve, where that is so long, follows rank-1."""
+        cells = {}
+        for name, metric in METRICS.items():
+            found = self.metrics.get(name)
+            cells[metric.title] = format_figure(found.value, found.interval) if found else format_figure(None)
+            if name == "rank1" and len(self.cmc) >= 5:
+                cells["rank-5"] = format_figure(self.rank(5))
+        return cells
+
     def to_dict(self) -> dict[str, Any]:
-        """For JSON: the figures with their intervals, protocol and counts."""
+        """For JSON: each metric with its interval, the protocol and the counts."""
+        values: dict[str, Any] = {}
+        for name in METRICS:
+            found = self.metrics.get(name)
+            values[name] = found.value if found else None
+            values[f"{name}_interval"] = asdict(found.interval) if found else None
         return {
             "schema": SCHEMA,
             "protocol": self.protocol,
             "protocol_description": find_protocol(self.protocol).description,
-            "metric": self.metric,
-            "rank1": self.rank(1),
-            "rank1_interval": asdict(self.rank1_interval),
-            "mean_ap": self.mean_ap,
-            "mean_ap_interval": asdict(self.mean_ap_interval),
-            "mean_inp": self.mean_inp,
-            "mean_inp_interval": asdict(self.mean_inp_interval) if self.mean_inp_interval else None,
+            "metric": self.distance,
+            **values,
             "cmc": self.cmc.tolist(),
             "num_query": self.num_query,
             "num_scored": self.num_scored,
@@ -94,7 +129,8 @@ class Evaluation:
 
 @dataclass(frozen=True, eq=False)
 class RankedList:
-    """What one query found: gallery rows nearest first, junk removed. All arrays (top,) or shorter."""
+    """The first answers to one query, nearest first, without junk. query_index: the query's row. gallery_index: the
+    gallery rows; similarity: cosine; relevant: whether it is the query's person. (top,) each, or shorter."""
 
     query_index: int
     gallery_index: IntArray
@@ -107,7 +143,7 @@ def evaluate(
     gallery: EmbeddedCrops,
     protocol: str = "market1501",
     *,
-    metric: str = "cosine",
+    distance: str = "cosine",
     expansion: Expansion | None = None,
     reranking: Reranking | None = None,
     aligned: Aligned | None = None,
@@ -115,27 +151,49 @@ def evaluate(
     bootstrap_samples: int = 1000,
     seed: int = 0,
 ) -> Evaluation:
-    """CMC, mAP and mINP of the embeddings, in bounded memory. seed: of the bootstrap.
+    """Scores embeddings under a protocol: CMC, and each metric of METRICS, in bounded memory.
 
-    expansion, reranking: go by cosine, and are named in the evaluation's metric. aligned: takes the place of cosine.
-    Raises DataError where there is nothing to score, ConfigError for an unknown protocol or metric, or for two that do
-    not go together.
+    protocol: a name of PROTOCOLS. distance: `cosine` or `euclidean`. expansion, reranking: change the ranking first;
+    they support cosine only, and are named in the evaluation's `distance`. aligned: compares aligned strips instead of
+    whole embeddings. max_rank: the length of the CMC curve. bootstrap_samples, seed: of the intervals.
+
+    Raises DataError where there is nothing to score, EmbeddingError where embeddings cannot be compared, ConfigError
+    for an unknown protocol or distance, or for two options that do not go together.
+
+    Example:
+
+        >>> import numpy as np
+        >>> from resight import EmbeddedCrops, evaluate
+        >>> query = EmbeddedCrops(
+        ...     np.array([[1, 0]], np.float32), np.array([7]), np.array([1]), np.array([10], np.uint64), ("a.jpg",)
+        ... )
+        >>> gallery = EmbeddedCrops(
+        ...     embeddings=np.array([[0.9, 0.1], [0.7, 0.7], [0.2, 0.9]], np.float32),
+        ...     pids=np.array([7, 8, 7]),
+        ...     camids=np.array([2, 2, 3]),
+        ...     content_hashes=np.array([11, 12, 13], np.uint64),
+        ...     names=("b.jpg", "c.jpg", "d.jpg"),
+        ... )
+        >>> found = evaluate(query, gallery)
+        >>> found.rank(1), round(found.mean_ap, 3)
+        (1.0, 0.833)
     """
+    settings = _Settings(protocol, distance, max_rank, bootstrap_samples, seed)
+    rows = (rows_of(query), rows_of(gallery))
+    steps = [step for step in (expansion, reranking) if step is not None]
     if aligned is not None:
-        if expansion or reranking:
-            raise ConfigError(f"{expansion or reranking} goes by cosine, not by {aligned}")
+        if steps:
+            raise ConfigError(f"{steps[0]} supports cosine only, not {aligned}")
         blocks = aligned.blocks(query.embeddings, gallery.embeddings)
-        rows = (rows_of(query), rows_of(gallery))
-        return _evaluate(blocks, *rows, protocol, str(aligned), max_rank, bootstrap_samples, seed)
-    if metric != "cosine" and (expansion or reranking):
-        raise ConfigError(f"{expansion or reranking} goes by cosine, not by {metric}")
+        return _evaluate(blocks, *rows, replace(settings, distance=str(aligned)))
+    if distance != "cosine" and steps:
+        raise ConfigError(f"{steps[0]} supports cosine only, not {distance}")
     if expansion is not None:
         query, gallery = expansion.apply(query, gallery)
-    blocks = distance_blocks(query.embeddings, gallery.embeddings, metric)
+    blocks = distance_blocks(query.embeddings, gallery.embeddings, distance)
     if reranking is not None:
         blocks = rerank_blocks(query.embeddings, gallery.embeddings, reranking)
-    metric = ", ".join([metric, *(str(step) for step in (expansion, reranking) if step is not None)])
-    return _evaluate(blocks, rows_of(query), rows_of(gallery), protocol, metric, max_rank, bootstrap_samples, seed)
+    return _evaluate(blocks, *rows, replace(settings, distance=", ".join(map(str, (distance, *steps)))))
 
 
 def evaluate_distmat(
@@ -144,24 +202,43 @@ def evaluate_distmat(
     gallery: Rows,
     protocol: str = "market1501",
     *,
-    metric: str = "given",
+    distance: str = "given",
     max_rank: int = 50,
     bootstrap_samples: int = 1000,
     seed: int = 0,
 ) -> Evaluation:
-    """The same from a distmat (q, g), lower is closer. Raises EmbeddingError where it holds NaN or infinity."""
+    """Scores a distmat (q, g) float32, lower is closer. distance: what to call it in the evaluation.
+
+    Raises EmbeddingError where its shape is another, or it holds NaN or infinity; DataError where there is nothing to
+    score; ConfigError for an unknown protocol.
+
+    Example:
+
+        >>> import numpy as np
+        >>> from resight.evaluation.evaluate import evaluate_distmat
+        >>> from resight.evaluation.protocols import Rows
+        >>> query = Rows(np.array([7]), np.array([1]), np.array([10], np.uint64))
+        >>> gallery = Rows(np.array([8, 7]), np.array([2, 2]), np.array([11, 12], np.uint64))
+        >>> found = evaluate_distmat(np.array([[0.1, 0.3]], np.float32), query, gallery)
+        >>> found.rank(1), found.rank(2), found.mean_ap
+        (0.0, 1.0, 0.5)
+    """
     if distmat.shape != (len(query), len(gallery)):
         raise EmbeddingError(
             f"the distmat is {distmat.shape}, for {len(query)} queries and {len(gallery)} gallery rows"
         )
-    return _evaluate(_slices(distmat), query, gallery, protocol, metric, max_rank, bootstrap_samples, seed)
+    settings = _Settings(protocol, distance, max_rank, bootstrap_samples, seed)
+    return _evaluate(_slices(distmat), query, gallery, settings)
 
 
 def rankings(
     query: EmbeddedCrops, gallery: EmbeddedCrops, protocol: str = "market1501", *, top: int = 10
 ) -> list[RankedList]:
-    """What each query found under the protocol, by cosine, for a person to look at."""
-    rule, q, g = find_protocol(protocol), rows_of(query), Gallery(rows_of(gallery))
+    """The first `top` answers to each query under the protocol, by cosine similarity.
+
+    Raises EmbeddingError where embeddings cannot be compared, ConfigError for an unknown protocol.
+    """
+    rule, q, g = find_protocol(protocol), rows_of(query), GalleryRows(rows_of(gallery))
     lists = []
     for start, block in distance_blocks(query.embeddings, gallery.embeddings):
         for row, distances in enumerate(block, start):
@@ -182,75 +259,55 @@ def _slices(distmat: FloatArray) -> Iterator[tuple[int, FloatArray]]:
         yield start, block
 
 
-def _evaluate(
-    blocks: Iterable[tuple[int, FloatArray]],
-    query: Rows,
-    gallery: Rows,
-    protocol: str,
-    metric: str,
-    max_rank: int,
-    bootstrap_samples: int,
-    seed: int,
-) -> Evaluation:
-    rule = find_protocol(protocol)
-    if max_rank < 1 or bootstrap_samples < 1:
+@dataclass(frozen=True)
+class _Settings:
+    protocol: str
+    distance: str
+    max_rank: int
+    bootstrap_samples: int
+    seed: int
+
+
+def _evaluate(blocks: Iterable[tuple[int, FloatArray]], query: Rows, gallery: Rows, settings: _Settings) -> Evaluation:
+    rule = find_protocol(settings.protocol)
+    if settings.max_rank < 1 or settings.bootstrap_samples < 1:
         raise ConfigError("max_rank and bootstrap_samples must be 1 at the least")
     if not len(query) or not len(gallery):
         raise DataError(f"nothing to score: {len(query)} queries, {len(gallery)} gallery rows")
-    ranks = rank_blocks(blocks, query, Gallery(gallery), rule)
+    ranks = rank_blocks(blocks, query, GalleryRows(gallery), rule)
     scored = [row for row, r in enumerate(ranks) if rule.hits_only or r.num_relevant]
     if not scored:
         raise DataError(_nothing_to_score(rule, query))
-    return _summarise(
-        [ranks[row] for row in scored],
-        scored,
-        rule,
-        metric,
-        len(query),
-        len(gallery),
-        max_rank,
-        bootstrap_samples,
-        seed,
-    )
-
-
-def _summarise(
-    ranks: list[QueryRanks],
-    scored: list[int],
-    rule: Protocol,
-    metric: str,
-    num_query: int,
-    num_gallery: int,
-    max_rank: int,
-    samples: int,
-    seed: int,
-) -> Evaluation:
-    first = np.array([r.hits[0] if len(r.hits) else -1 for r in ranks], dtype=np.int64)
-    ap = np.array([average_precision(r.hits, len(r.hits) if rule.hits_only else r.num_relevant) for r in ranks])
-    inp = None
-    if not rule.hits_only:
-        inp = np.array([inverse_negative_penalty(r.hits, r.num_relevant) for r in ranks])
+    found = [ranks[row] for row in scored]
+    first_hit = np.array([r.hits[0] if len(r.hits) else -1 for r in found], dtype=np.int64)
     return Evaluation(
         protocol=rule.name,
-        metric=metric,
-        cmc=cmc_curve(first, max_rank),
-        mean_ap=float(ap.mean()),
-        mean_inp=None if inp is None else float(inp.mean()),
-        rank1_interval=bootstrap_interval((first == 0).astype(np.float64), samples, seed),
-        mean_ap_interval=bootstrap_interval(ap, samples, seed),
-        mean_inp_interval=None if inp is None else bootstrap_interval(inp, samples, seed),
-        num_query=num_query,
+        distance=settings.distance,
+        cmc=cmc_curve(first_hit, settings.max_rank),
+        metrics=_measure(found, rule, settings),
+        num_query=len(query),
         num_scored=len(scored),
-        num_skipped=num_query - len(scored),
-        num_gallery=num_gallery,
-        num_junk=sum(r.num_junk for r in ranks),
-        bootstrap_samples=samples,
-        seed=seed,
+        num_skipped=len(query) - len(scored),
+        num_gallery=len(gallery),
+        num_junk=sum(r.num_junk for r in found),
+        bootstrap_samples=settings.bootstrap_samples,
+        seed=settings.seed,
         query_index=np.array(scored, dtype=np.int64),
-        ap=ap,
-        inp=inp,
-        first_hit=first,
+        first_hit=first_hit,
     )
+
+
+def _measure(ranks: list[QueryRanks], rule: Protocol, settings: _Settings) -> dict[str, Measured]:
+    """Each metric that the protocol defines."""
+    measured = {}
+    for name, metric in METRICS.items():
+        if not metric.defined(rule):
+            continue
+        counted = ((r.hits, len(r.hits) if rule.hits_only else r.num_relevant) for r in ranks)
+        per_query = np.array([metric.of_query(hits, num_relevant) for hits, num_relevant in counted])
+        interval = bootstrap_interval(per_query, settings.bootstrap_samples, settings.seed)
+        measured[name] = Measured(float(per_query.mean()), interval, per_query)
+    return measured
 
 
 def _nothing_to_score(rule: Protocol, query: Rows) -> str:

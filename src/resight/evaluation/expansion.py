@@ -1,4 +1,4 @@
-"""Query expansion and database augmentation: each embedding joined by its nearest before it is compared."""
+"""Query expansion and database augmentation: each embedding is averaged with its nearest before it is compared."""
 
 from __future__ import annotations
 
@@ -13,8 +13,11 @@ from resight.core.records import EmbeddedCrops, FloatArray
 
 @dataclass(frozen=True)
 class Expansion:
-    """query: how many of the gallery's nearest join each query; database: how many, itself among them, join each
-    gallery row; 0: none. alpha: neighbours weigh by their similarity to this power."""
+    """query: each query is averaged with so many of its nearest gallery rows; database: each gallery row with so many
+    of its nearest, of which itself is one; 0: not at all. alpha: neighbours weigh by their similarity to this power.
+
+    Raises ConfigError where neither is above 0, or a number is below 0.
+    """
 
     query: int = 0
     database: int = 0
@@ -31,7 +34,8 @@ class Expansion:
         return ", ".join(parts)
 
     def apply(self, query: EmbeddedCrops, gallery: EmbeddedCrops) -> tuple[EmbeddedCrops, EmbeddedCrops]:
-        """Both, expanded: the gallery among itself first, then the query among that."""
+        """Query and gallery, expanded: the gallery among itself first, then the query among that. Raises EmbeddingError
+        where embeddings cannot be compared."""
         if self.database:
             rows = expand(gallery.embeddings, gallery.embeddings, self.database, self.alpha)
             gallery = replace(gallery, embeddings=rows)
@@ -41,11 +45,14 @@ class Expansion:
 
 
 def expand(embeddings: FloatArray, among: FloatArray, neighbours: int, alpha: float = 0.0) -> FloatArray:
-    """Each embedding joined by its nearest `neighbours` among others, at unit length: (n, dim).
+    """Each embedding averaged with its nearest `neighbours` in `among`, at unit length: (n, dim) float32.
 
     alpha 0: average query expansion (Chum et al., ICCV 2007), all with weight 1. Above: alpha query expansion
     (Radenovic et al., TPAMI 2019), each neighbour with its similarity to the power of alpha. With the gallery for both,
     it is database augmentation (Arandjelovic and Zisserman, CVPR 2012), each row being its own nearest.
+
+    Raises ConfigError where `neighbours` is below 1 or alpha below 0, EmbeddingError where embeddings cannot be
+    compared.
     """
     if neighbours < 1 or alpha < 0:
         raise ConfigError("an expansion takes 1 neighbour at the least, and an alpha of 0 or more")

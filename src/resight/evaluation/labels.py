@@ -19,10 +19,11 @@ NEIGHBOURS = 3
 
 @dataclass(frozen=True, eq=False)
 class Suspect:
-    """A picture whose label is doubtful. row: in the crops given. pid: its label; other_pid: who it looks like.
+    """A picture whose label is doubtful. row: its row in the crops given. pid: its label. other_pid: who it looks like.
 
-    score: how much nearer others are than its own, by the nearest picture and by an identity's mean together, in
-    cosine similarities (-4 to 4). own, other: the nearest rows with its label, and with any other, nearest first.
+    score: how much nearer it is to another identity than to its own: the difference of its similarities to the nearest
+    picture of each, plus that to the mean of each, in cosine similarities (-4 to 4). own, other: the nearest rows with
+    its label, and the nearest with any other, nearest first.
     """
 
     row: int
@@ -41,7 +42,9 @@ def suspect_labels(crops: EmbeddedCrops, *, folds: int = 5, seed: int = 0, top: 
     in which it is judged. Distractors (pid 0 and below) and people with one picture are not judged.
 
     A whole walk under a wrong label has its own kind beside it and is not found; nor is what the network itself
-    was trained to believe. Raises DataError where fewer than two people have two pictures.
+    was trained to believe.
+
+    Raises DataError where fewer than two people have two pictures, EmbeddingError where an embedding is all zeros.
     """
     rows = np.flatnonzero(crops.pids > DISTRACTOR_PID)
     classes, label, count = np.unique(crops.pids[rows], return_inverse=True, return_counts=True)

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from resight.core.errors import unknown_name
 from resight.core.records import EmbeddedCrops, IntArray
+from resight.core.renamed import renamed
 
 BoolArray = npt.NDArray[np.bool_]
 JUNK_PID = -1
@@ -18,11 +19,12 @@ DISTRACTOR_PID = 0
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """The gallery's rows, or the queries': pids and camids (n,) int64, contents (n,) uint64."""
+    """Who is in each query or gallery crop, without embeddings: pids and camids (n,) int64, content_hashes (n,) uint64,
+    as in EmbeddedCrops."""
 
     pids: IntArray
     camids: IntArray
-    contents: npt.NDArray[np.uint64]
+    content_hashes: npt.NDArray[np.uint64]
 
     def __len__(self) -> int:
         return len(self.pids)
@@ -30,16 +32,16 @@ class Rows:
 
 def rows_of(crops: EmbeddedCrops) -> Rows:
     """The crops without their embeddings."""
-    return Rows(crops.pids, crops.camids, crops.contents)
+    return Rows(crops.pids, crops.camids, crops.content_hashes)
 
 
-class Gallery:
-    """The gallery's rows, with the few that matter to a query found without looking at all of them."""
+class GalleryRows:
+    """The gallery's rows, indexed, so that those of one person or picture are found without looking at all rows."""
 
     def __init__(self, rows: Rows) -> None:
         self.rows = rows
         self._by_pid = _Groups(rows.pids)
-        self._by_content = _Groups(rows.contents)
+        self._by_content = _Groups(rows.content_hashes)
         self.no_person = self._by_pid.of(np.int64(JUNK_PID))
 
     def __len__(self) -> int:
@@ -64,38 +66,41 @@ class _Groups:
         return self._order[first:last]
 
 
-def same_camera(query: Rows, row: int, gallery: Gallery) -> IntArray:
+def same_camera(query: Rows, row: int, gallery: GalleryRows) -> IntArray:
     """Same pid and same camid as the query."""
     found = gallery.of_pid(query.pids[row])
     same: IntArray = found[gallery.rows.camids[found] == query.camids[row]]
     return same
 
 
-def same_picture(query: Rows, row: int, gallery: Gallery) -> IntArray:
+def same_picture(query: Rows, row: int, gallery: GalleryRows) -> IntArray:
     """The query's very picture, told by its pixels."""
-    return gallery.of_content(query.contents[row])
+    return gallery.of_content(query.content_hashes[row])
 
 
-def no_junk(query: Rows, row: int, gallery: Gallery) -> IntArray:
+def no_junk(query: Rows, row: int, gallery: GalleryRows) -> IntArray:
     """Nothing is left out."""
     return np.zeros(0, np.int64)
 
 
 @dataclass(frozen=True)
 class Protocol:
-    """junk: the gallery rows left out of one query's ranking, besides those of pid -1 (boxes that are no person at
-    all), which `keeps_no_person` keeps. depth: how many of the nearest count, None for all. hits_only: AP is divided
-    by the hits within the depth, not by all relevant rows, and a query without any scores 0 instead of being skipped.
+    """Which gallery rows count in a query's ranking, and which queries are scored.
+
+    junk: (query, row, gallery) to the gallery rows that are left out of that query's ranking. Rows of pid -1, which
+    are no person, are left out too, unless `keeps_no_person`. depth: how many of the nearest rows count, None for all.
+    hits_only: AP is divided by the hits within the depth instead of by all relevant rows, and a query without a hit
+    scores 0 instead of being skipped.
     """
 
     name: str
     description: str
-    junk: Callable[[Rows, int, Gallery], IntArray]
+    junk: Callable[[Rows, int, GalleryRows], IntArray]
     keeps_no_person: bool = False
     depth: int | None = None
     hits_only: bool = False
 
-    def left_out(self, query: Rows, row: int, gallery: Gallery) -> IntArray:
+    def left_out(self, query: Rows, row: int, gallery: GalleryRows) -> IntArray:
         """All rows that are left out of the query's ranking, each once."""
         junk = self.junk(query, row, gallery)
         if self.keeps_no_person or not len(gallery.no_person):
@@ -114,8 +119,8 @@ PROTOCOLS: dict[str, Protocol] = {
         "only the query's own picture removed; AP over all relevant rows; queries without any skipped",
         same_picture,
     ),
-    "report": Protocol(
-        "report",
+    "top10": Protocol(
+        "top10",
         "the reference report's scoring: the ten nearest, nothing removed, AP divided by the hits among the "
         "ten; a query without a hit scores 0",
         no_junk,
@@ -126,8 +131,14 @@ PROTOCOLS: dict[str, Protocol] = {
 }
 
 
+RENAMED = {"report": "top10"}  # the names of version 0.1.0, accepted in this version
+
+
 def find_protocol(name: str) -> Protocol:
-    """Raises ConfigError for an unknown name."""
+    """The protocol of that name. Raises ConfigError for an unknown name, which lists those known."""
+    if name in RENAMED:
+        renamed("protocol", name, RENAMED[name])
+        name = RENAMED[name]
     if name not in PROTOCOLS:
         raise unknown_name("protocol", name, PROTOCOLS)
     return PROTOCOLS[name]

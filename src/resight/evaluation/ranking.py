@@ -1,4 +1,4 @@
-"""Where the right answers stand in a query's ranking, and the figures that follow from it.
+"""Where the right answers stand in a query's ranking.
 
 Only the places of the right answers matter, so nothing beyond the farthest of them is ever sorted.
 """
@@ -11,20 +11,19 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from resight.core.records import FloatArray, IntArray
-from resight.evaluation.protocols import DISTRACTOR_PID, Gallery, Protocol, Rows
+from resight.evaluation.protocols import DISTRACTOR_PID, GalleryRows, Protocol, Rows
 
 ROWS_A_TASK = 16
 
 
 @dataclass(frozen=True, eq=False)
 class QueryRanks:
-    """One query's right answers.
+    """Where one query's right answers are.
 
-    hits: their 0-based places among the rows that count, ascending, (num_hits,) int64; where the protocol has
-    a depth, only those within it. num_relevant: all of them. num_junk: gallery rows left out.
+    hits: their 0-based places in the ranking, ascending, (num_hits,) int64; where the protocol has a depth, only those
+    within it. num_relevant: how many right answers there are. num_junk: gallery rows left out of the ranking.
     """
 
     hits: IntArray
@@ -33,9 +32,10 @@ class QueryRanks:
 
 
 def rank_blocks(
-    blocks: Iterable[tuple[int, FloatArray]], query: Rows, gallery: Gallery, protocol: Protocol
+    blocks: Iterable[tuple[int, FloatArray]], query: Rows, gallery: GalleryRows, protocol: Protocol
 ) -> list[QueryRanks]:
-    """The queries in order, on all cores. blocks: (first row, (b, g) distances), which are written into."""
+    """The ranks of all queries, in their order, on all cores. blocks: (first query row, (b, g) float32 distances); they
+    are overwritten."""
     ranks: list[QueryRanks] = []
     with ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="rank") as pool:
         for start, block in blocks:
@@ -49,8 +49,9 @@ def rank_blocks(
     return ranks
 
 
-def rank_query(distances: FloatArray, query: Rows, row: int, gallery: Gallery, protocol: Protocol) -> QueryRanks:
-    """distances: (g,) from query `row` to each gallery row, finite, written into; ties stand in the gallery's order."""
+def rank_query(distances: FloatArray, query: Rows, row: int, gallery: GalleryRows, protocol: Protocol) -> QueryRanks:
+    """The ranks of one query. distances: (g,) float32 from query `row` to each gallery row, finite; they are
+    overwritten. Ties rank in the gallery's order."""
     junk = protocol.left_out(query, row, gallery)
     distances[junk] = np.inf
     relevant = relevant_rows(query, row, gallery)
@@ -69,7 +70,8 @@ def rank_query(distances: FloatArray, query: Rows, row: int, gallery: Gallery, p
 
 
 def nearest(distances: FloatArray, junk: IntArray, top: int) -> IntArray:
-    """The `top` nearest gallery rows that are no junk, nearest first, ties in the gallery's order."""
+    """The `top` nearest gallery rows without the junk rows, nearest first, ties in the gallery's order. distances:
+    (g,)."""
     kept = distances.copy()
     kept[junk] = np.inf
     limit = np.partition(kept, top - 1)[top - 1] if top < len(kept) else np.inf
@@ -77,33 +79,7 @@ def nearest(distances: FloatArray, junk: IntArray, top: int) -> IntArray:
     return rows[np.argsort(kept[rows], kind="stable")][:top].astype(np.int64)
 
 
-def relevant_rows(query: Rows, row: int, gallery: Gallery) -> IntArray:
-    """The gallery's rows of the query's person, ascending. A distractor is nobody's match."""
+def relevant_rows(query: Rows, row: int, gallery: GalleryRows) -> IntArray:
+    """The gallery's rows of the query's person, ascending; none for a query of pid 0 or below."""
     pid = query.pids[row]
     return gallery.of_pid(pid) if pid > DISTRACTOR_PID else np.zeros(0, np.int64)
-
-
-def average_precision(hits: IntArray, num_relevant: int) -> float:
-    """Mean over the relevant rows of the precision at each one's place; 0 for each that was not reached.
-
-    Not interpolated. Market-1501's own MATLAB code averages the precision before and at each hit instead
-    (a trapezoid under the curve), which gives other figures in the third digit.
-    """
-    if num_relevant == 0:
-        return 0.0
-    return float((np.arange(1, len(hits) + 1) / (hits + 1)).sum() / num_relevant)
-
-
-def inverse_negative_penalty(hits: IntArray, num_relevant: int) -> float:
-    """Relevant rows divided by the place of the last one (Ye et al., TPAMI 2021, eq. 7, mean: mINP)."""
-    return float(num_relevant / (hits[-1] + 1))
-
-
-def cmc_curve(first_hits: IntArray, max_rank: int) -> npt.NDArray[np.float64]:
-    """Share of queries whose first right answer stands at place k or before: (max_rank,) float64.
-
-    first_hits: (num_query,) 0-based; -1 where there is none. A gallery shorter than max_rank leaves the
-    curve flat from its end on.
-    """
-    found = first_hits[(first_hits >= 0) & (first_hits < max_rank)]
-    return np.cumsum(np.bincount(found, minlength=max_rank)) / len(first_hits)

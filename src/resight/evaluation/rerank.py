@@ -34,7 +34,19 @@ Weights: TypeAlias = Any  # scipy.sparse's csr_array and csc_array, which have n
 
 @dataclass(frozen=True)
 class Reranking:
-    """k1: neighbours of the reciprocal sets; k2: of the averaging; weight: lambda, the original distance's share."""
+    """The settings of k-reciprocal re-ranking. k1: neighbours in the reciprocal sets. k2: neighbours that are averaged.
+    weight: lambda, the share of the original distance.
+
+    Raises ConfigError where k1 or k2 is below 1, or the weight is not between 0 and 1.
+
+    Example:
+
+        >>> from resight.evaluation.rerank import Reranking
+        >>> str(Reranking(k1=10))
+        'k-reciprocal re-ranking (k1=10, k2=6, lambda=0.3)'
+
+    `resight.evaluate(query, gallery, reranking=Reranking())` scores with it.
+    """
 
     k1: int = 20
     k2: int = 6
@@ -51,10 +63,13 @@ class Reranking:
 def rerank_blocks(
     query: FloatArray, gallery: FloatArray, settings: Reranking = Reranking(), block_bytes: int = BLOCK_BYTES
 ) -> Iterator[tuple[int, FloatArray]]:
-    """(first row, (b, g) float32) of re-ranked distances, by cosine: (q, dim) and (g, dim) of any length.
+    """Re-ranked distances, block by block: (first query row, (b, g) float32). query (q, dim), gallery (g, dim):
+    float32, compared by cosine.
 
-    Beyond the blocks it holds both sets of embeddings at unit length, and k1 + 1 neighbours and some hundred weights of
-    each row; never a matrix of all pairs. One buffer serves every block, as for `distance_blocks`.
+    Besides the blocks it holds both sets of embeddings at unit length, and k1 + 1 neighbours and some hundred weights
+    of each row; never a matrix of all pairs. One buffer serves every block, as for `distance_blocks`.
+
+    Raises EmbeddingError where embeddings cannot be compared.
     """
     rows = unit_rows(np.concatenate((query, gallery)))
     neighbours, largest = nearest_rows(rows, settings.k1 + 1)
@@ -71,9 +86,9 @@ def rerank_blocks(
 
 
 def nearest_rows(rows: FloatArray, k: int) -> tuple[IntArray, FloatArray]:
-    """The k nearest of each row, itself first, and its largest squared distance: (n, k) int64 and (n,) float32.
+    """The k nearest rows of each row, itself first, (n, k) int64, and its largest squared distance, (n,) float32.
 
-    rows: of unit length. Ties stand in the rows' order. With fewer than k rows, all of them.
+    rows: (n, dim) float32 of unit length. Ties rank in the rows' order. Where there are fewer than k rows, all of them.
     """
     k = min(k, len(rows))
     neighbours = np.empty((len(rows), k), np.int64)

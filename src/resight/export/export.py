@@ -5,34 +5,86 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from resight.core.errors import ConfigError, ParityError, unknown_name
 from resight.core.progress import Progress, silent
 from resight.core.version import VERSION
 from resight.data.crops import Crop, Dataset
 from resight.data.decoding import decode_crops
-from resight.embedding.bundle import PRECISIONS, Bundle, Figure, Manifest, Network, Part, make_bundle
-from resight.embedding.embedder import Embedder
+from resight.data.formats.catalogue import open_dataset
+from resight.embedding.bundle import PRECISIONS, Bundle, Manifest, Network, make_bundle, write_bundle
+from resight.embedding.card import Measurement, Part
 from resight.evaluation.evaluate import Evaluation
 from resight.export.graph import to_int8, to_onnx
 from resight.export.parity import MAX_LOSS, Parity, drawn_pictures, measure_parity
 from resight.models.catalogue import embedding_parts
-from resight.models.saved import Model
+from resight.models.saved import TrainedNetwork, load_model
 
 PARITY_PICTURES = 256
 CALIBRATION_PICTURES = 256
+DRAWN = "synthetic"  # for the parity of embeddings, where no data are given
 
 
 @dataclass(frozen=True, eq=False)
 class Exported:
-    """A bundle that has passed, and what was measured."""
+    """A bundle that has passed, and what was measured. calibration_left_out: the run's is of fp32, the bundle int8."""
 
     bundle: Bundle
     parity: Parity
+    calibration_left_out: bool = False
+
+
+def export_run(
+    run: str | Path,
+    out: str | Path,
+    *,
+    precision: str = "fp32",
+    data: Dataset | None = None,
+    calibration_pictures: Sequence[Crop] | None = None,
+    name: str | None = None,
+    weaknesses: str = "not stated",
+    rights: str | None = None,
+    max_loss: float = MAX_LOSS,
+    progress: Progress = silent,
+) -> Exported:
+    """Makes a bundle of a run and writes it to `out`, by custom NAME.resight, unless it gives other embeddings.
+
+    data: rank-1 and mAP of network and bundle are counted on its query and gallery; None: embeddings are compared on
+    drawn pictures alone. calibration_pictures: for int8, of the kind that will come; None: those of `data`. name,
+    rights: for its card; None: the file's name, and what the run states.
+
+    Raises ConfigError for options that do not fit, WeightsError where there is no finished run, ParityError, and writes
+    nothing, where the bundle does not give what the network gave.
+    """
+    out = Path(out)
+    if not out.parent.is_dir():
+        raise ConfigError(f"the folder {out.parent} does not exist")
+    if calibration_pictures is not None and precision != "int8":
+        raise ConfigError("calibration pictures are for the precision int8")
+    if calibration_pictures is None and data is not None:
+        calibration_pictures = data.train or data.gallery
+    trained = load_model(Path(run))
+    if rights is not None:
+        trained = replace(trained, config=replace(trained.config, rights=rights))
+    exported = export(
+        trained,
+        name or out.stem,
+        precision=precision,
+        pictures=data or open_dataset(DRAWN),
+        calibration_pictures=calibration_pictures or (),
+        evaluation=data,
+        weaknesses=weaknesses,
+        provenance={"run": Path(run).resolve().name},
+        max_loss=max_loss,
+        progress=progress,
+    )
+    write_bundle(out, exported.bundle)
+    return exported
 
 
 def export(
-    model: Model,
+    model: TrainedNetwork,
     name: str,
     *,
     precision: str = "fp32",
@@ -51,49 +103,48 @@ def export(
     """
     if precision not in PRECISIONS:
         raise unknown_name("precision", precision, PRECISIONS)
-    card = model.card
-    onnx = to_onnx(model.network, card.preprocessing)
+    config = model.config
+    onnx = to_onnx(model.network, config.preprocessing)
     if precision == "int8":
         if not calibration_pictures:
             raise ConfigError("int8 takes pictures to measure the ranges on: --calibration-images, or --data")
         step = max(1, len(calibration_pictures) // CALIBRATION_PICTURES)
         chosen = calibration_pictures[::step][:CALIBRATION_PICTURES]
-        decoded = decode_crops(chosen, card.preprocessing.height, card.preprocessing.width)
-        onnx = to_int8(onnx, card.preprocessing, decoded.pixels)
+        decoded = decode_crops(chosen, config.preprocessing.height, config.preprocessing.width)
+        onnx = to_int8(onnx, config.preprocessing, decoded.pixels)
     manifest = Manifest(
         name,
-        Network("nchw", card.architecture.dim, None, precision, hashlib.sha256(onnx).hexdigest()),
-        card.preprocessing,
-        tuple(Part(*part) for part in embedding_parts(card.architecture)),
-        card.trained_on,
-        card.rights,
+        Network("nchw", config.architecture.dim, None, precision, hashlib.sha256(onnx).hexdigest()),
+        config.preprocessing,
+        tuple(Part(*part) for part in embedding_parts(config.architecture)),
+        config.trained_on,
+        config.rights,
         weaknesses,
-        card.data_digest,
+        config.data_digest,
         # The thresholds of fp32 hold for fp32 alone; int8 is calibrated anew.
-        calibration=card.calibration if precision == "fp32" else None,
+        calibration=config.calibration if precision == "fp32" else None,
         provenance={
-            "architecture": f"{card.architecture.name}, {card.architecture.slices} slices",
-            "weights_sha256": str(card.weights_sha256),
+            "architecture": f"{config.architecture.name}, {config.architecture.slices} slices",
+            "weights_sha256": str(config.weights_sha256),
             "exported_by": f"resight {VERSION}",
             **(provenance or {}),
         },
     )
     bundle = make_bundle(manifest, onnx, name)
-    embedder = Embedder(bundle)
     parity = measure_parity(
-        model, embedder, drawn_pictures(pictures, PARITY_PICTURES), evaluation, max_loss=max_loss, progress=progress
+        model, bundle, drawn_pictures(pictures, PARITY_PICTURES), evaluation, max_loss=max_loss, progress=progress
     )
     if parity.failures:
         raise ParityError(f"the bundle does not give what the network gave: {'; '.join(parity.failures)}")
     if parity.comparison is not None and evaluation is not None:
-        figure = figure_of(parity.comparison.second, str(evaluation))
+        figure = measurement_of(parity.comparison.second, str(evaluation))
         bundle = replace(bundle, manifest=replace(manifest, figures=(figure,)))
-    return Exported(bundle, parity)
+    return Exported(bundle, parity, precision != "fp32" and config.calibration is not None)
 
 
-def figure_of(evaluation: Evaluation, data: str) -> Figure:
+def measurement_of(evaluation: Evaluation, data: str) -> Measurement:
     """An evaluation as a bundle carries it."""
-    return Figure(
+    return Measurement(
         data,
         evaluation.protocol,
         evaluation.rank(1),

@@ -14,11 +14,11 @@ from resight.core.preprocessing import Preprocessing
 from resight.core.progress import Progress, silent
 from resight.core.records import EmbeddedCrops, FloatArray
 from resight.data.crops import Crop, Dataset
-from resight.data.embed import embed_splits
-from resight.embedding.crops import embed_crops
-from resight.embedding.embedder import Embedder
+from resight.embedding.bundle import Bundle
+from resight.embedding.loading import of_bundle
+from resight.embedding.model import Model
 from resight.evaluation.compare import Comparison, compare
-from resight.models.saved import Model
+from resight.models.saved import TrainedNetwork
 
 BATCH = 64
 FP32_LIMIT = 1e-4  # of the largest difference of any value of an embedding
@@ -43,8 +43,8 @@ class Parity:
 
 
 def measure_parity(
-    model: Model,
-    embedder: Embedder,
+    model: TrainedNetwork,
+    bundle: Bundle,
     crops: Sequence[Crop],
     dataset: Dataset | None = None,
     *,
@@ -56,7 +56,8 @@ def measure_parity(
     crops: pictures to compare embeddings on. dataset: whose query and gallery rank-1 and mAP are counted on. max_loss:
     of mAP, for int8. Raises DataError where not one picture can be read.
     """
-    ours, _ = embed_crops(embedder, crops, progress=progress, what="embedding by the bundle")
+    exported = of_bundle(bundle)
+    ours, _ = exported.embed_crops(crops, progress=progress, what="embedding by the bundle")
     if not len(ours):
         raise DataError("parity takes pictures, and not one of those given can be read")
     kept = {name: crop for crop in crops for name in (crop.name,)}
@@ -64,14 +65,14 @@ def measure_parity(
     theirs = embed_by_pillow(model, readable, progress)
     difference = np.abs(ours.embeddings - theirs)
     cosine = float((ours.embeddings * theirs).sum(axis=1).mean())
-    precision = embedder.manifest.network.precision
+    precision = bundle.manifest.network.precision
     failures = []
     if precision == "fp32" and difference.max() > FP32_LIMIT:
         failures.append(
             f"the embeddings differ by {difference.max():.2g} (at most {FP32_LIMIT:g}), first in "
             f"{ours.names[int(difference.max(axis=1).argmax())]}"
         )
-    comparison = _compare(model, embedder, dataset, progress) if dataset is not None else None
+    comparison = _compare(model, exported, dataset, progress) if dataset is not None else None
     if comparison is not None:
         loss = -comparison.differences["mean_ap"].mean
         if loss > max_loss:
@@ -94,9 +95,9 @@ def measure_parity(
     )
 
 
-def embed_by_pillow(model: Model, crops: Sequence[Crop], progress: Progress = silent) -> FloatArray:
+def embed_by_pillow(model: TrainedNetwork, crops: Sequence[Crop], progress: Progress = silent) -> FloatArray:
     """(n, dim) float32 by PyTorch on the CPU, the pictures decoded and resized by Pillow alone."""
-    size = model.card.preprocessing
+    size = model.config.preprocessing
     rows = []
     with progress("embedding by PyTorch", len(crops)) as advance, torch.inference_mode():
         for start in range(0, len(crops), BATCH):
@@ -113,13 +114,13 @@ def drawn_pictures(dataset: Dataset, most: int) -> list[Crop]:
     return crops[:: max(1, -(-len(crops) // most))]
 
 
-def _compare(model: Model, embedder: Embedder, dataset: Dataset, progress: Progress) -> Comparison:
-    by_bundle = embed_splits(lambda crops, what: embed_crops(embedder, crops, progress=progress, what=what), dataset)
+def _compare(model: TrainedNetwork, exported: Model, dataset: Dataset, progress: Progress) -> Comparison:
+    by_bundle = exported.embed_dataset(dataset, progress=progress)
     by_torch = []
     for crops, side in ((dataset.query, by_bundle.query), (dataset.gallery, by_bundle.gallery)):
         named = {crop.name: crop for crop in crops}
         embeddings = embed_by_pillow(model, [named[name] for name in side.names], progress)
-        by_torch.append(EmbeddedCrops(embeddings, side.pids, side.camids, side.contents, side.names))
+        by_torch.append(EmbeddedCrops(embeddings, side.pids, side.camids, side.content_hashes, side.names))
     return compare((by_torch[0], by_torch[1]), (by_bundle.query, by_bundle.gallery))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from resight.core.calibration import Decision
-from resight.gallery.model import Model
+from resight.embedding.model import Model
 from resight.gallery.people import Links, person_of
 from resight.gallery.records import Answer, Entry, Findings, Hit, Match
 
@@ -14,7 +14,7 @@ Decide = Callable[[float], Decision]
 
 def decider(model: Model, num_people: int, false_positive_rate: float, false_negative_rate: float) -> Decide | None:
     """What a similarity means among so many people; None where the model is not calibrated."""
-    calibration = model.manifest.calibration
+    calibration = model.calibration
     if calibration is None:
         return None
     rates = {"false_positive_rate": false_positive_rate, "false_negative_rate": false_negative_rate}

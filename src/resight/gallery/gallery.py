@@ -16,6 +16,8 @@ from resight.core.calibration import FALSE_ACCEPT_RATE, FALSE_REJECT_RATE
 from resight.core.errors import ConfigError, EmbeddingError, GalleryError
 from resight.core.images import is_one
 from resight.core.visibility import SECOND_STAGE, Parts
+from resight.embedding.card import short_of
+from resight.embedding.model import Model
 from resight.gallery.answers import answers_of, decider
 from resight.gallery.arguments import (
     camera_of,
@@ -32,7 +34,6 @@ from resight.gallery.arguments import (
     word_of,
 )
 from resight.gallery.audit import Line
-from resight.gallery.model import Model, short_of
 from resight.gallery.records import (
     Answer,
     Attributes,
@@ -66,7 +67,7 @@ class Gallery:
         if model is not None and model.identity != store.settings.model:
             raise GalleryError(
                 f"this gallery holds embeddings of the model {_short(store.settings)}, and those of "
-                f"{model.manifest.name} ({short_of(model.identity)}) cannot be compared with them. Open it with its "
+                f"{model.name} ({short_of(model.identity)}) cannot be compared with them. Open it with its "
                 "own model, or make another gallery for this one"
             )
 
@@ -104,7 +105,7 @@ class Gallery:
     ) -> list[int]:
         """Embeds pictures and keeps them; their ids. All of them or, where anything is wrong, none.
 
-        crops: one picture or several, as `Embedder.embed` takes them. camera, time, track, pid: one for all, or one
+        crops: one picture or several, as `Model.embed` takes them. camera, time, track, pid: one for all, or one
         for each. time: seconds since 1970 or a datetime with a zone. join: `mean` makes one entry of all of them, at
         unit length; `best` keeps the one that is nearest to their mean.
 
@@ -323,7 +324,7 @@ class Gallery:
 
     def _parts(self) -> Parts:
         """Where the strips lie in an embedding. Raises ConfigError where the model has none."""
-        return Parts.of([(part.name, part.start, part.stop) for part in self.needed_model().manifest.parts])
+        return self.needed_model().strips
 
     def needed_model(self) -> Model:
         """The model. Raises ConfigError where the gallery was opened without one."""
@@ -357,7 +358,7 @@ def open_gallery(
     settings = None
     if model is not None and not read_only:
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        card = model.manifest
+        card = model.card
         settings = Settings(model.identity, card.name, model.dim, keep_crops, audit_searches, now, card.rights)
     store = open_store(place, settings, new=new, read_only=read_only, wait_s=wait_s)
     try:

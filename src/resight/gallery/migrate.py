@@ -92,7 +92,7 @@ def _embedded(entries: list[Entry], new: Gallery, unreadable: list[int]) -> list
     if not entries:
         return []
     try:
-        vectors = new.needed_model().embed([entry.crop for entry in entries])
+        vectors = new.needed_model().embed([entry.crop for entry in entries if entry.crop is not None])
     except UnreadableImage:
         if len(entries) == 1:
             unreadable.append(entries[0].id)

@@ -1,1 +1,1 @@
-"""The networks: BigNet, SliceNet1, SliceNet2; the catalogue; saved models. torch."""
+"""Embedding networks: what they share, their catalogue, saved models, weights made elsewhere. torch."""

@@ -11,35 +11,35 @@ from torch import Tensor
 from resight.core.errors import ConfigError, DataError
 from resight.core.records import FloatArray
 from resight.models.catalogue import Architecture, build_network, embedding_parts
-from resight.models.saved import Model, load_strictly
+from resight.models.saved import TrainedNetwork, load_strictly
 from resight.models.strips import StripEmbedding
 
 
-def reduce_values(model: Model, embeddings: FloatArray, dim: int) -> Model:
+def reduce_values(model: TrainedNetwork, embeddings: FloatArray, dim: int) -> TrainedNetwork:
     """The same network with embeddings of `dim` values; nothing but its last dense layers is another.
 
     embeddings: (n, dim now), the model's own of the pictures whose principal components (not centred) are kept,
     by part, so that strips stay strips. A calibration is of the old similarities and is left out. Raises
     ConfigError where the network has no such layers or `dim` does not fit, DataError for too few pictures.
     """
-    card = model.card
-    smaller = replace(card.architecture, dim=dim)
+    config = model.config
+    smaller = replace(config.architecture, dim=dim)
     if not isinstance(model.network, StripEmbedding):
         raise ConfigError(f"{smaller.name} cannot be reduced; a stripnet or resnet50 can")
-    if dim >= card.architecture.dim:
-        raise ConfigError(f"its embeddings have {card.architecture.dim} values: {dim} is no reduction")
-    network = build_network(smaller, card.preprocessing.height, card.preprocessing.width)
-    if len(embeddings) < card.architecture.dim:
-        raise DataError(f"{len(embeddings)} pictures are too few for {card.architecture.dim} values")
+    if dim >= config.architecture.dim:
+        raise ConfigError(f"its embeddings have {config.architecture.dim} values: {dim} is no reduction")
+    network = build_network(smaller, config.preprocessing.height, config.preprocessing.width)
+    if len(embeddings) < config.architecture.dim:
+        raise DataError(f"{len(embeddings)} pictures are too few for {config.architecture.dim} values")
     weights = dict(model.network.state_dict())
-    for layer, ranges in _layers(model.network, card.architecture).items():
+    for layer, ranges in _layers(model.network, config.architecture).items():
         # Those of one layer together: strips may share it.
         rows = np.concatenate([embeddings[:, start:stop] for start, stop in ranges]).astype(np.float64)
         kept = network.state_dict()[f"{layer}.0.weight"].shape[0]
         axes = np.linalg.eigh(rows.T @ rows)[1][:, ::-1][:, :kept]  # (values now, values kept)
         weights |= _projected(weights, layer, torch.from_numpy(axes.copy()))
     load_strictly(network, weights, "the reduced network")
-    return Model(network.eval(), replace(card, architecture=smaller, calibration=None, weights_sha256=None))
+    return TrainedNetwork(network.eval(), replace(config, architecture=smaller, calibration=None, weights_sha256=None))
 
 
 def _layers(network: StripEmbedding, architecture: Architecture) -> dict[str, list[tuple[int, int]]]:

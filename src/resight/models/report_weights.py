@@ -18,7 +18,7 @@ from torch import Tensor
 from resight.core.errors import ConfigError, WeightsError
 from resight.core.preprocessing import Preprocessing
 from resight.models.catalogue import Architecture, build_network
-from resight.models.saved import Model, ModelCard, load_strictly
+from resight.models.saved import ModelConfig, TrainedNetwork, load_strictly
 
 # The channel mean and deviation of the report's training set, which its weights were trained with.
 REPORT_MEAN = (0.4726, 0.4468, 0.4811)
@@ -47,7 +47,7 @@ def rename(key: str, network: str) -> str:
 
 def import_report_weights(
     path: Path, network: str, mean: tuple[float, ...] = REPORT_MEAN, std: tuple[float, ...] = REPORT_STD
-) -> Model:
+) -> TrainedNetwork:
     """Our network with the report's weights. network: `bignet`, `slicenet1` or `slicenet2`.
 
     No pickled code is executed. Raises WeightsError where the file holds anything but tensors, or tensors
@@ -60,13 +60,13 @@ def import_report_weights(
     tensors = read_state_dict(path)
     renamed = {rename(key, network): value for key, value in tensors.items() if key not in CLASSIFIER_KEYS}
     load_strictly(module, renamed, str(path))
-    card = ModelCard(
+    config = ModelConfig(
         architecture,
         Preprocessing(REPORT_HEIGHT, REPORT_WIDTH, (mean[0], mean[1], mean[2]), (std[0], std[1], std[2])),
         trained_on=f"imported from {path.name}; what it was trained on is not recorded in the file",
         rights="not stated by the file: ask whoever trained it",
     )
-    return Model(module.eval(), card)
+    return TrainedNetwork(module.eval(), config)
 
 
 def read_state_dict(path: Path) -> Mapping[str, Tensor]:

@@ -26,7 +26,7 @@ SCHEMA = "resight.model/1"
 
 
 @dataclass(frozen=True)
-class ModelCard:
+class ModelConfig:
     """What a model carries with it, so that nobody sets it by hand at inference.
 
     trained_on: the data, in words. rights: who may do what with the weights. data_digest: the training
@@ -41,6 +41,17 @@ class ModelCard:
     data_digest: str | None = None
     weights_sha256: str | None = None
     calibration: Calibration | None = None
+
+    @property
+    def identity(self) -> str:
+        """The model, as a hash of all that decides its embeddings: two are comparable where this is equal."""
+        decides = {
+            "weights": self.weights_sha256,
+            "architecture": asdict(self.architecture),
+            "preprocessing": self.preprocessing.to_dict(),
+        }
+        text = json.dumps(decides, sort_keys=True, separators=(",", ":"))
+        return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
 
     def to_dict(self) -> dict[str, Any]:
         """For model.json."""
@@ -60,7 +71,7 @@ class Origin:
     rights: str
 
 
-def with_origins(card: ModelCard, origins: Sequence[Origin]) -> ModelCard:
+def with_origins(card: ModelConfig, origins: Sequence[Origin]) -> ModelConfig:
     """The card, with the data and rights of those models beside its own."""
     trained_on = beside(card.trained_on, "by way of other models, ", [origin.trained_on for origin in origins])
     rights = beside(card.rights, "of the models learnt from, ", [origin.rights for origin in origins])
@@ -74,14 +85,14 @@ def beside(own: str, whence: str, others: Sequence[str]) -> str:
 
 
 @dataclass(frozen=True, eq=False)
-class Model:
-    """A network in evaluation mode, and its card."""
+class TrainedNetwork:
+    """A network in evaluation mode, and what its run keeps beside the weights."""
 
     network: nn.Module
-    card: ModelCard
+    config: ModelConfig
 
 
-def save_model(directory: Path, network: nn.Module, card: ModelCard) -> None:
+def save_model(directory: Path, network: nn.Module, card: ModelConfig) -> None:
     """Writes both files, each whole or not at all. Raises OSError where the disk refuses."""
     directory.mkdir(parents=True, exist_ok=True)
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
@@ -97,7 +108,7 @@ def save_calibration(directory: Path, calibration: Calibration) -> None:
     write_whole(directory / CARD_FILE, json.dumps(card.to_dict(), indent=2).encode())
 
 
-def load_model(directory: Path) -> Model:
+def load_model(directory: Path) -> TrainedNetwork:
     """The saved model, in evaluation mode on the CPU. Raises WeightsError where a file is missing or damaged."""
     card = _read_card(directory / CARD_FILE)
     path = directory / WEIGHTS_FILE
@@ -116,7 +127,7 @@ def load_model(directory: Path) -> Model:
     except safetensors.SafetensorError as error:
         raise WeightsError(f"{path} is not a safetensors file ({error})") from None
     load_strictly(network, weights, str(path))
-    return Model(network.eval(), card)
+    return TrainedNetwork(network.eval(), card)
 
 
 def load_strictly(module: nn.Module, weights: Mapping[str, Tensor], source: str) -> None:
@@ -135,7 +146,7 @@ def load_strictly(module: nn.Module, weights: Mapping[str, Tensor], source: str)
     module.load_state_dict(dict(weights), strict=True)
 
 
-def _read_card(path: Path) -> ModelCard:
+def _read_card(path: Path) -> ModelConfig:
     try:
         fields = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -148,7 +159,7 @@ def _read_card(path: Path) -> ModelCard:
     try:
         if fields["schema"] != SCHEMA:
             raise WeightsError(f"{path} is of schema {fields['schema']!r}; this version reads {SCHEMA!r}")
-        return ModelCard(
+        return ModelConfig(
             architecture=Architecture(**fields["architecture"]),
             preprocessing=Preprocessing.from_dict(fields["preprocessing"]),
             trained_on=str(fields["trained_on"]),

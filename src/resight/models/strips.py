@@ -1,13 +1,15 @@
-"""What networks of a global and a local branch have in common: from a feature map to an embedding of parts."""
+"""Networks with a global and a local branch: from a feature map to an embedding of the whole and of strips."""
 
 from __future__ import annotations
 
 import math
+from typing import ClassVar, Self
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from resight.models.network import Architecture, Network
 from resight.models.pooling import POOLINGS
 
 # What a strip is cut from, and what makes it an embedding: the feature map, and a dense layer of its own, or one that
@@ -15,21 +17,32 @@ from resight.models.pooling import POOLINGS
 STRIPS = ("own", "shared", "image")
 
 
-class StripEmbedding(nn.Module):
+class StripEmbedding(Network):
     """(n, 3, height, width) float32, normalised, to embeddings (n, dim) float32 of unit length.
 
     The first dim / 2 values are the global embedding, the others those of the K strips, top to bottom; each half has
-    the length 1 / sqrt(2). A subclass gives the feature map. strips: one of STRIPS.
+    the length 1 / sqrt(2). A subclass sets `stride` and `channels`, those of its feature map, and implements
+    `features`. pooling: one of POOLINGS. strips: one of STRIPS.
     """
 
-    def __init__(self, channels: int, dim: int, slices: int, pooling: str, strips: str = "own") -> None:
+    channels: ClassVar[int]
+    slices_images = True
+    halves = True
+    own_layers = ("global_dense.", "strip_dense.", "pool.")
+
+    def __init__(self, dim: int = 256, slices: int = 4, pooling: str = "avg-max", strips: str = "own") -> None:
         super().__init__()
         self.slices = slices
         self.of_image = strips == "image"
         self.pool = POOLINGS[pooling]()
-        self.global_dense = _dense(channels, dim // 2)
+        self.global_dense = _dense(self.channels, dim // 2)
         layers = 1 if strips == "shared" else slices
-        self.strip_dense = nn.ModuleList(_dense(channels, dim // 2 // slices) for _ in range(layers))
+        self.strip_dense = nn.ModuleList(_dense(self.channels, dim // 2 // slices) for _ in range(layers))
+
+    @classmethod
+    def build(cls, architecture: Architecture, height: int, width: int) -> Self:
+        """With fresh weights."""
+        return cls(architecture.dim, architecture.slices, architecture.pooling, architecture.strips)
 
     def features(self, images: Tensor) -> Tensor:
         """(n, channels, h, w), h a multiple of K."""

@@ -13,14 +13,14 @@ from resight.data.crops import Crop
 from resight.evaluation.bootstrap import format_figure
 from resight.evaluation.compare import OUTCOMES, Comparison, Difference
 from resight.evaluation.evaluate import Evaluation, RankedList, rankings
+from resight.evaluation.metrics import METRICS
 from resight.evaluation.parts.strips import Faithfulness, strip_similarities, swap_losses
 from resight.report.drawings import cmc_drawing
-from resight.report.page import Figure, Table, render
+from resight.report.page import Plot, Table, render
 from resight.report.ranked_lists import Answer, ComparedQuery, FoundByModel, choose_queries, lists_json
 
 TOP = 10
 NOISE = 0.05
-FIGURES = {"rank1": "rank-1", "mean_ap": "mAP", "mean_inp": "mINP"}
 WHAT_THE_BARS_SHOW = (
     "The bars beside a picture show what each horizontal strip adds to its similarity; their mean is the similarity. "
     "What each strip did for a query is what the lead of the nearest right answer over the nearest wrong one loses "
@@ -84,18 +84,13 @@ def comparison_page(
 
 
 def figures_table(names: tuple[str, str], comparisons: Sequence[Comparison]) -> Table:
-    """A line a protocol and figure: both models, the difference, and how likely chance alone makes it."""
+    """A line a protocol and metric: both models, the difference, and how likely chance alone makes it."""
     rows = []
     for comparison in comparisons:
-        a, b = comparison.first, comparison.second
-        intervals = {
-            "rank1": ((a.rank(1), a.rank1_interval), (b.rank(1), b.rank1_interval)),
-            "mean_ap": ((a.mean_ap, a.mean_ap_interval), (b.mean_ap, b.mean_ap_interval)),
-            "mean_inp": ((a.mean_inp, a.mean_inp_interval), (b.mean_inp, b.mean_inp_interval)),
-        }
-        for figure, difference in comparison.differences.items():
-            first, second = (format_figure(*both) for both in intervals[figure])
-            rows.append((f"{a.protocol}, {FIGURES[figure]}", first, second, *difference_cells(difference)))
+        both = comparison.first, comparison.second
+        for name, difference in comparison.differences.items():
+            values = (format_figure(e.metrics[name].value, e.metrics[name].interval) for e in both)
+            rows.append((f"{both[0].protocol}, {METRICS[name].title}", *values, *difference_cells(difference)))
     return Table("Figures", ("", *names, f"{names[1]} less {names[0]}", "p", ""), tuple(rows))
 
 
@@ -124,10 +119,10 @@ def strips_table(name: str, faithful: Faithfulness, protocol: str) -> Table:
     return Table(f"{name}, {protocol}: queries without a strip", ("", "rank-1", "change", "mAP", "change"), rows)
 
 
-def _curves(names: tuple[str, str], comparison: Comparison) -> Figure:
+def _curves(names: tuple[str, str], comparison: Comparison) -> Plot:
     curves = {name: e.cmc.tolist() for name, e in zip(names, (comparison.first, comparison.second), strict=True)}
     caption = f"{comparison.first.protocol}: the share of queries with a right answer by each rank"
-    return Figure(caption, cmc_drawing(curves))
+    return Plot(caption, cmc_drawing(curves))
 
 
 def _about_intervals(by: Comparison) -> str:

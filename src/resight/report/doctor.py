@@ -13,7 +13,7 @@ from PIL import Image
 from resight.data.crops import Crop
 from resight.data.doctor.doctor import Diagnosis
 from resight.report.drawings import presence_drawing
-from resight.report.page import Figure, Table, contact_sheet, render
+from resight.report.page import Plot, Table, contact_sheet, render
 
 SHEET_PEOPLE, SHEET_COLUMNS = 8, 12
 SIGNS = {"error": "✗", "warning": "!", "note": "i"}
@@ -80,7 +80,7 @@ def doctor_page(diagnosis: Diagnosis, doubtful: Sequence[DoubtfulLabel] = (), do
         splits=splits,
         intervals=intervals,
         advice=advice,
-        heat_map=Figure(
+        heat_map=Plot(
             f"Pictures of each of {len(diagnosis.ids):,} identities (across) by each of {len(diagnosis.cameras):,} "
             "cameras (down), all splits together. No colour: none.",
             presence_drawing(diagnosis.presence, diagnosis.cameras),

@@ -32,7 +32,7 @@ class Table:
 
 
 @dataclass(frozen=True)
-class Figure:
+class Plot:
     """A drawing as SVG, and what it shows, for those who cannot see it too."""
 
     caption: str

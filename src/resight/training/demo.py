@@ -17,11 +17,12 @@ from resight.core.progress import Progress, silent
 from resight.core.records import EmbeddedCrops, FloatArray, IntArray
 from resight.data.crops import Crop, Dataset, camids_of, pids_of
 from resight.data.decoding import decode_crops
-from resight.data.embed import Embedded
+from resight.data.embed import QueryGallery
+from resight.embedding.loading import load, of_run
+from resight.embedding.model import Model
 from resight.evaluation.evaluate import Evaluation, evaluate
 from resight.models.catalogue import Architecture, build_network
-from resight.models.saved import Model, ModelCard, load_model
-from resight.training.embed import embed_dataset
+from resight.models.saved import ModelConfig, TrainedNetwork
 from resight.training.loop import TrainOptions, is_finished, train
 from resight.training.recipes import find_recipe
 
@@ -36,7 +37,7 @@ class Measured:
     name: str
     evaluation: Evaluation
     of_lookalikes: Evaluation | None
-    embedded: Embedded
+    embedded: QueryGallery
 
     def to_dict(self) -> dict[str, Any]:
         of_lookalikes = self.of_lookalikes.to_dict() if self.of_lookalikes else None
@@ -72,7 +73,7 @@ def run_demo(
     measured = [
         _measure("chance", _random_embeddings(city, seed), lookalikes),
         _measure("colour histogram", _histograms(city), lookalikes),
-        _measure("untrained network", embed_dataset(_untrained(seed), city), lookalikes),
+        _measure("untrained network", _untrained(seed, out).embed_dataset(city), lookalikes),
     ]
     for name in recipes:
         run_dir = out / name
@@ -80,11 +81,11 @@ def run_demo(
             say(f"training {name}")
             if not train(find_recipe(name), city, run_dir, seed, TrainOptions(resume=True), progress).finished:
                 return None
-        measured.append(_measure(name, embed_dataset(load_model(run_dir), city), lookalikes))
+        measured.append(_measure(name, load(run_dir).embed_dataset(city), lookalikes))
     return DemoResult(city.query, city.gallery, measured)
 
 
-def _measure(name: str, embedded: Embedded, lookalikes: frozenset[int]) -> Measured:
+def _measure(name: str, embedded: QueryGallery, lookalikes: frozenset[int]) -> Measured:
     if embedded.problems:
         raise DatasetError(f"{embedded.problems[0].name}: {embedded.problems[0].reason}")
     query, gallery = embedded.query, embedded.gallery
@@ -99,31 +100,34 @@ def _measure(name: str, embedded: Embedded, lookalikes: frozenset[int]) -> Measu
 
 def _rows(crops: EmbeddedCrops, rows: IntArray) -> EmbeddedCrops:
     names = tuple(crops.names[row] for row in rows)
-    return EmbeddedCrops(crops.embeddings[rows], crops.pids[rows], crops.camids[rows], crops.contents[rows], names)
+    return EmbeddedCrops(
+        crops.embeddings[rows], crops.pids[rows], crops.camids[rows], crops.content_hashes[rows], names
+    )
 
 
-def _random_embeddings(city: Dataset, seed: int) -> Embedded:
+def _random_embeddings(city: Dataset, seed: int) -> QueryGallery:
     rng = np.random.default_rng(seed)
     return _embed_by(city, lambda pixels: rng.normal(size=128).astype(np.float32))
 
 
-def _histograms(city: Dataset) -> Embedded:
+def _histograms(city: Dataset) -> QueryGallery:
     return _embed_by(city, colour_histogram)
 
 
-def _embed_by(city: Dataset, embed: Callable[[np.ndarray[Any, np.dtype[np.uint8]]], FloatArray]) -> Embedded:
+def _embed_by(city: Dataset, embed: Callable[[np.ndarray[Any, np.dtype[np.uint8]]], FloatArray]) -> QueryGallery:
     def of(crops: Sequence[Crop]) -> EmbeddedCrops:
         decoded = decode_crops(crops, *HISTOGRAM_SIZE, strict=True)
         embeddings = np.stack([embed(pixels) for pixels in decoded.pixels])
         names = tuple(crop.name for crop in crops)
-        return EmbeddedCrops(embeddings, pids_of(crops), camids_of(crops), decoded.contents, names)
+        return EmbeddedCrops(embeddings, pids_of(crops), camids_of(crops), decoded.content_hashes, names)
 
-    return Embedded(of(city.query), of(city.gallery), ())
+    return QueryGallery(of(city.query), of(city.gallery))
 
 
-def _untrained(seed: int) -> Model:
+def _untrained(seed: int, out: Path) -> Model:
     torch.manual_seed(seed)
     size = Preprocessing(64, 24, (0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
     architecture = Architecture("bignet")
     network = build_network(architecture, size.height, size.width)
-    return Model(network.eval(), ModelCard(architecture, size, "nothing", "none needed"))
+    trained = TrainedNetwork(network.eval(), ModelConfig(architecture, size, "nothing", "none needed"))
+    return of_run(trained, out / "untrained")

@@ -5,15 +5,13 @@ from __future__ import annotations
 import gc
 import os
 from dataclasses import dataclass
-from typing import TypeVar
 
 import torch
 import torch.distributed
-from torch import nn
 
-from resight.core.errors import ConfigError, unknown_name
+from resight.core.errors import unknown_name
+from resight.models.devices import choose_device
 
-Module = TypeVar("Module", bound=nn.Module)
 COMPILE_MODES = ("auto", "on", "off")
 # On a CPU eager is as fast (docs/decisions/0006); on a GPU a training shorter than this is over too soon.
 COMPILE_PAYS_AFTER_IMAGES = 60_000
@@ -55,28 +53,6 @@ def any_process(flag: bool, world: World) -> bool:
     shared = torch.tensor(float(flag), device=world.device)
     torch.distributed.all_reduce(shared, torch.distributed.ReduceOp.MAX)
     return bool(shared.item())
-
-
-def choose_device(device: str, local_rank: int | None = None) -> torch.device:
-    """The device that a name means: auto, cpu, cuda or cuda:N. Raises ConfigError where it is not there."""
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        chosen = torch.device(device)
-    except RuntimeError:
-        raise unknown_name("device", device, ("auto", "cpu", "cuda", "cuda:N")) from None
-    if chosen.type == "cuda":
-        if not torch.cuda.is_available():
-            raise ConfigError("this PyTorch sees no CUDA device; use --device cpu")
-        if chosen.index is None and local_rank is not None:
-            chosen = torch.device("cuda", local_rank)
-        torch.cuda.set_device(chosen)
-    return chosen
-
-
-def channels_last(module: Module, device: torch.device) -> Module:
-    """The module on the device, its convolutions' weights in the order that CPUs and GPUs convolve fastest."""
-    return module.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 
 
 def decide_compile(mode: str, device: torch.device, num_images: int) -> bool:

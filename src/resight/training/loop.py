@@ -20,15 +20,15 @@ from resight.core.progress import Progress, silent
 from resight.core.records import IntArray
 from resight.data.crops import Dataset, Problem
 from resight.models.catalogue import build_network
+from resight.models.devices import channels_last
 from resight.models.pretrained import load_pretrained
-from resight.models.saved import CARD_FILE, ModelCard, save_model, with_origins
+from resight.models.saved import CARD_FILE, ModelConfig, save_model, with_origins
 from resight.training.augmentation import augment, flip_where, shrink
 from resight.training.averaging import WeightAverage
 from resight.training.distillation import Teacher, Teachers
 from resight.training.execution import (
     World,
     any_process,
-    channels_last,
     decide_compile,
     join_world,
     leave_world,
@@ -202,7 +202,7 @@ def _train(
         metrics.close()
         save_checkpoint(run_dir, trained, optimizer, position)
     if world.is_main and finished:
-        card = ModelCard(architecture_of(recipe), preprocessing, str(dataset), dataset.rights, images.digest)
+        card = ModelConfig(architecture_of(recipe), preprocessing, str(dataset), dataset.rights, images.digest)
         origins = [*([begun_with] if begun_with else []), *(teachers.origins if teachers else [])]
         save_model(run_dir, average.network, with_origins(card, origins))
     any_process(False, world)  # nobody leaves before the model is written: the launcher would end the rest

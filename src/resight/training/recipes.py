@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 from resight.core.errors import ConfigError, unknown_name
+from resight.core.preprocessing import MAX_SIDE_PX
 
 SCHEDULES = ("constant", "warmup-cosine")
 SAMPLERS = ("shuffled", "balanced", "cameras")
@@ -120,8 +121,8 @@ class Recipe:
 _BOUNDS: tuple[tuple[str, float, float], ...] = (
     ("slices", 1, 64),
     ("dim", 1, 65536),
-    ("height", 8, 4096),
-    ("width", 8, 4096),
+    ("height", 8, MAX_SIDE_PX),
+    ("width", 8, MAX_SIDE_PX),
     ("kappa", 1e-6, 1e6),
     ("label_smoothing", 0.0, 0.9),
     ("margin", 0.0, 2.0),

@@ -10,9 +10,8 @@ from typing import Any
 
 from resight.core.progress import Progress, silent
 from resight.data.crops import Dataset
+from resight.embedding.loading import load
 from resight.evaluation.evaluate import Evaluation, evaluate
-from resight.models.saved import load_model
-from resight.training.embed import embed_dataset
 from resight.training.loop import TrainOptions, is_finished, train
 from resight.training.recipes import Recipe
 
@@ -60,7 +59,7 @@ class Reproduced:
     market: tuple[Evaluation, ...]
 
     def report_spreads(self) -> dict[str, Spread]:
-        """rank-1, rank-5 and mAP under `report`: the figures that the report gives."""
+        """rank-1, rank-5 and mAP under `top10`: the figures that the report gives."""
         return {
             "rank-1": Spread.of([e.rank(1) for e in self.report]),
             "rank-5": Spread.of([e.rank(5) for e in self.report]),
@@ -122,8 +121,8 @@ def _score(
     report: list[Evaluation] = []
     market: list[Evaluation] = []
     for seed in seeds:
-        trained = load_model(run_directory(out, model, seed))
-        embedded = embed_dataset(trained, dataset, device=options.device, strict=options.strict, progress=progress)
-        report.append(evaluate(embedded.query, embedded.gallery, "report"))
+        trained = load(run_directory(out, model, seed), device=options.device)
+        embedded = trained.embed_dataset(dataset, strict=options.strict, progress=progress)
+        report.append(evaluate(embedded.query, embedded.gallery, "top10"))
         market.append(evaluate(embedded.query, embedded.gallery, "market1501"))
     return Reproduced(model, tuple(seeds), tuple(report), tuple(market))

@@ -103,7 +103,7 @@ def test_a_colour_histogram_does_badly_but_better_than_chance() -> None:
         decoded = decode_crops(crops, 128, 64, strict=True)
         embeddings = np.stack([colour_histogram(pixels) for pixels in decoded.pixels])
         names = tuple(crop.name for crop in crops)
-        return EmbeddedCrops(embeddings, pids_of(crops), camids_of(crops), decoded.contents, names)
+        return EmbeddedCrops(embeddings, pids_of(crops), camids_of(crops), decoded.content_hashes, names)
 
     found = evaluate(embed(city.query), embed(city.gallery))
     assert 0.1 < found.rank(1) < 0.33  # chance is 0.02

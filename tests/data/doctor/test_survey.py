@@ -40,7 +40,7 @@ def test_what_is_known_of_each_picture(small_city: Dataset) -> None:
     ]
     assert set(s.height_px) == {64}
     assert set(s.width_px) == {32}
-    assert len(np.unique(s.contents)) == len(np.unique(s.files)) == len(s.crops)
+    assert len(np.unique(s.content_hashes)) == len(np.unique(s.files)) == len(s.crops)
     for flags in (s.blank, s.grey, s.misnamed):
         assert not flags.any()
 
@@ -50,7 +50,7 @@ def test_threads_and_chunks_change_nothing(small_city: Dataset, monkeypatch: pyt
     monkeypatch.setattr("resight.data.doctor.survey.CHUNK", 3)
     other = survey(small_city, threads=4)
     assert one.crops == other.crops
-    for field in ("contents", "files", "hashes", "split", "height_px"):
+    for field in ("content_hashes", "files", "hashes", "split", "height_px"):
         assert np.array_equal(getattr(one, field), getattr(other, field))
 
 
@@ -78,7 +78,7 @@ def test_flags_and_unreadable_files() -> None:
 def test_an_empty_data_set_and_one_without_a_readable_picture() -> None:
     for dataset in (of(), of(Crop("x", 1, 1, data=b""))):
         s = survey(dataset)
-        assert len(s.crops) == len(s.contents) == len(s.hashes) == 0
+        assert len(s.crops) == len(s.content_hashes) == len(s.hashes) == 0
 
 
 def test_cells_are_means() -> None:

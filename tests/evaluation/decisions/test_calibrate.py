@@ -62,7 +62,7 @@ def test_the_jackknife_leaves_a_person_out_of_pairs_and_of_searches() -> None:
             crops.embeddings[kept],
             crops.pids[kept],
             crops.camids[kept],
-            crops.contents[kept],
+            crops.content_hashes[kept],
             tuple(np.array(crops.names)[kept]),
         )
         slow.append(float((own_and_others(left).others >= threshold).mean()))
@@ -87,12 +87,12 @@ def test_promises_hold_on_other_people() -> None:
     for seed in range(40):
         first, second = crowd(60, seed=seed), crowd(60, seed=1000 + seed)
         fitted = calibrate(first, **FIT).calibration
-        place = fitted.accept_place(0.01)
+        index = fitted.accept_index(0.01)
         impostor = score_pairs(second, second).impostor
         naive += (impostor >= np.quantile(score_pairs(first, first).impostor, 0.99)).mean() > 0.01
-        if place is not None:
+        if index is not None:
             granted += 1
-            broken += (impostor >= fitted.thresholds[place]).mean() > 0.01
+            broken += (impostor >= fitted.thresholds[index]).mean() > 0.01
     assert granted >= 30
     assert broken <= 4
     assert naive >= 10
@@ -102,8 +102,8 @@ def test_too_few_people_are_refused() -> None:
     with pytest.raises(DataError, match="people are seen by two cameras"):
         calibrate(crowd(9), **FIT)
     few = calibrate(crowd(20), **FIT).calibration
-    assert few.accept_place(0.1) is not None
-    assert few.accept_place(0.0001) is None
+    assert few.accept_index(0.1) is not None
+    assert few.accept_index(0.0001) is None
 
 
 def test_probability_rises_and_is_about_right() -> None:
@@ -156,7 +156,7 @@ def test_copies_and_the_order_change_nothing() -> None:
     order = np.random.default_rng(1).permutation(len(crops))
     order = np.concatenate((order, order[:40]))
     shuffled = EmbeddedCrops(
-        crops.embeddings[order], crops.pids[order], crops.camids[order], crops.contents[order], ("",) * len(order)
+        crops.embeddings[order], crops.pids[order], crops.camids[order], crops.content_hashes[order], ("",) * len(order)
     )
     one, other = calibrate(crops, **FIT).calibration, calibrate(shuffled, **FIT).calibration
     assert one.data_digest == other.data_digest
@@ -167,7 +167,7 @@ def test_copies_and_the_order_change_nothing() -> None:
 
 def test_a_promise_is_called_broken_elsewhere() -> None:
     here, there = crowd(100, 0.5), crowd(100, 0.5, seed=3)
-    squeezed = EmbeddedCrops(there.embeddings + 2, there.pids, there.camids, there.contents, there.names)
+    squeezed = EmbeddedCrops(there.embeddings + 2, there.pids, there.camids, there.content_hashes, there.names)
     fitted = calibrate(here, **FIT).calibration
     kept = {p.verdict for p in check(fitted, score_pairs(there, there), (0.1, 0.01))}
     assert "broken" not in kept

@@ -18,7 +18,7 @@ def test_the_nearest_of_each_person_equals_a_plain_search() -> None:
         gallery.embeddings,
         np.where(np.arange(27) % 7 == 0, 0, np.where(np.arange(27) % 11 == 3, -1, gallery.pids)),
         np.where(np.arange(27) % 4 == 0, 1, 2),
-        gallery.contents,
+        gallery.content_hashes,
         gallery.names,
     )
     best, own, people = best_by_person(query, mixed)

@@ -37,7 +37,7 @@ def test_pairs_are_those_of_two_cameras() -> None:
         gallery.embeddings,
         np.where(np.arange(18) % 5 == 0, 0, gallery.pids),  # some distractors
         np.where(np.arange(18) % 3 == 0, 1, 2),  # some by the query's camera
-        gallery.contents,
+        gallery.content_hashes,
         gallery.names,
     )
     genuine, impostor = similarities(query, mixed)
@@ -91,9 +91,9 @@ def test_rates_that_the_pairs_cannot_show_are_not_given() -> None:
 def test_ties_are_accepted_or_rejected_together() -> None:
     def fixed(values: list[list[float]], pids: list[int], camid: int) -> EmbeddedCrops:
         n = len(pids)
-        contents = np.arange(n, dtype=np.uint64)
+        content_hashes = np.arange(n, dtype=np.uint64)
         return EmbeddedCrops(
-            np.array(values, np.float32), np.array(pids), np.full(n, camid), contents, tuple(map(str, range(n)))
+            np.array(values, np.float32), np.array(pids), np.full(n, camid), content_hashes, tuple(map(str, range(n)))
         )
 
     query = fixed([[1, 0]] * 12, list(range(1, 13)), 1)

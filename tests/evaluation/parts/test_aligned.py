@@ -39,6 +39,6 @@ def test_evaluation_goes_by_them() -> None:
     distances = aligned_distances(query.embeddings, gallery.embeddings, PARTS)
     expected = evaluate_distmat(distances, rows_of(query), rows_of(gallery))
     assert found.mean_ap == expected.mean_ap
-    assert found.metric == "aligned strips"
+    assert found.distance == "aligned strips"
     with pytest.raises(ConfigError, match="aligned strips"):
         evaluate(query, gallery, aligned=Aligned(PARTS), reranking=Reranking())

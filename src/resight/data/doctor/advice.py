@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import shlex
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -14,8 +14,27 @@ from resight.data.doctor.survey import Flags, Survey
 
 Z = 1.959964  # of a 95% interval
 RANK1_GUESSES = (0.5, 0.8, 0.95)
-HEIGHT_PX, WIDTH_PX, WIDTH_STEP_PX = 128, 64, 8  # stripnet's size, and what its width is a multiple of
-BATCH_PEOPLE, PICTURES_EACH = 16, 4  # of a batch of stripnet's
+WIDTH_STEP_PX = 8  # widths are advised in such steps
+
+
+class RecipeSizes(Protocol):
+    """What the advice needs of the recipe that a training begins with: a `resight.training.recipes.Recipe`, say."""
+
+    @property
+    def height(self) -> int:
+        """Of the network's input."""
+
+    @property
+    def width(self) -> int:
+        """Of the network's input."""
+
+    @property
+    def batch_size(self) -> int:
+        """Pictures in a batch."""
+
+    @property
+    def images_per_identity(self) -> int:
+        """Pictures of each person in a batch."""
 
 
 @dataclass(frozen=True)
@@ -47,15 +66,16 @@ class Advice:
         }
 
 
-def advise(s: Survey, data: str) -> Advice:
-    """data: what the user calls the data on the command line."""
+def advise(s: Survey, data: str, recipe: RecipeSizes | None = None) -> Advice:
+    """data: what the user calls the data on the command line. recipe: the one that `resight train` takes by default, so
+    that the command fits its sizes to the data; without it the command has no options."""
     protocols, reason = _protocols(s)
     answered = answered_across_cameras(s) if protocols[:1] == ("market1501",) else _answered_at_all(s)
     scored, people = int(answered.sum()), len(np.unique(s.pids[s.rows("query")][answered]))
     intervals = tuple(
         (guess, wilson_interval(guess, scored), wilson_interval(guess, people)) for guess in RANK1_GUESSES if scored
     )
-    command, why = _command(s, data)
+    command, why = _command(s, data, recipe)
     return Advice(protocols, reason, scored, people, intervals, command, why)
 
 
@@ -89,21 +109,25 @@ def _protocols(s: Survey) -> tuple[tuple[str, ...], str]:
     return ("market1501",), "Every query is answered by another camera. It is the protocol that the field compares by."
 
 
-def _command(s: Survey, data: str) -> tuple[str | None, str]:
+def _command(s: Survey, data: str, recipe: RecipeSizes | None) -> tuple[str | None, str]:
     train = s.rows("train")
     people = len(np.unique(s.pids[train]))
     if people < 2:
         return None, "There are not two people to train on; evaluate a model that was trained elsewhere."
     aspect = float(np.median(s.height_px[train] / s.width_px[train]))
-    height = HEIGHT_PX if np.median(s.height_px[train]) > HEIGHT_PX / 2 else HEIGHT_PX // 2
-    width = max(WIDTH_STEP_PX, round(height / aspect / WIDTH_STEP_PX) * WIDTH_STEP_PX)
     options, reasons = "", [f"the crops are {aspect:.1f} times as high as wide (median)"]
-    if (height, width) != (HEIGHT_PX, WIDTH_PX):
-        options += f" --height {height} --width {width}"
-    if people < BATCH_PEOPLE:
-        options += f" --batch-size {people * PICTURES_EACH}"
-        reasons.append(f"a batch has {PICTURES_EACH} pictures of each of {BATCH_PEOPLE} people, and there are {people}")
+    if recipe is not None:
+        height = recipe.height if np.median(s.height_px[train]) > recipe.height / 2 else recipe.height // 2
+        width = max(WIDTH_STEP_PX, round(height / aspect / WIDTH_STEP_PX) * WIDTH_STEP_PX)
+        if (height, width) != (recipe.height, recipe.width):
+            options += f" --height {height} --width {width}"
+        each = recipe.images_per_identity
+        if people < recipe.batch_size // each:
+            options += f" --batch-size {people * each}"
+            reasons.append(
+                f"a batch has {each} pictures of each of {recipe.batch_size // each} people, and there are {people}"
+            )
     return f"resight train {shlex.quote(data)}{options} -o runs/first", (
-        f"It takes the recipe that did best on real data, stripnet; {'; '.join(reasons)}. "
+        f"It takes the default recipe, which did best on real data; {'; '.join(reasons)}. "
         "With --recipe slicenet2-quick in place of all options it shows within minutes whether all is well."
     )

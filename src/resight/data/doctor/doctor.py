@@ -12,7 +12,7 @@ from resight.core.progress import Progress, silent
 from resight.core.records import IntArray
 from resight.core.version import VERSION
 from resight.data.crops import SPLITS, Dataset
-from resight.data.doctor.advice import Advice, advise
+from resight.data.doctor.advice import Advice, RecipeSizes, advise
 from resight.data.doctor.findings import SEVERITIES, Finding
 from resight.data.doctor.people_checks import cameras, identities, queries, what_is_missing
 from resight.data.doctor.picture_checks import bad_files, nearly_same_pictures, odd_sizes, same_pictures
@@ -95,11 +95,27 @@ class Diagnosis:
 
 
 def examine(
-    dataset: Dataset, data: str | None = None, *, strict: bool = False, progress: Progress = silent
+    dataset: Dataset,
+    data: str | None = None,
+    *,
+    recipe: RecipeSizes | None = None,
+    strict: bool = False,
+    progress: Progress = silent,
 ) -> Diagnosis:
-    """Reads every picture once, in memory of some hundred bytes a picture. data: what the user calls it.
+    """What is wrong with a data set, what that does, and how to mend it. Reads every picture once.
 
-    strict: raises UnreadableImage for the first picture that cannot be read.
+    data: what the user calls it, for the advised command. recipe: as for `advise`. strict: an unreadable picture is an
+    error, not a finding. Memory grows by some hundred bytes a picture.
+
+    Raises UnreadableImage for the first unreadable picture, where strict.
+
+    Example:
+
+        >>> import resight
+        >>> from resight.data.doctor.doctor import examine
+        >>> diagnosis = examine(resight.open_dataset("synthetic:train_people=1,test_people=2"))
+        >>> [(finding.severity, finding.code) for finding in diagnosis.findings]
+        [('warning', 'few-queries')]
     """
     s = survey(dataset, strict=strict, progress=progress)
     found = [finding for check in CHECKS for finding in check(s)]
@@ -117,7 +133,7 @@ def examine(
         cameras=camids,
         presence=presence,
         findings=findings,
-        advice=advise(s, data or dataset.name),
+        advice=advise(s, data or dataset.name, recipe),
     )
 
 

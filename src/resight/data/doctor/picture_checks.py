@@ -95,7 +95,7 @@ def odd_sizes(s: Survey) -> Iterator[Finding]:
 def same_pictures(s: Survey) -> Iterator[Finding]:
     """The same picture twice: where it must not be, and where it is only waste."""
     train, test = s.rows("train"), s.rows("query", "gallery")
-    pairs = cross_pairs(s.contents, train, test)
+    pairs = cross_pairs(s.content_hashes, train, test)
     yield from _copies(
         s,
         pairs,
@@ -104,17 +104,17 @@ def same_pictures(s: Survey) -> Iterator[Finding]:
         "The figures measure what the network has learnt by heart.",
         "Remove them from the training set.",
     )
-    pairs = cross_pairs(s.contents, s.rows("gallery"), s.rows("query"))
+    pairs = cross_pairs(s.content_hashes, s.rows("gallery"), s.rows("query"))
     yield from _copies(
         s,
         pairs,
         "query-in-gallery",
         f"{len(pairs):,} of {counted(len(s.rows('query')), 'query picture')} stand in the gallery too",
         "The query finds itself first, and rank-1 counts it as a success, wherever the protocol does not remove it "
-        "(market1501 removes it, if the camera is the same; no-camera always does; report never).",
+        "(market1501 removes it, if the camera is the same; no-camera always does; top10 never).",
         "Remove it from the gallery, or use a protocol that does.",
     )
-    pairs = _two_pids(s, same_value_pairs(s.contents))
+    pairs = _two_pids(s, same_value_pairs(s.content_hashes))
     yield from _copies(
         s,
         pairs,
@@ -123,7 +123,7 @@ def same_pictures(s: Survey) -> Iterator[Finding]:
         "Training is told that one picture is two people; the figures count a right answer as wrong.",
         "Look at both, and remove the wrong one.",
     )
-    pairs = same_value_pairs(s.contents)
+    pairs = same_value_pairs(s.content_hashes)
     pairs = pairs[(s.split[pairs[:, 0]] == s.split[pairs[:, 1]]) & (s.pids[pairs[:, 0]] == s.pids[pairs[:, 1]])]
     if len(pairs):
         yield Finding(
@@ -140,7 +140,7 @@ def same_pictures(s: Survey) -> Iterator[Finding]:
 def nearly_same_pictures(s: Survey) -> Iterator[Finding]:
     """The same picture saved anew, resized or brightened, where it must not be."""
     pairs = near_pairs(s.hashes, s.blank)
-    pairs = pairs[s.contents[pairs[:, 0]] != s.contents[pairs[:, 1]]]
+    pairs = pairs[s.content_hashes[pairs[:, 0]] != s.content_hashes[pairs[:, 1]]]
     how = f"nearly the same picture: at most {NEAR_BITS} of {HASH_BITS} bits of its difference hash are others"
     train = s.split[pairs] == 0  # (m, 2)
     for code, what, effect, chosen in (

@@ -40,7 +40,7 @@ SUFFIXES = {".jpg": "jpeg", ".jpeg": "jpeg", ".png": "png", ".bmp": "bmp", ".web
 class Survey:
     """Arrays over the n pictures that can be read, in the order train, query, gallery.
 
-    split: (n,) place in SPLITS. height_px, width_px: (n,). files, contents: (n,) uint64, equal where the bytes,
+    split: (n,) index into SPLITS. height_px, width_px: (n,). files, content_hashes: (n,) uint64, equal where the bytes,
     or the decoded pixels, are. hashes: (n, 32) uint8, 256 bits of how the light changes over a grid: near
     duplicates differ in few. blank, grey, misnamed: (n,) bool; misnamed means that the suffix names another
     kind of file than the content is. ill_named and unreadable: the files that were left out.
@@ -54,7 +54,7 @@ class Survey:
     height_px: IntArray
     width_px: IntArray
     files: Ids
-    contents: Ids
+    content_hashes: Ids
     hashes: Bits
     blank: Flags
     grey: Flags
@@ -98,7 +98,7 @@ def survey(
         height_px=joined("height_px", np.int64),
         width_px=joined("width_px", np.int64),
         files=joined("files", np.uint64),
-        contents=joined("contents", np.uint64),
+        content_hashes=joined("content_hashes", np.uint64),
         hashes=joined("hashes", np.uint8, HASH_BITS // 8),
         blank=joined("blank", np.bool_),
         grey=joined("grey", np.bool_),
@@ -117,7 +117,7 @@ class _Seen:
     height_px: IntArray
     width_px: IntArray
     files: Ids
-    contents: Ids
+    content_hashes: Ids
     hashes: Bits
     blank: Flags
     grey: Flags
@@ -131,7 +131,7 @@ def _look(chunk: Sequence[tuple[int, Crop]]) -> _Seen:
     split: list[int] = []
     sizes: list[tuple[int, int]] = []
     files: list[int] = []
-    contents: list[int] = []
+    content_hashes: list[int] = []
     misnamed: list[bool] = []
     by_shape: dict[tuple[int, ...], list[tuple[int, Pixels]]] = {}
     unreadable: list[Problem] = []
@@ -146,7 +146,7 @@ def _look(chunk: Sequence[tuple[int, Crop]]) -> _Seen:
         split.append(number)
         sizes.append(pixels.shape[:2])
         files.append(int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "little"))
-        contents.append(content_id(pixels))
+        content_hashes.append(content_id(pixels))
         misnamed.append(_is_misnamed(crop.name, data))
         small = pixels if pixels.size <= LARGE_VALUES else _reduce(pixels)
         by_shape.setdefault(small.shape, []).append((len(crops) - 1, small))
@@ -161,7 +161,7 @@ def _look(chunk: Sequence[tuple[int, Crop]]) -> _Seen:
         height,
         width,
         np.array(files, np.uint64),
-        np.array(contents, np.uint64),
+        np.array(content_hashes, np.uint64),
         difference_hash(light),
         np.ptp(light, axis=(1, 2)) < 3 * BLANK_LEVELS,
         np.ptp(grid, axis=3).max(axis=(1, 2)) == 0,

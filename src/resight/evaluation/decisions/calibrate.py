@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import numpy as np
 import numpy.typing as npt
@@ -33,8 +34,9 @@ Knots = tuple[Values, Values]
 
 @dataclass(frozen=True, eq=False)
 class Reliability:
-    """In bins of P(same) as told, out of fold, at even odds: what was told (mean), what was true, and the bins' shares
-    of all pairs. (b,) each, filled bins only."""
+    """What P(same) promised and what was true, at even odds, of pairs whose people were left out of the fit, in bins of
+    P(same). told: the mean P(same); true: the share of pairs of one person; weight: the bin's share of all pairs.
+    (b,) each, without empty bins."""
 
     told: Values
     true: Values
@@ -43,17 +45,49 @@ class Reliability:
 
 @dataclass(frozen=True, eq=False)
 class Fitted:
-    """A calibration, and how reliable its P(same) was out of fold."""
+    """A calibration, and how reliable its P(same) was on people left out of the fit."""
 
     calibration: Calibration
     reliability: Reliability
 
 
-def calibrate(crops: EmbeddedCrops, *, data: str, rights: str, date: str, seed: int = 0) -> Fitted:
-    """From all pairs of the crops by two cameras. data, rights: what they are, in words. date: ISO 8601.
+def calibrate(
+    crops: EmbeddedCrops,
+    *,
+    data: str = "not stated",
+    rights: str = "not stated",
+    date: str | None = None,
+    seed: int = 0,
+) -> Fitted:
+    """Fits a calibration on all pairs of the crops by two cameras, and on all searches among them.
 
-    Raises DataError where fewer than ten people are seen by two cameras.
+    crops: of people whom the model was not trained on, query and gallery together. data, rights: what they are and who
+    may do what with them, in words. date: ISO 8601, UTC; now, unless given. seed: of the folds and the samples.
+
+    Raises DataError where fewer than ten people are seen by two cameras, EmbeddingError where an embedding is all
+    zeros.
+
+    Example:
+
+        >>> import numpy as np
+        >>> from resight import EmbeddedCrops
+        >>> from resight.evaluation.decisions.calibrate import calibrate
+        >>> rng = np.random.default_rng(0)
+        >>> pids = np.repeat(np.arange(1, 41), 4)  # 40 people, each seen twice by each of two cameras
+        >>> embeddings = rng.normal(size=(41, 8))[pids] + 0.2 * rng.normal(size=(160, 8))
+        >>> crops = EmbeddedCrops(
+        ...     embeddings=embeddings.astype(np.float32),
+        ...     pids=pids,
+        ...     camids=np.tile([1, 1, 2, 2], 40),
+        ...     content_hashes=np.arange(160, dtype=np.uint64),
+        ...     names=tuple(map(str, range(160))),
+        ... )
+        >>> calibration = calibrate(crops).calibration
+        >>> calibration.decide_pair(0.99, false_accept_rate=0.1).verdict
+        'same'
     """
+    if date is None:
+        date = datetime.now(UTC).isoformat(timespec="seconds")
     crops = _distinct(crops)
     pairs = score_pairs(crops, crops, seed=seed)
     people = len(np.unique(pairs.genuine_person))
@@ -104,7 +138,8 @@ def calibrate(crops: EmbeddedCrops, *, data: str, rights: str, date: str, seed: 
 
 @dataclass(frozen=True)
 class Promise:
-    """A rate that a calibration was asked to keep to, what it counted where it was fitted, and what other data show."""
+    """What a calibration's threshold for a false accept rate does on other data. at_fit: the rate where it was fitted;
+    counted: the rate on the other data."""
 
     false_accept_rate: float
     threshold: float
@@ -123,34 +158,35 @@ class Promise:
 
 
 def check(calibration: Calibration, pairs: Pairs, rates: tuple[float, ...] = FALSE_ACCEPT_RATES) -> tuple[Promise, ...]:
-    """What the thresholds for these false accept rates do on other pairs. Rates that were refused are left out."""
+    """What a calibration's thresholds for these false accept rates do on other pairs: a Promise a rate. Rates that the
+    calibration does not support are left out."""
     trials = Trials(pairs.impostor, pairs.impostor_people, pairs.num_people)
     found = []
     for rate in rates:
-        place = calibration.accept_place(rate)
-        if place is not None:
-            threshold = calibration.thresholds[place]
+        index = calibration.accept_index(rate)
+        if index is not None:
+            threshold = calibration.thresholds[index]
             counted = share_above(trials, np.array([threshold])).at(0)
-            found.append(Promise(rate, threshold, calibration.false_accept.at(place), counted))
+            found.append(Promise(rate, threshold, calibration.false_accept.at(index), counted))
     return tuple(found)
 
 
 def digest(crops: EmbeddedCrops) -> str:
-    """The fingerprint of who is in which picture, whatever their order. Hexadecimal SHA-256."""
-    rows = np.stack((crops.contents, crops.pids.astype(np.uint64), crops.camids.astype(np.uint64)), axis=1)
+    """The fingerprint of the pictures and of who is in them, whatever their order: hexadecimal SHA-256."""
+    rows = np.stack((crops.content_hashes, crops.pids.astype(np.uint64), crops.camids.astype(np.uint64)), axis=1)
     return hashlib.sha256(rows[np.lexsort(rows.T)].astype("<u8").tobytes()).hexdigest()
 
 
 def _distinct(crops: EmbeddedCrops) -> EmbeddedCrops:
     """People only, without copies of one picture, which would be pairs that say nothing; in an order of its own."""
-    rows = np.stack((crops.contents, crops.pids.astype(np.uint64), crops.camids.astype(np.uint64)), axis=1)
+    rows = np.stack((crops.content_hashes, crops.pids.astype(np.uint64), crops.camids.astype(np.uint64)), axis=1)
     kept = np.unique(rows, axis=0, return_index=True)[1]
     kept = kept[crops.pids[kept] > DISTRACTOR_PID]
     return EmbeddedCrops(
         crops.embeddings[kept],
         crops.pids[kept],
         crops.camids[kept],
-        crops.contents[kept],
+        crops.content_hashes[kept],
         tuple(crops.names[row] for row in kept),
     )
 
@@ -179,7 +215,8 @@ CENTRES = np.linspace(-1.0001, 1.0001, 2 * BINS + 1)[1::2]
 
 
 def fit_isotonic(genuine: Values, impostor: Values, people: int) -> Knots:
-    """Pools neighbouring bins until P(same) rises. Nothing is surer than so many people can show."""
+    """Isotonic regression: neighbouring bins are pooled until P(same) rises. P(same) stays between 1 / (people + 2) and
+    1 less that: no surer than so many people can show. genuine, impostor: weights by bin, (BINS,)."""
     filled = np.flatnonzero(genuine + impostor)
     weight = (genuine + impostor)[filled]
     fit = isotonic_regression(genuine[filled] / weight, weights=weight)
@@ -192,7 +229,8 @@ def fit_isotonic(genuine: Values, impostor: Values, people: int) -> Knots:
 
 
 def fit_logistic(genuine: Values, impostor: Values, people: int) -> Knots:
-    """Log-odds a straight line, by Newton's steps, towards Platt's targets (n + 1) / (n + 2) instead of 1."""
+    """Logistic regression: the log-odds are a straight line, fitted by Newton's method towards Platt's targets
+    (n + 1) / (n + 2) instead of 1. genuine, impostor: weights by bin, (BINS,)."""
     target, weight = (people + 1) / (people + 2), genuine + impostor
     aim = genuine * target + impostor * (1 - target)
     features = np.stack((np.ones(BINS), CENTRES), axis=1)

@@ -30,8 +30,8 @@ SIZES = (0.5, 0.25)  # of the gallery's people, at which the growth of false pos
 
 @dataclass(frozen=True)
 class IdentificationPoint:
-    """At a false positive rate asked for: the false negative rate with its 95% interval, and the threshold (means over
-    the splits). All None where the searches are too few to tell."""
+    """The threshold for a false positive rate, and the false negative rate there with its 95% interval; means over the
+    splits. All three are None where the searches are too few for that rate."""
 
     false_positive_rate: float
     false_negative_rate: float | None
@@ -51,7 +51,9 @@ class GallerySize:
 
 @dataclass(frozen=True)
 class OpenSet:
-    """num_known: people in the gallery of each split (distractors besides); num_mated, num_nonmated: mean searches."""
+    """Searches among a gallery that half of the people are missing from. num_known: people in the gallery of each
+    split, distractors not counted. num_mated, num_nonmated: searches for people in it, and for strangers to it, means
+    over the splits. points: one for each of FALSE_POSITIVE_RATES. sizes: one for each of SIZES."""
 
     num_people: int
     num_known: int
@@ -70,9 +72,12 @@ class OpenSet:
 def measure_open_set(
     query: EmbeddedCrops, gallery: EmbeddedCrops, *, splits: int = 20, bootstrap_samples: int = 200, seed: int = 0
 ) -> OpenSet:
-    """Rank 1, by cosine; pictures of the query's person by its own camera are left out, as under market1501.
+    """FNIR at given FPIR, by cosine similarity, with half of the people taken out of the gallery, `splits` times.
 
-    Raises DataError where fewer than four people have a query and a picture by another camera.
+    Pictures of the query's person by the query's camera are left out, as under market1501.
+
+    Raises DataError where fewer than four people have a query and a gallery picture by another camera, EmbeddingError
+    where embeddings cannot be compared.
     """
     best, own, people = best_by_person(query, gallery)
     person = np.searchsorted(people, query.pids)

@@ -26,10 +26,11 @@ TAIL = (1 - CONFIDENCE) / 2
 
 @dataclass(frozen=True, eq=False)
 class Trials:
-    """n trials with a score each, of `num_people` people. people: (n,) whose trial it is, or (n, 2) of which pair.
+    """n trials, each with a score. people: whose trial it is, (n,), or of which two people, (n, 2), as indices below
+    `num_people`.
 
-    best_person, next_score: of trials that take the best over other people, who gave it, and the best without that
-    person: what is left of the trial when the person is left out. (n,) each, or None.
+    best_person, next_score: for trials whose score is the best over other people: who gave it, and the best without
+    that person, which is the score when the person is left out. (n,) each, or None for other trials.
     """
 
     score: FloatArray

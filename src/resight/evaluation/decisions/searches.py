@@ -15,10 +15,11 @@ from resight.evaluation.protocols import DISTRACTOR_PID, JUNK_PID
 
 @dataclass(frozen=True, eq=False)
 class Searches:
-    """Each of n crops searches among all the others. person: (n,), its person's place in the sorted list of people.
+    """Each of n crops searches among all the others. All arrays are (n,), but for num_people.
 
-    own: similarity to its person's nearest picture by another camera, -inf where there is none. others: to the nearest
-    picture of anybody else, whose place is other_person; next_others: of anybody but these two. (n,) each.
+    person: whose crop it is, as an index into the sorted list of people. own: similarity to the nearest picture of
+    that person by another camera, -inf where there is none. others: to the nearest picture of anybody else, and
+    other_person whose that is. next_others: to the nearest picture of anybody but these two.
     """
 
     person: IntArray
@@ -35,7 +36,8 @@ class Searches:
 
 
 def own_and_others(crops: EmbeddedCrops) -> Searches:
-    """All crops of people (pid above 0) search among each other; of three people at the least."""
+    """Searches of all crops among each other. crops: of people (pid above 0), three of them at the least. Raises
+    EmbeddingError where an embedding is all zeros."""
     person, own, others, other_person, next_others = [], [], [], [], []
     people = np.zeros(0, np.int64)
     for start, best, mates, people in _person_blocks(crops, crops):
@@ -59,9 +61,10 @@ def own_and_others(crops: EmbeddedCrops) -> Searches:
 
 
 def best_by_person(query: EmbeddedCrops, gallery: EmbeddedCrops) -> tuple[FloatArray, FloatArray, IntArray]:
-    """Similarity of each query to the nearest picture of each person of the gallery, (q, people) float32, its own left
-    at -inf; of its own person by another camera, (q,), -inf where there is none; and the people, ascending.
-    Distractors (pid 0) are one of them."""
+    """Three arrays: the similarity of each query to the nearest picture of each other person in the gallery, (q,
+    people) float32, -inf for the query's own; to the nearest picture of its own person by another camera, (q,) float32,
+    -inf where there is none; and those people's pids, ascending. Distractors (pid 0) count as one person. Raises
+    EmbeddingError where embeddings cannot be compared."""
     blocks = list(_person_blocks(query, gallery))
     best, own = (np.concatenate([block[part] for block in blocks]) for part in (1, 2))
     return best, own, blocks[0][3]

@@ -30,9 +30,10 @@ Values = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Pairs:
-    """Scored pairs of pictures by two cameras. genuine, impostor: similarities, (m,) and (n,) float32. genuine_person,
-    impostor_people: (m,) and (n, 2), places in the sorted list of people. num_impostor: all there are, of which these
-    are a sample where they are fewer."""
+    """Scored pairs of pictures by two cameras. genuine: similarities of the pairs of one person, (m,) float32;
+    impostor: of pairs of two people, (n,) float32. genuine_person (m,), impostor_people (n, 2): who they are, as
+    indices into the sorted list of people. num_impostor: how many pairs of two people there are; `impostor` is a sample
+    of them where it is shorter."""
 
     genuine: FloatArray
     genuine_person: IntArray
@@ -44,8 +45,8 @@ class Pairs:
 
 @dataclass(frozen=True)
 class OperatingPoint:
-    """At a false accept rate asked for: the true accept rate, its 95% interval over people, and the threshold. All
-    None where the impostor pairs are too few to tell."""
+    """The threshold for a false accept rate, and the true accept rate there with its 95% interval over people. All
+    three are None where the pairs of two people are too few for that rate."""
 
     false_accept_rate: float
     true_accept_rate: float | None
@@ -55,8 +56,9 @@ class OperatingPoint:
 
 @dataclass(frozen=True, eq=False)
 class Verification:
-    """eer: the rate at which false accepts and false rejects are as frequent. curve_far, curve_tar: the ROC at
-    log-spaced false accept rates, from the lowest that the pairs can show."""
+    """How well a threshold tells pairs of one person from pairs of two. eer: the equal error rate, where false accepts
+    and false rejects are equally frequent. points: one for each of FALSE_ACCEPT_RATES. curve_far, curve_tar: the ROC
+    at log-spaced false accept rates, from the lowest that so many pairs can show, (CURVE_POINTS,) each."""
 
     num_genuine: int
     num_impostor: int
@@ -92,9 +94,28 @@ class Verification:
 def verify(
     query: EmbeddedCrops, gallery: EmbeddedCrops, *, bootstrap_samples: int = 200, seed: int = 0
 ) -> Verification:
-    """Over the pairs of a query and a gallery picture by two cameras, by cosine.
+    """EER, and TAR at given FAR, over all pairs of a query and a gallery picture by two cameras, by cosine similarity.
 
-    Raises DataError where there is no pair of one person, or none of two.
+    bootstrap_samples: of the intervals, which resample people. seed: of them, and of the sample of pairs.
+
+    Raises DataError where there is no pair of one person or no pair of two, EmbeddingError where embeddings cannot be
+    compared.
+
+    Example:
+
+        >>> import numpy as np
+        >>> from resight import EmbeddedCrops
+        >>> from resight.evaluation.decisions.verification import verify
+        >>> rng = np.random.default_rng(0)
+        >>> pids = np.arange(1, 21)
+        >>> centre = rng.normal(size=(20, 8))  # each person's, seen a little otherwise by each of two cameras
+        >>> def seen_by(camid):
+        ...     embeddings = (centre + 0.1 * rng.normal(size=(20, 8))).astype(np.float32)
+        ...     hashes = np.arange(20, dtype=np.uint64) + np.uint64(100 * camid)
+        ...     return EmbeddedCrops(embeddings, pids, np.full(20, camid), hashes, tuple(map(str, pids)))
+        >>> found = verify(seen_by(1), seen_by(2))
+        >>> found.num_genuine, found.num_impostor, found.eer < 0.05
+        (20, 380, True)
     """
     pairs = score_pairs(query, gallery, seed=seed)
     if not len(pairs.genuine) or not len(pairs.impostor):
@@ -145,7 +166,12 @@ def verify(
 def score_pairs(
     query: EmbeddedCrops, gallery: EmbeddedCrops, *, most_impostors: int = MOST_IMPOSTORS, seed: int = 0
 ) -> Pairs:
-    """All pairs of one person by two cameras, and of two people all or, above `most_impostors`, an even sample."""
+    """All pairs of a query and a gallery picture by two cameras, scored by cosine similarity. Of the pairs of two
+    people it takes an even sample of about `most_impostors`, where there are more. Distractors (pid 0 and below) are
+    left out.
+
+    Raises EmbeddingError where embeddings cannot be compared.
+    """
     people = np.unique(np.concatenate((query.pids, gallery.pids)))
     people = people[people > DISTRACTOR_PID]
     place_q, place_g = np.searchsorted(people, query.pids), np.searchsorted(people, gallery.pids)
@@ -180,7 +206,7 @@ def score_pairs(
 
 
 class SortedSimilarities:
-    """(n,) similarities from the highest down: a weighted share above a threshold is one look into a running sum."""
+    """(n,) similarities, sorted once, so that the weighted share above a threshold is one look into a running sum."""
 
     def __init__(self, similarity: FloatArray) -> None:
         self._order = np.argsort(-similarity, kind="stable")
@@ -197,7 +223,8 @@ class SortedSimilarities:
         return float(running[count - 1] / running[-1]) if count else 0.0
 
     def threshold(self, share: float, running: Values) -> float:
-        """The lowest threshold that at most this share is at or above; above all, where one pair is too many."""
+        """The lowest threshold with at most this weighted share at or above it; above all, where one pair is too
+        many."""
         count = int(np.searchsorted(running, share * running[-1] * (1 + 1e-12), "right"))
         if count == len(self._falling):
             return float(-self._falling[-1])

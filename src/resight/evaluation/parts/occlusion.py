@@ -48,7 +48,7 @@ def measure_occlusion(
 
     for third, queries in hidden.items():
         known = np.tile(visibility_of_rows(rows_of_third(third), slices), (len(queries), 1))
-        plain = EmbeddedCrops(queries.embeddings, query.pids, query.camids, query.contents, query.names)
+        plain = EmbeddedCrops(queries.embeddings, query.pids, query.camids, query.content_hashes, query.names)
         distances = distances_in_two_stages(queries.embeddings, gallery.embeddings, known, all_seen, parts)
         again = evaluate_distmat(distances, rows_of(query), rows_of(gallery), protocol, seed=seed)
         rows += [

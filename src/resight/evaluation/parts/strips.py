@@ -14,7 +14,7 @@ from resight.core.distances import unit_rows
 from resight.core.images import Pixels
 from resight.core.records import EmbeddedCrops, FloatArray, IntArray
 from resight.evaluation.evaluate import evaluate
-from resight.evaluation.protocols import Gallery, find_protocol, rows_of
+from resight.evaluation.protocols import GalleryRows, find_protocol, rows_of
 from resight.evaluation.ranking import relevant_rows
 
 BLOCK = 256
@@ -53,7 +53,7 @@ def strip_importance(query: EmbeddedCrops, gallery: EmbeddedCrops, slices: int, 
     The margin is the similarity of the nearest right answer less that of the nearest wrong one. A strip's importance
     is what the margin loses when that strip of the query is swapped for the gallery's mean strip.
     """
-    rule, q, g = find_protocol(protocol), rows_of(query), Gallery(rows_of(gallery))
+    rule, q, g = find_protocol(protocol), rows_of(query), GalleryRows(rows_of(gallery))
     unit_q, unit_g = unit_rows(query.embeddings), unit_rows(gallery.embeddings)
     mean = unit_g.mean(axis=0)
     importance = np.full((len(q), slices), np.nan, np.float32)
@@ -95,7 +95,7 @@ def choose_deleted(deleted: list[EmbeddedCrops], strips: IntArray) -> EmbeddedCr
 
 
 def _with(crops: EmbeddedCrops, embeddings: FloatArray) -> EmbeddedCrops:
-    return EmbeddedCrops(embeddings, crops.pids, crops.camids, crops.contents, crops.names)
+    return EmbeddedCrops(embeddings, crops.pids, crops.camids, crops.content_hashes, crops.names)
 
 
 @dataclass(frozen=True)

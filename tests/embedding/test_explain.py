@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -12,11 +13,11 @@ from torch.nn import functional
 
 from resight.core.preprocessing import Preprocessing
 from resight.data.crops import Crop, Dataset
+from resight.embedding.explain import measure_faithfulness
+from resight.embedding.loading import of_run
 from resight.evaluation.parts.strips import strip_importance
 from resight.models.catalogue import Architecture
-from resight.models.saved import Model, ModelCard
-from resight.training.embed import embed_dataset
-from resight.training.explain import measure_faithfulness
+from resight.models.saved import ModelConfig, TrainedNetwork
 
 STRIPS, TELLING = 4, 2
 
@@ -51,8 +52,9 @@ def test_the_strip_that_tells_people_apart_is_found_and_its_loss_is_felt() -> No
 
     city = Dataset("stripes", "folder", (), crops(1), crops(2))
     size = Preprocessing(32, 16, (0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
-    model = Model(MeanColours().eval(), ModelCard(Architecture("slicenet1", 16, STRIPS), size, "nothing", "none"))
-    embedded = embed_dataset(model, city)
+    config = ModelConfig(Architecture("slicenet1", 16, STRIPS), size, "nothing", "none")
+    model = of_run(TrainedNetwork(MeanColours().eval(), config), Path("stripes"))
+    embedded = model.embed_dataset(city)
     importance = strip_importance(embedded.query, embedded.gallery, STRIPS, "market1501")
     assert (importance.argmax(axis=1) == TELLING).mean() > 0.85  # some people's colours are nearly alike
     found = measure_faithfulness(

@@ -17,7 +17,8 @@ from resight.core.distances import unit_rows
 from resight.core.errors import ConfigError, EmbeddingError, UnreadableImage, WeightsError
 from resight.core.images import Pixels, resize_image
 from resight.embedding.bundle import make_bundle, write_bundle
-from resight.embedding.embedder import Embedder
+from resight.embedding.loading import of_bundle
+from resight.embedding.model import Model
 from resight.embedding.pictures import ahead
 from tests.embedding.networks import DIM, HEIGHT, PREPROCESSING, WIDTH, linear, manifest_of, small_bundle, weights
 
@@ -46,11 +47,11 @@ def _expected(pictures: list[Pixels]) -> np.ndarray[Any, Any]:
 
 
 @pytest.fixture(scope="module", params=RUNTIMES)
-def model(request: pytest.FixtureRequest) -> Embedder:
-    return Embedder(small_bundle(), runtime=request.param, batch_size=4)
+def model(request: pytest.FixtureRequest) -> Model:
+    return of_bundle(small_bundle(), runtime=request.param, batch_size=4)
 
 
-def test_embeds_what_the_formula_says(model: Embedder) -> None:
+def test_embeds_what_the_formula_says(model: Model) -> None:
     pictures = _pictures(7)
     embeddings = model.embed(pictures)
     assert embeddings.shape == (7, DIM)
@@ -63,14 +64,14 @@ def test_embeds_what_the_formula_says(model: Embedder) -> None:
 @pytest.mark.parametrize("batch", [None, 1, 3])
 def test_other_layouts_and_fixed_batches(layout: str, batch: int | None) -> None:
     pictures = _pictures(7)
-    model = Embedder(small_bundle(layout, batch), batch_size=4)
+    model = of_bundle(small_bundle(layout, batch), batch_size=4)
     found = model.embed(pictures)
     assert found == pytest.approx(np.concatenate([model.embed(picture) for picture in pictures]), abs=1e-6)
     if layout == "nchw":
         assert found == pytest.approx(_expected(pictures), abs=1e-6)
 
 
-def test_every_kind_of_picture_is_the_same(model: Embedder, tmp_path: Path) -> None:
+def test_every_kind_of_picture_is_the_same(model: Model, tmp_path: Path) -> None:
     pixels = _pictures(1)[0]
     path = tmp_path / "it.png"
     path.write_bytes(_png(pixels))
@@ -83,12 +84,12 @@ def test_every_kind_of_picture_is_the_same(model: Embedder, tmp_path: Path) -> N
     assert model.embed(iter([])).shape == (0, DIM)
 
 
-def test_grey_is_three_equal_channels(model: Embedder) -> None:
+def test_grey_is_three_equal_channels(model: Model) -> None:
     grey = _pictures(1)[0][:, :, 0]
     assert model.embed(grey) == pytest.approx(model.embed(np.repeat(grey[:, :, None], 3, axis=2)), abs=1e-6)
 
 
-def test_boxes_of_a_frame(model: Embedder) -> None:
+def test_boxes_of_a_frame(model: Model) -> None:
     frame = _pictures(1, 60, 80)[0]
     boxes: list[Any] = [(0, 0, 10, 20), (70.4, 50, 90, 70), (-5, -5, 10, 10)]
     crops = [frame[:20, :10], frame[50:60, 70:80], frame[:10, :10]]
@@ -103,7 +104,7 @@ def test_boxes_of_a_frame(model: Embedder) -> None:
         model.embed([frame, frame], boxes=boxes)
 
 
-def test_unreadable_pictures_are_named(model: Embedder, tmp_path: Path) -> None:
+def test_unreadable_pictures_are_named(model: Model, tmp_path: Path) -> None:
     good = _pictures(2)
     bad: list[Any] = [tmp_path / "none.png", b"", b"no picture", np.zeros((4, 4, 3)), np.zeros((0, 4, 3), np.uint8), 7]
     for picture in bad:
@@ -118,7 +119,7 @@ def test_unreadable_pictures_are_named(model: Embedder, tmp_path: Path) -> None:
     assert [problem.name for problem in problems] == [str(bad[0]), *(f"picture {n}" for n in range(2, len(bad) + 1))]
 
 
-def test_an_endless_stream_is_read_as_far_as_needed(model: Embedder) -> None:
+def test_an_endless_stream_is_read_as_far_as_needed(model: Model) -> None:
     read = 0
 
     def camera() -> Iterator[Pixels]:
@@ -132,7 +133,7 @@ def test_an_endless_stream_is_read_as_far_as_needed(model: Embedder) -> None:
     assert read <= (5 + 4) * model.batch_size
 
 
-def test_what_a_source_raises_reaches_the_caller(model: Embedder) -> None:
+def test_what_a_source_raises_reaches_the_caller(model: Model) -> None:
     def camera() -> Iterator[Pixels]:
         yield from _pictures(6)
         raise RuntimeError("the camera is gone")
@@ -147,7 +148,7 @@ def test_ahead_keeps_the_order() -> None:
     assert list(ahead(iter([]))) == []
 
 
-def test_threads_may_share_a_model(model: Embedder) -> None:
+def test_threads_may_share_a_model(model: Model) -> None:
     pictures = _pictures(40)
     expected = model.embed(pictures)
     found: list[Any] = []
@@ -161,12 +162,12 @@ def test_threads_may_share_a_model(model: Embedder) -> None:
         assert embeddings == pytest.approx(expected, abs=1e-6)
 
 
-def test_similarity(model: Embedder) -> None:
+def test_similarity(model: Model) -> None:
     embeddings = model.embed(_pictures(3))
     assert model.similarity(embeddings[0], embeddings[0]) == pytest.approx(1.0, abs=1e-6)
     assert isinstance(model.similarity(embeddings[0], embeddings[1]), float)
     assert model.similarity(embeddings, embeddings[:2]).shape == (3, 2)
-    with pytest.raises(EmbeddingError, match="6 values"):
+    with pytest.raises(EmbeddingError, match="dimension 6"):
         model.similarity(embeddings[0], np.zeros(5))
     with pytest.raises(ConfigError, match="not calibrated"):
         model.decide(embeddings[0], embeddings[1])
@@ -194,12 +195,12 @@ def test_a_network_that_lies_is_found_when_it_is_opened(runtime: str) -> None:
     model.graph.node[1].input[1] = "missing"
     data = model.SerializeToString()
     with pytest.raises(WeightsError, match="does not take the network"):
-        Embedder(make_bundle(manifest_of(data), data, "it"), runtime=runtime)
+        of_bundle(make_bundle(manifest_of(data), data, "it"), runtime=runtime)
     model = linear()
     model.graph.initializer[0].CopyFrom(_nan_weights())
     data = model.SerializeToString()
     with pytest.raises(WeightsError, match="NaN"):
-        Embedder(make_bundle(manifest_of(data), data, "it"), runtime=runtime)
+        of_bundle(make_bundle(manifest_of(data), data, "it"), runtime=runtime)
 
 
 def _nan_weights() -> Any:

@@ -7,16 +7,21 @@ before the embedding is brought to unit length. At 128 x 64 it has 2,800,864 tra
 
 from __future__ import annotations
 
+from typing import Self
+
 from torch import Tensor, nn
 from torch.nn import functional
 
-from resight.models.bignet import TRUNK_CHANNELS, TRUNK_STRIDE, Dense, Residual, Trunk
+from resight.models.network import Architecture, Network
+from resight.models.networks.bignet import TRUNK_CHANNELS, TRUNK_STRIDE, Dense, Residual, Trunk
 
 WEIGHT_STD = 1e-3
 
 
-class CosineNet(nn.Module):
+class CosineNet(Network):
     """(n, 3, height, width) float32 in [0, 1] to embeddings (n, dim) float32 of unit length."""
+
+    stride = TRUNK_STRIDE
 
     def __init__(self, height: int, width: int, dim: int = 128) -> None:
         super().__init__()
@@ -24,6 +29,11 @@ class CosineNet(nn.Module):
         self.dense10 = Dense(TRUNK_CHANNELS * (height // TRUNK_STRIDE) * (width // TRUNK_STRIDE), dim)
         self.ball = nn.BatchNorm1d(dim, affine=False)
         self._as_published()
+
+    @classmethod
+    def build(cls, architecture: Architecture, height: int, width: int) -> Self:
+        """With fresh weights."""
+        return cls(height, width, architecture.dim)
 
     def forward(self, images: Tensor) -> Tensor:
         return functional.normalize(self.ball(self.dense10(self.trunk(images))).float(), dim=1)

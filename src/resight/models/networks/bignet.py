@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Self
+
 from torch import Tensor, nn
 from torch.nn import functional
 
 from resight.models.dropout import Dropout
+from resight.models.network import Architecture, Network
 
 DROPOUT = 0.4
 TRUNK_CHANNELS = 128
@@ -86,17 +89,24 @@ class Dense(nn.Sequential):
         )
 
 
-class BigNet(nn.Module):
+class BigNet(Network):
     """(n, 3, height, width) float32, normalised, to embeddings (n, dim) float32 of unit length.
 
     height, width: multiples of 8 (`catalogue.build_network` checks, and says which sizes do).
     """
+
+    stride = TRUNK_STRIDE
 
     def __init__(self, height: int, width: int, dim: int = 128) -> None:
         super().__init__()
         self.trunk = Trunk()
         cells = (height // TRUNK_STRIDE) * (width // TRUNK_STRIDE)
         self.dense10 = Dense(TRUNK_CHANNELS * cells, dim)
+
+    @classmethod
+    def build(cls, architecture: Architecture, height: int, width: int) -> Self:
+        """With fresh weights."""
+        return cls(height, width, architecture.dim)
 
     def forward(self, images: Tensor) -> Tensor:
         return functional.normalize(self.dense10(self.trunk(images)).float(), dim=1)

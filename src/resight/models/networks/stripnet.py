@@ -13,7 +13,6 @@ from resight.models.strips import StripEmbedding
 
 STAGES = ((32, 2), (64, 1), (128, 2), (192, 1))  # channels, and the stride of the stage's first block
 BLOCKS_A_STAGE = 2
-STRIDE = 8  # the feature map is this many times smaller than the image, in height and in width
 
 
 class Block(nn.Module):
@@ -47,8 +46,11 @@ class StripNet(StripEmbedding):
     on the size.
     """
 
+    stride = 8
+    channels = STAGES[-1][0]
+
     def __init__(self, dim: int = 256, slices: int = 4, pooling: str = "avg-max", strips: str = "own") -> None:
-        super().__init__(STAGES[-1][0], dim, slices, pooling, strips)
+        super().__init__(dim, slices, pooling, strips)
         width = STAGES[0][0]
         trunk: list[nn.Module] = [
             nn.Conv2d(3, width, 3, stride=2, padding=1, bias=False),

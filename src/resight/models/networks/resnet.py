@@ -16,7 +16,6 @@ BLOCKS = (3, 4, 6, 3)
 WIDTHS = (64, 128, 256, 512)
 STRIDES = (1, 2, 2, 1)
 EXPANSION = 4
-STRIDE = 16
 
 
 class Bottleneck(nn.Module):
@@ -46,8 +45,12 @@ class Bottleneck(nn.Module):
 class ResNet50(StripEmbedding):
     """A global embedding and one for each of K strips, as StripEmbedding has them; sizes of multiples of 16."""
 
+    stride = 16
+    channels = WIDTHS[-1] * EXPANSION
+    foreign_layers = ("fc.",)
+
     def __init__(self, dim: int = 256, slices: int = 4, pooling: str = "avg-max", strips: str = "own") -> None:
-        super().__init__(WIDTHS[-1] * EXPANSION, dim, slices, pooling, strips)
+        super().__init__(dim, slices, pooling, strips)
         self.conv1 = nn.Conv2d(3, WIDTHS[0], 7, stride=2, padding=3, bias=False)
         self.bn1 = nn.BatchNorm2d(WIDTHS[0])
         channels = WIDTHS[0]

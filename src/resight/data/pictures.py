@@ -1,0 +1,29 @@
+"""Pictures without identities: files, and folders of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from resight.core.errors import DatasetError
+from resight.data.crops import Crop
+
+SUFFIXES = frozenset([".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"])
+
+
+def open_pictures(*paths: str | Path) -> list[Crop]:
+    """The pictures named, and those in the folders named, at any depth, sorted by path; pid and camid are -1.
+
+    Raises DatasetError for a folder without any.
+    """
+    crops: list[Crop] = []
+    for path in map(Path, paths):
+        found = sorted(p for p in path.rglob("*") if is_picture(p)) if path.is_dir() else [path]
+        if not found:
+            raise DatasetError(f"{path} holds no pictures")
+        crops.extend(Crop(str(p), -1, -1, path=p) for p in found)
+    return crops
+
+
+def is_picture(path: Path) -> bool:
+    """Whether its suffix is that of a picture."""
+    return path.suffix.lower() in SUFFIXES

@@ -1,0 +1,167 @@
+"""Opens a model: a run's directory, a bundle's file, or a packaged model by its name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from resight.core.calibration import Calibration
+from resight.core.errors import WeightsError
+from resight.embedding.bundle import Bundle, read_bundle, with_calibration, write_bundle
+from resight.embedding.card import Card, Part
+from resight.embedding.model import BATCH, Model
+from resight.embedding.networks import BundleNetwork
+from resight.embedding.packaged import packaged_bundle, packaged_models
+
+if TYPE_CHECKING:
+    from resight.models.saved import TrainedNetwork
+
+RUN_CARD = "model.json"  # in the directory of a finished run
+
+
+def load(
+    model: str | Path | None = None,
+    *,
+    runtime: str = "onnxruntime",
+    threads: int | None = None,
+    device: str = "auto",
+    batch_size: int = BATCH,
+) -> Model:
+    """Opens a model. model: a run's directory, a bundle's path, the name of a packaged one (`resight models`), or None,
+    the default. A packaged name means the packaged model, unless the path of that name holds a model.
+
+    runtime: of a bundle, `onnxruntime`, or `openvino` where resight[openvino] is installed. device: auto, cpu or cuda
+    (of a run cuda:N too). threads: of the network, and as many to decode; None: one a core. Nothing is ever downloaded,
+    and PyTorch is imported only for a run.
+
+    Raises WeightsError for whatever is no model, ConfigError for an unknown runtime or a device that is not there, and
+    MissingExtra where a part is not installed.
+
+    Example:
+        >>> import resight
+        >>> resight.load("city").dim
+        256
+    """
+    path = Path(model) if model is not None else None
+    if path is not None and path.is_dir() and not _is_hidden_by(path):
+        from resight.models.saved import load_model
+
+        return of_run(load_model(path), path, device=device, threads=threads, batch_size=batch_size)
+    bundle = find_bundle(model)
+    write = None
+    if path is not None and path.is_file() and not _is_hidden_by(path):
+        write = _writer(path, bundle)
+    device = "cuda" if device.startswith("cuda") else device
+    return of_bundle(
+        bundle, runtime=runtime, threads=threads, device=device, batch_size=batch_size, write_calibration=write
+    )
+
+
+def of_bundle(
+    bundle: Bundle,
+    *,
+    runtime: str = "onnxruntime",
+    threads: int | None = None,
+    device: str = "auto",
+    batch_size: int = BATCH,
+    write_calibration: Callable[[Calibration], Path] | None = None,
+) -> Model:
+    """A bundle's network, ready to embed. Raises as `load`."""
+    return Model(
+        bundle.card,
+        bundle.manifest.identity,
+        BundleNetwork(bundle, runtime, threads, device, batch_size),
+        bundle.source,
+        threads=threads,
+        batch_size=batch_size,
+        write_calibration=write_calibration,
+    )
+
+
+def of_run(
+    trained: TrainedNetwork,
+    path: Path,
+    *,
+    device: str = "auto",
+    threads: int | None = None,
+    batch_size: int = BATCH,
+) -> Model:
+    """A network in PyTorch, ready to embed. path: of its run, which takes a calibration. Raises ConfigError where the
+    device is not there."""
+    from resight.models.inference import TorchNetwork
+    from resight.models.saved import save_calibration
+
+    def write(calibration: Calibration) -> Path:
+        save_calibration(path, calibration)
+        return path / RUN_CARD
+
+    return Model(
+        _card_of_run(trained, path),
+        trained.config.identity,
+        TorchNetwork(trained, device),
+        str(path),
+        threads=threads,
+        batch_size=batch_size,
+        write_calibration=write,
+    )
+
+
+def find_card(model: str | Path) -> tuple[Card, str, dict[str, Any]]:
+    """The card of a model, its identity, and all that its file says; the network is not run. Raises WeightsError where
+    there is none."""
+    path = Path(model)
+    if path.is_dir() and not _is_hidden_by(path):
+        from resight.models.saved import load_model
+
+        trained = load_model(path)
+        return _card_of_run(trained, path), trained.config.identity, trained.config.to_dict()
+    bundle = find_bundle(model)
+    return bundle.card, bundle.manifest.identity, bundle.manifest.to_dict()
+
+
+def find_bundle(model: str | Path | None) -> Bundle:
+    """The bundle that a path or a packaged name means. Raises WeightsError where there is none, and of a run: how to
+    make one."""
+    if model is not None and Path(model).exists() and not _is_hidden_by(Path(model)):
+        return read_bundle(Path(model))
+    return packaged_bundle(model)
+
+
+def _card_of_run(trained: TrainedNetwork, path: Path) -> Card:
+    from resight.models.catalogue import embedding_parts
+
+    config = trained.config
+    return Card(
+        path.resolve().name,
+        f"fp32, {sum(weight.numel() for weight in trained.network.parameters()):,} weights",
+        config.architecture.dim,
+        config.preprocessing,
+        tuple(Part(*part) for part in embedding_parts(config.architecture)),
+        config.trained_on,
+        config.rights,
+        data_digest=config.data_digest,
+        calibration=config.calibration,
+        provenance={"architecture": f"{config.architecture.name}, {config.architecture.slices} slices"},
+    )
+
+
+def _is_hidden_by(path: Path) -> bool:
+    """Whether a packaged model has that name and the path holds no model."""
+    if str(path) not in packaged_models():
+        return False
+    if path.is_dir():
+        return not (path / RUN_CARD).exists()
+    try:
+        with path.open("rb") as file:
+            return file.read(4) != b"PK\x03\x04"
+    except OSError as error:
+        raise WeightsError(f"{path} cannot be read ({error.strerror})") from None
+
+
+def _writer(path: Path, bundle: Bundle) -> Callable[[Calibration], Path]:
+    def write(calibration: Calibration) -> Path:
+        write_bundle(path, with_calibration(bundle, calibration))
+        return path
+
+    return write

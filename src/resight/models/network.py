@@ -1,0 +1,89 @@
+"""What every network says of itself, so that the catalogue, the losses, and export need no table of names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Self
+
+from torch import Tensor, nn
+
+from resight.core.errors import ConfigError
+from resight.core.preprocessing import MAX_SIDE_PX
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A network by name, and its sizes. dim: of its embeddings. slices: horizontal strips that part of the embedding
+    comes from, 1 where it does not slice. pooling, strips: of networks with a global and a local branch."""
+
+    name: str
+    dim: int = 128
+    slices: int = 1
+    pooling: str = "avg-max"
+    strips: str = "own"
+
+
+class Network(nn.Module):
+    """(n, 3, height, width) float32, normalised, to embeddings (n, dim) float32 of unit length, in every mode.
+
+    A network sets these class attributes and implements `build`; its other class methods follow from them.
+
+    stride: pixels a cell of the feature map, in height and in width. slices_images: whether it takes more than one
+    slice. halves: whether half of the embedding is of the whole picture, and only the other half of strips.
+    own_layers: prefixes of the parameters that no weights from elsewhere hold. foreign_layers: prefixes of the
+    parameters of such weights that it has no use for; None where it takes none.
+    """
+
+    stride: ClassVar[int]
+    slices_images: ClassVar[bool] = False
+    halves: ClassVar[bool] = False
+    own_layers: ClassVar[tuple[str, ...]] = ()
+    foreign_layers: ClassVar[tuple[str, ...] | None] = None
+
+    @classmethod
+    def build(cls, architecture: Architecture, height: int, width: int) -> Self:
+        """With fresh weights. The sizes fit: `check` was called before."""
+        raise NotImplementedError
+
+    @classmethod
+    def parts(cls, architecture: Architecture) -> tuple[tuple[str, int, int], ...]:
+        """What of the person each part of the embedding is of: (name, start, stop), strips from top to bottom."""
+        if not cls.slices_images:
+            return (("whole", 0, architecture.dim),)
+        first = architecture.dim // 2 if cls.halves else 0
+        step = (architecture.dim - first) // architecture.slices
+        starts = range(first, architecture.dim, step)
+        strips = tuple(
+            (f"strip {k} of {architecture.slices}", start, start + step) for k, start in enumerate(starts, 1)
+        )
+        return (("whole", 0, first), *strips) if first else strips
+
+    @classmethod
+    def trained_parts(cls, architecture: Architecture) -> tuple[tuple[int, int], ...]:
+        """The parts of the embedding, (start, stop) each, that a loss is taken of separately."""
+        if cls.halves:
+            return ((0, architecture.dim // 2), (architecture.dim // 2, architecture.dim))
+        return ((0, architecture.dim),)
+
+    @classmethod
+    def check(cls, architecture: Architecture, height: int, width: int) -> None:
+        """Raises ConfigError where the network does not take these sizes, and says which nearest it does."""
+        name, dim, slices = architecture.name, architecture.dim, architecture.slices
+        if slices != 1 and not cls.slices_images:
+            raise ConfigError(f"{name} does not slice: use slicenet1 or slicenet2, or slices 1")
+        parts = 2 * slices if cls.halves else slices
+        if slices < 1 or dim < 1 or dim % parts:
+            raise ConfigError(f"an embedding of dimension {dim} does not divide into {parts} equal parts")
+        step = cls.stride * slices  # every strip is one cell of the feature map high at least
+        if height < step or height % step or width < cls.stride or width % cls.stride:
+            near = max(step, round(height / step) * step), max(cls.stride, round(width / cls.stride) * cls.stride)
+            raise ConfigError(
+                f"{name} with {slices} slice(s) does not take images of {height} x {width}: the height must be a "
+                f"multiple of {step} and the width of {cls.stride}. The nearest that does is {near[0]} x {near[1]}."
+            )
+        if max(height, width) > MAX_SIDE_PX:
+            raise ConfigError(f"images of {height} x {width} are larger than {MAX_SIDE_PX} on a side")
+
+    def forward(self, images: Tensor) -> Tensor:
+        """As the class says."""
+        raise NotImplementedError
