@@ -1,6 +1,6 @@
 """Fails where the built site would make a browser load anything from elsewhere. Links to click on are free.
 
-    python docs/check_site.py site
+python docs/check_site.py site
 """
 
 from __future__ import annotations

@@ -48,7 +48,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_post_build(config: MkDocsConfig) -> None:
-    """The theme's script would fetch a drawing library, or what an old browser lacks, from a content network: it cannot."""
+    """Takes out the addresses where the theme's script would fetch a drawing library, or what old browsers lack."""
     for script in Path(config.site_dir, "assets").rglob("*.js"):
         text = script.read_text(encoding="utf-8")
         if (without := re.sub(r"https://(?:unpkg|api\.github)\.com[^\"'`]*", "", text)) != text:

@@ -56,12 +56,8 @@ def check_figures(arguments: list[str | Path], expected: list[dict[str, Any]], f
 
 
 def embeddings_of_run(run: Path, files: Path) -> np.ndarray:
-    from resight.training.embed import embed_crops
-
-    from resight.models.saved import load_model
-
-    embedded, _ = embed_crops(load_model(run), resight.open_dataset(str(files / "city")).query[:6], device="cpu")
-    return embedded.embeddings
+    crops = resight.open_dataset(str(files / "city")).query[:6]
+    return resight.load(run, device="cpu").embed([crop.read() for crop in crops])
 
 
 def similarities(model: Any, embeddings: np.ndarray) -> list[float]:
@@ -76,9 +72,9 @@ def test_a_finished_run(files: Path, expected: dict[str, Any], tmp_path: Path) -
     verb("export", run, "-o", tmp_path / "again.resight")
     again = resight.load(tmp_path / "again.resight")
     assert again.identity == expected["bundle"]["identity"]
-    assert (again.manifest.trained_on, again.manifest.rights) == (told["trained_on"], told["rights"])
-    assert again.manifest.data_digest == told["data_digest"]
-    assert again.manifest.calibration == resight.load(files / "small.resight").manifest.calibration
+    assert (again.card.trained_on, again.card.rights) == (told["trained_on"], told["rights"])
+    assert again.card.data_digest == told["data_digest"]
+    assert again.calibration == resight.load(files / "small.resight").calibration
 
 
 def test_an_interrupted_run_goes_on(files: Path, expected: dict[str, Any], tmp_path: Path) -> None:
@@ -98,8 +94,8 @@ def test_a_bundle_with_its_calibration(files: Path, expected: dict[str, Any], pi
     told = expected["bundle"]
     model = resight.load(files / "small.resight")
     assert (model.identity, model.dim) == (told["identity"], told["dim"])
-    assert (model.manifest.rights, model.manifest.weaknesses) == (told["rights"], told["weaknesses"])
-    assert [[part.name, part.start, part.stop] for part in model.manifest.parts] == told["parts"]
+    assert (model.card.rights, model.card.weaknesses) == (told["rights"], told["weaknesses"])
+    assert [[part.name, part.start, part.stop] for part in model.parts] == told["parts"]
     embeddings = model.embed(pictures)
     assert np.abs(embeddings - told["embeddings"]).max() < NEAR
     assert similarities(model, embeddings) == pytest.approx(told["similarities"], abs=NEAR)
@@ -109,7 +105,7 @@ def test_a_bundle_with_its_calibration(files: Path, expected: dict[str, Any], pi
     found = [[d.verdict, None if d.rate is None else d.rate.value, d.threshold] for d in decided]
     assert found == told["decisions"]
     assert len({d.verdict for d in decided}) > 1
-    calibration = model.manifest.calibration
+    calibration = model.calibration
     assert calibration is not None
     assert np.allclose(calibration.probability([0.0, 0.3, 0.6, 0.9], prior=0.1), told["probabilities"], atol=1e-6)
 

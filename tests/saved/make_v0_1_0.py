@@ -136,7 +136,7 @@ def main(out: Path) -> None:
     }
 
     # A run that was interrupted, and what it comes to.
-    loop.make_objective = sparse(0.001)
+    loop.make_objective = sparse(0.004)
     steps = iter(range(1000))
     stop = loop.any_process
     loop.any_process = lambda flag, world: next(steps) == STOP_AT - 1 or flag
@@ -204,7 +204,7 @@ def main(out: Path) -> None:
     with resight.open_gallery("site.db", model, audit_searches=True, keep_crops=False, who="maker") as gallery:
         for number, crop in enumerate(kept):
             gallery.add(
-                crop.read(),
+                str(crop.path.relative_to(folder)),
                 camera=f"c{crop.camid}",
                 time=None if number % 7 == 6 else 1772352000.0 + 60 * number,
                 track=f"{number // 2}",
