@@ -16,7 +16,8 @@ from resight.data.pictures import open_pictures
 from resight.embedding.loading import load
 from resight.embedding.model import Model
 from resight.evaluation.evaluate import Evaluation, evaluate
-from resight.gallery.gallery import Gallery, open_gallery
+from resight.gallery.gallery import Gallery
+from resight.gallery.opening import open_gallery
 
 __all__ = [
     "Calibration",

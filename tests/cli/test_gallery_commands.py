@@ -34,7 +34,7 @@ def lines(text: str) -> list[dict[str, object]]:
 
 
 def test_a_search_agrees_with_a_comparison_of_all(site: Path, picture: Path) -> None:
-    (found,) = lines(resight("gallery", "search", site, picture, "--top", "5", "--json", "--purpose", "test").stdout)
+    (found,) = lines(resight("gallery", "search", site, picture, "--top-k", "5", "--json", "--purpose", "test").stdout)
     city, model = open_dataset(CITY), load()
     similarities = model.embed([crop.read() for crop in city.gallery]) @ model.embed(picture)[0]
     best = np.argsort(-similarities, kind="stable")[:5]
@@ -159,29 +159,56 @@ def test_forgetting_from_the_command_line(site: Path, picture: Path, tmp_path: P
     assert "entries forgotten" in told
     assert row not in path.read_bytes()
     assert lines(resight("gallery", "audit", path).stdout)[-1]["who"] == "officer"
-    assert "0 entries" in resight("gallery", "forget", path, "--keep", "30d", "--camera", "nowhere").stdout
+    assert "0 entries" in resight("gallery", "forget", path, "--older-than", "30d", "--camera", "nowhere").stdout
     assert "link 1" in resight("gallery", "link", path, "1", "2").stdout
     assert "undone" in resight("gallery", "unlink", path, "1").stdout
     assert "given back" in resight("gallery", "compact", path).stdout
+
+
+def test_several_pictures_of_one_person_are_one_search(site: Path, tmp_path: Path) -> None:
+    crops = [crop for crop in open_dataset(CITY).query if crop.pid == open_dataset(CITY).query[0].pid]
+    paths = [tmp_path / f"{number}.jpg" for number in range(len(crops))]
+    for path, crop in zip(paths, crops, strict=True):
+        path.write_bytes(crop.read())
+    each = lines(resight("gallery", "search", site, *paths, "--json").stdout)
+    assert [answer["picture"] for answer in each] == list(map(str, paths))
+    (pooled,) = lines(resight("gallery", "search", site, *paths, "--pool", "mean", "--json").stdout)
+    assert pooled["pictures"] == list(map(str, paths))
+    assert "pool" in resight("gallery", "search", site, *paths, "--pool", "most", code=2).stderr
+
+
+def test_old_names_of_options_still_work_with_a_warning(site: Path, picture: Path, tmp_path: Path) -> None:
+    new = resight("gallery", "search", site, picture, "--top-k", "3", "--min-similarity", "0.1", "--json")
+    old = resight("gallery", "search", site, picture, "--top", "3", "--at-least=0.1", "--json")
+    assert old.stdout == new.stdout
+    assert "--top is called --top-k now" in old.stderr
+    assert "--at-least is called --min-similarity now" in old.stderr
+    assert "warning" not in new.stderr
+    path = tmp_path / "copy.db"
+    path.write_bytes(site.read_bytes())
+    assert "--older-than" in resight("gallery", "forget", path, "--keep", "30d").stderr
+    for verb, names in (("search", ("--top ", "--at-least")), ("forget", ("--keep",))):
+        shown = resight("gallery", verb, "--help").stdout
+        assert not any(name in shown for name in names)
 
 
 @pytest.mark.parametrize(
     ("arguments", "code", "text"),
     [
         (["forget", "SITE"], 2, "say what to forget"),
-        (["forget", "SITE", "--keep", "soon"], 2, "is no period"),
-        (["forget", "SITE", "--camera", "0", "--keep", ""], 2, "is no period"),  # as of a variable that is not set
+        (["forget", "SITE", "--older-than", "soon"], 2, "is no period"),
+        (["forget", "SITE", "--camera", "0", "--older-than", ""], 2, "is no period"),  # as of an unset variable
         (["search", "SITE", "PICTURE", "--hidden", ""], 2, "hidden is"),
-        (["search", "SITE", "PICTURE", "--at-least", "nan"], 2, "at_least"),
+        (["search", "SITE", "PICTURE", "--min-similarity", "nan"], 2, "min_similarity"),
         (["search", "SITE", "PICTURE", "--false-positive-rate", "7"], 2, "rate"),
         (["add", "SITE", "synthetic:train_people=1,test_people=2", "--camera", ""], 2, "a camera is a name"),
         (["link", "SITE", "99999999999999999999", "1"], 2, "whole number"),
-        (["export", "SITE", "-o", "/nowhere/all.jsonl"], 2, "no folder"),
+        (["export", "SITE", "-o", "/nowhere/all.jsonl"], 2, "folder /nowhere does not exist"),
         (["migrate", "SITE", "./site.db"], 2, "another place"),
         (["forget", "SITE", "--before", "yesterday"], 2, "is no time"),
         (["search", "none.db", "a.jpg"], 3, "no gallery"),
         (["search", "SITE", "none.jpg"], 3, "none.jpg"),
-        (["create", "SITE"], 3, "there already"),
+        (["create", "SITE"], 3, "exists already"),
         (["unlink", "SITE", "99"], 3, "no link 99"),
         (["add", "SITE", "none.jsonl"], 3, "none.jsonl"),
         (["add", "SITE", "-", "--camera", "north"], 2, "themselves"),

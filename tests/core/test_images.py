@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from resight.core import images
+from resight.core.cells import shows_nothing
 from resight.core.errors import UnreadableImage
 from resight.core.images import content_id, decode_image, resize_image
 
@@ -119,9 +120,52 @@ def test_cmyk_becomes_rgb() -> None:
 @pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
 def test_what_is_transparent_shows_mid_grey(mode: str) -> None:
     image = Image.new("RGBA", (4, 4), (255, 255, 255, 0))
-    data = encoded(image.convert(mode), "PNG", **({"transparency": 0} if mode == "P" else {}))
+    image.putpixel((0, 0), (0, 0, 0, 255))
+    flat = image.convert(mode)
+    if mode == "P":  # the entry of the palette that is transparent
+        flat = Image.fromarray(np.array([[1, 0, 0, 0]] + 3 * [[0, 0, 0, 0]], np.uint8)).convert("P")
+    data = encoded(flat, "PNG", **({"transparency": 0} if mode == "P" else {}))
     pixels = decode_image(data)
-    assert np.unique(pixels).tolist() == [128]
+    assert np.unique(pixels[1:]).tolist() == [128]
+
+
+def test_an_alpha_channel_that_nobody_filled_hides_nothing() -> None:
+    shown = np.asarray(picture())
+    data = encoded(Image.fromarray(np.dstack([shown, np.zeros(shown.shape[:2], np.uint8)])), "PNG")
+    assert np.array_equal(decode_image(data), shown)
+
+
+@pytest.mark.parametrize("kind", ["float", "percent", "thermal", "12-bit", "int32"])
+def test_what_is_not_of_8_or_full_16_bits_is_scaled(kind: str) -> None:
+    grey = np.asarray(picture().convert("L")).astype(np.float64)
+    every: dict[str, np.ndarray[Any, np.dtype[Any]]] = {
+        "float": (grey / 255).astype(np.float32),
+        "percent": grey.astype(np.float32),
+        "thermal": (7000 + 4 * grey).astype(np.uint16),
+        "12-bit": (16 * grey).astype(np.uint16),
+        "int32": (grey * 1000 - 70_000).astype(np.int32),
+    }
+    read = decode_image(encoded(Image.fromarray(every[kind]), "TIFF"))[..., 0]
+    stretched = 255 * (grey - grey.min()) / np.ptp(grey)
+    expected = grey if kind in ("float", "percent") else stretched
+    assert np.abs(read - expected).mean() < 2
+    assert np.corrcoef(read.ravel(), grey.ravel())[0, 1] > 0.99
+
+
+def test_floats_that_are_no_numbers_are_refused() -> None:
+    values = np.full((4, 4), np.nan, np.float32)
+    with pytest.raises(UnreadableImage, match="NaN or infinity"):
+        decode_image(encoded(Image.fromarray(values), "TIFF"))
+
+
+def test_what_shows_nothing() -> None:
+    rng = np.random.default_rng(0)
+    black, noise = np.zeros((64, 32, 3), np.uint8), rng.integers(100, 104, (64, 32, 3), np.uint8)
+    assert shows_nothing(np.stack([black, black + 255, noise])).all()
+    faint = black.copy()
+    faint[:32] += 12
+    resized = resize_image(np.asarray(picture()), 64, 32)
+    assert not shows_nothing(np.stack([faint, resized])).any()
 
 
 @pytest.mark.parametrize(("orientation", "corner"), [(1, (0, 0)), (3, (-1, -1)), (6, (0, -1)), (8, (-1, 0))])

@@ -73,10 +73,10 @@ def bundle(
             table.add_column(heading, no_wrap=True)
         for trial in result.trials:
             note = "declared" if trial.declared else ""
-            table.add_row(output.escape(trial.scale), trial.channel_order, f"{trial.mean_ap:.3f}", note)
+            table.add_row(trial.scale, trial.channel_order, f"{trial.mean_ap:.3f}", note)
         output.print_wide(table)
         output.say(f"{result.num_crops:,} crops of {result.num_people:,} people")
         for warning in result.warnings:
             output.say(f"warning: {warning}")
     write_bundle(out, made)
-    print(f"{out.stat().st_size / 1e6:.1f} MB, {made.manifest.identity}: {out}")
+    output.tell(f"{out.stat().st_size / 1e6:.1f} MB, {made.manifest.identity}: {out}")

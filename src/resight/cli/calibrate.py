@@ -84,7 +84,7 @@ def calibrate(
     for heading in shown.headings:
         table.add_column(heading, overflow="fold")
     for row in shown.rows:
-        table.add_row(*map(output.escape, row))
+        table.add_row(*row)
     output.print_wide(table)
     output.say(COST)
     output.say(

@@ -186,10 +186,10 @@ def _print(names: tuple[str, str], comparisons: list[Comparison], sides: Sequenc
 
 
 def _print_table(caption: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    table = Table(box=None, pad_edge=False, title=output.escape(caption), title_justify="left")
+    table = Table(box=None, pad_edge=False, title=caption, title_justify="left")
     for column, heading in enumerate(headings):  # long names of models are broken; figures never
         width = max([min(len(heading), NAME_WIDTH), *(len(row[column]) for row in rows)])
-        table.add_column(output.escape(heading), justify="right" if column else "left", width=width, overflow="fold")
+        table.add_column(heading, justify="right" if column else "left", width=width, overflow="fold")
     for row in rows:
-        table.add_row(*map(output.escape, row))
+        table.add_row(*row)
     output.console.print(table)

@@ -37,4 +37,4 @@ def data_export(
     out.parent.mkdir(parents=True, exist_ok=True)
     problems = write_manifest(dataset, out, pictures, output.progress)
     output.name_problems(problems)
-    output.console.print(str(out), markup=False, soft_wrap=True)
+    output.console.print(str(out), soft_wrap=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.text import Text
 
 from resight.cli import output
 from resight.cli.data import open_data
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from resight.evaluation.labels import Suspect
 
 FOUND_WARNING, FOUND_ERROR = 7, 8  # exit codes
-SIGNS = {"error": "[bold red]error[/]", "warning": "[yellow]warning[/]", "note": "note"}
+STYLES = {"error": "bold red", "warning": "yellow", "note": ""}
 DOUBTFUL_PRINTED, DOUBTFUL_SHOWN = 5, 50
 
 
@@ -76,11 +77,11 @@ def doctor(
         embedded, suspects, note = _doubtful(diagnosis, loaded, str(model), seed)
     _print(diagnosis)
     if embedded is not None:
-        output.console.print(f"\n{note}", markup=False, soft_wrap=True)
+        output.console.print(f"\n{note}", soft_wrap=True)
         for suspect in suspects[:DOUBTFUL_PRINTED]:
             name = embedded.names[suspect.row]
             line = f"  {name}: labelled {suspect.pid}, looks like {suspect.other_pid} ({suspect.score:.2f})"
-            output.console.print(line, markup=False, soft_wrap=True)
+            output.console.print(line, soft_wrap=True)
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
         values = diagnosis.to_dict()
@@ -106,11 +107,12 @@ def _print(diagnosis: Diagnosis) -> None:
     if not diagnosis.findings:
         output.console.print("\nNothing wrong was found.")
     for finding in diagnosis.findings:
-        output.console.print(f"\n{SIGNS[finding.severity]}: {output.escape(finding.what)}", soft_wrap=True)
+        sign = Text(finding.severity, STYLES[finding.severity])
+        output.console.print(Text.assemble("\n", sign, ": ", output.visible(finding.what)), soft_wrap=True)
         names = [" = ".join(crop.name for crop in shown) for shown in finding.examples]
         names += [f"{problem.name}: {problem.reason}" for problem in finding.files]
         for line in (f"effect: {finding.effect}", f"fix: {finding.fix}", *(f"- {name}" for name in names[:3])):
-            output.console.print(f"  {line}", markup=False, soft_wrap=True)
+            output.console.print(f"  {line}", soft_wrap=True)
     advice = diagnosis.advice
     for text in (
         f"\nprotocol: {', then '.join(advice.protocols) or 'none'}. {advice.protocol_reason}",
@@ -121,7 +123,7 @@ def _print(diagnosis: Diagnosis) -> None:
         ),
         f"to begin with: {advice.command or 'nothing'}\n  {advice.command_reason}",
     ):
-        output.console.print(text, markup=False, soft_wrap=True)
+        output.console.print(text, soft_wrap=True)
 
 
 def _doubtful(diagnosis: Diagnosis, model: Model, name: str, seed: int) -> tuple[EmbeddedCrops, list[Suspect], str]:

@@ -72,7 +72,7 @@ def embed(
             if number < done:
                 continue
             crops = [crop for _, crop in part]
-            embedded, left_out = loaded.embed_crops(crops, strict=strict)
+            embedded, left_out = loaded.embed_crops(crops, strict=strict, keep_blank=False)
             problems.extend(left_out)
             split_of = {crop.name: split for split, crop in part}
             columns: dict[str, Any] = {"vector": embedded.embeddings, "name": np.array(embedded.names, np.str_)}
@@ -86,7 +86,7 @@ def embed(
     if not num:
         out.unlink()
         raise DataError(f"not one of {len(rows):,} pictures can be read")
-    print(f"{num:,} of {len(rows):,} pictures, of dimension {loaded.dim}, by {loaded.name}: {out}")
+    output.tell(f"{num:,} of {len(rows):,} pictures, of dimension {loaded.dim}, by {loaded.name}: {out}")
 
 
 def _rows(paths: Sequence[str], format: str | None, plain: bool) -> tuple[list[tuple[str, Crop]], bool]:

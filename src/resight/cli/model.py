@@ -24,13 +24,13 @@ def inspect(
 
     found, identity, document = find_card(model)
     if as_json:
-        print(json.dumps(document, indent=2))
+        output.tell(json.dumps(document, indent=2))
         return
     table = Table(box=None, pad_edge=False, show_header=False)
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     for title, text in card_rows(found, identity):
-        table.add_row(title, output.escape(text))
+        table.add_row(title, text)
     output.console.print(table)
 
 
@@ -46,7 +46,7 @@ def card(
     found, identity, _ = find_card(model)
     text = model_card(found, identity, Path(model).name)
     if out is None:
-        print(text, end="")
+        output.tell(text.rstrip("\n"))
         return
     if not out.parent.is_dir():
         raise ConfigError(f"--out: the folder {out.parent} does not exist")
@@ -69,10 +69,10 @@ def models() -> None:
             manifest.network.precision,
             f"{len(bundle.onnx) / 1e6:.1f} MB",
             str(manifest.network.dim),
-            output.escape(figure.data.split(" (")[0]) if figure else "",
+            figure.data.split(" (")[0] if figure else "",
             f"{figure.rank1:.3f}" if figure else "",
             f"{figure.mean_ap:.3f}" if figure else "",
-            output.escape(manifest.rights),
+            manifest.rights,
         )
     output.console.print(table)
     output.say(f"figures on different data do not compare; more: resight model inspect NAME. Files: {FOLDER}")

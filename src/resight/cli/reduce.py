@@ -47,4 +47,4 @@ def reduce(
         rights=beside(smaller.config.rights, "of the pictures that its values were chosen on, ", [dataset.rights]),
     )
     save_model(out, smaller.network, card)
-    print(f"{before} values to {after}: {out}")
+    output.tell(f"{before} values to {after}: {out}")

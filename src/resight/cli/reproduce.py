@@ -77,7 +77,7 @@ def reproduce(
     }
     write_whole(out / "reproduction.json", json.dumps(values, indent=2).encode())
     output.print_wide(_table({row.model: row.report_spreads() for row in rows}, "under `top10`", reference=True))
-    print()
+    output.tell()
     output.print_wide(_table({row.model: row.market_spreads() for row in rows}, "under `market1501`"))
     output.say(f"{seeds} seed(s). " + output.counts(rows[0].report[0]))
     output.say(output.counts(rows[0].market[0]))

@@ -91,7 +91,7 @@ def train(
         output.say(f"stopped after step {result.step:,}, saved in {out}. Go on with: {again}")
         raise typer.Exit(130)
     if is_main_process():
-        print(f"trained {result.step:,} steps: {out}")
+        output.tell(f"trained {result.step:,} steps: {out}")
 
 
 def as_teacher(path: Path, device: str = "auto", strict: bool = False) -> Teacher:

@@ -26,6 +26,7 @@ Pixels = npt.NDArray[np.uint8]
 # between the four nearest pixels, as OpenCV's INTER_LINEAR.
 RESIZE_RULES = ("bilinear-antialias", "bicubic-antialias", "bilinear")
 MAX_PIXELS = 64_000_000
+FULL_16_BITS = 1 << 15  # a picture whose brightest value is less does not use its 16 bits
 PAPER = 128  # what shows through where a picture is transparent
 # Nothing else is opened: Pillow hands EPS, for one, to Ghostscript, a program of its own.
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
@@ -43,9 +44,10 @@ def is_one(pictures: Any) -> bool:
 def decode_image(data: bytes, name: str = "image") -> Pixels:
     """The picture as (h, w, 3) uint8 RGB.
 
-    Grey becomes three equal channels, 16 bits are scaled to 8, CMYK is converted, transparency shows mid-grey,
-    EXIF rotation is undone, of an animation the first frame is taken. Raises UnreadableImage for anything
-    empty, truncated, corrupt, larger than MAX_PIXELS, or none of FORMATS. Any number of threads may call it.
+    Grey becomes three equal channels, CMYK is converted, transparency shows mid-grey, 16 bits and floats are scaled
+    to 8 bits (those that take a small part of their range are stretched over it), EXIF rotation is undone, of an
+    animation the first frame is taken. Raises UnreadableImage for anything empty, truncated, corrupt, larger than
+    MAX_PIXELS, or none of FORMATS. Any number of threads may call it.
     """
     if not data:
         raise UnreadableImage(name, "the file is empty")
@@ -150,15 +152,36 @@ def decode_by_pillow(data: bytes, name: str) -> Pixels:
 
 
 def _to_rgb(picture: Image.Image) -> Image.Image:
-    if picture.mode.startswith("I;16") or picture.mode == "I":
-        values = np.asarray(picture).astype(np.int64)
-        grey = np.clip(values >> 8, 0, 255).astype(np.uint8)
-        return Image.fromarray(grey).convert("RGB")
+    if picture.mode.startswith("I;16") or picture.mode in ("I", "F"):
+        return Image.fromarray(_to_8_bits(np.asarray(picture).astype(np.float64), picture.mode == "F")).convert("RGB")
     if picture.has_transparency_data:
         above = picture.convert("RGBA")
+        if above.getchannel("A").getextrema() == (0, 0):  # a fourth channel that nobody filled
+            return above.convert("RGB")
         below = Image.new("RGBA", above.size, (PAPER, PAPER, PAPER, 255))
         return Image.alpha_composite(below, above).convert("RGB")
     return picture.convert("RGB")
+
+
+def _to_8_bits(values: npt.NDArray[np.float64], floats: bool) -> Pixels:
+    """(h, w) of any range. Fractions of 1, 8 bits and full 16 bits keep their scale; else the range is stretched, of
+    which 0.1% at either end (dead pixels) is cut off: the counts of a thermal camera take a small part of 16 bits."""
+    if not np.isfinite(values).all():
+        raise ValueError("it holds NaN or infinity")
+    low, high = float(values.min()), float(values.max())
+    if floats and low >= 0 and high <= 1:
+        scaled = 255 * values
+    elif low >= 0 and high <= 255:
+        scaled = values
+    elif low >= 0 and FULL_16_BITS <= high <= 65535 and high - low >= FULL_16_BITS / 4:
+        scaled = np.floor(values / 256)
+    elif high > low:
+        bottom, top = np.percentile(values, (0.1, 99.9))
+        bottom, top = (bottom, top) if top > bottom else (low, high)
+        scaled = 255 * (values - bottom) / (top - bottom)
+    else:
+        scaled = np.full_like(values, PAPER)
+    return np.clip(np.rint(scaled), 0, 255).astype(np.uint8)
 
 
 def _check_size(width: int, height: int, name: str) -> None:

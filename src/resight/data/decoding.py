@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -11,6 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from resight.core.cells import NOTHING, shows_nothing
+from resight.core.cores import available_cores
 from resight.core.errors import DatasetError, UnreadableImage
 from resight.core.images import Pixels, content_id, decode_image, resize_image
 from resight.data.crops import Crop, Problem
@@ -42,12 +43,14 @@ def iter_decoded(
     chunk: int = CHUNK,
     threads: int | None = None,
     resize: str = "bilinear-antialias",
+    keep_blank: bool = True,
 ) -> Iterator[DecodedCrops]:
-    """Chunk by chunk, resized by that rule. strict: the first unreadable picture raises its UnreadableImage."""
-    with ThreadPoolExecutor(threads or os.cpu_count(), thread_name_prefix="decode") as pool:
+    """Chunk by chunk, resized by that rule. strict: the first unreadable picture raises its UnreadableImage.
+    keep_blank: False counts a picture that shows nothing among the unreadable."""
+    with ThreadPoolExecutor(threads or available_cores(), thread_name_prefix="decode") as pool:
         for start in range(0, len(crops), chunk):
             part = crops[start : start + chunk]
-            results = list(pool.map(lambda crop: _decode(crop, height, width, resize), part))
+            results = list(pool.map(lambda crop: _decode(crop, height, width, resize, keep_blank), part))
             yield _collect(part, results, height, width, strict)
 
 
@@ -97,15 +100,18 @@ class _Decoded:
     digest: bytes
 
 
-def _decode(crop: Crop, height: int, width: int, resize: str) -> _Decoded | UnreadableImage:
+def _decode(crop: Crop, height: int, width: int, resize: str, keep_blank: bool) -> _Decoded | UnreadableImage:
     try:
         data = crop.read()
         pixels = decode_image(data, crop.name)
     except UnreadableImage as error:
         return error
+    resized = resize_image(pixels, height, width, resize)
+    if not keep_blank and shows_nothing(resized[None])[0]:
+        return UnreadableImage(crop.name, NOTHING)
     identity = hashlib.blake2b(f"{crop.name}\0{crop.pid}\0{crop.camid}\0".encode("utf-8", "surrogateescape"))
     identity.update(data)
-    return _Decoded(resize_image(pixels, height, width, resize), content_id(pixels), identity.digest())
+    return _Decoded(resized, content_id(pixels), identity.digest())
 
 
 def _collect(

@@ -12,7 +12,6 @@ Some ports square distances that are squared already. Here d is squared once.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
+from resight.core.cores import available_cores
 from resight.core.distances import BLOCK_BYTES, distance_blocks, unit_rows
 from resight.core.errors import ConfigError
 from resight.core.records import FloatArray, IntArray
@@ -93,7 +93,7 @@ def nearest_rows(rows: FloatArray, k: int) -> tuple[IntArray, FloatArray]:
     k = min(k, len(rows))
     neighbours = np.empty((len(rows), k), np.int64)
     largest = np.empty(len(rows), np.float32)
-    with ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="neighbours") as pool:
+    with ThreadPoolExecutor(available_cores(), thread_name_prefix="neighbours") as pool:
         for start, block in distance_blocks(rows, rows):
 
             def some(first: int, start: int = start, block: FloatArray = block) -> None:

@@ -1,4 +1,4 @@
-"""What a filter means: as a condition on the SQLite file's rows, and as a selection of the index's."""
+"""A filter as an SQL condition on the file's rows, and as a selection of the index's rows."""
 
 from __future__ import annotations
 
@@ -9,23 +9,22 @@ from typing import Any
 import numpy as np
 
 from resight.core.records import IntArray
-from resight.gallery.filters import AmongTerm, AttributeTerm, TimeTerm, terms_of
-from resight.gallery.records import Where
+from resight.gallery.filters import AmongTerm, AttributeTerm, Filter, TimeTerm, terms_of
 from resight.gallery.search.columns import EVERY_ROW, Selection
 
 INSIDE = "IN (SELECT value FROM json_each(?))"
 
 
 def linked(db: sqlite3.Connection) -> dict[int, int]:
-    """pid to what it is linked into."""
+    """Each linked pid, with the pid that it is linked into."""
     return dict(db.execute("SELECT pid, into_pid FROM links"))
 
 
-def condition_of(db: sqlite3.Connection, where: Where) -> tuple[str, list[Any]]:
-    """What follows WHERE, and its values."""
+def condition_of(db: sqlite3.Connection, filter: Filter) -> tuple[str, list[Any]]:
+    """What follows WHERE, and its parameters. It depends on the links, so call it in the transaction that uses it."""
     texts: list[str] = ["1"]
     values: list[Any] = []
-    for term in terms_of(where, linked(db)):
+    for term in terms_of(filter, linked(db)):
         match term:
             case AmongTerm("camera", names, never):
                 texts.append(f"camera {'NOT ' * never}IN (SELECT code FROM cameras WHERE name {INSIDE})")
@@ -42,30 +41,33 @@ def condition_of(db: sqlite3.Connection, where: Where) -> tuple[str, list[Any]]:
     return " AND ".join(texts), values
 
 
-def selection_of(db: sqlite3.Connection, where: Where) -> Selection:
-    """Cameras and times are in the index; whatever else is asked, the file says which rows those are."""
+def selection_of(db: sqlite3.Connection, filter: Filter) -> Selection:
+    """The filter as a selection: cameras and times are columns of the index, other conditions become ids.
 
-    def ids(asked: Where) -> IntArray:
+    Call it in the transaction that uses it.
+    """
+
+    def ids(asked: Filter) -> IntArray:
         condition, values = condition_of(db, asked)
         found = db.execute(f"SELECT id FROM entries WHERE {condition} ORDER BY id", values)
         return np.fromiter((number for (number,) in found), np.int64)
 
-    if not where.names():
+    if not filter.names():
         return EVERY_ROW
     only = never = cameras = None
-    if where.tracks is not None or where.pids is not None or where.attributes or where.ids is not None:
-        only = ids(Where(tracks=where.tracks, pids=where.pids, attributes=where.attributes, ids=where.ids))
-    if where.exclude_tracks:
-        never = ids(Where(tracks=where.exclude_tracks))
-    if where.exclude_pids:
-        more = ids(Where(pids=where.exclude_pids))
+    if filter.tracks is not None or filter.pids is not None or filter.attributes or filter.ids is not None:
+        only = ids(Filter(tracks=filter.tracks, pids=filter.pids, attributes=filter.attributes, ids=filter.ids))
+    if filter.exclude_tracks:
+        never = ids(Filter(tracks=filter.exclude_tracks))
+    if filter.exclude_pids:
+        more = ids(Filter(pids=filter.exclude_pids))
         never = more if never is None else np.union1d(never, more)
-    if where.cameras is not None or where.exclude_cameras:
+    if filter.cameras is not None or filter.exclude_cameras:
         known = db.execute("SELECT code, name FROM cameras").fetchall()
         chosen = [
             code
             for code, name in known
-            if (where.cameras is None or name in where.cameras) and name not in where.exclude_cameras
+            if (filter.cameras is None or name in filter.cameras) and name not in filter.exclude_cameras
         ]
         cameras = np.array(chosen, np.uint16)
-    return Selection(cameras, where.after, where.before, only, never)
+    return Selection(cameras, filter.after, filter.before, only, never)
