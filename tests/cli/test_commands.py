@@ -203,11 +203,12 @@ def test_calibrate_writes_into_the_model_and_evaluate_checks_it(own_run: Path, t
     assert "The hardest pairs of cameras" in checked.stdout
     values = json.loads(figures.read_text())
     assert values["breakdown"]["schema"] == "resight.breakdown/1"
-    assert {promise["verdict"] for promise in values["calibration"]} <= {
-        "kept",
-        "within noise",
-        "broken",
-        "too few to tell",
-    }
+    promised = {promise["false_accept_rate"]: promise for promise in values["calibration"]}
+    assert 0.1 in promised
+    assert 0.0001 not in promised  # these people are too few for it
+    for rate, promise in promised.items():  # some of the people on whom it was fitted
+        assert promise["counted"]["low"] <= rate
+        assert promise["verdict"] in ("kept", "within noise", "too few to tell")
+        assert (promise["verdict"] == "within noise") <= (promise["counted"]["value"] > rate)
     assert "trained on these people" in resight("calibrate", run, CITY, "--everybody", code=2).stderr
     assert "rate lies between" in resight("calibrate", run, CITY, "--far", "2", code=2).stderr

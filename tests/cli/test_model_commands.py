@@ -54,7 +54,7 @@ def test_a_run_is_reduced_to_fewer_values(run: Path, tmp_path: Path) -> None:
     wide, small = tmp_path / "wide", tmp_path / "small"
     size = ("--dim", "32", "--height", "64", "--width", "16", "--batch-size", "8")
     resight("train", CITY, *size, "--epochs", "1", "--warmup-epochs", "0", "-o", wide)
-    assert "32 values to 16" in resight("reduce", wide, CITY, "--dim", "16", "-o", small).stdout
+    assert "dimension 32 to 16" in resight("reduce", wide, CITY, "--dim", "16", "-o", small).stdout
     cards = [json.loads((folder / "model.json").read_text()) for folder in (wide, small)]
     assert [card["architecture"]["dim"] for card in cards] == [32, 16]
     assert cards[0]["rights"] == cards[1]["rights"]

@@ -247,7 +247,7 @@ def test_every_option_of_a_recipe_trains(small_city: Dataset, tmp_path: Path) ->
     recipe = replace(
         TINY, epochs=1, sampler="cameras", images_per_identity=2, schedule="warmup-cosine", warmup_epochs=0.5,
         flipped_copies=False, random_flip=True, pad_and_crop=2, colour_jitter=0.2, colour_cast=0.2, random_erasing=0.5,
-        greyscale=0.2, circle=0.5, centre=0.1, weight_decay=0.05, normalise=False, network="slicenet1",
+        circle=0.5, weight_decay=0.05, normalise=False, network="slicenet1",
     )  # fmt: skip
     assert train(recipe, small_city, tmp_path / "run", 0, CPU).finished
     assert train(

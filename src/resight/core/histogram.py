@@ -1,4 +1,4 @@
-"""The baseline that needs no training: what a person wears, as colours by height."""
+"""A baseline that needs no training: colour histograms of horizontal strips."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every network says of itself, so that the catalogue, the losses, and export need no table of names."""
+"""The base class of networks: what each says of itself, so that nobody else keeps a table of names."""
 
 from __future__ import annotations
 

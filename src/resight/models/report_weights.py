@@ -39,7 +39,7 @@ PREFIXES = {"bignet": "", "slicenet1": "bignet.", "slicenet2": ""}
 
 
 def rename(key: str, network: str) -> str:
-    """The name that a tensor of the report's has in our network."""
+    """The name in our network of a tensor of the report's."""
     for pattern, replacement in RENAMES:
         key = pattern.sub(replacement, key)
     return PREFIXES[network] + key
@@ -70,7 +70,8 @@ def import_report_weights(
 
 
 def read_state_dict(path: Path) -> Mapping[str, Tensor]:
-    """The tensors of a PyTorch file, by torch's weights-only reader, which runs no code from the file."""
+    """The tensors of a PyTorch file, by torch's weights-only reader, which runs no code from the file. Raises
+    WeightsError where it cannot be read, or holds anything but tensors by name."""
     try:
         loaded = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:

@@ -36,7 +36,7 @@ STYLE: dict[Any, Any] = {
 
 
 def cmc_drawing(curves: Mapping[str, Sequence[float]], ranks: int = 20) -> str:
-    """Two models' CMC curves, told apart by colour, stroke and label. curves: by model, rank-1 first."""
+    """SVG: two models' CMC curves, told apart by colour, stroke and label. curves: by model, rank-1 first."""
     with matplotlib.rc_context(STYLE):
         canvas = Canvas(figsize=(5.2, 3.0), layout="constrained")
         axes = canvas.add_subplot()
@@ -51,7 +51,7 @@ def cmc_drawing(curves: Mapping[str, Sequence[float]], ranks: int = 20) -> str:
 
 
 def presence_drawing(presence: IntArray, cameras: IntArray) -> str:
-    """A heat map of pictures by identity and camera. presence: (num_ids, num_cameras); cameras: their ids."""
+    """SVG: a heat map of pictures by identity and camera. presence: (num_ids, num_cameras); cameras: their ids."""
     order = np.lexsort((presence.sum(axis=1), (presence > 0).sum(axis=1)))[::-1]
     shown = np.ma.masked_equal(presence[order].T, 0)
     rows = len(cameras)
@@ -68,7 +68,7 @@ def presence_drawing(presence: IntArray, cameras: IntArray) -> str:
 
 
 def reliability_drawing(reliability: Reliability) -> str:
-    """P(same) as told against as counted; the area of a point is the bin's share of the pairs."""
+    """SVG: P(same) as promised against as counted; a point's area grows with its share of the pairs."""
     with matplotlib.rc_context(STYLE):
         canvas = Canvas(figsize=(4.2, 3.8), layout="constrained")
         axes = canvas.add_subplot()
@@ -81,7 +81,7 @@ def reliability_drawing(reliability: Reliability) -> str:
 
 
 def rates_drawing(thresholds: Sequence[float], curves: Mapping[str, RateCurve]) -> str:
-    """Two error rates by the threshold, each with its interval; the rates on a logarithmic scale."""
+    """SVG: two error rates by threshold, each with its interval, on a logarithmic scale."""
     with matplotlib.rc_context(STYLE):
         canvas = Canvas(figsize=(5.6, 3.8), layout="constrained")
         axes = canvas.add_subplot()
@@ -98,7 +98,7 @@ def rates_drawing(thresholds: Sequence[float], curves: Mapping[str, RateCurve]) 
 
 
 def det_drawing(false_accept: Sequence[float], true_accept: Sequence[float]) -> str:
-    """The detection error trade-off: false rejects by false accepts, both on a logarithmic scale."""
+    """SVG: the detection error trade-off curve, false rejects by false accepts, both on logarithmic scales."""
     with matplotlib.rc_context(STYLE):
         canvas = Canvas(figsize=(4.6, 3.8), layout="constrained")
         axes = canvas.add_subplot()

@@ -14,7 +14,9 @@ from resight.embedding.loading import load
 from resight.evaluation.evaluate import Evaluation, evaluate
 from resight.training.loop import TrainOptions, is_finished, train
 from resight.training.recipes import Recipe
+from resight.training.record import EpochRecord
 
+PROTOCOLS = ("report", "market1501")
 MODELS = ("baseline", "baseline-aug", "slicenet1", "slicenet2")
 
 
@@ -105,7 +107,8 @@ def reproduce(
             if is_finished(run_dir):
                 continue
             on_run(model, seed)
-            if not train(recipe, dataset, run_dir, seed, options, progress).finished:
+            record = EpochRecord(run_dir, (dataset,), PROTOCOLS, device=options.device)
+            if not train(recipe, dataset, run_dir, seed, options, progress, on_epoch=record).finished:
                 return None
     return [_score(model, dataset, out, seeds, options, progress) for model in recipes]
 

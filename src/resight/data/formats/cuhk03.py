@@ -34,14 +34,16 @@ NP_NAMES = BoxNames(
 
 
 def looks_like_cuhk03(root: Path) -> bool:
-    """Whether extracted pictures or the cuhk03-np folders are there."""
+    """Whether extracted pictures or the cuhk03-np folders are there. Raises DatasetError where a folder cannot be
+    read."""
     return bool(_extracted(root)) or looks_like_boxes(root, NP_NAMES)
 
 
 def read_cuhk03(root: Path, variant: str | None = None) -> Dataset:
-    """variant: `detected` or `labeled` boxes; unless given, the first of them that is there.
+    """Reads CUHK03. variant: `detected` or `labeled` boxes; unless given, the first of them that is there.
 
-    Raises DatasetError where neither layout is there, or the split file cannot be read.
+    Raises DatasetError where neither layout is there or the split file cannot be read, ConfigError for an unknown
+    variant.
     """
     if variant not in (None, *BOXES):
         raise ConfigError(f"cuhk03 has the variants {' and '.join(BOXES)}, not {variant!r}")
