@@ -22,7 +22,6 @@ from resight.training.augmentation import (
     colour_cast,
     colour_jitter,
     flip_where,
-    greyscale_where,
     pad_and_crop,
     random_erasing,
     shrink,
@@ -167,14 +166,6 @@ def test_colour_cast_is_a_gain_for_each_channel() -> None:
     assert ratios.max() > 1.3
     assert ratios.min() < 0.77
     assert ratios.max() < 2.3
-
-
-def test_greyscale_takes_the_colours_of_those_chosen() -> None:
-    x = images()
-    out = greyscale_where(x, torch.tensor([True, False] * 3))
-    assert torch.equal(out[1], x[1])
-    assert (out[0] == out[0][..., :1]).all()
-    assert (out[0].float().mean() - x[0].float().mean()).abs() < 12
 
 
 def test_random_erasing_fills_one_rectangle() -> None:

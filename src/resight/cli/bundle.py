@@ -12,6 +12,7 @@ from resight.cli import output
 from resight.cli.data import open_data
 from resight.cli.import_weights import three_numbers
 from resight.core.errors import ConfigError
+from resight.core.files import check_folder_of
 
 
 def bundle(
@@ -47,8 +48,7 @@ def bundle(
     from resight.embedding.foreign import bundle_onnx, probe_preprocessing, size_of
     from resight.embedding.graph import inspect_graph
 
-    if not out.parent.is_dir():
-        raise ConfigError(f"--out: the folder {out.parent} does not exist")
+    check_folder_of(out, "--out")
     if onnx.stat().st_size > MAX_BUNDLE_BYTES:
         raise ConfigError(f"{onnx} is larger than the {MAX_BUNDLE_BYTES >> 20} MiB that a bundle may have")
     data = onnx.read_bytes()

@@ -12,6 +12,7 @@ from rich.table import Table
 from resight.cli import output
 from resight.cli.data import open_data
 from resight.core.errors import ConfigError, DataError
+from resight.core.files import check_folder_of
 
 
 def calibrate(
@@ -55,8 +56,8 @@ def calibrate(
     for rate in far or ():
         if not 0 < rate < 1:
             raise ConfigError(f"--far: a rate lies between 0 and 1, not at {rate:g}")
-    if page is not None and not page.parent.is_dir():
-        raise ConfigError(f"--page: the folder {page.parent} does not exist")
+    if page is not None:
+        check_folder_of(page, "--page")
     opened = load(model, device=device)
     dataset = open_data(data, format, strict)
     if everybody and str(dataset) == opened.card.trained_on:

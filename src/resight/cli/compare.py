@@ -14,6 +14,7 @@ from resight.cli import output
 from resight.cli.data import open_data
 from resight.cli.models import MODEL_HELP
 from resight.core.errors import ConfigError, DataError
+from resight.core.files import check_folder_of
 
 if TYPE_CHECKING:
     from resight.core.records import EmbeddedCrops
@@ -55,8 +56,8 @@ def compare(
     from resight.report.compare import comparison_page
 
     for option, path in (("--out", out), ("--json", json_file)):
-        if path is not None and not path.parent.is_dir():
-            raise ConfigError(f"{option}: the folder {path.parent} does not exist")
+        if path is not None:
+            check_folder_of(path, option)
     names = _names(first, second)
     models = [load(path, device=device) for path in (first, second)]
     dataset = open_data(data, format, strict)

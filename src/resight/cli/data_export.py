@@ -9,7 +9,7 @@ import typer
 
 from resight.cli import output
 from resight.cli.data import open_data
-from resight.core.errors import ConfigError
+from resight.core.files import check_folder_of
 
 
 def data_export(
@@ -33,8 +33,8 @@ def data_export(
     """
     from resight.data.formats.manifest import write_manifest
 
-    if not out.parent.is_dir() and pictures is None:
-        raise ConfigError(f"--out: the folder {out.parent} does not exist")
+    if pictures is None:
+        check_folder_of(out, "--out")
     dataset = open_data(data, format, strict)
     out.parent.mkdir(parents=True, exist_ok=True)
     problems = write_manifest(dataset, out, pictures, output.progress)

@@ -14,6 +14,7 @@ import typer
 from resight.cli import output
 from resight.cli.models import MODEL_HELP
 from resight.core.errors import ConfigError, DataError, DatasetError
+from resight.core.files import check_folder_of
 from resight.data.crops import SPLITS, Crop, Problem
 from resight.data.pictures import is_picture, open_pictures
 
@@ -60,8 +61,7 @@ def embed(
     )
     plan = {"model": loaded.identity, "pictures": listing.hexdigest(), "num": len(rows), "part": PART}
     file = EmbeddingFile(out, plan)
-    if not out.parent.is_dir():
-        raise ConfigError(f"--out: the folder {out.parent} does not exist")
+    check_folder_of(out, "--out")
     done = file.begin()
     if done:
         output.say(f"going on after {min(done * PART, len(rows)):,} of {len(rows):,} pictures")

@@ -38,7 +38,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 def create(
     uri: Uri,
     *,
-    model: Annotated[str, typer.Option("--model", "-m", help="A bundle, or a packaged model's name.")] = "default",
+    model: Annotated[str, typer.Option("--model", "-m", help="A run, a bundle, or a packaged name.")] = "default",
     keep_crops: Annotated[
         bool, typer.Option("--keep-crops", help="Store the pictures too, so that another model can embed them later.")
     ] = False,
@@ -54,8 +54,7 @@ def create(
     with open_gallery(uri, loaded, keep_crops=keep_crops, audit_searches=audit_searches, new=True):
         pass
     calibrated = "calibrated" if loaded.calibration else "not calibrated: similarities, but no decisions"
-    name = loaded.name
-    output.tell(f"{without_password(uri)}: for the model {name} (dimension {loaded.dim}; {calibrated})")
+    output.tell(f"{without_password(uri)}: for the model {loaded.name} (dimension {loaded.dim}; {calibrated})")
     output.tell(f"rights of the model: {loaded.card.rights}")
 
 

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
-from typing import IO, Annotated
+from typing import Annotated
 
 import typer
 
@@ -25,7 +25,8 @@ Uri = Annotated[
     str, typer.Argument(help="The gallery: a file, or an address such as postgresql://host/database?gallery=name.")
 ]
 Model_ = Annotated[
-    str | None, typer.Option("--model", "-m", help="A bundle, or a packaged model's name. Found if it is packaged.")
+    str | None,
+    typer.Option("--model", "-m", help="The gallery's model, unless it is a packaged one: a run or a bundle."),
 ]
 Wait = Annotated[float, typer.Option(min=0, help="Seconds to wait while another process writes.")]
 
@@ -51,9 +52,11 @@ def add(
 ) -> None:
     """Adds pictures or embeddings. Rows that cannot be added are named and left out.
 
-    A line of JSON: {"path": "a.jpg", "camera": "north", "time": "2026-03-01T08:00:00Z", "track": "17"}. In place of
-    `path`: `crop` (the encoded picture, base64), or `embedding` with `model` (the identity of its model). Also `pid`,
-    `attributes` and `name`.
+    A line: {"path": "a.jpg", "camera": "north", "time": "2026-03-01T08:00:00Z", "track": "17"}.
+
+    In place of `path`: `crop` (the encoded picture, base64), or `embedding` with `model` (its identity).
+
+    Further fields: `pid`, `attributes` and `name`.
 
     Examples:
 
@@ -64,7 +67,7 @@ def add(
     if source == "-" or source.endswith(".jsonl"):
         if camera is not None or only_camera or split or format:
             raise ConfigError("lines of JSON name their cameras themselves: no --camera, --split or --format")
-        rows: Iterator[Row | DataError] = rows_of_lines(_open_lines(source), source)
+        rows: Iterator[Row | DataError] = rows_of_lines(_lines_of(source), source)
     else:
         if holds_embeddings(Path(source)):
             found = rows_of_embeddings(Path(source), camera, split or [], not unnamed)
@@ -83,7 +86,7 @@ def import_lines(
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first line that cannot be added.")] = False,
 ) -> None:
     """Creates a gallery from an export, with its ids and links. It holds the embeddings, so no model is needed."""
-    lines = iter(_open_lines(source))
+    lines = _lines_of(source)
     header = header_of(next(lines, ""), source)
     rows = rows_of_lines(lines, source)
     first, bad = next(rows, None), 0
@@ -121,11 +124,13 @@ def _name_left_out(errors: Iterable[str]) -> int:
     return count
 
 
-def _open_lines(source: str) -> IO[str]:
-    """A file, or `-` for standard input. Raises DataError if it cannot be opened."""
+def _lines_of(source: str) -> Iterator[str]:
+    """The lines of a file, or of standard input for `-`. Raises DataError if the file cannot be opened."""
     if source == "-":
-        return sys.stdin
+        yield from sys.stdin
+        return
     try:
-        return Path(source).open(encoding="utf-8", errors="replace")
+        with Path(source).open(encoding="utf-8", errors="replace") as file:
+            yield from file
     except OSError as error:
         raise DataError(f"{source}: {error.strerror}") from None

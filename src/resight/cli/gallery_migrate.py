@@ -24,11 +24,9 @@ def migrate(
     to: Annotated[str, typer.Argument(help="The new gallery, which is created if it does not exist.")],
     *,
     model: Annotated[
-        str | None, typer.Option("--model", "-m", help="The new gallery's model: a bundle, or a packaged model's name.")
+        str | None, typer.Option("--model", "-m", help="The new gallery's model: a run, a bundle, or a packaged name.")
     ] = None,
-    who: Annotated[
-        str | None, typer.Option(help="Who does it, for the audit. This system's user unless given.")
-    ] = None,
+    who: Annotated[str | None, typer.Option(help="Who does it, for the audit. By default this system's user.")] = None,
     purpose: Annotated[str, typer.Option(help="What for, for the audit.")] = "",
     wait: Wait = 5.0,
 ) -> None:
@@ -52,9 +50,8 @@ def migrate(
                 new.close()
                 raise ConfigError(f"{without_password(to)} exists already, for another model: name it with --model")
         else:
-            loaded = load(model)
             kept = {"keep_crops": True, "audit_searches": old.settings.audit_searches}
-            new = open_gallery(to, loaded, wait_s=wait, who=who, purpose=purpose, **kept)
+            new = open_gallery(to, load(model), wait_s=wait, who=who, purpose=purpose, **kept)
         with new:
             if old.settings.keep_crops and not new.settings.keep_crops:
                 output.say(f"{without_password(to)} stores no pictures: those of {without_password(uri)} stay there")

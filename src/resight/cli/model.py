@@ -11,7 +11,7 @@ from rich.table import Table
 
 from resight.cli import output
 from resight.cli.models import MODEL_HELP
-from resight.core.errors import ConfigError
+from resight.core.files import check_folder_of
 
 
 def inspect(
@@ -48,8 +48,7 @@ def card(
     if out is None:
         output.tell(text.rstrip("\n"))
         return
-    if not out.parent.is_dir():
-        raise ConfigError(f"--out: the folder {out.parent} does not exist")
+    check_folder_of(out, "--out")
     write_whole(out, text.encode())
 
 

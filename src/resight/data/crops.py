@@ -11,6 +11,8 @@ import numpy as np
 from resight.core.errors import UnreadableImage
 from resight.core.records import IntArray
 
+UNKNOWN_PID = -1  # of a crop of somebody; nobody knows of whom
+
 
 @dataclass(frozen=True, slots=True)
 class Crop:
@@ -55,7 +57,8 @@ class Problem:
 @dataclass(frozen=True)
 class Dataset:
     """Crops split into train, query and gallery. format: which reader read it. rights: who may do what with it, in a
-    line. problems: files that were left out. notes: what to know when reading figures of it."""
+    line. problems: files that were left out. notes: what to know when reading figures of it. unlabelled: crops to learn
+    from too, of people without pid, whose cameras are none of the others'."""
 
     name: str
     format: str
@@ -65,14 +68,18 @@ class Dataset:
     rights: str = "not stated by the data"
     problems: tuple[Problem, ...] = ()
     notes: tuple[str, ...] = ()
+    unlabelled: tuple[Crop, ...] = ()
 
     def __str__(self) -> str:
         def split(name: str, crops: Sequence[Crop]) -> str:
             people = len({crop.pid for crop in crops})
             return f"{name} {len(crops):,} crops of {people:,} ids"
 
-        cameras = {crop.camid for part in (self.train, self.query, self.gallery) for crop in part}
+        cameras = {crop.camid for part in (self.train, self.query, self.gallery, self.unlabelled) for crop in part}
         parts = [split(n, getattr(self, n)) for n in ("train", "query", "gallery") if getattr(self, n)]
+        if self.unlabelled:
+            places = sorted({crop.name.partition("/")[0] for crop in self.unlabelled})
+            parts.append(f"unlabelled {len(self.unlabelled):,} crops ({', '.join(places)})")
         return f"{self.name} ({self.format}): {', '.join(parts)}; {len(cameras)} cameras"
 
 
@@ -91,5 +98,9 @@ def camids_of(crops: Sequence[Crop]) -> IntArray:
 
 
 def labels_of(crops: Sequence[Crop]) -> IntArray:
-    """Class indices 0..C-1 of the crops' pids, in the pids' order. (n,) int64."""
-    return np.unique(pids_of(crops), return_inverse=True)[1].astype(np.int64)
+    """Class indices 0..C-1 of the crops' pids, in the pids' order; -1 where the pid is unknown. (n,) int64."""
+    pids = pids_of(crops)
+    known = pids != UNKNOWN_PID
+    labels = np.full(len(pids), -1, np.int64)
+    labels[known] = np.unique(pids[known], return_inverse=True)[1]
+    return labels

@@ -34,7 +34,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def renamed(**names: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+def renamed_arguments(**names: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Decorates a function so that old keywords still work, with a DeprecationWarning. names: old to new."""
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:

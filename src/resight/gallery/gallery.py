@@ -15,7 +15,6 @@ import numpy.typing as npt
 from resight.core.calibration import FALSE_ACCEPT_RATE, FALSE_REJECT_RATE
 from resight.core.errors import ConfigError, DataError, EmbeddingError, GalleryError
 from resight.core.progress import Progress, silent
-from resight.core.visibility import Parts
 from resight.data.crops import SPLITS, Dataset
 from resight.data.formats.catalogue import open_dataset
 from resight.embedding.card import short_of
@@ -32,7 +31,7 @@ from resight.gallery.arguments import (
     pooled,
     pooled_entry,
     rate_of,
-    renamed,
+    renamed_arguments,
     text_of,
     top_k_of,
     whole_of,
@@ -104,7 +103,7 @@ class Gallery:
         """Closes the gallery."""
         self.store.close()
 
-    @renamed(join="pool")
+    @renamed_arguments(join="pool")
     def add(
         self,
         crops: Any,
@@ -141,7 +140,7 @@ class Gallery:
             pool=pool,
         )
 
-    @renamed(join="pool")
+    @renamed_arguments(join="pool")
     def add_embeddings(
         self,
         embeddings: npt.ArrayLike,
@@ -227,7 +226,7 @@ class Gallery:
             made = list(self.needed_model().embed([picture.read() for picture in pictures]))
         return self.add_embeddings(**columns_of(rows, made, self.settings, keep_ids))
 
-    @renamed(top="top_k", at_least="min_similarity")
+    @renamed_arguments(top="top_k", at_least="min_similarity")
     def search(
         self, crops: Any, top_k: int | None = 20, *, pool: str = "mean", channel_order: str = "rgb", **options: Any
     ) -> SearchResult:
@@ -241,7 +240,7 @@ class Gallery:
         embeddings = self.needed_model().embed(listed(crops), channel_order=channel_order)
         return self.search_embeddings(embeddings, top_k, pool=pool, **options)[0]
 
-    @renamed(top="top_k", at_least="min_similarity")
+    @renamed_arguments(top="top_k", at_least="min_similarity")
     def search_embeddings(
         self,
         embeddings: npt.ArrayLike,
@@ -278,7 +277,7 @@ class Gallery:
         if pool is not None:
             vectors = pooled(vectors, pool)[1][None]
         occluded = None if hidden is None else hidden_of(hidden)
-        parts = None if hidden is None else self._parts()
+        parts = None if hidden is None else self.needed_model().strips
         results = search(self.store, self.model, Query(vectors, top_k, wanted, least, *rates, occluded, parts))
         if self.settings.audit_searches:
             num_matches = sum(map(len, results))
@@ -286,7 +285,7 @@ class Gallery:
             self.store.append_audit("search", *self._caller(who, purpose), detail)
         return results
 
-    @renamed(top="top_k")
+    @renamed_arguments(top="top_k")
     def approximate(self, top_k: int = 20, *, recall: float = 0.99) -> Approximation:
         """Builds an HNSW index in memory, which searches without a filter for up to `top_k` matches then use.
 
@@ -302,7 +301,7 @@ class Gallery:
             raise ConfigError("approximate search is for a number of matches (top_k), not for all")
         return self.store.approximate(wanted, recall)
 
-    @renamed(keep="older_than")
+    @renamed_arguments(keep="older_than")
     def forget(
         self,
         *,
@@ -363,7 +362,8 @@ class Gallery:
         return self.store.verify()
 
     def compact(self) -> None:
-        """Returns freed space to the file system. Raises GalleryError if that fails; the gallery is then as it was."""
+        """Returns freed space to the file system. Raises GalleryError if the engine fails, GalleryBusy if it cannot do
+        all of it while another process reads or writes."""
         self.store.compact()
 
     def needed_model(self) -> Model:
@@ -371,10 +371,6 @@ class Gallery:
         if self.model is None:
             raise ConfigError("the gallery was opened without a model, which pictures need: open_gallery(uri, model)")
         return self.model
-
-    def _parts(self) -> Parts:
-        """Where the strips lie in an embedding. Raises ConfigError where the model has none."""
-        return self.needed_model().strips
 
     def _caller(self, who: str | None, purpose: str | None) -> tuple[str, str]:
         return text_of(self.who if who is None else who), text_of(self.purpose if purpose is None else purpose)

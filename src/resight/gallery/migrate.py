@@ -33,6 +33,14 @@ def migrate(old: Gallery, new: Gallery, progress: Progress = silent) -> Migrated
     old gallery is not changed. progress: advances by the entries looked at.
 
     Raises GalleryError if the new gallery has a different entry of the same id.
+
+    Example:
+        >>> import numpy as np, resight
+        >>> model = resight.load("city")
+        >>> with resight.open_gallery("old.db", model) as old, resight.open_gallery("new.db", model) as new:
+        ...     ids = old.add_embeddings(np.eye(2, model.dim), model=model.identity, camera="north")
+        ...     migrate(old, new).entries
+        2
     """
     same = old.settings.model == new.settings.model
     count, before, without, unreadable = 0, 0, list[int](), list[int]()

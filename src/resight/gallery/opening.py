@@ -10,14 +10,14 @@ from resight.embedding.card import short_of
 from resight.embedding.loading import load
 from resight.embedding.model import Model
 from resight.embedding.packaged import packaged_bundle, packaged_models
-from resight.gallery.arguments import renamed
+from resight.gallery.arguments import renamed_arguments
 from resight.gallery.engines import open_store
 from resight.gallery.gallery import Gallery
 from resight.gallery.records import Settings
 from resight.gallery.store import without_password
 
 
-@renamed(place="uri")
+@renamed_arguments(place="uri")
 def open_gallery(
     uri: str | Path,
     model: Model | None = None,

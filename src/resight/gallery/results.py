@@ -90,9 +90,10 @@ class SearchResult(Sequence[Match]):
     of the true matches that such searches find.
 
     Example:
-        >>> import numpy as np, resight
+        >>> import resight
         >>> from resight.data.city.synthetic import CityConfig, draw_city
-        >>> city = draw_city(CityConfig(train_people=1, test_people=3, cameras=2))
+        >>> size = {"crops_per_camera": 1, "height": 64, "width": 32}
+        >>> city = draw_city(CityConfig(train_people=1, test_people=3, cameras=2, **size))
         >>> with resight.open_gallery("result.db", resight.load("city"), new=True) as gallery:
         ...     added = gallery.add_dataset(city, splits=["gallery"])
         ...     result = gallery.search(city.query[0].read(), top_k=2)

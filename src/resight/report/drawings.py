@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -105,6 +106,20 @@ def det_drawing(false_accept: Sequence[float], true_accept: Sequence[float]) -> 
         axes.plot(false_accept, np.maximum(1 - np.asarray(true_accept), 1e-4), color=FIRST, linewidth=1.5)
         axes.set(xlabel="false accept rate", ylabel="false reject rate", xscale="log", yscale="log")
         axes.grid(color=INK, alpha=0.12)
+        return _svg(canvas)
+
+
+def progress_drawing(curves: Mapping[str, Sequence[tuple[Sequence[int], Sequence[float]]]]) -> str:
+    """mAP over the epochs, a panel a model on one scale, a line a run. curves: by model, (epochs, mAP) of each run."""
+    with matplotlib.rc_context(STYLE):
+        canvas = Canvas(figsize=(2.3 * len(curves), 2.6), layout="constrained")
+        panels = canvas.subplots(1, len(curves), sharey=True, squeeze=False)[0]
+        for axes, (name, runs) in zip(panels, curves.items(), strict=True):
+            for (epochs, values), stroke in zip(runs, itertools.cycle(("-", "--", ":", "-."))):
+                axes.plot(epochs, values, stroke, color=FIRST, linewidth=1.5)
+            axes.set(title=name, xlabel="epoch")
+            axes.grid(color=INK, alpha=0.12)
+        panels[0].set(ylabel="mAP on the test set")
         return _svg(canvas)
 
 

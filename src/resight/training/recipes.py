@@ -37,8 +37,10 @@ class Recipe:
     margin: float = _field(0.0, "how much less the right class's cosine counts in the softmax (CosFace)")
     triplet: float = _field(0.0, "weight of the soft-margin batch-hard triplet loss")
     circle: float = _field(0.0, "weight of the circle loss of all pairs of a batch")
-    centre: float = _field(0.0, "weight of the centre loss")
-    distillation: float = _field(0.0, "weight of what the teachers think of every two pictures; takes --teacher")
+    identity: float = _field(1.0, "weight of all losses of labels: the softmax, triplets and circles")
+    imitation: float = _field(0.0, "weight of being where the teachers are; takes --teacher")
+    distillation: float = _field(0.0, "weight of how alike the teachers find every two pictures; takes --teacher")
+    views: int = _field(1, "views of each picture that teachers see: itself, mirrored, and others cut at random")
     mutual: bool = _field(False, "train two networks that learn from each other, and keep one")
     aligned: bool = _field(False, "the strips' triplets by aligned distances (AlignedReID++)")
 
@@ -61,7 +63,6 @@ class Recipe:
     pad_and_crop: int = _field(0, "pad by so many pixels, crop back at random")
     colour_jitter: float = _field(0.0, "largest relative change of brightness, contrast and saturation")
     colour_cast: float = _field(0.0, "largest change of each channel's gain by itself, as a power of e")
-    greyscale: float = _field(0.0, "probability of a picture without colours")
     random_erasing: float = _field(0.0, "probability of erasing one rectangle (Zhong et al., 2020)")
 
     def __post_init__(self) -> None:
@@ -112,12 +113,16 @@ class Recipe:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Recipe:
         """The recipe of a saved configuration. Raises ConfigError for a foreign or missing field."""
+        values = {name: value for name, value in values.items() if name not in GONE or value != GONE[name]}
         known = {f.name for f in fields(cls)}
-        if set(values) != known:
+        if set(values) - known or known - set(values) - ADDED:
             raise ConfigError(f"not a recipe of this version: {sorted(set(values) ^ known)} differ")
         return cls(**values)
 
 
+# What recipes of version 0.1.0 lack, and what they may hold that does nothing at this value.
+ADDED = frozenset(["identity", "imitation", "views"])
+GONE = {"centre": 0.0, "greyscale": 0.0}
 _BOUNDS: tuple[tuple[str, float, float], ...] = (
     ("slices", 1, 64),
     ("dim", 1, 65536),
@@ -129,7 +134,9 @@ _BOUNDS: tuple[tuple[str, float, float], ...] = (
     ("triplet", 0.0, 1000.0),
     ("distillation", 0.0, 1000.0),
     ("circle", 0.0, 1000.0),
-    ("centre", 0.0, 1000.0),
+    ("identity", 0.0, 1000.0),
+    ("imitation", 0.0, 1000.0),
+    ("views", 1, 1000),
     ("epochs", 1, 1_000_000),
     ("batch_size", 2, 1_000_000),
     ("images_per_identity", 1, 1_000_000),
@@ -142,7 +149,6 @@ _BOUNDS: tuple[tuple[str, float, float], ...] = (
     ("pad_and_crop", 0, 512),
     ("colour_jitter", 0.0, 1.0),
     ("colour_cast", 0.0, 3.0),
-    ("greyscale", 0.0, 1.0),
     ("random_erasing", 0.0, 1.0),
 )
 
@@ -197,6 +203,22 @@ STRIPNET = Recipe(
     colour_jitter=0.3,
     random_erasing=0.5,
 )
+# For cameras that nobody trained on: what teachers say of crops from many places, identities lightly beside it, and
+# strong changes of colour that leave the target where it is.
+GENERAL = replace(
+    STRIPNET,
+    identity=0.1,
+    imitation=5.0,
+    distillation=2.0,
+    views=4,
+    epochs=60,
+    batch_size=128,
+    progressive="64x32*36,96x48*16",
+    constant_epochs=4,
+    random_flip=False,
+    pad_and_crop=0,
+    colour_cast=0.3,
+)
 # AlignedReID++ (Luo et al., 2019) on a ResNet-50, for `--pretrained` with weights trained on ImageNet.
 RESNET50_ALIGNED = replace(
     STRIPNET,
@@ -234,6 +256,7 @@ RECIPES: dict[str, Recipe] = {
     "slicenet2": SLICENET2,
     "cosine": COSINE,
     "stripnet": STRIPNET,
+    "general": GENERAL,
     "stripnet-aligned": replace(STRIPNET, aligned=True),
     "resnet50-aligned": RESNET50_ALIGNED,
     "baseline-quick": _quick(BASELINE),

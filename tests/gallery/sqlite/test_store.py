@@ -117,6 +117,8 @@ def test_forgetting_says_what_a_reader_still_holds(tmp_path: Path) -> None:
         gone = gallery.forget(pid=1)
         assert gone.entries == 5
         assert any("reads" in trace for trace in gone.traces)
+        with pytest.raises(GalleryBusy, match="while another process reads"):
+            gallery.compact()
         reader.close()
         gallery.compact()
         raw = b"".join(file.read_bytes() for file in tmp_path.iterdir())

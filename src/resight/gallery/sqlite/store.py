@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
-from resight.core.errors import GalleryError
+from resight.core.errors import GalleryBusy, GalleryError
 from resight.core.records import FloatArray
 from resight.gallery.audit import Action, AuditLine, check_chain, line_of, next_row
 from resight.gallery.filters import Filter
@@ -221,7 +221,9 @@ class SqliteStore(Store):
             yield from check_chain(self.audit())
 
     def compact(self) -> None:
-        erasing.scrub(self._db)
+        kept = erasing.scrub(self._db)
+        if kept:
+            raise GalleryBusy(f"{self.path}: space was freed but in {kept[0]}")
 
     def close(self) -> None:
         with self._db.alone():
