@@ -61,7 +61,7 @@ def test_evaluate_says_what_was_on_and_takes_embeddings_of_any_tool(run: Path, t
 def test_reproduce_resumes_and_writes_its_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from resight.training import reproduce
 
-    assert reproduce.MODELS == tuple(reproduce.REPORT) == ("baseline", "baseline-aug", "slicenet1", "slicenet2")
+    assert reproduce.MODELS == tuple(reproduce.PUBLISHED) == ("baseline", "baseline-aug", "slicenet1", "slicenet2")
     monkeypatch.setattr(reproduce, "MODELS", ("baseline", "slicenet2"))
     arguments: list[str | Path] = ["reproduce", CITY, "--quick", *TINY, "-o", tmp_path]
     one_seed = resight(*arguments, "--seeds", "1")
@@ -125,7 +125,7 @@ def test_debug_shows_the_traceback() -> None:
 
 def test_the_process_ends_as_the_call_does(run: Path, tmp_path: Path) -> None:
     """The other tests of the verbs call the command in their own process."""
-    call = ["evaluate", run, CITY, "--json", tmp_path / "f.json"]
+    call: list[str | Path] = ["evaluate", run, CITY, "--json", tmp_path / "f.json"]
     process, called = resight_process(*call), resight(*call)
     assert (process.stdout, process.stderr) == (called.stdout, called.stderr)
     failed = resight_process("evaluate", tmp_path / "nowhere", CITY, code=4)
