@@ -66,7 +66,7 @@ def test_embeddings_are_of_unit_length_in_every_mode(name: str, size: tuple[int,
         (Architecture("bignet", 128, 4), (128, 48), "does not slice"),
         (Architecture("stripnet", 15, 5), (160, 48), "15 does not divide"),  # a half is no whole number
         (Architecture("bignet"), (MAX_SIDE_PX + 8, 48), f"larger than {MAX_SIDE_PX}"),
-        (Architecture("resnet"), (128, 48), "Known: bignet, cosinenet, resnet50, slicenet1, slicenet2, stripnet"),
+        (Architecture("resnet"), (128, 48), "Known: " + ", ".join(sorted(NETWORKS))),
     ],
 )
 def test_sizes_that_do_not_work_say_which_do(architecture: Architecture, size: tuple[int, int], message: str) -> None:

@@ -54,7 +54,9 @@ def import_report_weights(
     that do not fit; ConfigError for an unknown network.
     """
     if network not in PREFIXES:
-        raise ConfigError(f"no foreign weights are known for {network!r}. Known: {', '.join(PREFIXES)}.")
+        raise ConfigError(
+            f"no weights of the reference report are known for {network!r}. Known: {', '.join(PREFIXES)}."
+        )
     architecture = Architecture(network, REPORT_DIM, 1 if network == "bignet" else REPORT_SLICES)
     module = build_network(architecture, REPORT_HEIGHT, REPORT_WIDTH)
     tensors = read_state_dict(path)

@@ -93,7 +93,7 @@ def open_dataset(spec: str | Path, format: str | None = None) -> Dataset:
     if not variant:
         return chosen.read(root)
     if not chosen.has_variants:
-        raise ConfigError(f"the format {name} has no variants, so {format!r} says nothing")
+        raise ConfigError(f"the format {name} has no variants: name it as {name!r}, not {format!r}")
     return chosen.read(root, variant)
 
 
