@@ -85,7 +85,8 @@ def measure_open_set(
     candidates = np.unique(person[searched])
     if len(candidates) < 4:
         raise DataError(
-            f"open-set figures take at least four people with a query and a gallery picture by another camera, not {len(candidates)}"
+            "open-set figures take at least four people with a query and a gallery picture by another camera, not "
+            f"{len(candidates)}"
         )
     rng = np.random.default_rng(seed)
     halves = [_halve(candidates, len(people), rng) for _ in range(splits)]
