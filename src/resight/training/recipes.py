@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 from resight.core.errors import ConfigError, unknown_name
-from resight.core.preprocessing import MAX_SIDE_PX
+from resight.core.pictures.preprocessing import MAX_SIDE_PX
 
 SCHEDULES = ("constant", "warmup-cosine")
 SAMPLERS = ("shuffled", "balanced", "cameras")
