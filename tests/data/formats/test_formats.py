@@ -8,7 +8,7 @@ import pytest
 from scipy.io import savemat
 
 from resight.core.errors import ConfigError, DatasetError
-from resight.core.images import decode_image
+from resight.core.pictures.images import decode_image
 from resight.data.crops import SPLITS, Dataset
 from resight.data.formats.catalogue import FORMATS, open_dataset
 from resight.data.formats.manifest import write_manifest
