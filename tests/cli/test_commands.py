@@ -62,7 +62,7 @@ def test_reproduce_resumes_and_writes_its_table(tmp_path: Path, monkeypatch: pyt
     from resight.training import reproduce
 
     assert reproduce.MODELS == tuple(reproduce.PUBLISHED) == ("baseline", "baseline-aug", "slicenet1", "slicenet2")
-    monkeypatch.setattr(reproduce, "MODELS", ("baseline", "slicenet2"))
+    monkeypatch.setattr(reproduce, "MODELS", ("baseline-aug", "slicenet2"))
     arguments: list[str | Path] = ["reproduce", CITY, "--quick", *TINY, "-o", tmp_path]
     one_seed = resight(*arguments, "--seeds", "1")
     assert one_seed.stderr.count("training ") == 2
@@ -75,7 +75,7 @@ def test_reproduce_resumes_and_writes_its_table(tmp_path: Path, monkeypatch: pyt
     assert "0.953" in first.stdout
     assert "flatters" in first.stderr
     values = json.loads((tmp_path / "reproduction.json").read_text())
-    assert [m["model"] for m in values["models"]] == ["baseline", "slicenet2"]
+    assert [m["model"] for m in values["models"]] == ["baseline-aug", "slicenet2"]
     for model in values["models"]:
         assert len(model["market1501"]["mAP"]["values"]) == 2
         assert [e["protocol"] for e in model["evaluations"]] == ["top10", "top10", "market1501", "market1501"]
