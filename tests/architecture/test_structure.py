@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 import venv
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -66,6 +67,11 @@ def test_imports_go_downward_only() -> None:
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_files_are_of_a_readable_size(path: Path) -> None:
     assert len(path.read_text().splitlines()) <= 400
+
+
+def test_no_room_is_crowded() -> None:
+    modules = Counter(path.parent.relative_to(ROOT / "src") for path in SOURCES if path.name != "__init__.py")
+    assert {str(room): num for room, num in modules.items() if num > 12 and room.name != "cli"} == {}
 
 
 def test_public_names_are_documented() -> None:

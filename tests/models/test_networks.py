@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn import functional
 
 from resight.core.errors import ConfigError, WeightsError
-from resight.core.preprocessing import MAX_SIDE_PX
+from resight.core.pictures.preprocessing import MAX_SIDE_PX
 from resight.models.catalogue import NETWORKS, Architecture, build_network, embedding_parts, trained_parts
 from resight.models.networks.bignet import BigNet, Residual, Trunk, pad_bottom_right
 from resight.models.networks.slicenet import SliceNet1, SliceNet2

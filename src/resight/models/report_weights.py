@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from resight.core.errors import ConfigError, WeightsError
-from resight.core.preprocessing import Preprocessing
+from resight.core.pictures.preprocessing import Preprocessing
 from resight.models.catalogue import Architecture, build_network
 from resight.models.saved import ModelConfig, TrainedNetwork, load_strictly
 

@@ -14,10 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from resight.core import images
-from resight.core.cells import shows_nothing
 from resight.core.errors import UnreadableImage
-from resight.core.images import content_id, decode_image, resize_image
+from resight.core.pictures import images
+from resight.core.pictures.cells import shows_nothing
+from resight.core.pictures.images import content_id, decode_image, resize_image
 
 # What images.py found when it was imported: the module, or None.
 SIMPLEJPEG: Any = vars(images)["simplejpeg"]
