@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from resight import load, open_dataset
-from tests.cli.test_commands import CITY, resight
+from tests.cli.calling import CITY, resight
 
 
 @pytest.fixture(scope="module")
@@ -65,9 +63,7 @@ def test_lines_of_a_camera_process(site: Path, picture: Path, tmp_path: Path) ->
         {"crop": "&&&", "camera": "north"},
     ]
     text = "\n".join([*map(json.dumps, rows), "nonsense", "[1]", "[" * 100_000, ""])
-    command = [sys.executable, "-m", "resight.cli", "gallery", "add", str(path), "-"]
-    done = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    done = resight("gallery", "add", path, "-", stdin=text)
     assert "2 added, 10 left out" in done.stdout
     for what in ("line 6: no camera", "/nowhere.jpg", "colour", "a model another", "whole number", "base64", "line 10"):
         assert what in done.stderr, what
@@ -123,9 +119,7 @@ def test_no_line_however_wrong_ends_the_rest(picture: Path, tmp_path: Path) -> N
         {"camera": "n", "model": load().identity, "embedding": [1e300] * 256},
     ]
     text = "\n".join(map(json.dumps, [good, *wrong, good]))
-    command = [sys.executable, "-m", "resight.cli", "gallery", "add", str(path), "-"]
-    done = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    done = resight("gallery", "add", path, "-", stdin=text)
     assert f"2 added, {len(wrong)} left out" in done.stdout
     assert "Warning" not in done.stderr
 
@@ -223,10 +217,11 @@ def test_old_names_of_options_still_work_with_a_warning(site: Path, picture: Pat
         (["search", "SITE", "PICTURE", "--model", "default-int8"], 3, "cannot be compared"),
     ],
 )
-def test_what_cannot_be_is_said_plainly(site: Path, picture: Path, arguments: list[str], code: int, text: str) -> None:
+def test_what_cannot_be_is_said_plainly(
+    site: Path, picture: Path, arguments: list[str], code: int, text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(site.parent)
     given = [{"SITE": str(site), "PICTURE": str(picture)}.get(word, word) for word in arguments]
-    command = [sys.executable, "-m", "resight.cli", "gallery", *given]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=site.parent)
-    assert done.returncode == code, done.stderr
+    done = resight("gallery", *given, code=code)
     assert text in done.stderr
     assert "Traceback" not in done.stderr

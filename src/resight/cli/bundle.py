@@ -43,7 +43,7 @@ def bundle(
       resight bundle osnet.onnx --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225 --channel-order rgb
       --probe my_data -o osnet.resight
     """
-    from resight.core.preprocessing import Preprocessing
+    from resight.core.pictures.preprocessing import Preprocessing
     from resight.embedding.bundle import MAX_BUNDLE_BYTES, write_bundle
     from resight.embedding.foreign import bundle_onnx, probe_preprocessing, size_of
     from resight.embedding.graph import inspect_graph

@@ -1,4 +1,4 @@
-"""`resight calibrate`: what a model's similarities mean at a site, written into the model."""
+"""`resight calibrate`: fits what a model's similarities mean at a site, and writes it into the model."""
 
 from __future__ import annotations
 
@@ -16,24 +16,30 @@ from resight.core.files import check_folder_of
 
 
 def calibrate(
-    model: Annotated[Path, typer.Argument(help="A run's directory or a bundle, which takes the calibration.")],
+    model: Annotated[Path, typer.Argument(help="A run's directory or a bundle; the calibration is written into it.")],
     data: Annotated[str, typer.Argument(help="A folder of crops, a manifest, or `synthetic`.")],
     far: Annotated[
-        list[float] | None, typer.Option(help="A false accept rate to ask for; may be given several times.")
+        list[float] | None,
+        typer.Option(help="A false accept rate that there must be a threshold for; may be given several times."),
     ] = None,
     everybody: Annotated[
         bool,
-        typer.Option("--everybody", help="The training pictures too: for a model that was trained on other data."),
+        typer.Option(
+            "--everybody", help="Use DATA's training pictures too: for a model that was trained on other data."
+        ),
     ] = False,
-    page: Annotated[Path | None, typer.Option(help="Write a page: reliability, DET, rates by threshold.")] = None,
+    page: Annotated[
+        Path | None,
+        typer.Option(help="Write a page with the reliability diagram, the DET curve and the rates by threshold."),
+    ] = None,
     format: Annotated[str | None, typer.Option(help="The data's format, where it is not to be guessed.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
-    seed: Annotated[int, typer.Option(min=0, help="Of the folds, the bootstrap and the sample of pairs.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the folds, the bootstrap and the sample of pairs.")] = 0,
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first unreadable picture.")] = False,
 ) -> None:
-    """Fits P(same), and thresholds that keep to asked-for rates of errors, on people the model was not trained on.
+    """Fits P(same), and thresholds that keep to given rates of errors, on people whom the model was not trained on.
 
-    Refuses rates that the people are too few to support.
+    Rates that the people are too few to support are refused.
 
     Examples:
 

@@ -28,20 +28,22 @@ NAME_WIDTH = 14
 
 def compare(
     first: Annotated[Path, typer.Argument(help=MODEL_HELP)],
-    second: Annotated[Path, typer.Argument(help="The other, likewise.")],
+    second: Annotated[Path, typer.Argument(help="The other model, named in the same way.")],
     data: Annotated[str, typer.Argument(help="A folder of crops, a manifest, or `synthetic`.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="The page.")] = Path("compare.html"),
+    out: Annotated[Path, typer.Option("--out", "-o", help="Where the page goes.")] = Path("compare.html"),
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures to this file.")] = None,
     protocol: Annotated[
-        list[str] | None, typer.Option(help="As for evaluate; the ranked lists follow the first. All unless given.")
+        list[str] | None,
+        typer.Option(help="As for evaluate; all of them unless given. The ranked lists follow the first."),
     ] = None,
-    queries: Annotated[int, typer.Option(min=1, help="So many queries are in the page at most.")] = 300,
+    queries: Annotated[int, typer.Option(min=1, help="The largest number of queries in the page.")] = 300,
     format: Annotated[str | None, typer.Option(help="The data's format, where it is not to be guessed.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
-    seed: Annotated[int, typer.Option(min=0, help="Of the bootstrap.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the bootstrap.")] = 0,
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first unreadable picture.")] = False,
 ) -> None:
-    """Writes one page: figures with the paired difference, CMC curves, and what each model found for each query.
+    """Compares two models, and writes a page: metrics with their paired difference, CMC curves, and each model's
+    answers to each query.
 
     Examples:
 

@@ -1,4 +1,4 @@
-"""`resight data export`: a data set as a table, and its pictures as files."""
+"""`resight data export`: writes a data set as a table, and its pictures as files."""
 
 from __future__ import annotations
 
@@ -16,12 +16,14 @@ def data_export(
     data: Annotated[str, typer.Argument(help="A folder of crops, a manifest, or `synthetic`.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="The table: .csv or .parquet.")],
     pictures: Annotated[
-        Path | None, typer.Option(help="Copy the pictures into this folder; else the table leads to where they are.")
+        Path | None,
+        typer.Option(help="Copy the pictures into this folder; else the table has the paths of where they are."),
     ] = None,
     format: Annotated[str | None, typer.Option(help="The data's format, where it is not to be guessed.")] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first file that does not fit.")] = False,
 ) -> None:
-    """Writes path, pid, camid, split and what else is known as a manifest that every verb reads again.
+    """Writes a data set as a manifest, a table of path, pid, camid, split and what else is known, which every verb
+    reads.
 
     Examples:
 

@@ -1,4 +1,4 @@
-"""`resight doctor`: what is there, what is wrong with it, and what to do, before a week of training."""
+"""`resight doctor`: what a data set holds, what is wrong with it, and what to do, before a week of training."""
 
 from __future__ import annotations
 
@@ -40,20 +40,21 @@ class FailOn(StrEnum):
 def doctor(
     data: Annotated[str, typer.Argument(help="A folder of crops, a manifest, or `synthetic`.")],
     model: Annotated[
-        Path | None, typer.Option(help=f"Also rank the labels that are likely wrong. {MODEL_HELP}")
+        Path | None,
+        typer.Option(help=f"Also list pictures whose label is likely wrong, by this model's embeddings. {MODEL_HELP}"),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="A folder for index.html, doctor.json and sample.png.")
+        Path | None, typer.Option("--out", "-o", help="Write index.html, doctor.json and sample.png into this folder.")
     ] = None,
     fail_on: Annotated[
-        FailOn, typer.Option(help="End with 7 for a warning, 8 for an error, from this severity on.")
+        FailOn, typer.Option(help="Exit with code 8 for an error, and with 7 for a warning where this is `warning`.")
     ] = FailOn.error,
     format: Annotated[str | None, typer.Option(help="The data's format, where it is not to be guessed.")] = None,
     device: Annotated[str, typer.Option(help="For --model: auto, cpu, cuda or cuda:N.")] = "auto",
     seed: Annotated[int, typer.Option(min=0, help="Of the cross-validation of labels.")] = 0,
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first unreadable picture.")] = False,
 ) -> None:
-    """Reads every picture once, and says what is there, what is wrong, and where to begin.
+    """Checks a data set: says what it holds, what is wrong with it, and which command to begin with.
 
     Examples:
 
@@ -117,8 +118,8 @@ def _print(diagnosis: Diagnosis) -> None:
     for text in (
         f"\nprotocol: {', then '.join(advice.protocols) or 'none'}. {advice.protocol_reason}",
         *(
-            f"a rank-1 of {guess:.2f} would mean {queries[0]:.2f} to {queries[1]:.2f}, if queries of one person are "
-            f"independent; {people[0]:.2f} to {people[1]:.2f}, if they stand or fall together"
+            f"a rank-1 of {guess:.2f} would have the 95% interval {queries[0]:.2f} to {queries[1]:.2f} if queries of a "
+            f"person are independent, {people[0]:.2f} to {people[1]:.2f} if they are all right or all wrong together"
             for guess, queries, people in advice.intervals[1:2]
         ),
         f"to begin with: {advice.command or 'nothing'}\n  {advice.command_reason}",
@@ -127,7 +128,7 @@ def _print(diagnosis: Diagnosis) -> None:
 
 
 def _doubtful(diagnosis: Diagnosis, model: Model, name: str, seed: int) -> tuple[EmbeddedCrops, list[Suspect], str]:
-    """The crops' embeddings, the doubtful of them, and what was done, in words."""
+    """The crops' embeddings, the pictures with doubtful labels, and how they were found, in words."""
     from resight.evaluation.labels import suspect_labels
 
     crops = diagnosis.survey.crops

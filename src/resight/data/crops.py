@@ -1,4 +1,4 @@
-"""The table of crops that every reader returns."""
+"""A data set: the table of crops that every reader returns."""
 
 from __future__ import annotations
 
@@ -11,14 +11,16 @@ import numpy as np
 from resight.core.errors import UnreadableImage
 from resight.core.records import IntArray
 
+UNKNOWN_PID = -1  # of a crop of somebody; nobody knows of whom
+
 
 @dataclass(frozen=True, slots=True)
 class Crop:
-    """One picture of one person: a file (`path`) or its bytes (`data`), and who and where.
+    """One picture of one person: a file (`path`) or its bytes (`data`), and who is in it and where.
 
-    pid: the data's person id. camid: the camera's id. sequence, frame: numbers as the data set gives
-    them. time: seconds, where known. track: which pictures are of one walk past one camera, where known.
-    name: what to call it in a listing, unique in its data set.
+    name: what to call it in a listing, unique in its data set. pid: the person's id; 0 is a distractor, nobody's match.
+    camid: the camera's id. sequence, frame: numbers as the data set gives them. time: seconds. track: equal for the
+    pictures of one walk past one camera. The last four are None where not known.
     """
 
     name: str
@@ -54,8 +56,9 @@ class Problem:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Crops split into train, query and gallery. `rights` says who may do what with them, in a line; `notes`,
-    what whoever reads figures of them should know."""
+    """Crops split into train, query and gallery. format: which reader read it. rights: who may do what with it, in a
+    line. problems: files that were left out. notes: what to know when reading figures of it. unlabelled: crops to learn
+    from too, of people without pid, whose cameras are none of the others'."""
 
     name: str
     format: str
@@ -65,14 +68,18 @@ class Dataset:
     rights: str = "not stated by the data"
     problems: tuple[Problem, ...] = ()
     notes: tuple[str, ...] = ()
+    unlabelled: tuple[Crop, ...] = ()
 
     def __str__(self) -> str:
         def split(name: str, crops: Sequence[Crop]) -> str:
             people = len({crop.pid for crop in crops})
             return f"{name} {len(crops):,} crops of {people:,} ids"
 
-        cameras = {crop.camid for part in (self.train, self.query, self.gallery) for crop in part}
+        cameras = {crop.camid for part in (self.train, self.query, self.gallery, self.unlabelled) for crop in part}
         parts = [split(n, getattr(self, n)) for n in ("train", "query", "gallery") if getattr(self, n)]
+        if self.unlabelled:
+            places = sorted({crop.name.partition("/")[0] for crop in self.unlabelled})
+            parts.append(f"unlabelled {len(self.unlabelled):,} crops ({', '.join(places)})")
         return f"{self.name} ({self.format}): {', '.join(parts)}; {len(cameras)} cameras"
 
 
@@ -81,15 +88,19 @@ RIGHTS_UNKNOWN = "not stated by the data"
 
 
 def pids_of(crops: Sequence[Crop]) -> IntArray:
-    """(n,) int64."""
+    """The crops' pids: (n,) int64."""
     return np.fromiter((crop.pid for crop in crops), dtype=np.int64, count=len(crops))
 
 
 def camids_of(crops: Sequence[Crop]) -> IntArray:
-    """(n,) int64."""
+    """The crops' camids: (n,) int64."""
     return np.fromiter((crop.camid for crop in crops), dtype=np.int64, count=len(crops))
 
 
 def labels_of(crops: Sequence[Crop]) -> IntArray:
-    """Class indices 0..C-1 of the crops' pids, in the pids' order. (n,) int64."""
-    return np.unique(pids_of(crops), return_inverse=True)[1].astype(np.int64)
+    """Class indices 0..C-1 of the crops' pids, in the pids' order; -1 where the pid is unknown. (n,) int64."""
+    pids = pids_of(crops)
+    known = pids != UNKNOWN_PID
+    labels = np.full(len(pids), -1, np.int64)
+    labels[known] = np.unique(pids[known], return_inverse=True)[1]
+    return labels

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from resight.core.errors import ConfigError, DataError, WeightsError
-from resight.core.preprocessing import MAX_SIDE_PX, Preprocessing
+from resight.core.pictures.preprocessing import MAX_SIDE_PX, Preprocessing
 from resight.core.progress import Progress, silent
 from resight.core.records import EmbeddedCrops, FloatArray
 from resight.core.version import VERSION

@@ -16,8 +16,8 @@ from resight.core.calibration import FALSE_ACCEPT_RATE, FALSE_REJECT_RATE, Calib
 from resight.core.cores import available_cores
 from resight.core.distances import unit_rows
 from resight.core.errors import ConfigError, DatasetError, EmbeddingError
-from resight.core.images import Pixels, is_one
-from resight.core.preprocessing import Preprocessing
+from resight.core.pictures.images import Pixels, is_one
+from resight.core.pictures.preprocessing import Preprocessing
 from resight.core.progress import Progress, silent
 from resight.core.records import EmbeddedCrops, FloatArray, IntArray
 from resight.core.visibility import Parts

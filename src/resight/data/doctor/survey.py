@@ -1,4 +1,4 @@
-"""One pass over every picture of a data set: what is worth knowing of each, in some hundred bytes.
+"""One pass over every picture of a data set: its size, hashes and faults, in some hundred bytes a picture.
 
 The pictures themselves are let go as they come, so memory grows with their number only.
 """
@@ -15,10 +15,10 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from resight.core.cells import GRID, is_blank, mean_of_cells
 from resight.core.cores import available_cores
 from resight.core.errors import UnreadableImage
-from resight.core.images import Pixels, content_id, decode_image
+from resight.core.pictures.cells import GRID, is_blank, mean_of_cells
+from resight.core.pictures.images import Pixels, content_id, decode_image
 from resight.core.progress import Progress, silent
 from resight.core.records import IntArray
 from resight.data.crops import SPLITS, Crop, Dataset, Problem, camids_of, pids_of
@@ -61,7 +61,7 @@ class Survey:
     unreadable: tuple[Problem, ...]
 
     def rows(self, *splits: str) -> IntArray:
-        """The rows of these splits, ascending."""
+        """The rows of the pictures of these splits, ascending."""
         wanted = [SPLITS.index(split) for split in splits]
         return np.flatnonzero(np.isin(self.split, wanted)).astype(np.int64)
 
@@ -69,7 +69,8 @@ class Survey:
 def survey(
     dataset: Dataset, *, strict: bool = False, progress: Progress = silent, threads: int | None = None
 ) -> Survey:
-    """Reads every picture once. strict: the first unreadable one raises its UnreadableImage."""
+    """Reads every picture once, on `threads` threads (None: one a core). Raises UnreadableImage for the first
+    unreadable picture if strict."""
     everything = [(number, crop) for number, split in enumerate(SPLITS) for crop in getattr(dataset, split)]
     chunks = [everything[start : start + CHUNK] for start in range(0, len(everything), CHUNK)]
     seen: list[_Seen] = []

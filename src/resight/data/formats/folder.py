@@ -1,4 +1,4 @@
-"""One's own folder: `<split>/<pid>/<camera>_<anything>.<ext>`, as the reference report's data lie.
+"""A folder of your own: `<split>/<pid>/<camera>_<anything>.<ext>`, as the reference report's data lie.
 
 Splits: `train`, and `query` and `gallery`, which stand at the top or below `val` or `test`.
 Person folders and camera prefixes that are all numbers (a camera also as `c2` or `cam2`) keep them; where
@@ -40,7 +40,8 @@ def looks_like_folder(root: Path) -> bool:
 
 
 def read_folder(root: Path) -> Dataset:
-    """Raises DatasetError where no picture is found in any split, saying what was looked for and found."""
+    """Reads a folder of this layout. Raises DatasetError where no picture is found in any split, saying what was looked
+    for and found."""
     problems: list[Problem] = []
     splits = {split: list(_files(root, places, problems)) for split, places in PLACES.items()}
     if not any(splits.values()):
@@ -67,7 +68,8 @@ def read_folder(root: Path) -> Dataset:
 
 
 def picture_files(folder: Path) -> Iterator[Path]:
-    """The files of a folder that may be pictures, in the order of their names."""
+    """The files of a folder that may be pictures, in the order of their names. Raises DatasetError where it cannot be
+    read."""
     for entry in _entries(folder):
         hidden = entry.name.startswith(".") or entry.name == "Thumbs.db"
         if not hidden and Path(entry.name).suffix.lower() not in NO_PICTURES and not _is_folder(entry):
@@ -75,7 +77,8 @@ def picture_files(folder: Path) -> Iterator[Path]:
 
 
 def number_names(names: Iterable[str], pattern: re.Pattern[str]) -> dict[str, int]:
-    """A number for each name: its own where every name has one, else its place in sorted order, from 1."""
+    """A number for each name: the one in the name where every name has one, else its position in sorted order, from
+    1."""
     distinct = sorted(set(names))
     matches = [pattern.fullmatch(name) for name in distinct]
     if all(match and match[1].isascii() and len(match[1]) <= 18 for match in matches):

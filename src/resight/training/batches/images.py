@@ -11,10 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from resight.core.errors import DatasetError
-from resight.core.images import decode_image, resize_image
+from resight.core.pictures.images import decode_image, resize_image
 from resight.core.progress import Progress, silent
 from resight.core.records import IntArray
-from resight.data.crops import Crop, Problem, labels_of
+from resight.data.crops import UNKNOWN_PID, Crop, Problem, labels_of
 from resight.data.decoding import iter_decoded
 
 MAX_MEMORY_MB = 4096  # above this the training set is streamed
@@ -25,8 +25,8 @@ PREFETCH = 4  # batches
 class TrainingImages:
     """Every training picture that can be read, and what one pass over them tells.
 
-    pixels: (n, h, w, 3) uint8, or None where they are streamed. labels: (n,) class indices. mean, std: of
-    all pixels, per channel, in [0, 1]. digest: the fingerprint of the pictures and their labels.
+    pixels: (n, h, w, 3) uint8, or None where they are streamed. labels: (n,) class indices, -1 of unlabelled
+    ones. mean, std: of all pixels, per channel, in [0, 1]. digest: the fingerprint of the pictures and their labels.
     """
 
     crops: tuple[Crop, ...]
@@ -80,7 +80,7 @@ def load_training_images(
 ) -> TrainingImages:
     """Reads every picture once. One that cannot be decoded is left out and named in `problems`, unless strict.
 
-    Raises DatasetError where fewer than two identities remain.
+    Raises DatasetError where fewer than two identities remain, or, of unlabelled pictures alone, fewer than two.
     """
     in_memory = len(crops) * height * width * 3 <= max_memory_mb * 1_000_000
     kept: list[Crop] = []
@@ -98,11 +98,12 @@ def load_training_images(
             if in_memory:
                 pixels.append(part.pixels)
             advance(len(part.crops) + len(part.problems))
-    if len({crop.pid for crop in kept}) < 2:
+    people = {crop.pid for crop in kept if crop.pid != UNKNOWN_PID}
+    if len(people) == 1 or len(kept) < 2:
         first = "".join(f"; {problem.name}: {problem.reason}" for problem in problems[:3])
         raise DatasetError(
             f"training takes pictures of two persons at the least; of {len(crops)} training pictures "
-            f"{len(kept)} can be read, of {len({crop.pid for crop in kept})} person(s){first}"
+            f"{len(kept)} can be read, of {len(people)} person(s){first}"
         )
     mean = total / count
     std = np.sqrt(np.maximum(squares / count - mean**2, 1e-6))

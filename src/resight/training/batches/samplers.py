@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from resight.core.errors import ConfigError
@@ -50,6 +52,16 @@ def balanced_batches(
             for _ in range(max(1, len(labels) // batch_size))
         ]
     ).astype(np.int64)
+
+
+def batch_stream(turn_of: Callable[[int], IntArray], first: int, count: int) -> IntArray:
+    """Batches `first` to `first` + `count` of turns one after the other, each of as many: (count, batch_size) int64."""
+    found, length = [], len(turn_of(0))
+    while count > 0:
+        turn, skipped = divmod(first, length)
+        found.append(turn_of(turn)[skipped : skipped + count])
+        first, count = first + len(found[-1]), count - len(found[-1])
+    return np.concatenate(found)
 
 
 def _camera_by_camera(rows: IntArray, cameras: IntArray, rng: np.random.Generator) -> IntArray:

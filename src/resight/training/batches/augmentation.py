@@ -25,8 +25,6 @@ def augment(images: Tensor, recipe: Recipe, generator: Generator) -> Tensor:
         images = colour_jitter(images, recipe.colour_jitter, generator)
     if recipe.colour_cast:
         images = colour_cast(images, recipe.colour_cast, generator)
-    if recipe.greyscale:
-        images = greyscale_where(images, torch.rand(len(images), generator=generator) < recipe.greyscale)
     if recipe.random_erasing:
         images = random_erasing(images, recipe.random_erasing, generator)
     return images
@@ -79,12 +77,6 @@ def colour_cast(images: Tensor, amount: float, generator: Generator) -> Tensor:
     gains = (amount * (2 * torch.rand(len(images), 1, 1, 3, generator=generator) - 1)).exp()
     x = images.float() * (gains / gains.mean(dim=3, keepdim=True))
     return x.round().clamp(0, 255).to(torch.uint8)
-
-
-def greyscale_where(images: Tensor, chosen: Tensor) -> Tensor:
-    """Takes the colours out of the pictures that `chosen` (n,) bool names (Gong et al., CVPRW 2022)."""
-    grey = (images.float() * torch.tensor(LUMA)).sum(dim=3, keepdim=True).round().to(torch.uint8)
-    return torch.where(chosen[:, None, None, None], grey, images)
 
 
 def random_erasing(images: Tensor, probability: float, generator: Generator) -> Tensor:

@@ -1,10 +1,10 @@
-"""The baseline that needs no training: what a person wears, as colours by height."""
+"""A baseline that needs no training: colour histograms of horizontal strips."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from resight.core.images import Pixels
+from resight.core.pictures.images import Pixels
 from resight.core.records import FloatArray
 
 MEAN = 110.0  # grey level that every channel's mean is brought to

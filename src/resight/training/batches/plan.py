@@ -15,10 +15,10 @@ import numpy.typing as npt
 import torch
 
 from resight.core.records import IntArray
+from resight.training.batches.images import TrainingImages
+from resight.training.batches.samplers import balanced_batches, batch_stream, shuffled_batches
 from resight.training.execution import World
-from resight.training.images import TrainingImages
 from resight.training.recipes import Recipe
-from resight.training.samplers import balanced_batches, shuffled_batches
 from resight.training.schedule import rate_factor
 
 
@@ -61,11 +61,38 @@ class Plan:
 
 
 def epoch_batches(recipe: Recipe, labels: IntArray, cameras: IntArray, epoch: int, seed: int) -> IntArray:
-    """The rows of each batch of one epoch: (num_batches, batch_size) int64."""
-    if recipe.sampler == "shuffled":
+    """The rows of each batch of one epoch: (num_batches, batch_size) int64.
+
+    Where some rows are unlabelled (-1), the first half of each batch are labelled ones, by the recipe's sampler, and
+    the second half are not; either half goes through its own rows again and again, whatever the epoch.
+    """
+    labelled, unlabelled = np.flatnonzero(labels >= 0), np.flatnonzero(labels < 0)
+    if not len(unlabelled):
+        return _labelled_batches(recipe, labels, cameras, recipe.batch_size, epoch, seed)
+    if not len(labelled):
         return shuffled_batches(len(labels), recipe.batch_size, epoch, seed)
+    half = recipe.batch_size // 2
+    num_batches = max(1, len(labels) // recipe.batch_size)
+    first = batch_stream(
+        lambda turn: labelled[_labelled_batches(recipe, labels[labelled], cameras[labelled], half, turn, seed)],
+        epoch * num_batches,
+        num_batches,
+    )
+    second = batch_stream(
+        lambda turn: unlabelled[shuffled_batches(len(unlabelled), recipe.batch_size - half, turn, seed)],
+        epoch * num_batches,
+        num_batches,
+    )
+    return np.concatenate([first, second], axis=1)
+
+
+def _labelled_batches(
+    recipe: Recipe, labels: IntArray, cameras: IntArray, batch_size: int, turn: int, seed: int
+) -> IntArray:
+    if recipe.sampler == "shuffled":
+        return shuffled_batches(len(labels), batch_size, turn, seed)
     spread = cameras if recipe.sampler == "cameras" else None
-    return balanced_batches(labels, recipe.batch_size, recipe.images_per_identity, epoch, seed, spread)
+    return balanced_batches(labels, batch_size, recipe.images_per_identity, turn, seed, spread)
 
 
 def local_batches(
