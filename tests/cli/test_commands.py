@@ -71,7 +71,7 @@ def test_reproduce_resumes_and_writes_its_table(tmp_path: Path, monkeypatch: pyt
     second = resight(*arguments, "--seeds", "2")
     assert "training " not in second.stderr
     assert second.stdout == first.stdout
-    assert first.stdout.split().count("report") == 2  # the report's own figures, a line a model
+    assert first.stdout.split().count("paper") == 2  # the paper's own figures, a line a model
     assert "0.953" in first.stdout
     assert "flatters" in first.stderr
     values = json.loads((tmp_path / "reproduction.json").read_text())
