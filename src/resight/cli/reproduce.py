@@ -26,7 +26,6 @@ NOTE = (
     "by the hits among the ten. `market1501` is the field's. ± is the standard deviation over the seeds."
 )
 PAGE, LISTS = "reproduction.html", "ranked-lists.html"
-COMPARED = ("baseline-aug", "slicenet2")  # whose ranked lists are shown: not sliced, and sliced
 
 
 @with_recipe_options
@@ -143,7 +142,7 @@ def _write_pages(out: Path, dataset: Dataset, rows: Sequence[Reproduced], tables
 
     told = {row.model: [(told.epochs, told.mean_ap) for told in row.told if told.epochs] for row in rows}
     write_whole(out / PAGE, reproduction_page(str(dataset), NOTE, tables, told, LISTS).encode())
-    first, second = (next(row for row in rows if row.model == model) for model in COMPARED)
+    first, second = rows[0], rows[-1]  # not sliced, and sliced
     pairs = [(row.embedded.query, row.embedded.gallery) for row in (first, second)]
     query, gallery = ({crop.name: crop for crop in crops} for crops in (dataset.query, dataset.gallery))
     page = comparison_page(

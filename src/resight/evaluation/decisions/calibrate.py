@@ -8,6 +8,7 @@ each as much as there are people, since so many are what is independent here.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -20,8 +21,8 @@ from resight.core.errors import DataError
 from resight.core.records import EmbeddedCrops, IntArray
 from resight.evaluation.bootstrap import percentile_interval
 from resight.evaluation.decisions.rates import Trials, Values, share_above, share_below
-from resight.evaluation.decisions.searches import own_and_others
-from resight.evaluation.decisions.verification import FALSE_ACCEPT_RATES, Pairs, score_pairs
+from resight.evaluation.decisions.searches import searches_within
+from resight.evaluation.decisions.verification import FALSE_ACCEPT_RATES, Pairs, pairs_within
 from resight.evaluation.protocols import DISTRACTOR_PID
 
 LEAST_PEOPLE = 10  # by two cameras: fewer say nothing of people in general
@@ -52,7 +53,7 @@ class Fitted:
 
 
 def calibrate(
-    crops: EmbeddedCrops,
+    crops: EmbeddedCrops | Sequence[EmbeddedCrops],
     *,
     data: str = "not stated",
     rights: str = "not stated",
@@ -61,8 +62,9 @@ def calibrate(
 ) -> Fitted:
     """Fits a calibration on all pairs of the crops by two cameras, and on all searches among them.
 
-    crops: of people whom the model was not trained on, query and gallery together. data, rights: what they are and who
-    may do what with them, in words. date: ISO 8601, UTC; now, unless given. seed: of the folds and the samples.
+    crops: of people whom the model was not trained on, query and gallery together; of several places, one each: pairs
+    and searches stay within a place, and a place weighs by its pairs. data, rights: what they are and who may do what
+    with them, in words. date: ISO 8601, UTC; now, unless given. seed: of the folds and the samples.
 
     Raises DataError where fewer than ten people are seen by two cameras, EmbeddingError where an embedding is all
     zeros.
@@ -88,15 +90,15 @@ def calibrate(
     """
     if date is None:
         date = datetime.now(UTC).isoformat(timespec="seconds")
-    crops = _distinct(crops)
-    pairs = score_pairs(crops, crops, seed=seed)
+    places = [_distinct(place) for place in ([crops] if isinstance(crops, EmbeddedCrops) else crops)]
+    pairs = pairs_within(places, seed=seed)
     people = len(np.unique(pairs.genuine_person))
     if people < LEAST_PEOPLE:
         raise DataError(
             f"{people} people are seen by two cameras; a calibration takes at least {LEAST_PEOPLE}, and a hundred "
             "to be useful"
         )
-    searches = own_and_others(crops)
+    searches = searches_within(places)
     thresholds = _thresholds(pairs, searches.others)
     told, out_of_fold = _cross_validate(pairs, np.random.default_rng(seed))
     brier = {method: _brier(told[method], out_of_fold) for method in METHODS}
@@ -123,13 +125,13 @@ def calibrate(
         false_negative=share_below(
             Trials(searches.own[searches.mated], searches.person[searches.mated], searches.num_people), thresholds
         ),
-        num_people=searches.num_people,
+        num_people=min(len(np.unique(place.pids)) for place in places),
         num_genuine=len(pairs.genuine) // 2,
         num_impostor=pairs.num_impostor // 2,
         brier=brier,
         ece=ece,
         data=data,
-        data_digest=digest(crops),
+        data_digest=digest(*places),
         rights=rights,
         date=date,
     )
@@ -171,10 +173,13 @@ def check(calibration: Calibration, pairs: Pairs, rates: tuple[float, ...] = FAL
     return tuple(found)
 
 
-def digest(crops: EmbeddedCrops) -> str:
-    """The fingerprint of the pictures and of who is in them, whatever their order: hexadecimal SHA-256."""
-    rows = np.stack((crops.content_hashes, crops.pids.astype(np.uint64), crops.camids.astype(np.uint64)), axis=1)
-    return hashlib.sha256(rows[np.lexsort(rows.T)].astype("<u8").tobytes()).hexdigest()
+def digest(*places: EmbeddedCrops) -> str:
+    """The fingerprint of each place's pictures and of who is in them, whatever their order: hexadecimal SHA-256."""
+    found = hashlib.sha256()
+    for crops in places:
+        rows = np.stack((crops.content_hashes, crops.pids.astype(np.uint64), crops.camids.astype(np.uint64)), axis=1)
+        found.update(rows[np.lexsort(rows.T)].astype("<u8").tobytes())
+    return found.hexdigest()
 
 
 def _distinct(crops: EmbeddedCrops) -> EmbeddedCrops:
