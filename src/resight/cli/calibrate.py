@@ -52,6 +52,8 @@ def calibrate(
     if page is not None and not page.parent.is_dir():
         raise ConfigError(f"--page: the folder {page.parent} does not exist")
     opened = load(model, device=device)
+    if not opened.can_keep_calibration:
+        raise ConfigError(opened.no_calibration)
     dataset = open_data(data, format, strict)
     if everybody and str(dataset) == opened.card.trained_on:
         raise ConfigError(f"--everybody: {model} was trained on these people, whom it knows better than any others")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
 from resight.core.errors import DatasetError
 from resight.data.crops import Crop, Dataset, Problem
-from resight.data.formats.folder import list_entries, picture_files
+from resight.data.listing import list_entries, picture_files
 
 SPLITS = {"train": "bounding_box_train", "query": "query", "gallery": "bounding_box_test"}
 NO_PERSON = "-1"  # a box that a detector drew around no person
@@ -21,7 +22,7 @@ class BoxNames:
     """How one data set names its boxes.
 
     pattern: has the groups pid and camera, and may have sequence and frame. example: one such name. unpacked:
-    the folders that its archives unpack to.
+    the folders that its archives unpack to. splits: the folder of each split.
     """
 
     name: str
@@ -30,12 +31,13 @@ class BoxNames:
     shape: str
     rights: str
     unpacked: tuple[str, ...] = ()
+    splits: Mapping[str, str] = field(default_factory=lambda: SPLITS)
 
 
 def looks_like_boxes(root: Path, names: BoxNames) -> bool:
     """Whether the first boxes of any split are named in this way."""
     base = _base(root, names)
-    folders = [base / folder for folder in SPLITS.values() if (base / folder).is_dir()]
+    folders = [base / folder for folder in names.splits.values() if (base / folder).is_dir()]
     return any(
         names.pattern.fullmatch(path.name) for folder in folders for path in islice(picture_files(folder), PEEKED)
     )
@@ -49,11 +51,12 @@ def read_boxes(root: Path, names: BoxNames) -> Dataset:
     base = _base(root, names)
     problems: list[Problem] = []
     train, query, gallery = (
-        _read_split(base, folder, names, problems) if (base / folder).is_dir() else () for folder in SPLITS.values()
+        _read_split(base, names.splits[split], names, problems) if (base / names.splits[split]).is_dir() else ()
+        for split in SPLITS
     )
     if not (train or query or gallery):
         raise DatasetError(
-            f"{root} holds no {names.name} pictures: looked for {', '.join(SPLITS.values())} with names such as "
+            f"{root} holds no {names.name} pictures: looked for {', '.join(names.splits.values())} with names such as "
             f"{names.example}; found {list_entries(base)}"
             + (f". The first that does not fit is {problems[0].name}" if problems else "")
         )

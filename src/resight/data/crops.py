@@ -9,16 +9,17 @@ from pathlib import Path
 import numpy as np
 
 from resight.core.errors import UnreadableImage
-from resight.core.records import IntArray
+from resight.core.records import NO_PERSON_PID, IntArray
 
 
 @dataclass(frozen=True, slots=True)
 class Crop:
     """One picture of one person: a file (`path`) or its bytes (`data`), and who and where.
 
-    pid: the data's person id. camid: the camera's id. sequence, frame: numbers as the data set gives
-    them. time: seconds, where known. track: which pictures are of one walk past one camera, where known.
-    name: what to call it in a listing, unique in its data set.
+    pid: the data's person id; 0 is a distractor, -1 no identity. camid: the camera's id. sequence, frame: numbers as
+    the data set gives them. time: seconds, where known. track: which pictures are of one walk past one camera, where
+    known. person, camera: what the data call them, where pid and camid are not the data's own numbers. name: what to
+    call it in a listing, unique in its data set.
     """
 
     name: str
@@ -30,6 +31,8 @@ class Crop:
     frame: int | None = None
     time: float | None = None
     track: str | None = None
+    person: str | None = None
+    camera: str | None = None
 
     def read(self) -> bytes:
         """The encoded picture. Raises UnreadableImage when the file cannot be read."""
@@ -55,7 +58,7 @@ class Problem:
 @dataclass(frozen=True)
 class Dataset:
     """Crops split into train, query and gallery. `rights` says who may do what with them, in a line; `notes`,
-    what whoever reads figures of them should know."""
+    what whoever reads figures of them should know; `doubts`, what their labels could also mean."""
 
     name: str
     format: str
@@ -65,10 +68,11 @@ class Dataset:
     rights: str = "not stated by the data"
     problems: tuple[Problem, ...] = ()
     notes: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         def split(name: str, crops: Sequence[Crop]) -> str:
-            people = len({crop.pid for crop in crops})
+            people = len({crop.pid for crop in crops} - {NO_PERSON_PID})
             return f"{name} {len(crops):,} crops of {people:,} ids"
 
         cameras = {crop.camid for part in (self.train, self.query, self.gallery) for crop in part}
