@@ -38,8 +38,9 @@ def bundle(
     name: Annotated[str | None, typer.Option(help="What the model calls itself. Default: the file's name.")] = None,
     format: Annotated[str | None, typer.Option(help="Of --probe, where it is not to be guessed.")] = None,
 ) -> None:
-    """Writes a bundle of a network made elsewhere; it then works wherever ours do. It is run once before anything is written.
-    No code in the file is executed.
+    """Writes a bundle of a network made elsewhere; it then works wherever ours do.
+
+    It is opened and run once before anything is written. No code in the file is executed.
 
     Example:
 

@@ -64,8 +64,8 @@ def _input(facts: GraphFacts) -> Port:
     if len(facts.inputs) != 1:
         names = ", ".join(f"{port.name} {_sides(port.shape)}" for port in facts.inputs) or "none"
         raise WeightsError(
-            f"the network has {len(facts.inputs)} inputs ({names}), and a bundle's takes pictures alone: export it with "
-            "the others fixed as constants"
+            f"the network has {len(facts.inputs)} inputs ({names}), and a bundle's takes pictures alone: export it "
+            "with the others fixed as constants"
         )
     return facts.inputs[0]
 
