@@ -19,7 +19,6 @@ from resight.embedding.graph import FLOAT32, GraphFacts, Port, read_graph
 from resight.embedding.loading import of_bundle
 
 SAME = 1e-2  # of embeddings of unit length, by the network and by its bundle: int8 and float16 round
-QUANTIZED = frozenset(["QuantizeLinear", "DequantizeLinear", "QLinearConv", "QLinearMatMul", "DynamicQuantizeLinear"])
 
 
 def size_of(facts: GraphFacts, declared: str | None) -> tuple[int, int]:
@@ -124,7 +123,7 @@ def _needs_form(facts: GraphFacts, trial: Trial, shape: tuple[int | None, ...]) 
 
 
 def _precision(facts: GraphFacts) -> str:
-    if QUANTIZED & set(facts.ops):
+    if "QuantizeLinear" in facts.ops:
         return "int8"
     return "fp32" if facts.inputs[0].kind == FLOAT32 or facts.inputs[0].kind not in FLOATS else "fp16"
 
