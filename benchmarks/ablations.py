@@ -13,12 +13,9 @@ from __future__ import annotations
 
 import argparse
 import statistics
-from dataclasses import replace
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-from resight.cli.train import as_teacher
 from resight.core.errors import DataError
 from resight.data.embed import QueryGallery
 from resight.data.formats.catalogue import open_dataset
@@ -27,6 +24,7 @@ from resight.evaluation.compare import compare
 from resight.evaluation.evaluate import evaluate
 from resight.training.loop import TrainOptions, is_finished, train
 from resight.training.recipes import find_recipe
+from resight.training.teaching.teachers import open_teacher
 
 SHORT: dict[str, Any] = {
     "height": 64,
@@ -52,8 +50,6 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "without random erasing": {"random_erasing": 0.0},
     "without colour jitter": {"colour_jitter": 0.0},
     "colour cast 0.15": {"colour_cast": 0.15},
-    "greyscale 0.05": {"greyscale": 0.05},
-    "centre loss": {"centre": 0.1},
     "margin 0.1": {"margin": 0.1},
     "kappa from 30": {"kappa": 30.0},
     "batches of 128": {"batch_size": 128},
@@ -91,7 +87,7 @@ def main() -> None:
     elsewhere = open_dataset(options.also) if options.also else None
     seeds = range(options.seeds)
     folders = {name: [options.out / f"{name.replace(' ', '-')}-{seed}" for seed in seeds] for name in options.only}
-    teachers = [replace(one, embed=cache(one.embed)) for one in map(as_teacher, options.teacher)]  # embeds once for all
+    teachers = [open_teacher(path) for path in options.teacher]
     if not options.table:
         for seed in seeds:
             for name in options.only:

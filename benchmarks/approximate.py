@@ -1,6 +1,6 @@
 """Approximate search beside the exact one: what it takes to make, what it finds, and what it saves.
 
-The graph says of itself what share of the true answers it finds, by 200 of its own rows; here 200 fresh
+The HNSW index states its recall, measured with 200 of its own rows as queries; here 200 fresh
 queries are asked of both, and the two recalls are printed side by side, with the time of one search, and the ratio.
 
     python benchmarks/approximate.py [--rows 100000] [--dim 128] [--recall 0.9 0.95 0.99]

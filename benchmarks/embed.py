@@ -13,7 +13,6 @@ Without models: the packaged ones. Peers are made by `resight bundle`.
 from __future__ import annotations
 
 import argparse
-import os
 import statistics
 import time
 from collections.abc import Callable
@@ -24,6 +23,7 @@ import numpy as np
 import onnx
 from onnx import shape_inference
 
+from resight.core.cores import available_cores
 from resight.core.errors import MissingExtra
 from resight.data.formats.catalogue import open_dataset
 from resight.embedding.bundle import Bundle
@@ -43,7 +43,7 @@ def main() -> None:
     parser.add_argument("--peers", nargs="*", default=[], help="bundles of other networks")
     parser.add_argument("--data", default="synthetic", help="whose pictures to decode")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--threads", type=int, default=available_cores())
     options = parser.parse_args()
     names = [*options.peers, *(options.models or packaged_models())]
     bundles = {Path(name).stem: find_bundle(name) for name in names}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ os.environ["OMP_NUM_THREADS"] = "1"
 
 from resight.data.city.synthetic import CityConfig, draw_city
 from resight.data.crops import Dataset
+from resight.data.formats import catalogue
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
@@ -43,6 +46,14 @@ def seed_weights() -> Path:
 def peers() -> Path:
     """Ready-made networks."""
     return _shared("models/osnet_x0_25_msmt17.onnx").parent
+
+
+@pytest.fixture(scope="session", autouse=True)
+def drawn_once() -> Iterator[None]:
+    """The verbs' `synthetic:...` draws each city once a worker, not at every call."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(catalogue, "draw_city", functools.lru_cache(maxsize=16)(draw_city))
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.cli.calling import resight
 
 TUTORIAL = Path(__file__).parents[1] / "docs" / "tutorial.md"
 
@@ -29,10 +29,7 @@ def test_the_tutorial_does_what_it_says(
                 picture = next((tmp_path / "town" / "pictures").rglob("*.jpg"))
                 seen = f'{{"path": "{picture}", "camera": "gate", "time": "2026-03-01T08:00:00Z", "track": "17"}}\n'
                 (tmp_path / "sightings.jsonl").write_text(seen)
-            command = [sys.executable, "-m", "resight.cli", *shlex.split(line)[1:]]
-            done = subprocess.run(command, capture_output=True, text=True, check=False)
-            assert done.returncode == 0, f"{line}\n{done.stderr}"
-            printed += done.stdout
+            printed += resight(*shlex.split(line)[1:]).stdout
     verdicts = names["verdicts"]
     assert verdicts.total() == len(names["seen_by_the_fifth"]) > 30
     assert verdicts["known, and right"] > 0.3 * verdicts.total()

@@ -7,7 +7,7 @@ from typing import Any
 
 from resight.core.calibration import Calibration, Decision
 from resight.core.errors import ResightError
-from resight.core.progress_bar import progress_bar
+from resight.core.progress import progress_bar
 from resight.core.records import EmbeddedCrops
 from resight.core.version import VERSION as __version__
 from resight.data.crops import Crop, Dataset
@@ -16,7 +16,8 @@ from resight.data.pictures import open_pictures
 from resight.embedding.loading import load
 from resight.embedding.model import Model
 from resight.evaluation.evaluate import Evaluation, evaluate
-from resight.gallery.gallery import Gallery, open_gallery
+from resight.gallery.gallery import Gallery
+from resight.gallery.opening import open_gallery
 
 __all__ = [
     "Calibration",

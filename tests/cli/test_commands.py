@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 
@@ -12,23 +11,7 @@ import pytest
 from resight.cli import app
 from resight.core.errors import ResightError, unknown_name
 from resight.embedding.loading import load
-
-CITY = "synthetic:train_people=8,test_people=6,cameras=3,crops_per_camera=2,height=32,width=16"
-TINY = ["--height", "32", "--width", "16", "--epochs", "1", "--dim", "32"]
-
-
-def resight(*arguments: str | Path, code: int = 0) -> subprocess.CompletedProcess[str]:
-    call = [sys.executable, "-m", "resight.cli", *map(str, arguments)]
-    done = subprocess.run(call, capture_output=True, text=True, timeout=300, check=False)
-    assert done.returncode == code, done.stderr
-    return done
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("cli") / "run"
-    resight("train", CITY, "--recipe", "slicenet2", *TINY, "-o", out)
-    return out
+from tests.cli.calling import CITY, TINY, resight, resight_process
 
 
 def test_evaluate_prints_figures_and_writes_json(run: Path, tmp_path: Path) -> None:
@@ -75,21 +58,34 @@ def test_evaluate_says_what_was_on_and_takes_embeddings_of_any_tool(run: Path, t
     assert json.loads(figures.read_text())["open_set"]["schema"] == "resight.open_set/1"
 
 
-def test_reproduce_resumes_and_writes_its_table(tmp_path: Path) -> None:
-    arguments: list[str | Path] = ["reproduce", CITY, "--quick", "--seeds", "2", *TINY, "-o", tmp_path]
-    first = resight(*arguments)
-    assert first.stderr.count("training ") == 8
-    second = resight(*arguments)
+def test_reproduce_resumes_and_writes_its_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from resight.training import reproduce
+
+    assert reproduce.MODELS == tuple(reproduce.PUBLISHED) == ("baseline", "baseline-aug", "slicenet1", "slicenet2")
+    monkeypatch.setattr(reproduce, "MODELS", ("baseline", "slicenet2"))
+    arguments: list[str | Path] = ["reproduce", CITY, "--quick", *TINY, "-o", tmp_path]
+    one_seed = resight(*arguments, "--seeds", "1")
+    assert one_seed.stderr.count("training ") == 2
+    first = resight(*arguments, "--seeds", "2")
+    assert first.stderr.count("training ") == 2
+    second = resight(*arguments, "--seeds", "2")
     assert "training " not in second.stderr
     assert second.stdout == first.stdout
-    assert first.stdout.split().count("report") == 4  # the report's own figures, a line a model
+    assert first.stdout.split().count("report") == 2  # the report's own figures, a line a model
     assert "0.953" in first.stdout
     assert "flatters" in first.stderr
     values = json.loads((tmp_path / "reproduction.json").read_text())
-    assert [m["model"] for m in values["models"]] == ["baseline", "baseline-aug", "slicenet1", "slicenet2"]
+    assert [m["model"] for m in values["models"]] == ["baseline", "slicenet2"]
     for model in values["models"]:
         assert len(model["market1501"]["mAP"]["values"]) == 2
         assert [e["protocol"] for e in model["evaluations"]] == ["top10", "top10", "market1501", "market1501"]
+        assert [len(told["epochs"]) for told in model["told"]] == [1, 1]
+        assert min(model["choice"]["flattered"]["values"]) >= 0
+    page = (tmp_path / "reproduction.html").read_text()
+    assert page.count("<table>") == 3
+    assert "<svg" in page
+    assert 'href="ranked-lists.html"' in page
+    assert "baseline-aug and slicenet2" in (tmp_path / "ranked-lists.html").read_text()
 
 
 @pytest.mark.parametrize(
@@ -103,7 +99,7 @@ def test_reproduce_resumes_and_writes_its_table(tmp_path: Path) -> None:
         (["train", CITY], 2, "--out"),
         (["evaluate", "OUT", CITY], 4, "no packaged model"),
         (["evaluate", "RUN", CITY, "--protocol", "nonsense"], 2, "Known: market1501"),
-        (["evaluate", "RUN", "synthetic:test_people=0"], 3, "no query pictures"),
+        (["evaluate", "RUN", "synthetic:train_people=2,test_people=0"], 3, "no query pictures"),
         (["evaluate", "RUN"], 2, "name a model and its data"),
         (["evaluate"], 2, "name a model and its data"),
         (["evaluate", "RUN", CITY, "--alpha", "3"], 2, "--query-expansion"),
@@ -125,6 +121,15 @@ def test_errors_are_one_paragraph(arguments: list[str], code: int, says: str, ru
 
 def test_debug_shows_the_traceback() -> None:
     assert "Traceback" in resight("--debug", "train", "nowhere", "-o", "out", code=1).stderr
+
+
+def test_the_process_ends_as_the_call_does(run: Path, tmp_path: Path) -> None:
+    """The other tests of the verbs call the command in their own process."""
+    call: list[str | Path] = ["evaluate", run, CITY, "--json", tmp_path / "f.json"]
+    process, called = resight_process(*call), resight(*call)
+    assert (process.stdout, process.stderr) == (called.stdout, called.stderr)
+    failed = resight_process("evaluate", tmp_path / "nowhere", CITY, code=4)
+    assert failed.stderr == resight("evaluate", tmp_path / "nowhere", CITY, code=4).stderr
 
 
 def test_help_and_version_name_what_there_is() -> None:
@@ -180,9 +185,10 @@ def test_a_defect_of_our_own_says_so(monkeypatch: pytest.MonkeyPatch, capsys: py
     assert "ZeroDivisionError: by zero. This is a defect" in capsys.readouterr().err
 
 
-def test_calibrate_writes_into_the_model_and_evaluate_checks_it(run: Path, tmp_path: Path) -> None:
+def test_calibrate_writes_into_the_model_and_evaluate_checks_it(own_run: Path, tmp_path: Path) -> None:
     from resight.models.saved import load_model
 
+    run = own_run
     few = resight("calibrate", run, CITY, "--far", "0.5", code=3)
     assert "people are seen by two cameras" in few.stderr
     assert load_model(run).config.calibration is None
@@ -204,11 +210,12 @@ def test_calibrate_writes_into_the_model_and_evaluate_checks_it(run: Path, tmp_p
     assert "The hardest pairs of cameras" in checked.stdout
     values = json.loads(figures.read_text())
     assert values["breakdown"]["schema"] == "resight.breakdown/1"
-    assert {promise["verdict"] for promise in values["calibration"]} <= {
-        "kept",
-        "within noise",
-        "broken",
-        "too few to tell",
-    }
+    promised = {promise["false_accept_rate"]: promise for promise in values["calibration"]}
+    assert 0.1 in promised
+    assert 0.0001 not in promised  # these people are too few for it
+    for rate, promise in promised.items():  # some of the people on whom it was fitted
+        assert promise["counted"]["low"] <= rate
+        assert promise["verdict"] in ("kept", "within noise", "too few to tell")
+        assert (promise["verdict"] == "within noise") <= (promise["counted"]["value"] > rate)
     assert "trained on these people" in resight("calibrate", run, CITY, "--everybody", code=2).stderr
     assert "rate lies between" in resight("calibrate", run, CITY, "--far", "2", code=2).stderr

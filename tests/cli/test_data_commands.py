@@ -8,15 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.test_commands import CITY, TINY, resight
-
-
-@pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    folder = tmp_path_factory.mktemp("runs")
-    for name in ("baseline", "slicenet2"):
-        resight("train", CITY, "--recipe", name, *TINY, "-o", folder / name)
-    return folder / "baseline", folder / "slicenet2"
+from tests.cli.calling import CITY, resight
 
 
 def exported(folder: Path) -> Path:
@@ -110,7 +102,7 @@ def test_protocols_that_score_nothing_are_left_out(runs: tuple[Path, Path], tmp_
         (["compare", "RUN", "nowhere", CITY], 4, "no packaged model"),
         (["compare", "RUN", "OTHER", CITY, "-o", "nowhere/page.html"], 2, "does not exist"),
         (["compare", "RUN", "OTHER", CITY, "--queries", "0"], 2, "queries"),
-        (["compare", "RUN", "OTHER", "synthetic:test_people=0"], 3, "no query pictures"),
+        (["compare", "RUN", "OTHER", "synthetic:train_people=2,test_people=0"], 3, "no query pictures"),
         (["data", "export", CITY, "-o", "table.txt"], 2, "ends in"),
         (["data", "export", CITY, "-o", "table.csv"], 2, "--pictures"),
         (["data", "export", "nowhere", "-o", "table.csv"], 3, "does not exist"),

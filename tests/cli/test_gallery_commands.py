@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from resight import load, open_dataset
-from tests.cli.test_commands import CITY, resight
+from tests.cli.calling import CITY, resight
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +34,7 @@ def lines(text: str) -> list[dict[str, object]]:
 
 
 def test_a_search_agrees_with_a_comparison_of_all(site: Path, picture: Path) -> None:
-    (found,) = lines(resight("gallery", "search", site, picture, "--top", "5", "--json", "--purpose", "test").stdout)
+    (found,) = lines(resight("gallery", "search", site, picture, "--top-k", "5", "--json", "--purpose", "test").stdout)
     city, model = open_dataset(CITY), load()
     similarities = model.embed([crop.read() for crop in city.gallery]) @ model.embed(picture)[0]
     best = np.argsort(-similarities, kind="stable")[:5]
@@ -65,9 +63,7 @@ def test_lines_of_a_camera_process(site: Path, picture: Path, tmp_path: Path) ->
         {"crop": "&&&", "camera": "north"},
     ]
     text = "\n".join([*map(json.dumps, rows), "nonsense", "[1]", "[" * 100_000, ""])
-    command = [sys.executable, "-m", "resight.cli", "gallery", "add", str(path), "-"]
-    done = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    done = resight("gallery", "add", path, "-", stdin=text)
     assert "2 added, 10 left out" in done.stdout
     for what in ("line 6: no camera", "/nowhere.jpg", "colour", "a model another", "whole number", "base64", "line 10"):
         assert what in done.stderr, what
@@ -123,9 +119,7 @@ def test_no_line_however_wrong_ends_the_rest(picture: Path, tmp_path: Path) -> N
         {"camera": "n", "model": load().identity, "embedding": [1e300] * 256},
     ]
     text = "\n".join(map(json.dumps, [good, *wrong, good]))
-    command = [sys.executable, "-m", "resight.cli", "gallery", "add", str(path), "-"]
-    done = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    done = resight("gallery", "add", path, "-", stdin=text)
     assert f"2 added, {len(wrong)} left out" in done.stdout
     assert "Warning" not in done.stderr
 
@@ -165,29 +159,56 @@ def test_forgetting_from_the_command_line(site: Path, picture: Path, tmp_path: P
     assert "entries forgotten" in told
     assert row not in path.read_bytes()
     assert lines(resight("gallery", "audit", path).stdout)[-1]["who"] == "officer"
-    assert "0 entries" in resight("gallery", "forget", path, "--keep", "30d", "--camera", "nowhere").stdout
+    assert "0 entries" in resight("gallery", "forget", path, "--older-than", "30d", "--camera", "nowhere").stdout
     assert "link 1" in resight("gallery", "link", path, "1", "2").stdout
     assert "undone" in resight("gallery", "unlink", path, "1").stdout
     assert "given back" in resight("gallery", "compact", path).stdout
+
+
+def test_several_pictures_of_one_person_are_one_search(site: Path, tmp_path: Path) -> None:
+    crops = [crop for crop in open_dataset(CITY).query if crop.pid == open_dataset(CITY).query[0].pid]
+    paths = [tmp_path / f"{number}.jpg" for number in range(len(crops))]
+    for path, crop in zip(paths, crops, strict=True):
+        path.write_bytes(crop.read())
+    each = lines(resight("gallery", "search", site, *paths, "--json").stdout)
+    assert [answer["picture"] for answer in each] == list(map(str, paths))
+    (pooled,) = lines(resight("gallery", "search", site, *paths, "--pool", "mean", "--json").stdout)
+    assert pooled["pictures"] == list(map(str, paths))
+    assert "pool" in resight("gallery", "search", site, *paths, "--pool", "most", code=2).stderr
+
+
+def test_old_names_of_options_still_work_with_a_warning(site: Path, picture: Path, tmp_path: Path) -> None:
+    new = resight("gallery", "search", site, picture, "--top-k", "3", "--min-similarity", "0.1", "--json")
+    old = resight("gallery", "search", site, picture, "--top", "3", "--at-least=0.1", "--json")
+    assert old.stdout == new.stdout
+    assert "--top is called --top-k now" in old.stderr
+    assert "--at-least is called --min-similarity now" in old.stderr
+    assert "is called" not in new.stderr
+    path = tmp_path / "copy.db"
+    path.write_bytes(site.read_bytes())
+    assert "--older-than" in resight("gallery", "forget", path, "--keep", "30d").stderr
+    for verb, names in (("search", ("--top ", "--at-least")), ("forget", ("--keep",))):
+        shown = resight("gallery", verb, "--help").stdout
+        assert not any(name in shown for name in names)
 
 
 @pytest.mark.parametrize(
     ("arguments", "code", "text"),
     [
         (["forget", "SITE"], 2, "say what to forget"),
-        (["forget", "SITE", "--keep", "soon"], 2, "is no period"),
-        (["forget", "SITE", "--camera", "0", "--keep", ""], 2, "is no period"),  # as of a variable that is not set
+        (["forget", "SITE", "--older-than", "soon"], 2, "is no period"),
+        (["forget", "SITE", "--camera", "0", "--older-than", ""], 2, "is no period"),  # as of an unset variable
         (["search", "SITE", "PICTURE", "--hidden", ""], 2, "hidden is"),
-        (["search", "SITE", "PICTURE", "--at-least", "nan"], 2, "at_least"),
+        (["search", "SITE", "PICTURE", "--min-similarity", "nan"], 2, "min_similarity"),
         (["search", "SITE", "PICTURE", "--false-positive-rate", "7"], 2, "rate"),
         (["add", "SITE", "synthetic:train_people=1,test_people=2", "--camera", ""], 2, "a camera is a name"),
         (["link", "SITE", "99999999999999999999", "1"], 2, "whole number"),
-        (["export", "SITE", "-o", "/nowhere/all.jsonl"], 2, "no folder"),
+        (["export", "SITE", "-o", "/nowhere/all.jsonl"], 2, "folder /nowhere does not exist"),
         (["migrate", "SITE", "./site.db"], 2, "another place"),
         (["forget", "SITE", "--before", "yesterday"], 2, "is no time"),
         (["search", "none.db", "a.jpg"], 3, "no gallery"),
         (["search", "SITE", "none.jpg"], 3, "none.jpg"),
-        (["create", "SITE"], 3, "there already"),
+        (["create", "SITE"], 3, "exists already"),
         (["unlink", "SITE", "99"], 3, "no link 99"),
         (["add", "SITE", "none.jsonl"], 3, "none.jsonl"),
         (["add", "SITE", "-", "--camera", "north"], 2, "themselves"),
@@ -196,10 +217,11 @@ def test_forgetting_from_the_command_line(site: Path, picture: Path, tmp_path: P
         (["search", "SITE", "PICTURE", "--model", "default-int8"], 3, "cannot be compared"),
     ],
 )
-def test_what_cannot_be_is_said_plainly(site: Path, picture: Path, arguments: list[str], code: int, text: str) -> None:
+def test_what_cannot_be_is_said_plainly(
+    site: Path, picture: Path, arguments: list[str], code: int, text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(site.parent)
     given = [{"SITE": str(site), "PICTURE": str(picture)}.get(word, word) for word in arguments]
-    command = [sys.executable, "-m", "resight.cli", "gallery", *given]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=site.parent)
-    assert done.returncode == code, done.stderr
+    done = resight("gallery", *given, code=code)
     assert text in done.stderr
     assert "Traceback" not in done.stderr

@@ -17,25 +17,9 @@ from resight.data.city.synthetic import CityConfig, draw_city, save_city
 from resight.data.formats.catalogue import open_dataset
 from resight.embedding.bundle import read_bundle
 from resight.embedding.loading import load
-from tests.cli.test_commands import CITY, TINY, resight
+from tests.cli.calling import CITY, resight
 from tests.embedding.foreign.test_bundling import of_bytes, with_classes
 from tests.embedding.networks import linear
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("models") / "run"
-    resight("train", CITY, "--recipe", "slicenet2", *TINY, "-o", out)
-    return out
-
-
-@pytest.fixture(scope="module")
-def bundle(run: Path) -> Path:
-    out = run.parent / "it.resight"
-    done = resight("export", run, "-o", out, "--data", CITY, "--weaknesses", "everything but drawings")
-    assert "bundle" in done.stdout
-    assert "sha256:" in done.stdout
-    return out
 
 
 def test_a_bundle_scores_what_its_run_scores(run: Path, bundle: Path, tmp_path: Path) -> None:
@@ -73,7 +57,7 @@ def test_a_run_is_reduced_to_fewer_values(run: Path, tmp_path: Path) -> None:
     wide, small = tmp_path / "wide", tmp_path / "small"
     size = ("--dim", "32", "--height", "64", "--width", "16", "--batch-size", "8")
     resight("train", CITY, *size, "--epochs", "1", "--warmup-epochs", "0", "-o", wide)
-    assert "32 values to 16" in resight("reduce", wide, CITY, "--dim", "16", "-o", small).stdout
+    assert "dimension 32 to 16" in resight("reduce", wide, CITY, "--dim", "16", "-o", small).stdout
     cards = [json.loads((folder / "model.json").read_text()) for folder in (wide, small)]
     assert [card["architecture"]["dim"] for card in cards] == [32, 16]
     assert cards[0]["rights"] == cards[1]["rights"]

@@ -188,7 +188,7 @@ def test_json_holds_protocol_counts_and_intervals() -> None:
 
 
 def test_the_old_name_of_a_protocol_is_taken_with_a_warning() -> None:
-    with pytest.warns(FutureWarning, match="'report' is called 'top10' now"):
+    with pytest.warns(FutureWarning, match="protocol report is called top10 now"):
         found = scored([[0.1], [0.1]], rows([1, 2], [1, 1]), rows([1], [1]), "report")
     assert found.protocol == "top10"
     assert found.mean_ap == 0.5

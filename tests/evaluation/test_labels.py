@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from resight.core.distances import unit_rows
 from resight.core.errors import DataError
 from resight.core.records import EmbeddedCrops, FloatArray, IntArray
 from resight.evaluation.labels import suspect_labels
@@ -59,36 +60,27 @@ def test_right_labels_are_let_be() -> None:
     assert suspect_labels(crops(embeddings, pids)) == []
 
 
-def test_whitening_is_what_finds_them(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_whitening_is_what_finds_them() -> None:
+    """As they are, the embeddings show most swapped labels, but not all."""
     embeddings, pids = clusters(40, 10, 0.5)
     labels, wrong = swapped(pids, 20)
-    monkeypatch.setattr("resight.evaluation.labels._whiten", lambda embeddings, outside, label: embeddings)
-    found = suspect_labels(crops(embeddings, labels), top=20)
-    assert len({suspect.row for suspect in found} & wrong) < len(wrong)
+    similarity = unit_rows(embeddings) @ unit_rows(embeddings).T
+    np.fill_diagonal(similarity, -np.inf)
+    own = labels[:, None] == labels[None, :]
+    score = np.where(own, -np.inf, similarity).max(axis=1) - np.where(own, similarity, -np.inf).max(axis=1)
+    plainly = np.argsort(-score)[: len(wrong)].tolist()
+    whitened = [suspect.row for suspect in suspect_labels(crops(embeddings, labels), top=len(wrong))]
+    assert len(wrong & set(plainly)) < len(wrong & set(whitened)) == len(wrong)
 
 
-def test_no_picture_shapes_the_space_in_which_it_is_judged(monkeypatch: pytest.MonkeyPatch) -> None:
-    from resight.evaluation import labels as module
-
-    embeddings, pids = clusters(10, 6, 0.5)
-    folds: list[set[int]] = []
-    judged: list[set[int]] = []
-    whiten, judge = module._whiten, module._judge
-
-    def spy_whiten(embeddings: FloatArray, outside: IntArray, label: IntArray) -> FloatArray:
-        folds.append(set(outside.tolist()))
-        return whiten(embeddings, outside, label)
-
-    def spy_judge(whitened: FloatArray, block: IntArray, *rest: object) -> object:
-        judged.append(set(block.tolist()))
-        return judge(whitened, block, *rest)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(module, "_whiten", spy_whiten)
-    monkeypatch.setattr(module, "_judge", spy_judge)
-    suspect_labels(crops(embeddings, pids))
-    assert len(folds) == len(judged) == 5
-    assert set.union(*judged) == set(range(60))
-    assert all(not fold & block for fold, block in zip(folds, judged, strict=True))
+def test_no_picture_shapes_the_space_in_which_it_is_judged() -> None:
+    """Where embeddings say nothing of who is who, labels are no better than guessed: 29 in 30 pictures lie nearer to
+    somebody else. A space that is shaped by the labels it judges makes them look right; only 27 of 120 stand out."""
+    embeddings = np.random.default_rng(0).normal(size=(120, 64)).astype(np.float32)
+    found = suspect_labels(crops(embeddings, np.repeat(np.arange(1, 31), 4)))
+    rows = [suspect.row for suspect in found]
+    assert len(rows) == len(set(rows))  # each is judged once
+    assert len(rows) > 100
 
 
 def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

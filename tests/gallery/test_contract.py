@@ -18,19 +18,21 @@ from tests.gallery.helpers import CALIBRATED, DIM, MODEL, EightValues, pictures,
 Open = Callable[..., Gallery]
 
 
-@pytest.fixture(params=["sqlite", "postgres", "milvus"])
+ENGINES = {  # where each engine keeps a gallery of its own for a test: a fixture's address, and a name
+    "sqlite": lambda fixture, folder: str(folder / "site.db"),
+    "postgres": lambda fixture, folder: f"{fixture('postgres')}g{abs(hash(folder))}",
+    "milvus": lambda fixture, folder: f"{fixture('milvus')}g{abs(hash(folder))}",
+}
+
+
+@pytest.fixture(params=ENGINES)
 def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Open]:
     """Opens the same gallery as often as it is called."""
     opened: list[Gallery] = []
-    if request.param == "postgres":
-        place = request.getfixturevalue("postgres") + f"g{abs(hash(tmp_path))}"
-    elif request.param == "milvus":
-        place = request.getfixturevalue("milvus") + f"g{abs(hash(tmp_path))}"
-    else:
-        place = str(tmp_path / "site.db")
+    uri = ENGINES[request.param](request.getfixturevalue, tmp_path)
 
     def open_again(model: Any = MODEL, **options: Any) -> Gallery:
-        opened.append(open_gallery(place, model, **options))
+        opened.append(open_gallery(uri, model, **options))
         return opened[-1]
 
     yield open_again
@@ -56,7 +58,7 @@ def filled(open_store: Open, **options: Any) -> tuple[Gallery, Any]:
 def test_what_is_added_is_found_by_every_opening(open_store: Open) -> None:
     gallery, rows = filled(open_store)
     other = open_store()
-    answer = other.search(rows[7].tobytes(), top=5)
+    answer = other.search(rows[7].tobytes(), top_k=5)
     assert answer[0].id == 8
     assert answer[0].similarity == pytest.approx(1)
     expected = np.argsort(-(rows.astype(np.float64) @ rows[7]), kind="stable")[:5] + 1
@@ -66,7 +68,7 @@ def test_what_is_added_is_found_by_every_opening(open_store: Open) -> None:
     assert first.entry.attributes == {"bag": True}
     new = unit(1, seed=5)
     gallery.add(pictures(new), camera="west")
-    assert other.search(new[0].tobytes(), top=1)[0].camera == "west"  # at once, in the other opening too
+    assert other.search(new[0].tobytes(), top_k=1)[0].camera == "west"  # at once, in the other opening too
     assert len(other) == 41
 
 
@@ -101,13 +103,13 @@ def test_filters_say_who_may_answer(open_store: Open, asked: Any, meant: Callabl
 
 def test_a_range_search_takes_all_that_are_near_enough(open_store: Open) -> None:
     gallery, rows = filled(open_store)
-    answer = gallery.search(rows[3].tobytes(), None, at_least=0.4)
+    answer = gallery.search(rows[3].tobytes(), None, min_similarity=0.4)
     assert {match.id - 1 for match in answer} == set(np.flatnonzero(rows.astype(np.float64) @ rows[3] >= 0.4).tolist())
 
 
 def test_decisions_take_the_number_of_people_into_account(open_store: Open) -> None:
     gallery, rows = filled(lambda **options: open_store(CALIBRATED, **options))
-    answer = gallery.search(rows[0].tobytes(), top=40)
+    answer = gallery.search(rows[0].tobytes(), top_k=40)
     assert answer.verdict == "known as 0"
     assert answer.decision is not None
     assert answer.decision.rate is not None
@@ -115,24 +117,24 @@ def test_decisions_take_the_number_of_people_into_account(open_store: Open) -> N
     verdicts = {match.verdict.split(" as ")[0] for match in answer}
     assert verdicts == {"known", "unsure", "nobody we know"}
     gallery.add(pictures(unit(3000, seed=9)), camera="west")
-    among_many = gallery.search(rows[0].tobytes(), top=1)
+    among_many = gallery.search(rows[0].tobytes(), top_k=1)
     assert among_many.num_people == 3010  # a picture without pid or track may be anybody
     assert among_many.verdict == "unsure"  # no threshold keeps the rate among so many
-    assert gallery.search(rows[0].tobytes(), camera=["north", "south"], top=1).verdict == "known as 0"
+    assert gallery.search(rows[0].tobytes(), camera=["north", "south"], top_k=1).verdict == "known as 0"
 
 
 def test_a_decision_rests_on_the_nearest_whether_or_not_it_is_shown(open_store: Open) -> None:
     gallery, rows = filled(lambda **options: open_store(CALIBRATED, **options))
     for query in (rows[0], unit(1, seed=77)[0]):
         shown = gallery.search(query.tobytes(), 1)
-        hidden = gallery.search(query.tobytes(), 1, at_least=1.5)
+        hidden = gallery.search(query.tobytes(), 1, min_similarity=1.5)
         assert not hidden.matches
         assert (hidden.verdict, hidden.decision) == (shown.verdict, shown.decision)
-    for wrong in ({"at_least": float("nan")}, {"false_positive_rate": 7}, {"false_negative_rate": float("nan")}):
+    for wrong in ({"min_similarity": float("nan")}, {"false_positive_rate": 7}, {"false_negative_rate": float("nan")}):
         with pytest.raises(ConfigError):
             gallery.search(rows[0].tobytes(), **wrong)
     for top in (0, 1.5, "3", True):
-        with pytest.raises(ConfigError, match="top is"):
+        with pytest.raises(ConfigError, match="top_k is"):
             gallery.search(rows[0].tobytes(), top)  # type: ignore[arg-type]
 
 
@@ -159,7 +161,7 @@ def test_what_is_hidden_is_not_compared(open_store: Open) -> None:
     assert [match.id for match in answer] == sorted(shown, key=lambda number: -shown[number])[:5]
     assert [match.similarity for match in answer] == pytest.approx(sorted(shown.values())[:-6:-1], abs=1e-5)
     assert answer.verdict == answer[0].verdict == ""
-    assert all(m.similarity >= 0.9 for m in gallery.search(query.tobytes(), hidden=(0.5, 1), at_least=0.9))
+    assert all(m.similarity >= 0.9 for m in gallery.search(query.tobytes(), hidden=(0.5, 1), min_similarity=0.9))
     for wrong in ((0.5, 0.5), (0, 1), (-1, 0.5), (0.5,), ("a", 1), (0.2, float("nan"))):
         with pytest.raises(ConfigError, match="hidden is"):
             gallery.search(query.tobytes(), hidden=wrong)
@@ -201,7 +203,7 @@ def test_what_is_no_embedding_is_refused_whole(open_store: Open) -> None:
         {"camera": "n", "attributes": {"a": [1]}},
         {"camera": "n", "attributes": {"a": float("inf")}},
         {"camera": "n", "track": 1.5},
-        {"camera": "n", "join": "worst"},
+        {"camera": "n", "pool": "worst"},
     ],
 )
 def test_bad_facts_are_refused_at_the_door(open_store: Open, given: Any) -> None:
@@ -240,10 +242,10 @@ def test_retention_forgets_what_is_older(open_store: Open) -> None:
     times = [now - timedelta(days=days) for days in (50, 31, 29, 0)]
     gallery.add(pictures(unit(4)), camera="north", time=times)
     gallery.add(pictures(unit(1)), camera="north")
-    assert gallery.forget(keep=30 * 86400).entries == 2
+    assert gallery.forget(older_than=30 * 86400).entries == 2
     assert len(gallery) == 3  # what has no time has no age
-    with pytest.raises(ConfigError, match="keep"):
-        gallery.forget(keep=-1)
+    with pytest.raises(ConfigError, match="older_than"):
+        gallery.forget(older_than=-1)
 
 
 def test_ids_are_never_given_again(open_store: Open) -> None:
@@ -297,24 +299,24 @@ def test_links_merge_people_and_can_be_undone(open_store: Open) -> None:
     assert len(gallery) == 32
 
 
-@pytest.mark.parametrize("join", ["mean", "best"])
-def test_a_walk_makes_one_entry(open_store: Open, join: str) -> None:
+@pytest.mark.parametrize("pool", ["mean", "best"])
+def test_a_walk_makes_one_entry(open_store: Open, pool: str) -> None:
     gallery = open_store()
     rows = unit(5)
     times = [5.0, 3.0, None, 9.0, 4.0]
-    assert gallery.add(pictures(rows), camera="north", track="t", time=times, join=join) == [1]
+    assert gallery.add(pictures(rows), camera="north", track="t", time=times, pool=pool) == [1]
     (entry,) = gallery.entries()
     mean = rows.astype(np.float64).mean(axis=0)
-    expected = mean / np.linalg.norm(mean) if join == "mean" else rows[np.argmax(rows @ mean)]
+    expected = mean / np.linalg.norm(mean) if pool == "mean" else rows[np.argmax(rows @ mean)]
     assert np.allclose(entry.embedding, expected, atol=1e-6)
     assert entry.time == 3.0
     with pytest.raises(ConfigError, match="one camera, track and pid"):
-        gallery.add(pictures(rows), camera=["a", "b", "a", "a", "a"], join=join)
+        gallery.add(pictures(rows), camera=["a", "b", "a", "a", "a"], pool=pool)
 
 
 def test_searches_are_written_down_where_asked(open_store: Open) -> None:
     gallery, rows = filled(open_store, audit_searches=True)
-    gallery.search(rows[0].tobytes(), top=3, who="guard", purpose="lost child", pid=0)
+    gallery.search(rows[0].tobytes(), top_k=3, who="guard", purpose="lost child", pid=0)
     line = list(gallery.audit())[-1]
     assert (line.action, line.who, line.purpose) == ("search", "guard", "lost child")
     assert line.detail == {"searches": 1, "answers": 3, "by": "pids"}
@@ -374,3 +376,20 @@ def test_text_that_an_engine_might_not_keep_is_refused_whole(open_store: Open) -
                 gallery.forget(**wrong)
         gallery.add(pictures(unit(1)), camera="a:b' OR 1=1 --", track="\"'; DROP TABLE entries", pid=2**63 - 1)
         assert gallery.search(pictures(unit(1))[0], camera="a:b' OR 1=1 --")[0].pid == 2**63 - 1
+
+
+@pytest.mark.parametrize("open_store", ["sqlite", "postgres"], indirect=True)  # which have transactions
+def test_a_filter_is_of_the_moment_of_its_deletion(open_store: Open) -> None:
+    """Two openings link and delete at once: whichever comes first, the other one sees all of it."""
+    gallery, other = open_store(), open_store(wait_s=60.0)
+    for turn in range(5):
+        first, second = 10 * turn + 1, 10 * turn + 2
+        gallery.add(pictures(unit(2, seed=turn)), camera="north", pid=[first, second])
+        thread = Thread(target=other.link, args=(second, first))
+        thread.start()
+        gone = gallery.forget(pid=first).entries
+        thread.join()
+        left = {entry.pid for entry in gallery.entries(pids=[first, second])}
+        linked = [link for link in gallery.links() if first in (link.pid, link.into)]
+        assert (gone, left, len(linked)) in ((2, set(), 0), (1, {second}, 1))
+    assert not list(gallery.verify())

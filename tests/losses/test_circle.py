@@ -6,7 +6,6 @@ import pytest
 import torch
 from torch.nn import functional
 
-from resight.losses.centre import CentreLoss
 from resight.losses.circle import CircleLoss
 from resight.losses.joint import JointLoss
 
@@ -51,26 +50,12 @@ def test_the_farther_from_where_it_should_be_the_harder_a_pair_is_pulled() -> No
     assert angles.grad[3] > angles.grad[0].abs()  # whose own is farther
 
 
-def test_centre_loss_by_hand_and_what_it_learns() -> None:
-    loss = CentreLoss(2, 3)
-    with torch.no_grad():
-        loss.centres.copy_(torch.tensor([[2.0, 0.0], [0.0, 1.0], [5.0, 5.0]]))
-    embeddings = torch.tensor([[0.6, 0.8], [0.6, 0.8]])
-    value = loss(embeddings, torch.tensor([0, 1]))
-    apart = [(embeddings[0] - centre).square().sum() / 2 for centre in torch.eye(2)]
-    assert value.item() == pytest.approx((apart[0] + apart[1]).item() / 2)
-    value.backward()
-    assert loss.centres.grad is not None
-    assert loss.centres.grad[0, 1] < 0  # towards the picture
-    assert (loss.centres.grad[2] == 0).all()  # whose person is not in the batch
-
-
-def test_the_joint_loss_adds_both_to_each_part() -> None:
+def test_the_joint_loss_adds_it_to_each_part() -> None:
     torch.manual_seed(0)
     embeddings, labels = torch.randn(6, 10), torch.tensor([0, 0, 1, 1, 2, 2])
-    joint = JointLoss([(0, 4), (4, 10)], 3, circle=0.5, centre=0.25)
+    joint = JointLoss([(0, 4), (4, 10)], 3, {"circle": 0.5})
     expected = 0.0
-    for part, softmax, centre in zip(joint.parts, joint.softmax, joint.centre, strict=True):
+    for part, softmax in zip(joint.parts, joint.softmax, strict=True):
         one = functional.normalize(embeddings[:, part[0] : part[1]], dim=1)
-        expected += (softmax(one, labels) + 0.5 * CircleLoss()(one, labels) + 0.25 * centre(one, labels)).item()
+        expected += (softmax(one, labels) + 0.5 * CircleLoss()(one, labels)).item()
     assert joint(embeddings, labels).item() == pytest.approx(expected, abs=1e-5)

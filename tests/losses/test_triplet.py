@@ -53,7 +53,7 @@ def test_it_pulls_the_farthest_and_pushes_the_nearest() -> None:
 def test_the_joint_loss_is_the_sum_of_its_parts() -> None:
     torch.manual_seed(0)
     embeddings, labels = torch.randn(6, 10), torch.tensor([0, 0, 1, 1, 2, 2])
-    joint = JointLoss([(0, 4), (4, 10)], 3, kappa=5.0, label_smoothing=0.1, triplet=0.5)
+    joint = JointLoss([(0, 4), (4, 10)], 3, {"triplet": 0.5}, kappa=5.0, label_smoothing=0.1)
     expected = 0.0
     for (start, stop), softmax in zip(joint.parts, joint.softmax, strict=True):
         part = functional.normalize(embeddings[:, start:stop], dim=1)
@@ -83,7 +83,7 @@ def test_label_smoothing_by_hand() -> None:
 def test_aligned_strips_take_the_place_of_the_last_triplet() -> None:
     torch.manual_seed(0)
     embeddings, labels = torch.randn(6, 10), torch.tensor([0, 0, 1, 1, 2, 2])
-    joint = JointLoss([(0, 4), (4, 10)], 3, triplet=0.5, aligned_strips=2)
+    joint = JointLoss([(0, 4), (4, 10)], 3, {"triplet": 0.5}, aligned_strips=2)
     whole, strips = (functional.normalize(embeddings[:, a:b], dim=1) for a, b in joint.parts)
     expected = sum(softmax(part, labels) for softmax, part in zip(joint.softmax, (whole, strips), strict=True))
     expected = expected + 0.5 * (BatchHardTriplet()(whole, labels) + AlignedTriplet(2)(strips, whole, labels))

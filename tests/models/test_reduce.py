@@ -7,10 +7,10 @@ import torch
 from resight.core.calibration import Calibration
 from resight.core.distances import unit_rows
 from resight.core.errors import ConfigError, DataError
-from resight.core.preprocessing import Preprocessing
+from resight.core.pictures.preprocessing import Preprocessing
 from resight.core.records import FloatArray
 from resight.models.catalogue import Architecture, build_network, embedding_parts
-from resight.models.reduce import reduce_values
+from resight.models.reduce import reduce_dimension
 from resight.models.saved import ModelConfig, TrainedNetwork
 
 
@@ -35,7 +35,7 @@ def test_the_parts_are_projected_onto_their_principal_components(strips: str) ->
     before = model(Architecture("stripnet", 32, 4, strips=strips))
     chosen, others = torch.randn(2, 40, 3, 64, 16)
     rows = embed(before, chosen)
-    after = reduce_values(before, rows, 16)
+    after = reduce_dimension(before, rows, 16)
     assert after.config.architecture.dim == 16
     whole, *parts = [(start, stop) for _, start, stop in embedding_parts(before.config.architecture)]
     projected = []
@@ -63,24 +63,24 @@ def test_what_few_values_can_tell_is_kept() -> None:
                 tensor[half:] = tensor[:half]
     images = torch.randn(40, 3, 64, 16)
     rows = embed(before, images)
-    found = embed(reduce_values(before, rows, 16), images)
+    found = embed(reduce_dimension(before, rows, 16), images)
     np.testing.assert_allclose(found @ found.T, rows @ rows.T, atol=1e-5)
 
 
 def test_a_calibration_is_left_out() -> None:
     before = model(Architecture("stripnet", 32, 4))
     object.__setattr__(before.config, "calibration", object.__new__(Calibration))
-    assert reduce_values(before, embed(before, torch.randn(40, 3, 64, 16)), 16).config.calibration is None
+    assert reduce_dimension(before, embed(before, torch.randn(40, 3, 64, 16)), 16).config.calibration is None
 
 
 def test_what_cannot_be_reduced() -> None:
     of = model(Architecture("stripnet", 32, 4))
     rows = embed(of, torch.randn(40, 3, 64, 16))
     with pytest.raises(ConfigError, match="no reduction"):
-        reduce_values(of, rows, 32)
+        reduce_dimension(of, rows, 32)
     with pytest.raises(ConfigError, match="does not divide"):
-        reduce_values(of, rows, 12)
+        reduce_dimension(of, rows, 12)
     with pytest.raises(DataError, match="31 pictures are too few"):
-        reduce_values(of, rows[:31], 16)
+        reduce_dimension(of, rows[:31], 16)
     with pytest.raises(ConfigError, match="cannot be reduced"):
-        reduce_values(model(Architecture("slicenet2", 32, 4)), rows, 16)
+        reduce_dimension(model(Architecture("slicenet2", 32, 4)), rows, 16)

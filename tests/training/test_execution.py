@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from resight.core.errors import ConfigError
-from resight.core.preprocessing import Preprocessing
+from resight.core.pictures.preprocessing import Preprocessing
 from resight.data.crops import Dataset
 from resight.losses.joint import JointLoss
 from resight.models.catalogue import build_network
@@ -53,9 +53,9 @@ def test_the_loss_is_counted_in_float32(mutual: bool, monkeypatch: pytest.Monkey
     seen: list[torch.dtype] = []
     forward = JointLoss.forward
 
-    def watched(self: JointLoss, embeddings: Tensor, labels: Tensor, taught: Tensor | None = None) -> Tensor:
+    def watched(self: JointLoss, embeddings: Tensor, labels: Tensor, targets: Tensor | None = None) -> Tensor:
         seen.extend((embeddings.dtype, (embeddings @ embeddings.T).dtype))
-        return forward(self, embeddings, labels, taught)
+        return forward(self, embeddings, labels, targets)
 
     monkeypatch.setattr(JointLoss, "forward", watched)
     pixels = torch.randint(0, 256, (4, 64, 16, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))

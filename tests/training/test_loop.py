@@ -27,6 +27,7 @@ from resight.training.demo import run_demo
 from resight.training.loop import TrainOptions, is_finished, train
 from resight.training.recipes import Recipe, find_recipe
 from resight.training.run import CHECKPOINT_FILE, read_config, read_metrics, save_checkpoint
+from tests.cli.calling import resight
 
 TINY = find_recipe("slicenet2", height=32, width=16, epochs=2, dim=32)
 STRIPNET = find_recipe(
@@ -81,13 +82,21 @@ def test_streaming_gives_the_same_weights(unbroken: Path, small_city: Dataset, t
     assert weights(tmp_path / "run") == weights(unbroken)
 
 
-def command(run_dir: Path, *more: str) -> list[str]:
+def verb(run_dir: Path, *more: str) -> list[str]:
     return [
-        sys.executable, "-m", "resight.cli", "train",
+        "train",
         "synthetic:train_people=12,test_people=2,cameras=3,crops_per_camera=2,height=64,width=32",
         "--recipe", "slicenet2", "--height", "32", "--width", "16", "--dim", "32",
         "--device", "cpu", "--checkpoint-every-s", "0", "-o", str(run_dir), *more,
     ]  # fmt: skip
+
+
+def call(run_dir: Path, *more: str) -> None:
+    resight(*verb(run_dir, *more))
+
+
+def command(run_dir: Path, *more: str) -> list[str]:
+    return [sys.executable, "-m", "resight.cli", *verb(run_dir, *more)]
 
 
 def started(run_dir: Path, *more: str) -> subprocess.Popen[bytes]:
@@ -113,7 +122,7 @@ def test_killed_and_resumed_ends_in_the_same_weights(
     tmp_path: Path, kills: tuple[tuple[signal.Signals, float], ...], epochs: int
 ) -> None:
     whole, broken = tmp_path / "whole", tmp_path / "broken"
-    subprocess.run(command(whole, "--epochs", str(epochs)), check=True, capture_output=True)
+    call(whole, "--epochs", str(epochs))
     for sent, wait in kills:
         process = started(broken, "--resume", "--epochs", str(epochs))
         time.sleep(wait)
@@ -123,7 +132,7 @@ def test_killed_and_resumed_ends_in_the_same_weights(
         if sent == signal.SIGINT:
             assert process.returncode == 130, stderr
             assert b"--resume" in stderr
-    subprocess.run(command(broken, "--resume", "--epochs", str(epochs)), check=True, capture_output=True)
+    call(broken, "--resume", "--epochs", str(epochs))
     assert weights(broken) == weights(whole)
 
     def figures(run_dir: Path) -> list[tuple[float, float]]:
@@ -238,7 +247,7 @@ def test_every_option_of_a_recipe_trains(small_city: Dataset, tmp_path: Path) ->
     recipe = replace(
         TINY, epochs=1, sampler="cameras", images_per_identity=2, schedule="warmup-cosine", warmup_epochs=0.5,
         flipped_copies=False, random_flip=True, pad_and_crop=2, colour_jitter=0.2, colour_cast=0.2, random_erasing=0.5,
-        greyscale=0.2, circle=0.5, centre=0.1, weight_decay=0.05, normalise=False, network="slicenet1",
+        circle=0.5, weight_decay=0.05, normalise=False, network="slicenet1",
     )  # fmt: skip
     assert train(recipe, small_city, tmp_path / "run", 0, CPU).finished
     assert train(

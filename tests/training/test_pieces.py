@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -13,23 +14,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from resight.core.errors import ConfigError
-from resight.core.images import resize_image
+from resight.core.pictures.images import resize_image
 from resight.data.city.synthetic import CityConfig, draw_city
 from resight.data.doctor.doctor import examine
-from resight.training.augmentation import (
+from resight.training.averaging import WeightAverage
+from resight.training.batches.augmentation import (
     augment,
     colour_cast,
     colour_jitter,
     flip_where,
-    greyscale_where,
     pad_and_crop,
     random_erasing,
     shrink,
 )
-from resight.training.averaging import WeightAverage
-from resight.training.plan import Plan
+from resight.training.batches.plan import Plan
+from resight.training.batches.samplers import balanced_batches, shuffled_batches
 from resight.training.recipes import BASELINE, RECIPES, Recipe, find_recipe
-from resight.training.samplers import balanced_batches, shuffled_batches
 from resight.training.schedule import rate_factor
 
 
@@ -168,14 +168,6 @@ def test_colour_cast_is_a_gain_for_each_channel() -> None:
     assert ratios.max() < 2.3
 
 
-def test_greyscale_takes_the_colours_of_those_chosen() -> None:
-    x = images()
-    out = greyscale_where(x, torch.tensor([True, False] * 3))
-    assert torch.equal(out[1], x[1])
-    assert (out[0] == out[0][..., :1]).all()
-    assert (out[0].float().mean() - x[0].float().mean()).abs() < 12
-
-
 def test_random_erasing_fills_one_rectangle() -> None:
     x = torch.zeros((40, 32, 16, 3), dtype=torch.uint8)
     out = random_erasing(x, 0.5, generator())
@@ -191,14 +183,26 @@ def test_random_erasing_fills_one_rectangle() -> None:
 
 
 def test_augment_does_what_the_recipe_asks_and_no_more() -> None:
-    assert augment(images(), BASELINE, generator()) is not None
     assert torch.equal(augment(images(), BASELINE, generator()), images())
-    recipe = replace(BASELINE, random_flip=True, pad_and_crop=2, colour_jitter=0.2, random_erasing=1.0)
-    once, again = augment(images(), recipe, generator()), augment(images(), recipe, generator())
-    assert once.shape == images().shape
-    assert once.dtype == torch.uint8
-    assert torch.equal(once, again)
-    assert not torch.equal(once, images())
+    small = replace(BASELINE, height=12, width=8)
+    recipe = replace(small, random_flip=True, pad_and_crop=2, colour_jitter=0.2, random_erasing=1.0)
+    drawn = generator()
+    by_hand = flip_where(images(), torch.rand(6, generator=drawn) < 0.5)
+    by_hand = pad_and_crop(by_hand, 2, drawn)
+    by_hand = colour_jitter(by_hand, 0.2, drawn)
+    by_hand = random_erasing(by_hand, 1.0, drawn)
+    assert torch.equal(augment(images(), recipe, generator()), by_hand)
+    assert not torch.equal(by_hand, images())
+    steps: dict[str, tuple[object, Callable[[torch.Tensor, torch.Generator], torch.Tensor]]] = {
+        "random_flip": (True, lambda x, g: flip_where(x, torch.rand(6, generator=g) < 0.5)),
+        "pad_and_crop": (2, lambda x, g: pad_and_crop(x, 2, g)),
+        "colour_jitter": (0.2, lambda x, g: colour_jitter(x, 0.2, g)),
+        "colour_cast": (0.4, lambda x, g: colour_cast(x, 0.4, g)),
+        "random_erasing": (1.0, lambda x, g: random_erasing(x, 1.0, g)),
+    }
+    for field, (value, alone) in steps.items():
+        only = replace(small, **{field: value})  # type: ignore[arg-type]
+        assert torch.equal(augment(images(), only, generator()), alone(images(), generator())), field
 
 
 def test_sizes_of_progressive_training() -> None:

@@ -28,6 +28,7 @@ from resight.cli import (
     reproduce,
     train,
 )
+from resight.cli.renamed import RenamedOptions
 from resight.core.errors import MissingExtra, ResightError
 from resight.core.version import VERSION
 
@@ -61,7 +62,7 @@ model_app = typer.Typer(no_args_is_help=True, help="What a model says of itself.
 model_app.command("inspect")(model.inspect)
 model_app.command("card")(model.card)
 app.add_typer(model_app, name="model")
-gallery_app = typer.Typer(no_args_is_help=True, help="Who was seen where, kept and searched.", context_settings=HELP)
+gallery_app = typer.Typer(no_args_is_help=True, help="Who was seen where: add, search, forget.", context_settings=HELP)
 for name, verb in (
     ("create", gallery.create),
     ("add", gallery_add.add),
@@ -77,7 +78,7 @@ for name, verb in (
     ("import", gallery_add.import_lines),
     ("migrate", gallery_migrate.migrate),
 ):
-    gallery_app.command(name)(verb)
+    gallery_app.command(name, cls=RenamedOptions)(verb)
 app.add_typer(gallery_app, name="gallery")
 data_app = typer.Typer(no_args_is_help=True, help="Data sets as tables.", context_settings=HELP)
 data_app.command("export")(data_export.data_export)
@@ -86,7 +87,7 @@ app.add_typer(data_app, name="data")
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        print(f"resight {VERSION}")
+        output.tell(f"resight {VERSION}")
         raise typer.Exit
 
 
@@ -105,6 +106,7 @@ def options(
 def main() -> None:
     """The entry point of the `resight` command."""
     warnings.showwarning = output.show_warning
+    output.write_any_character()
     try:
         app()
     except ResightError as error:

@@ -11,7 +11,7 @@ from rich.table import Table
 from resight.cli import output
 from resight.cli.data import open_data
 from resight.cli.import_weights import three_numbers
-from resight.core.errors import ConfigError
+from resight.core.files import check_folder_of
 
 
 def bundle(
@@ -47,15 +47,14 @@ def bundle(
       resight bundle osnet.onnx --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225 --channel-order rgb
       --probe my_data -o osnet.resight
     """
-    from resight.core.preprocessing import Preprocessing
+    from resight.core.pictures.preprocessing import Preprocessing
     from resight.embedding.bundle import write_bundle
     from resight.embedding.foreign.bundling import bundle_onnx, size_of
     from resight.embedding.foreign.files import read_network
     from resight.embedding.foreign.probing import probe_preprocessing
     from resight.embedding.graph import read_graph
 
-    if not out.parent.is_dir():
-        raise ConfigError(f"--out: the folder {out.parent} does not exist")
+    check_folder_of(out, "--out")
     data = read_network(onnx)
     height, width = size_of(read_graph(data, str(onnx)), size)
     declared = Preprocessing(
@@ -79,10 +78,10 @@ def bundle(
             table.add_column(heading, no_wrap=True)
         for trial in result.trials:
             note = "declared" if trial.declared else ""
-            table.add_row(output.escape(trial.scale), trial.channel_order, f"{trial.mean_ap:.3f}", note)
+            table.add_row(trial.scale, trial.channel_order, f"{trial.mean_ap:.3f}", note)
         output.print_wide(table)
         output.say(f"{result.num_crops:,} crops of {result.num_people:,} people")
         for warning in result.warnings:
             output.say(f"warning: {warning}")
     write_bundle(out, made)
-    print(f"{out.stat().st_size / 1e6:.1f} MB, {made.manifest.identity}: {out}")
+    output.tell(f"{out.stat().st_size / 1e6:.1f} MB, {made.manifest.identity}: {out}")

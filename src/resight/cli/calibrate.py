@@ -1,4 +1,4 @@
-"""`resight calibrate`: what a model's similarities mean at a site, written into the model."""
+"""`resight calibrate`: fits what a model's similarities mean at a site, and writes it into the model."""
 
 from __future__ import annotations
 
@@ -12,27 +12,34 @@ from rich.table import Table
 from resight.cli import output
 from resight.cli.data import open_data
 from resight.core.errors import ConfigError, DataError
+from resight.core.files import check_folder_of
 
 
 def calibrate(
-    model: Annotated[Path, typer.Argument(help="A run's directory or a bundle, which takes the calibration.")],
+    model: Annotated[Path, typer.Argument(help="A run's directory or a bundle; the calibration is written into it.")],
     data: Annotated[str, typer.Argument(help="A folder of crops, a manifest, or `synthetic`.")],
     far: Annotated[
-        list[float] | None, typer.Option(help="A false accept rate to ask for; may be given several times.")
+        list[float] | None,
+        typer.Option(help="A false accept rate that there must be a threshold for; may be given several times."),
     ] = None,
     everybody: Annotated[
         bool,
-        typer.Option("--everybody", help="The training pictures too: for a model that was trained on other data."),
+        typer.Option(
+            "--everybody", help="Use DATA's training pictures too: for a model that was trained on other data."
+        ),
     ] = False,
-    page: Annotated[Path | None, typer.Option(help="Write a page: reliability, DET, rates by threshold.")] = None,
+    page: Annotated[
+        Path | None,
+        typer.Option(help="Write a page with the reliability diagram, the DET curve and the rates by threshold."),
+    ] = None,
     format: Annotated[str | None, typer.Option(help="The data's format, where it is not to be guessed.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
-    seed: Annotated[int, typer.Option(min=0, help="Of the folds, the bootstrap and the sample of pairs.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the folds, the bootstrap and the sample of pairs.")] = 0,
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first unreadable picture.")] = False,
 ) -> None:
-    """Fits P(same), and thresholds that keep to asked-for rates of errors, on people the model was not trained on.
+    """Fits P(same), and thresholds that keep to given rates of errors, on people whom the model was not trained on.
 
-    Refuses rates that the people are too few to support.
+    Rates that the people are too few to support are refused.
 
     Examples:
 
@@ -49,8 +56,8 @@ def calibrate(
     for rate in far or ():
         if not 0 < rate < 1:
             raise ConfigError(f"--far: a rate lies between 0 and 1, not at {rate:g}")
-    if page is not None and not page.parent.is_dir():
-        raise ConfigError(f"--page: the folder {page.parent} does not exist")
+    if page is not None:
+        check_folder_of(page, "--page")
     opened = load(model, device=device)
     if not opened.can_keep_calibration:
         raise ConfigError(opened.no_calibration)
@@ -86,7 +93,7 @@ def calibrate(
     for heading in shown.headings:
         table.add_column(heading, overflow="fold")
     for row in shown.rows:
-        table.add_row(*map(output.escape, row))
+        table.add_row(*row)
     output.print_wide(table)
     output.say(COST)
     output.say(

@@ -14,6 +14,7 @@ from resight.cli import output
 from resight.cli.data import open_data
 from resight.cli.models import MODEL_HELP
 from resight.core.errors import ConfigError, DataError
+from resight.core.files import check_folder_of
 
 if TYPE_CHECKING:
     from resight.core.records import EmbeddedCrops
@@ -27,20 +28,22 @@ NAME_WIDTH = 14
 
 def compare(
     first: Annotated[Path, typer.Argument(help=MODEL_HELP)],
-    second: Annotated[Path, typer.Argument(help="The other, likewise.")],
+    second: Annotated[Path, typer.Argument(help="The other model, named in the same way.")],
     data: Annotated[str, typer.Argument(help="A folder of crops, a manifest, or `synthetic`.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="The page.")] = Path("compare.html"),
+    out: Annotated[Path, typer.Option("--out", "-o", help="Where the page goes.")] = Path("compare.html"),
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures to this file.")] = None,
     protocol: Annotated[
-        list[str] | None, typer.Option(help="As for evaluate; the ranked lists follow the first. All unless given.")
+        list[str] | None,
+        typer.Option(help="As for evaluate; all of them unless given. The ranked lists follow the first."),
     ] = None,
-    queries: Annotated[int, typer.Option(min=1, help="So many queries are in the page at most.")] = 300,
+    queries: Annotated[int, typer.Option(min=1, help="The largest number of queries in the page.")] = 300,
     format: Annotated[str | None, typer.Option(help="The data's format, where it is not to be guessed.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
-    seed: Annotated[int, typer.Option(min=0, help="Of the bootstrap.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the bootstrap.")] = 0,
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first unreadable picture.")] = False,
 ) -> None:
-    """Writes one page: figures with the paired difference, CMC curves, and what each model found for each query.
+    """Compares two models, and writes a page: metrics with their paired difference, CMC curves, and each model's
+    answers to each query.
 
     Examples:
 
@@ -53,8 +56,8 @@ def compare(
     from resight.report.compare import comparison_page
 
     for option, path in (("--out", out), ("--json", json_file)):
-        if path is not None and not path.parent.is_dir():
-            raise ConfigError(f"{option}: the folder {path.parent} does not exist")
+        if path is not None:
+            check_folder_of(path, option)
     names = _names(first, second)
     models = [load(path, device=device) for path in (first, second)]
     dataset = open_data(data, format, strict)
@@ -186,10 +189,10 @@ def _print(names: tuple[str, str], comparisons: list[Comparison], sides: Sequenc
 
 
 def _print_table(caption: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    table = Table(box=None, pad_edge=False, title=output.escape(caption), title_justify="left")
+    table = Table(box=None, pad_edge=False, title=caption, title_justify="left")
     for column, heading in enumerate(headings):  # long names of models are broken; figures never
         width = max([min(len(heading), NAME_WIDTH), *(len(row[column]) for row in rows)])
-        table.add_column(output.escape(heading), justify="right" if column else "left", width=width, overflow="fold")
+        table.add_column(heading, justify="right" if column else "left", width=width, overflow="fold")
     for row in rows:
-        table.add_row(*map(output.escape, row))
+        table.add_row(*row)
     output.console.print(table)

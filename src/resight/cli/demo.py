@@ -68,7 +68,7 @@ def _table(result: DemoResult) -> Table:
         table.add_column(heading, justify="right" if heading else "left", no_wrap=True)
     for row in result.measured:
         cells = _cells(row.evaluation, row.of_lookalikes)
-        table.add_row(row.name, *(output.escape(cells[heading]) for heading in ("rank-1", "mAP", RANK1_ALIKE)))
+        table.add_row(row.name, *(cells[heading] for heading in ("rank-1", "mAP", RANK1_ALIKE)))
     return table
 
 

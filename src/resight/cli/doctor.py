@@ -1,4 +1,4 @@
-"""`resight doctor`: what is there, what is wrong with it, and what to do, before a week of training."""
+"""`resight doctor`: what a data set holds, what is wrong with it, and what to do, before a week of training."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.text import Text
 
 from resight.cli import output
 from resight.cli.data import open_data
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from resight.evaluation.labels import Suspect
 
 FOUND_WARNING, FOUND_ERROR = 7, 8  # exit codes
-SIGNS = {"error": "[bold red]error[/]", "warning": "[yellow]warning[/]", "note": "note"}
+STYLES = {"error": "bold red", "warning": "yellow", "note": ""}
 DOUBTFUL_PRINTED, DOUBTFUL_SHOWN = 5, 50
 
 
@@ -39,20 +40,21 @@ class FailOn(StrEnum):
 def doctor(
     data: Annotated[str, typer.Argument(help="A folder of crops, a manifest, or `synthetic`.")],
     model: Annotated[
-        Path | None, typer.Option(help=f"Also rank the labels that are likely wrong. {MODEL_HELP}")
+        Path | None,
+        typer.Option(help=f"Also list pictures whose label is likely wrong, by this model's embeddings. {MODEL_HELP}"),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="A folder for index.html, doctor.json and sample.png.")
+        Path | None, typer.Option("--out", "-o", help="Write index.html, doctor.json and sample.png into this folder.")
     ] = None,
     fail_on: Annotated[
-        FailOn, typer.Option(help="End with 7 for a warning, 8 for an error, from this severity on.")
+        FailOn, typer.Option(help="Exit with code 8 for an error, and with 7 for a warning where this is `warning`.")
     ] = FailOn.error,
     format: Annotated[str | None, typer.Option(help="The data's format, where it is not to be guessed.")] = None,
     device: Annotated[str, typer.Option(help="For --model: auto, cpu, cuda or cuda:N.")] = "auto",
     seed: Annotated[int, typer.Option(min=0, help="Of the cross-validation of labels.")] = 0,
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first unreadable picture.")] = False,
 ) -> None:
-    """Reads every picture once, and says what is there, what is wrong, and where to begin.
+    """Checks a data set: says what it holds, what is wrong with it, and which command to begin with.
 
     Examples:
 
@@ -76,11 +78,11 @@ def doctor(
         embedded, suspects, note = _doubtful(diagnosis, loaded, str(model), seed)
     _print(diagnosis)
     if embedded is not None:
-        output.console.print(f"\n{note}", markup=False, soft_wrap=True)
+        output.console.print(f"\n{note}", soft_wrap=True)
         for suspect in suspects[:DOUBTFUL_PRINTED]:
             name = embedded.names[suspect.row]
             line = f"  {name}: labelled {suspect.pid}, looks like {suspect.other_pid} ({suspect.score:.2f})"
-            output.console.print(line, markup=False, soft_wrap=True)
+            output.console.print(line, soft_wrap=True)
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
         values = diagnosis.to_dict()
@@ -106,26 +108,27 @@ def _print(diagnosis: Diagnosis) -> None:
     if not diagnosis.findings:
         output.console.print("\nNothing wrong was found.")
     for finding in diagnosis.findings:
-        output.console.print(f"\n{SIGNS[finding.severity]}: {output.escape(finding.what)}", soft_wrap=True)
+        sign = Text(finding.severity, STYLES[finding.severity])
+        output.console.print(Text.assemble("\n", sign, ": ", output.visible(finding.what)), soft_wrap=True)
         names = [" = ".join(crop.name for crop in shown) for shown in finding.examples]
         names += [f"{problem.name}: {problem.reason}" for problem in finding.files]
         for line in (f"effect: {finding.effect}", f"fix: {finding.fix}", *(f"- {name}" for name in names[:3])):
-            output.console.print(f"  {line}", markup=False, soft_wrap=True)
+            output.console.print(f"  {line}", soft_wrap=True)
     advice = diagnosis.advice
     for text in (
         f"\nprotocol: {', then '.join(advice.protocols) or 'none'}. {advice.protocol_reason}",
         *(
-            f"a rank-1 of {guess:.2f} would mean {queries[0]:.2f} to {queries[1]:.2f}, if queries of one person are "
-            f"independent; {people[0]:.2f} to {people[1]:.2f}, if they stand or fall together"
+            f"a rank-1 of {guess:.2f} would have the 95% interval {queries[0]:.2f} to {queries[1]:.2f} if queries of a "
+            f"person are independent, {people[0]:.2f} to {people[1]:.2f} if they are all right or all wrong together"
             for guess, queries, people in advice.intervals[1:2]
         ),
         f"to begin with: {advice.command or 'nothing'}\n  {advice.command_reason}",
     ):
-        output.console.print(text, markup=False, soft_wrap=True)
+        output.console.print(text, soft_wrap=True)
 
 
 def _doubtful(diagnosis: Diagnosis, model: Model, name: str, seed: int) -> tuple[EmbeddedCrops, list[Suspect], str]:
-    """The crops' embeddings, the doubtful of them, and what was done, in words."""
+    """The crops' embeddings, the pictures with doubtful labels, and how they were found, in words."""
     from resight.evaluation.labels import suspect_labels
 
     crops = diagnosis.survey.crops

@@ -15,6 +15,7 @@ from resight.cli import output
 from resight.cli.data import tell
 from resight.cli.models import MODEL_HELP
 from resight.core.errors import ConfigError, DataError, DatasetError
+from resight.core.files import check_folder_of
 from resight.data.crops import SPLITS, Crop, Problem
 from resight.data.pictures import is_picture, open_pictures
 
@@ -61,8 +62,7 @@ def embed(
     )
     plan = {"model": loaded.identity, "pictures": listing.hexdigest(), "num": len(rows), "part": PART}
     file = EmbeddingFile(out, plan)
-    if not out.parent.is_dir():
-        raise ConfigError(f"--out: the folder {out.parent} does not exist")
+    check_folder_of(out, "--out")
     done = file.begin()
     if done:
         output.say(f"going on after {min(done * PART, len(rows)):,} of {len(rows):,} pictures")
@@ -73,7 +73,7 @@ def embed(
             if number < done:
                 continue
             crops = [crop for _, crop in part]
-            embedded, left_out = loaded.embed_crops(crops, strict=strict)
+            embedded, left_out = loaded.embed_crops(crops, strict=strict, keep_blank=False)
             problems.extend(left_out)
             split_of = {crop.name: split for split, crop in part}
             columns: dict[str, Any] = {"vector": embedded.embeddings, "name": np.array(embedded.names, np.str_)}
@@ -87,7 +87,7 @@ def embed(
     if not num:
         out.unlink()
         raise DataError(f"not one of {len(rows):,} pictures can be read")
-    print(f"{num:,} of {len(rows):,} pictures, of dimension {loaded.dim}, by {loaded.name}: {out}")
+    output.tell(f"{num:,} of {len(rows):,} pictures, of dimension {loaded.dim}, by {loaded.name}: {out}")
 
 
 def _rows(paths: Sequence[str], format: str | None, plain: bool) -> tuple[list[tuple[str, Crop]], bool]:

@@ -14,6 +14,7 @@ from resight.cli import output
 from resight.cli.data import open_data
 from resight.cli.models import MODEL_HELP
 from resight.core.errors import ConfigError
+from resight.core.files import check_folder_of
 
 
 def evaluate(
@@ -89,8 +90,8 @@ def evaluate(
     from resight.evaluation.parts.aligned import Aligned
     from resight.evaluation.rerank import Reranking
 
-    if json_file is not None and not json_file.parent.is_dir():
-        raise ConfigError(f"--json: the folder {json_file.parent} does not exist")
+    if json_file is not None:
+        check_folder_of(json_file, "--json")
     expanded = query_expansion or database_augmentation
     if alpha and not expanded:
         raise ConfigError("--alpha says how --query-expansion or --database-augmentation weigh; give one of them")

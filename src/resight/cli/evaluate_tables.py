@@ -52,7 +52,7 @@ def print_promises(calibration: Calibration, promises: Sequence[Promise]) -> Non
         table.add_column(heading, no_wrap=True)
     for p in promises:
         cells = (f"FAR {p.false_accept_rate:g}", f"{p.threshold:.3f}", str(p.counted), p.verdict)
-        table.add_row(*map(output.escape, cells))
+        table.add_row(*cells)
     output.print_wide(table)
     output.say(f"fitted on {calibration.data}, {calibration.date}")
     if any(p.verdict == "broken" for p in promises):
@@ -131,7 +131,7 @@ def _print_rows(title: str, headings: tuple[str, str, str], rows: list[tuple[str
     for heading in headings[1:]:
         table.add_column(heading, justify="right", no_wrap=True)
     for row in rows:
-        table.add_row(*map(output.escape, row))
+        table.add_row(*row)
     output.print_wide(table)
 
 
@@ -141,5 +141,5 @@ def _table(evaluations: Sequence[Evaluation]) -> Table:
     for evaluation in evaluations:
         table.add_column(evaluation.protocol, justify="right", no_wrap=True)
     for title in evaluations[0].cells():
-        table.add_row(title, *(output.escape(evaluation.cells()[title]) for evaluation in evaluations))
+        table.add_row(title, *(evaluation.cells()[title] for evaluation in evaluations))
     return table

@@ -68,10 +68,10 @@ def export(
             interval = difference.interval
             one, other = parity.comparison.figures(figure)
             signed = f"{difference.mean:+.4f} [{interval.low:+.4f}, {interval.high:+.4f}]"
-            table.add_row(title, f"{one:.4f}", f"{other:.4f}", output.escape(signed))
+            table.add_row(title, f"{one:.4f}", f"{other:.4f}", signed)
     output.print_wide(table)
     if parity.comparison is None:
         output.say("rank-1 and mAP were not counted: give --data")
     if exported.calibration_left_out:
         output.say("the run's calibration is of fp32 and was left out: calibrate the bundle anew")
-    print(f"{out.stat().st_size / 1e6:.1f} MB, {exported.bundle.manifest.identity}: {out}")
+    output.tell(f"{out.stat().st_size / 1e6:.1f} MB, {exported.bundle.manifest.identity}: {out}")

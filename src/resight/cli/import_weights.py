@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from resight.cli import output
 from resight.core.errors import ConfigError
 from resight.core.files import check_new
 
@@ -45,7 +46,7 @@ def import_weights(
         rights=rights or imported.config.rights,
     )
     save_model(out, imported.network, config)
-    print(f"imported {model} from {weights}: {out}")
+    output.tell(f"imported {model} from {weights}: {out}")
 
 
 def three_numbers(text: str, option: str) -> tuple[float, float, float]:

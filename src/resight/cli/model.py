@@ -11,7 +11,7 @@ from rich.table import Table
 
 from resight.cli import output
 from resight.cli.models import MODEL_HELP
-from resight.core.errors import ConfigError
+from resight.core.files import check_folder_of
 
 
 def inspect(
@@ -24,13 +24,13 @@ def inspect(
 
     found, identity, document = find_card(model)
     if as_json:
-        print(json.dumps(document, indent=2))
+        output.tell(json.dumps(document, indent=2))
         return
     table = Table(box=None, pad_edge=False, show_header=False)
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     for title, text in card_rows(found, identity):
-        table.add_row(title, output.escape(text))
+        table.add_row(title, text)
     output.console.print(table)
 
 
@@ -46,10 +46,9 @@ def card(
     found, identity, _ = find_card(model)
     text = model_card(found, identity, Path(model).name)
     if out is None:
-        print(text, end="")
+        output.tell(text.rstrip("\n"))
         return
-    if not out.parent.is_dir():
-        raise ConfigError(f"--out: the folder {out.parent} does not exist")
+    check_folder_of(out, "--out")
     write_whole(out, text.encode())
 
 
@@ -69,10 +68,10 @@ def models() -> None:
             manifest.network.precision,
             f"{len(bundle.onnx) / 1e6:.1f} MB",
             str(manifest.network.dim),
-            output.escape(figure.data.split(" (")[0]) if figure else "",
+            figure.data.split(" (")[0] if figure else "",
             f"{figure.rank1:.3f}" if figure else "",
             f"{figure.mean_ap:.3f}" if figure else "",
-            output.escape(manifest.rights),
+            manifest.rights,
         )
     output.console.print(table)
     output.say(f"figures on different data do not compare; more: resight model inspect NAME. Files: {FOLDER}")

@@ -2,26 +2,60 @@
 
 from __future__ import annotations
 
+import re
+import sys
 from collections.abc import Sequence
-from typing import TextIO
+from typing import Any, TextIO
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
-from resight.core.progress_bar import is_main_process, progress_bar
+from resight.core.progress import is_main_process, progress_bar
 from resight.data.crops import Problem
 from resight.evaluation.evaluate import Evaluation
 
-console = Console(highlight=False)
-err_console = Console(stderr=True, highlight=False)
 progress = progress_bar  # what the verbs hand to long work
+# What moves the cursor, colours, hides or turns round the text after it; half of a pair of UTF-16.
+_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
+
+
+class _TextConsole(Console):
+    """Text is text: no brackets, emoji names or control characters in it mean anything."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(highlight=False, markup=False, emoji=False, **options)
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        return super().render_str(visible(text), **options)
+
+
+console = _TextConsole()
+err_console = _TextConsole(stderr=True)
+
+
+def visible(text: str) -> str:
+    """The text with its control characters written out, as \\x1b; ends of lines and tabs stay."""
+    return _CONTROLS.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+def write_any_character() -> None:
+    """What standard output and error have no sign for is written out, and ends no command."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def tell(text: str = "") -> None:
+    """A line of a result."""
+    sys.stdout.write(visible(text) + "\n")
 
 
 def say(text: str) -> None:
     """A line for the user that is no result."""
     if not is_main_process():
         return
-    err_console.print(text, markup=False, soft_wrap=True)
+    err_console.print(text, soft_wrap=True)
 
 
 def print_wide(table: Table) -> None:
@@ -29,12 +63,12 @@ def print_wide(table: Table) -> None:
     if console.is_terminal:
         console.print(table)
     else:
-        Console(highlight=False, width=1000).print(table)
+        _TextConsole(width=1000).print(table)
 
 
 def fail(text: str) -> None:
     """One readable paragraph."""
-    err_console.print(f"[bold red]error:[/] {escape(text)}", soft_wrap=True)
+    err_console.print(Text.assemble(("error:", "bold red"), " ", visible(text)), soft_wrap=True)
 
 
 def show_warning(
@@ -55,7 +89,7 @@ def name_problems(problems: Sequence[Problem], most: int = 5) -> None:
         return
     say(f"{len(problems)} picture(s) left out:")
     for problem in problems[:most]:
-        say(f"  {problem.name}: {problem.reason}")
+        say(f"  {problem.name}: {problem.reason}".replace("\n", "\\n"))
     if len(problems) > most:
         say(f"  and {len(problems) - most} more")
 
@@ -70,8 +104,3 @@ def counts(evaluation: Evaluation) -> str:
         f"({evaluation.num_skipped:,} without a match skipped), {evaluation.num_gallery:,} gallery pictures, "
         f"{evaluation.num_junk:,} junk rows left out"
     )
-
-
-def escape(text: str) -> str:
-    """So that rich takes brackets for brackets."""
-    return text.replace("[", r"\[")

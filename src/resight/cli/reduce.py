@@ -1,4 +1,4 @@
-"""`resight reduce`: a run with fewer values an embedding."""
+"""`resight reduce`: a run with embeddings of a smaller dimension."""
 
 from __future__ import annotations
 
@@ -15,23 +15,29 @@ from resight.core.files import check_new
 
 def reduce(
     run: Annotated[Path, typer.Argument(help="A run's directory, of a stripnet or resnet50.")],
-    data: Annotated[str, typer.Argument(help="What it was trained on: the training pictures choose what is kept.")],
+    data: Annotated[
+        str,
+        typer.Argument(
+            help="The data that it was trained on: the components that are kept are of its training pictures."
+        ),
+    ],
     *,
-    dim: Annotated[int, typer.Option(min=1, help="Values of the embedding.")],
+    dim: Annotated[int, typer.Option(min=1, help="The new dimension of the embeddings.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="The new run's directory.")],
     format: Annotated[str | None, typer.Option(help="The data's format, where it is not to be guessed.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
 ) -> None:
-    """Half the values, half the gallery: keeps each part's principal components, without training.
+    """Makes a run whose embeddings have a smaller dimension, without training: half the dimension, half the gallery.
 
-    `resight compare` of both says what it costs. A calibration is left out: calibrate anew.
+    Each part of the embedding is projected onto its principal components. `resight compare` of both runs says what that
+    costs. A calibration is not taken over: calibrate again.
 
     Example:
 
       resight reduce runs/mine my_data --dim 128 -o runs/small
     """
     from resight.embedding.loading import of_run
-    from resight.models.reduce import reduce_values
+    from resight.models.reduce import reduce_dimension
     from resight.models.saved import beside, load_model, save_model
 
     check_new(out)
@@ -39,7 +45,7 @@ def reduce(
     dataset = open_data(data, format, False)
     embedded, problems = of_run(model, run, device=device).embed_crops(dataset.train, progress=output.progress)
     output.name_problems(problems)
-    smaller = reduce_values(model, embedded.embeddings, dim)
+    smaller = reduce_dimension(model, embedded.embeddings, dim)
     before, after = model.config.architecture.dim, smaller.config.architecture.dim
     card = replace(
         smaller.config,
@@ -47,4 +53,4 @@ def reduce(
         rights=beside(smaller.config.rights, "of the pictures that its values were chosen on, ", [dataset.rights]),
     )
     save_model(out, smaller.network, card)
-    print(f"{before} values to {after}: {out}")
+    output.tell(f"dimension {before} to {after}: {out}")

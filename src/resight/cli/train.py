@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -13,18 +13,19 @@ from resight.cli.data import open_data
 from resight.cli.models import MODEL_HELP
 from resight.cli.recipe_options import given, with_recipe_options
 from resight.core.errors import ConfigError
-from resight.core.progress_bar import is_main_process
+from resight.core.progress import is_main_process
+from resight.data.crops import Dataset
+from resight.data.unlabelled import read_unlabelled
 from resight.training.recipes import RECIPES, Recipe, find_recipe
-
-if TYPE_CHECKING:
-    from resight.training.distillation import Teacher
 
 DEFAULT_RECIPE = "stripnet"
 
 
 @with_recipe_options
 def train(
-    data: Annotated[str, typer.Argument(help="A folder of crops, or `synthetic`.")],
+    data: Annotated[
+        str | None, typer.Argument(help="A folder of crops, or `synthetic`; may be absent with --unlabelled.")
+    ] = None,
     *,
     out: Annotated[Path, typer.Option("--out", "-o", help="The run's directory.")],
     recipe: Annotated[
@@ -38,7 +39,11 @@ def train(
     ] = None,
     teacher: Annotated[
         list[Path] | None,
-        typer.Option(help=f"Learn from this model too; several are an ensemble. Takes --distillation. {MODEL_HELP}"),
+        typer.Option(help=f"Learn from this model too; several together. Of `general`, or --imitation. {MODEL_HELP}"),
+    ] = None,
+    unlabelled: Annotated[
+        list[Path] | None,
+        typer.Option(help="A folder of crops of nobody in particular, all of one place, to learn from by --teacher."),
     ] = None,
     format: Annotated[str | None, typer.Option(help="The data's format, where it is not to be guessed.")] = None,
     rights: Annotated[str | None, typer.Option(help="The data's rights, for the model's card.")] = None,
@@ -47,6 +52,10 @@ def train(
     amp: Annotated[bool, typer.Option(help="bfloat16 where the device computes in it.")] = True,
     max_memory_mb: Annotated[int, typer.Option(min=0, help="Stream the pictures above this size.")] = 4096,
     checkpoint_every_s: Annotated[float, typer.Option(min=0, help="Seconds between checkpoints.")] = 30.0,
+    record_every: Annotated[
+        int | None,
+        typer.Option(min=1, help="Score query and gallery every so many epochs, for the record (record.jsonl) alone."),
+    ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first unreadable picture.")] = False,
     **overrides: Any,
 ) -> None:
@@ -60,20 +69,24 @@ def train(
 
       resight train my_data -o runs/mine --resume
 
+      resight train my_data --recipe general --unlabelled street --unlabelled shop --teacher net.resight -o runs/any
+
       torchrun --nproc-per-node 4 -m resight.cli train my_data --recipe slicenet2 -o runs/mine
     """
     from resight.training.loop import TrainOptions, train
+    from resight.training.record import PROTOCOLS, EpochRecord
     from resight.training.run import is_begun
+    from resight.training.teaching.teachers import open_teacher
 
     chosen = given(overrides)
     if resume and is_begun(out):
         resolved, resolved_seed = _resumed(out, recipe, chosen, seed)
     else:
         resolved, resolved_seed = find_recipe(recipe or DEFAULT_RECIPE, **chosen), seed or 0
-    dataset = open_data(data, format, strict)
+    dataset = _with_unlabelled(data, unlabelled or [], format, strict)
     if rights is not None:
         dataset = replace(dataset, rights=rights)
-    teachers = [as_teacher(path, device, strict) for path in teacher or []]
+    teachers = [open_teacher(path, device) for path in teacher or []]
     options = TrainOptions(
         device=device,
         compile=compile,
@@ -83,30 +96,28 @@ def train(
         checkpoint_every_s=checkpoint_every_s,
         max_memory_mb=max_memory_mb,
     )
-    result = train(resolved, dataset, out, resolved_seed, options, output.progress, pretrained, teachers)
+    record = EpochRecord(out, (dataset,), PROTOCOLS, record_every, device) if record_every else None
+    result = train(resolved, dataset, out, resolved_seed, options, output.progress, pretrained, teachers, record)
     output.name_problems(result.problems)
     if not result.finished:
-        again = f"resight train {data} -o {out} --resume" + f" --pretrained {pretrained}" * bool(pretrained)
+        again = "resight train " + f"{data} " * bool(data) + f"-o {out} --resume"
+        again += f" --record-every {record_every}" * bool(record_every)
+        again += f" --pretrained {pretrained}" * bool(pretrained)
+        again += "".join(f" --unlabelled {path}" for path in unlabelled or [])
         again += "".join(f" --teacher {path}" for path in teacher or [])
         output.say(f"stopped after step {result.step:,}, saved in {out}. Go on with: {again}")
         raise typer.Exit(130)
     if is_main_process():
-        print(f"trained {result.step:,} steps: {out}")
+        output.tell(f"trained {result.step:,} steps: {out}")
 
 
-def as_teacher(path: Path, device: str = "auto", strict: bool = False) -> Teacher:
-    """The model, which sees each picture mirrored too, since the student sees pictures so."""
-    from resight.embedding.loading import load
-    from resight.models.saved import Origin
-    from resight.training.distillation import Teacher
-
-    model = load(path, device=device)
-    origin = Origin(model.identity, model.card.trained_on, model.card.rights)
-    progress = output.progress
-    return Teacher(
-        origin,
-        lambda crops: model.embed_crops(crops, flip=True, strict=strict, progress=progress, what=f"teacher {path}")[0],
-    )
+def _with_unlabelled(data: str | None, folders: list[Path], format: str | None, strict: bool) -> Dataset:
+    """The data set, if any, and the crops of those folders beside it."""
+    if data is None and not folders:
+        raise ConfigError("nothing to train on: name a folder of crops, or --unlabelled ones")
+    dataset = open_data(data, format, strict) if data is not None else Dataset("unlabelled", "folder", (), (), ())
+    cameras = [crop.camid for part in (dataset.train, dataset.query, dataset.gallery) for crop in part]
+    return replace(dataset, unlabelled=read_unlabelled(folders, max(cameras, default=0) + 1))
 
 
 def _resumed(out: Path, recipe: str | None, chosen: dict[str, Any], seed: int | None) -> tuple[Recipe, int]:

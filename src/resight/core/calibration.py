@@ -1,4 +1,4 @@
-"""What a similarity means: how likely it is one person, and what to decide at a rate of errors asked for.
+"""What a similarity means: how likely it is the same person, and what to decide at a given rate of errors.
 
 A calibration is fitted by `resight.evaluation.decisions.calibrate` on people whom the model was not trained on, and
 travels with the model. Its rates were counted on those people, at that site: elsewhere they may not hold, which
@@ -30,7 +30,8 @@ Floats = tuple[float, ...]
 
 @dataclass(frozen=True)
 class Rate:
-    """A share with its 95% interval: where it would lie for as many other people of the same kind."""
+    """A share with its 95% interval, from `low` to `high`: where it would lie for as many other people of the same
+    site."""
 
     value: float
     low: float
@@ -42,7 +43,7 @@ class Rate:
 
 @dataclass(frozen=True)
 class RateCurve:
-    """A rate at each of the calibration's thresholds, and its interval there. rate, low, high: (k,)."""
+    """A rate at each of a calibration's k thresholds, with its 95% interval. rate, low, high: k values each."""
 
     rate: Floats
     low: Floats
@@ -55,9 +56,11 @@ class RateCurve:
 
 @dataclass(frozen=True)
 class Decision:
-    """verdict: what to say. rate: how often it is said wrongly, or, of `unsure`, of how many pairs or searches of
-    people who should be recognised it is said. None where the calibration cannot tell. threshold: the similarity from
-    which on (`same`, `known`) or below which (`different`, `nobody we know`) it is said. reason: of `unsure`."""
+    """What to say of a similarity. verdict: `same`, `different` or `unsure` of a pair; `known`, `nobody we know` or
+    `unsure` of a search. rate: how often that verdict is wrong; for `unsure`, the share of people who should be
+    recognised and end there; None where the calibration cannot tell. threshold: the similarity at or above which
+    (`same`, `known`) or below which (`different`, `nobody we know`) the verdict is given. reason: why it is
+    `unsure`."""
 
     verdict: Verdict
     rate: Rate | None
@@ -67,15 +70,21 @@ class Decision:
 
 @dataclass(frozen=True)
 class Calibration:
-    """similarity, log_odds: (m,) knots of P(same) at even odds, straight lines between, level beyond.
+    """P(same) of a similarity, and thresholds with their error rates, as `calibrate` fitted them.
 
-    thresholds: (k,) similarities, ascending, at which these rates were counted:
-    false_accept, of pairs of two people at or above; false_reject, of pairs of one person below;
-    false_positive, of searches for strangers whose nearest answer is at or above, among `num_people`;
-    false_negative, of searches for people in the gallery whose own nearest picture is below.
+    method: one of METHODS. similarity, log_odds: m knots of P(same) at even odds; between them it is a straight line,
+    beyond them level.
 
-    ece: expected calibration error of P(same), out of fold. brier: of both methods, out of fold, at even odds.
-    data, data_digest, rights: what it was fitted on. date: ISO 8601, UTC.
+    thresholds: k similarities, ascending, at which four rates were counted. false_accept: pairs of two people at or
+    above the threshold. false_reject: pairs of one person below it. false_positive: searches for strangers, among
+    `num_people` people, whose nearest answer is at or above it. false_negative: searches for people in the gallery
+    whose nearest right answer is below it.
+
+    num_genuine, num_impostor: pairs of one person and of two. ece: expected calibration error of P(same). brier: Brier
+    score of each method. Both are of people left out of the fit, at even odds. data, data_digest, rights: what it was
+    fitted on. date: ISO 8601, UTC.
+
+    Raises CalibrationError where the fields do not fit together.
     """
 
     method: str
@@ -100,7 +109,8 @@ class Calibration:
         _check(self)
 
     def probability(self, similarity: npt.ArrayLike, prior: float = 0.5) -> npt.NDArray[np.float64]:
-        """P(same person) of similarities of any shape. prior: the share of such pairs among those that are looked at.
+        """P(same person), float64, of similarities of any shape. prior: the share of pairs of one person among all
+        pairs that are looked at.
 
         Raises ConfigError where the prior is not between 0 and 1.
         """
@@ -136,7 +146,8 @@ class Calibration:
         false_accept_rate: float = FALSE_ACCEPT_RATE,
         false_reject_rate: float = FALSE_REJECT_RATE,
     ) -> Decision:
-        """`same`, `different` or `unsure`, of two pictures by two cameras."""
+        """`same`, `different` or `unsure`, from the similarity of two pictures by two cameras. The rates are those of
+        wrong `same` and wrong `different` that are accepted."""
         accept, reject = self.accept_index(false_accept_rate), self.reject_index(false_reject_rate)
         return self._decide(similarity, accept, reject, self.false_accept, self.false_reject, (SAME, DIFFERENT))
 
@@ -148,7 +159,9 @@ class Calibration:
         false_positive_rate: float = FALSE_ACCEPT_RATE,
         false_negative_rate: float = FALSE_REJECT_RATE,
     ) -> Decision:
-        """`known`, `nobody we know` or `unsure`, from the nearest answer's similarity among so many people."""
+        """`known`, `nobody we know` or `unsure`, from the similarity of a search's nearest answer. num_people: people
+        in the gallery who could have been that answer. The rates are those of wrong `known` and wrong `nobody we know`
+        that are accepted."""
         if num_people < 1:
             return Decision(NOBODY, Rate(0.0, 0.0, 0.0), reason="nobody is there who may answer")
         accept = self.known_index(false_positive_rate, num_people)
@@ -193,7 +206,7 @@ class Calibration:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Calibration:
-        """Raises CalibrationError where this is no calibration, or of another schema."""
+        """From `to_dict`'s JSON. Raises CalibrationError where it is no calibration, or of another schema."""
         try:
             fields = dict(values)
             if fields.pop("schema") != SCHEMA:
@@ -207,7 +220,7 @@ class Calibration:
             fields["ece"] = Rate(**{name: float(fields["ece"][name]) for name in ("value", "low", "high")})
             return cls(**fields)
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-            raise CalibrationError(f"this is no calibration: {type(error).__name__} {error}") from None
+            raise CalibrationError(f"this is not a calibration: {type(error).__name__} {error}") from None
 
 
 def _floats(values: Any) -> Floats:

@@ -17,7 +17,8 @@ CHUNK_ROWS = 16_384  # gallery rows converted at a time
 def distance_blocks(
     query: FloatArray, gallery: FloatArray, distance: str = "cosine", block_bytes: int = BLOCK_BYTES
 ) -> Iterator[tuple[int, FloatArray]]:
-    """(first row, (b, g) float32) over all queries: (q, dim) and (g, dim), arrays or memory maps.
+    """All distances, block by block: (first query row, (b, g) float32). query (q, dim), gallery (g, dim): float32,
+    arrays or memory maps.
 
     One buffer of `block_bytes` (or of 16 rows, if that is more) serves every block: use it before the next, and write
     into it as you like. distance: `cosine` (1 - cosine of the angle) or `euclidean` (not squared; computed in float64,
@@ -29,7 +30,7 @@ def distance_blocks(
     if distance not in DISTANCES:
         raise unknown_name("distance", distance, DISTANCES)
     if block_bytes < 1:
-        raise ConfigError("a block takes one byte at the least")
+        raise ConfigError("block_bytes must be at least 1")
     _check_dims(query, gallery)
     fill = DISTANCES[distance](query, gallery)
     rows = min(max(LEAST_ROWS, block_bytes // (4 * max(1, len(gallery)))), max(1, len(query)))

@@ -77,13 +77,14 @@ class EmbeddingError(ResightError):
 
 
 class GalleryError(ResightError):
-    """A gallery that cannot be opened, is damaged, or refuses what it is given. Nothing in it was changed."""
+    """A gallery that cannot be opened, is damaged, or refuses what it is given. Nothing in it was changed, unless the
+    message says so: a deletion that left traces in its files is an error too."""
 
     exit_code = 3
 
 
 class GalleryBusy(GalleryError):
-    """Another process is writing to the gallery, and went on for longer than was to be waited."""
+    """Another process kept writing to the gallery for longer than the caller would wait."""
 
     exit_code = 9
 

@@ -21,4 +21,10 @@ def write_whole(path: Path, data: bytes) -> None:
 def check_new(directory: Path) -> None:
     """Raises ConfigError where there is something already."""
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
-        raise ConfigError(f"{directory} is there already and not empty; name another directory")
+        raise ConfigError(f"{directory} exists already and is not empty; name another directory")
+
+
+def check_folder_of(path: Path, option: str) -> None:
+    """Raises ConfigError if the folder that a file is to be written into does not exist. option: for the message."""
+    if not path.parent.is_dir():
+        raise ConfigError(f"{option}: the folder {path.parent} does not exist")

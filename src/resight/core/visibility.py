@@ -14,7 +14,7 @@ import numpy as np
 
 from resight.core.distances import unit_rows
 from resight.core.errors import ConfigError
-from resight.core.images import Pixels
+from resight.core.pictures.images import Pixels
 from resight.core.records import FloatArray
 
 SECOND_STAGE = 100  # gallery pictures a query that are compared again
@@ -24,14 +24,16 @@ BLOCK = 256
 
 @dataclass(frozen=True)
 class Parts:
-    """Where the parts lie in the embedding. whole: (start, stop), or None. strips: of each, from top to bottom."""
+    """Where the parts lie in an embedding, as (start, stop). whole: of the whole picture, None where there is none.
+    strips: of each horizontal strip, from top to bottom."""
 
     whole: tuple[int, int] | None
     strips: tuple[tuple[int, int], ...]
 
     @classmethod
     def of(cls, named: Sequence[tuple[str, int, int]]) -> Parts:
-        """Of a model's parts by name. Raises ConfigError where it has no strips."""
+        """From a model's parts: (name, start, stop), named `whole` or `strip ...`. Raises ConfigError where fewer than
+        two are strips."""
         whole = next(((start, stop) for name, start, stop in named if name == "whole"), None)
         strips = tuple((start, stop) for name, start, stop in named if name.startswith("strip"))
         if len(strips) < 2:
@@ -39,7 +41,8 @@ class Parts:
         return cls(whole, strips)
 
     def scaled(self, embeddings: FloatArray, visible: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """The parts times their weights, (n, dim); the weights and the squared lengths of all parts, (n, P) each."""
+        """The parts times their weights, (n, dim); the weights, (n, P); and the squared lengths, (n, P), of all P
+        parts. visible: (n, K) in [0, 1], how much is seen of each strip."""
         weights = visible
         places = list(self.strips)
         if self.whole is not None:
@@ -57,10 +60,10 @@ class Parts:
 def visible_similarity(
     query: FloatArray, gallery: FloatArray, query_visible: FloatArray, gallery_visible: FloatArray, parts: Parts
 ) -> FloatArray:
-    """(q, g) cosines over what both show; -1 where they show nothing in common.
+    """Cosine similarities over the parts that both pictures show, (q, g) float32; -1 where they have none in common.
 
-    query (q, dim), gallery (g, dim), of unit length; visible: (q, K) and (g, K) in [0, 1]. Where all is visible it is
-    the plain cosine.
+    query (q, dim), gallery (g, dim): of unit length. query_visible (q, K), gallery_visible (g, K): how much is seen of
+    each strip, in [0, 1]. Where all is seen it is the plain cosine similarity.
     """
     scaled_q, weights_q, squares_q = parts.scaled(query, query_visible)
     scaled_g, weights_g, squares_g = parts.scaled(gallery, gallery_visible)
@@ -78,9 +81,10 @@ def distances_in_two_stages(
     parts: Parts,
     most: int = SECOND_STAGE,
 ) -> FloatArray:
-    """(q, g): the first `most` by the plain embedding in order of what both show; the others follow as they were.
+    """A distmat (q, g) float32 that ranks as a search in two stages does: the first `most` gallery rows by the whole
+    embedding, ranked again by `visible_similarity`, then all others as they were.
 
-    It is what a search does, whose second stage sees only what the first found.
+    Raises EmbeddingError where an embedding is all zeros.
     """
     query, gallery = unit_rows(query), unit_rows(gallery)
     most = min(most, len(gallery))
@@ -96,7 +100,8 @@ def distances_in_two_stages(
 
 
 def visibility_of_rows(hidden: tuple[float, float], slices: int) -> FloatArray:
-    """What is left to see of each strip where the picture is hidden from one share of its height to another: (K,)."""
+    """How much is seen of each of K strips, (K,) float32, where a part of the picture is hidden: from hidden[0] to
+    hidden[1], in shares of its height from the top."""
     edges = np.arange(slices + 1) / slices
     covered = np.minimum(edges[1:], hidden[1]) - np.maximum(edges[:-1], hidden[0])
     out: FloatArray = (1 - np.clip(covered, 0, None) * slices).clip(0, 1).astype(np.float32)
@@ -104,7 +109,7 @@ def visibility_of_rows(hidden: tuple[float, float], slices: int) -> FloatArray:
 
 
 def hide(pixels: Pixels, third: str, picture: Pixels) -> Pixels:
-    """The pictures (n, h, w, 3) with one of THIRDS painted over by that part of `picture` (h, w, 3)."""
+    """The pictures (n, h, w, 3) with one of THIRDS replaced by that part of `picture` (h, w, 3)."""
     low, high = rows_of_third(third)
     height = pixels.shape[1]
     hidden = pixels.copy()
@@ -114,6 +119,6 @@ def hide(pixels: Pixels, third: str, picture: Pixels) -> Pixels:
 
 
 def rows_of_third(third: str) -> tuple[float, float]:
-    """From where to where, in shares of the height."""
+    """(top, bottom) of one of THIRDS, in shares of the picture's height."""
     place = THIRDS.index(third)
     return place / 3, (place + 1) / 3

@@ -1,4 +1,5 @@
-"""The layout that Market-1501 began: bounding_box_train/, query/ and bounding_box_test/ full of named boxes."""
+"""Market-1501's layout, which others follow: folders bounding_box_train/, query/ and bounding_box_test/, whose file
+names tell person and camera."""
 
 from __future__ import annotations
 
@@ -19,10 +20,10 @@ PEEKED = 50  # names that are looked at to tell the formats of this layout apart
 
 @dataclass(frozen=True)
 class BoxNames:
-    """How one data set names its boxes.
+    """How one data set names its files.
 
-    pattern: has the groups pid and camera, and may have sequence and frame. example: one such name. unpacked:
-    the folders that its archives unpack to. splits: the folder of each split.
+    pattern: has the groups pid and camera, and may have sequence and frame. example: one such name. shape: the names'
+    form, in words. unpacked: the folders that its archives unpack to. splits: the folder of each split.
     """
 
     name: str
@@ -35,7 +36,8 @@ class BoxNames:
 
 
 def looks_like_boxes(root: Path, names: BoxNames) -> bool:
-    """Whether the first boxes of any split are named in this way."""
+    """Whether any of the first files of a split are named in this way. Raises DatasetError where a folder cannot be
+    read."""
     base = _base(root, names)
     folders = [base / folder for folder in names.splits.values() if (base / folder).is_dir()]
     return any(
@@ -44,9 +46,10 @@ def looks_like_boxes(root: Path, names: BoxNames) -> bool:
 
 
 def read_boxes(root: Path, names: BoxNames) -> Dataset:
-    """Boxes that are no person (pid -1) are dropped; pid 0 stays in the gallery as a distractor.
+    """Reads a data set of this layout. Pictures of pid -1, which show no person, are dropped; those of pid 0 stay in
+    the gallery as distractors.
 
-    Raises DatasetError where no picture is found.
+    Raises DatasetError where no picture is found, or a folder cannot be read.
     """
     base = _base(root, names)
     problems: list[Problem] = []

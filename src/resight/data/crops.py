@@ -1,4 +1,4 @@
-"""The table of crops that every reader returns."""
+"""A data set: the table of crops that every reader returns."""
 
 from __future__ import annotations
 
@@ -11,15 +11,17 @@ import numpy as np
 from resight.core.errors import UnreadableImage
 from resight.core.records import NO_PERSON_PID, IntArray
 
+UNKNOWN_PID = NO_PERSON_PID  # of a crop of somebody; nobody knows of whom
+
 
 @dataclass(frozen=True, slots=True)
 class Crop:
-    """One picture of one person: a file (`path`) or its bytes (`data`), and who and where.
+    """One picture of one person: a file (`path`) or its bytes (`data`), and who is in it and where.
 
-    pid: the data's person id; 0 is a distractor, -1 no identity. camid: the camera's id. sequence, frame: numbers as
-    the data set gives them. time: seconds, where known. track: which pictures are of one walk past one camera, where
-    known. person, camera: what the data call them, where pid and camid are not the data's own numbers. name: what to
-    call it in a listing, unique in its data set.
+    name: what to call it in a listing, unique in its data set. pid: the person's id; 0 is a distractor, nobody's match,
+    and -1 no identity. camid: the camera's id. sequence, frame: numbers as the data set gives them. time: seconds.
+    track: equal for the pictures of one walk past one camera. person, camera: what the data call them, where pid and
+    camid are not the data's own numbers. The last six are None where not known.
     """
 
     name: str
@@ -57,8 +59,9 @@ class Problem:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Crops split into train, query and gallery. `rights` says who may do what with them, in a line; `notes`,
-    what whoever reads figures of them should know; `doubts`, what their labels could also mean."""
+    """Crops split into train, query and gallery. format: which reader read it. rights: who may do what with it, in a
+    line. problems: files that were left out. notes: what to know when reading figures of it. unlabelled: crops to learn
+    from too, of people without pid, whose cameras are none of the others'. doubts: what its labels could also mean."""
 
     name: str
     format: str
@@ -68,6 +71,7 @@ class Dataset:
     rights: str = "not stated by the data"
     problems: tuple[Problem, ...] = ()
     notes: tuple[str, ...] = ()
+    unlabelled: tuple[Crop, ...] = ()
     doubts: tuple[str, ...] = ()
 
     def __str__(self) -> str:
@@ -75,8 +79,11 @@ class Dataset:
             people = len({crop.pid for crop in crops} - {NO_PERSON_PID})
             return f"{name} {len(crops):,} crops of {people:,} ids"
 
-        cameras = {crop.camid for part in (self.train, self.query, self.gallery) for crop in part}
+        cameras = {crop.camid for part in (self.train, self.query, self.gallery, self.unlabelled) for crop in part}
         parts = [split(n, getattr(self, n)) for n in ("train", "query", "gallery") if getattr(self, n)]
+        if self.unlabelled:
+            places = sorted({crop.name.partition("/")[0] for crop in self.unlabelled})
+            parts.append(f"unlabelled {len(self.unlabelled):,} crops ({', '.join(places)})")
         return f"{self.name} ({self.format}): {', '.join(parts)}; {len(cameras)} cameras"
 
 
@@ -85,15 +92,19 @@ RIGHTS_UNKNOWN = "not stated by the data"
 
 
 def pids_of(crops: Sequence[Crop]) -> IntArray:
-    """(n,) int64."""
+    """The crops' pids: (n,) int64."""
     return np.fromiter((crop.pid for crop in crops), dtype=np.int64, count=len(crops))
 
 
 def camids_of(crops: Sequence[Crop]) -> IntArray:
-    """(n,) int64."""
+    """The crops' camids: (n,) int64."""
     return np.fromiter((crop.camid for crop in crops), dtype=np.int64, count=len(crops))
 
 
 def labels_of(crops: Sequence[Crop]) -> IntArray:
-    """Class indices 0..C-1 of the crops' pids, in the pids' order. (n,) int64."""
-    return np.unique(pids_of(crops), return_inverse=True)[1].astype(np.int64)
+    """Class indices 0..C-1 of the crops' pids, in the pids' order; -1 where the pid is unknown. (n,) int64."""
+    pids = pids_of(crops)
+    known = pids != UNKNOWN_PID
+    labels = np.full(len(pids), -1, np.int64)
+    labels[known] = np.unique(pids[known], return_inverse=True)[1]
+    return labels

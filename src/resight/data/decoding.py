@@ -1,9 +1,8 @@
-"""Crops to pixels, on all cores, in order and in bounded memory. A bad file is named and counted."""
+"""Crops to pixels, on all cores, in order and in bounded memory. A file that cannot be decoded is named and counted."""
 
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -11,8 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from resight.core.cores import available_cores
 from resight.core.errors import DatasetError, UnreadableImage
-from resight.core.images import Pixels, content_id, decode_image, resize_image
+from resight.core.pictures.cells import NOTHING, shows_nothing
+from resight.core.pictures.images import Pixels, content_id, decode_image, resize_image
 from resight.data.crops import Crop, Problem
 
 CHUNK = 256
@@ -42,12 +43,15 @@ def iter_decoded(
     chunk: int = CHUNK,
     threads: int | None = None,
     resize: str = "bilinear-antialias",
+    keep_blank: bool = True,
 ) -> Iterator[DecodedCrops]:
-    """Chunk by chunk, resized by that rule. strict: the first unreadable picture raises its UnreadableImage."""
-    with ThreadPoolExecutor(threads or os.cpu_count(), thread_name_prefix="decode") as pool:
+    """Decodes chunk by chunk, on `threads` threads (None: one a core). resize: one of RESIZE_RULES. keep_blank: False
+    counts a picture that shows nothing among the unreadable. Raises UnreadableImage for the first unreadable picture if
+    strict."""
+    with ThreadPoolExecutor(threads or available_cores(), thread_name_prefix="decode") as pool:
         for start in range(0, len(crops), chunk):
             part = crops[start : start + chunk]
-            results = list(pool.map(lambda crop: _decode(crop, height, width, resize), part))
+            results = list(pool.map(lambda crop: _decode(crop, height, width, resize, keep_blank), part))
             yield _collect(part, results, height, width, strict)
 
 
@@ -60,7 +64,10 @@ def decode_crops(
     on_progress: Callable[[int], None] | None = None,
     threads: int | None = None,
 ) -> DecodedCrops:
-    """All at once: n * height * width * 3 bytes. Raises DatasetError where not one can be decoded."""
+    """Decodes all at once, into n * height * width * 3 bytes. on_progress: is told how many pictures were done.
+
+    Raises UnreadableImage for the first unreadable picture if strict, DatasetError where not one can be decoded.
+    """
     parts = []
     for part in iter_decoded(crops, height, width, strict=strict, threads=threads):
         parts.append(part)
@@ -82,7 +89,7 @@ def decode_crops(
 
 
 def mean_picture(crops: Sequence[Crop], height: int, width: int) -> Pixels:
-    """(height, width, 3): the mean of all crops that can be decoded."""
+    """The mean of all crops that can be decoded: (height, width, 3) uint8."""
     total, number = np.zeros((height, width, 3)), 0
     for part in iter_decoded(crops, height, width):
         total += part.pixels.sum(axis=0, dtype=np.float64)
@@ -97,15 +104,18 @@ class _Decoded:
     digest: bytes
 
 
-def _decode(crop: Crop, height: int, width: int, resize: str) -> _Decoded | UnreadableImage:
+def _decode(crop: Crop, height: int, width: int, resize: str, keep_blank: bool) -> _Decoded | UnreadableImage:
     try:
         data = crop.read()
         pixels = decode_image(data, crop.name)
     except UnreadableImage as error:
         return error
+    resized = resize_image(pixels, height, width, resize)
+    if not keep_blank and shows_nothing(resized[None])[0]:
+        return UnreadableImage(crop.name, NOTHING)
     identity = hashlib.blake2b(f"{crop.name}\0{crop.pid}\0{crop.camid}\0".encode("utf-8", "surrogateescape"))
     identity.update(data)
-    return _Decoded(resize_image(pixels, height, width, resize), content_id(pixels), identity.digest())
+    return _Decoded(resized, content_id(pixels), identity.digest())
 
 
 def _collect(

@@ -29,7 +29,8 @@ Columns = Mapping[str, npt.NDArray[Any]]
 
 @dataclass(frozen=True)
 class EmbeddingFile:
-    """path: .npz or .parquet. plan: what the work is (its model, its pictures, its part size), for going on."""
+    """A file of embeddings that is being written. path: .npz or .parquet. plan: what the work is (its model, pictures
+    and part size); a work that was stopped goes on only where the plan is equal."""
 
     path: Path
     plan: Mapping[str, Any]
@@ -40,7 +41,8 @@ class EmbeddingFile:
         return self.path.with_name(self.path.name + ".parts")
 
     def begin(self) -> int:
-        """How many parts are done already. Raises ConfigError where the parts there are of other work."""
+        """Begins or goes on: how many parts are done already. Raises ConfigError where the parts there are of another
+        plan or the suffix is another, MissingExtra where Parquet needs pyarrow."""
         if self.path.suffix.lower() not in (".npz", ".parquet"):
             raise ConfigError(f"{self.path}: embeddings are written as .npz or .parquet")
         if self.path.suffix.lower() == ".parquet":
@@ -64,13 +66,15 @@ class EmbeddingFile:
         return done
 
     def write_part(self, number: int, columns: Columns) -> None:
-        """columns: of equal lengths; `vector` is (n, dim) float32, the others (n,)."""
+        """Writes part `number`, counted from 0. columns: of equal lengths; `vector` is (n, dim) float32, others
+        (n,)."""
         buffer = io.BytesIO()
         np.savez(buffer, allow_pickle=False, **columns)
         write_whole(self._part(number), buffer.getvalue())
 
     def finish(self, num_parts: int, model: str) -> int:
-        """Joins the parts, one at a time in memory, and removes them. Returns the number of rows."""
+        """Joins the parts into the file, one at a time in memory, and removes them. Returns the number of rows. model:
+        the identity of the model, for the file. Raises DataError where a part is damaged."""
         unfinished = self.path.with_name(self.path.name + ".part")
         join = _join_parquet if self.path.suffix.lower() == ".parquet" else _join_npz
         rows = join(unfinished, [self._part(number) for number in range(num_parts)], model)

@@ -27,16 +27,17 @@ SPLITS = ("query", "gallery")
 
 
 def read_embeddings(*paths: Path) -> tuple[EmbeddedCrops, EmbeddedCrops]:
-    """Query and gallery, of one file or of several shards.
+    """Query and gallery of embeddings made by any tool, from one file or several shards.
 
-    Raises DatasetError where a file or a column is not what it must be, or two shards are of different models.
+    Raises DatasetError where a file or a column is not what it must be or two shards are of different models,
+    MissingExtra where a Parquet file needs pyarrow.
     """
     named = ", ".join(map(str, paths))
     shards = _settled([_rows_of(path, REQUIRED) for path in paths], named)
     dims = {shard.vectors.shape[1] for shard in shards}
     models = {shard.model for shard in shards if shard.model}
     if len(dims) > 1 or len(models) > 1:
-        raise DatasetError(f"{named}: embeddings of different models cannot be compared ({dims} values)")
+        raise DatasetError(f"{named}: embeddings of different models cannot be compared (dimensions {sorted(dims)})")
     parts = []
     for split in SPLITS:
         rows = [np.flatnonzero(shard.splits == split) for shard in shards]
@@ -58,7 +59,8 @@ def read_embeddings(*paths: Path) -> tuple[EmbeddedCrops, EmbeddedCrops]:
 
 @dataclass(frozen=True, eq=False)
 class EmbeddingRows:
-    """A file as it is, a row a crop: pids and camids -1 where not known, model the identity where it is told."""
+    """The rows of a file of embeddings, one a crop. vectors: (n, dim) float32; the others (n,). pids, camids: -1 where
+    not known. model: the identity of the model that made them, empty where not known."""
 
     vectors: FloatArray
     pids: IntArray
@@ -69,7 +71,7 @@ class EmbeddingRows:
 
 
 def holds_embeddings(path: Path) -> bool:
-    """Whether it is a file of embeddings, and no other table."""
+    """Whether the file holds embeddings, and is no other table."""
     if path.suffix.lower() != ".parquet":
         return path.suffix.lower() == ".npz"
     try:
@@ -84,7 +86,11 @@ def holds_embeddings(path: Path) -> bool:
 
 
 def read_rows(path: Path, required: Sequence[str] = ("vector",)) -> EmbeddingRows:
-    """Raises DatasetError where the file or a column is not what it must be, MissingExtra where pyarrow is missing."""
+    """Reads one file of embeddings. required: the columns that it must have.
+
+    Raises DatasetError where the file or a column is not what it must be, MissingExtra where a Parquet file needs
+    pyarrow.
+    """
     return _settled([_rows_of(path, required)], str(path))[0]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from resight.core.errors import DatasetError
-from resight.data.crops import Crop
+from resight.data.crops import UNKNOWN_PID, Crop
 
 SUFFIXES = frozenset([".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"])
 NOT_READ = frozenset([".heic", ".heif", ".avif", ".jxl", ".jp2"])  # pictures all the same: named, not passed over
@@ -21,7 +21,7 @@ def open_pictures(*paths: str | Path) -> list[Crop]:
         found = sorted(p for p in path.rglob("*") if is_picture(p)) if path.is_dir() else [path]
         if not found:
             raise DatasetError(f"{path} holds no pictures")
-        crops.extend(Crop(str(p), -1, -1, path=p) for p in found)
+        crops.extend(Crop(str(p), UNKNOWN_PID, -1, path=p) for p in found)
     return crops
 
 

@@ -19,7 +19,7 @@ from typing import Any
 from resight.core.calibration import Calibration
 from resight.core.errors import CalibrationError, ConfigError, WeightsError
 from resight.core.files import write_whole
-from resight.core.preprocessing import MAX_SIDE_PX, Preprocessing
+from resight.core.pictures.preprocessing import MAX_SIDE_PX, Preprocessing
 from resight.embedding.card import Card, Measurement, Part
 from resight.embedding.graph import GraphFacts, inspect_graph
 

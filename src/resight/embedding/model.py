@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,10 +13,11 @@ import numpy as np
 import numpy.typing as npt
 
 from resight.core.calibration import FALSE_ACCEPT_RATE, FALSE_REJECT_RATE, Calibration, Decision
+from resight.core.cores import available_cores
 from resight.core.distances import unit_rows
 from resight.core.errors import ConfigError, DatasetError, EmbeddingError
-from resight.core.images import Pixels, is_one
-from resight.core.preprocessing import Preprocessing
+from resight.core.pictures.images import Pixels, is_one
+from resight.core.pictures.preprocessing import Preprocessing
 from resight.core.progress import Progress, silent
 from resight.core.records import EmbeddedCrops, FloatArray, IntArray
 from resight.core.visibility import Parts
@@ -81,7 +81,7 @@ class Model:
         self.source = source
         self.batch_size = batch_size
         self._network = network
-        self._threads = threads or os.cpu_count() or 1
+        self._threads = threads or available_cores()
         self._write_calibration = write_calibration
         size = card.preprocessing
         noise = np.random.default_rng(0).integers(0, 256, (1, size.height, size.width, 3), np.uint8)
@@ -155,7 +155,8 @@ class Model:
         (n, h, w, 3). channel_order: of arrays, `rgb`, or `bgr` as OpenCV has them. boxes: (left, top, right, bottom)
         in pixels, of one full frame, each of which is embedded.
 
-        Raises UnreadableImage for the first that cannot be read. With strict=False its row is NaN instead.
+        Raises UnreadableImage for the first that cannot be read, or shows nothing. With strict=False its row is NaN
+        instead.
         """
         items = self._cut(pictures, boxes, channel_order) if boxes is not None else _items(pictures)
         rows: list[FloatArray] = []
@@ -171,7 +172,8 @@ class Model:
         """Batch by batch, in order and in bounded memory: `pictures` need not end. Threads decode what comes next
         while the network runs.
 
-        A picture that cannot be read is named among the batch's problems; with strict=True it raises UnreadableImage.
+        A picture that cannot be read, or shows nothing (a covered lens), is named among the batch's problems; with
+        strict=True it raises UnreadableImage.
         """
         check_channel_order(channel_order)
         with ThreadPoolExecutor(self._threads, thread_name_prefix="decode") as pool:
@@ -196,6 +198,7 @@ class Model:
         *,
         flip: bool = False,
         edit: Callable[[Pixels], Pixels] | None = None,
+        keep_blank: bool = True,
         strict: bool = False,
         progress: Progress = silent,
         what: str = "embedding",
@@ -203,15 +206,17 @@ class Model:
         """The crops that can be decoded, embedded in order, and those that cannot. what: the progress bar's text.
 
         flip: the mean with the mirrored picture's embedding, at unit length: a little better, at twice the time. edit:
-        what is done to pictures (n, height, width, 3) of the network's size before it sees them. Raises UnreadableImage
-        for the first that cannot be decoded if strict.
+        what is done to pictures (n, height, width, 3) of the network's size before it sees them. keep_blank: False
+        counts a picture that shows nothing among those that cannot be decoded; figures are of all pictures of a data
+        set.
+        Raises UnreadableImage for the first that cannot be decoded if strict.
         """
         size = self.preprocessing
         kept: list[Crop] = []
         problems: list[Problem] = []
         embeddings: list[FloatArray] = [np.zeros((0, self.dim), np.float32)]
         content_hashes: list[npt.NDArray[np.uint64]] = [np.zeros(0, np.uint64)]
-        decoded = iter_decoded(crops, size.height, size.width, strict=strict, resize=size.resize)
+        decoded = iter_decoded(crops, size.height, size.width, strict=strict, resize=size.resize, keep_blank=keep_blank)
         with progress(what, len(crops)) as advance:
             for part in ahead(decoded):
                 kept.extend(part.crops)

@@ -13,8 +13,9 @@ import numpy.typing as npt
 from PIL import Image
 
 from resight.core.errors import ConfigError, UnreadableImage
-from resight.core.images import Pixels, decode_image, resize_image, rgb_of
-from resight.core.preprocessing import CHANNEL_ORDERS, Preprocessing
+from resight.core.pictures.cells import NOTHING, shows_nothing
+from resight.core.pictures.images import Pixels, decode_image, resize_image, rgb_of
+from resight.core.pictures.preprocessing import CHANNEL_ORDERS, Preprocessing
 
 Picture = str | Path | bytes | Image.Image | npt.NDArray[np.uint8]
 Box = Sequence[float]  # left, top, right, bottom in pixels
@@ -87,7 +88,10 @@ class Decoded:
 def decode_batches(
     pictures: Iterable[Any], size: Preprocessing, batch_size: int, channel_order: str, pool: Executor
 ) -> Iterator[Decoded]:
-    """Batch by batch, on the threads of the pool; an iterator without end is read as far as needed."""
+    """Batch by batch, on the threads of the pool; an iterator without end is read as far as needed.
+
+    A picture that shows nothing is one of the problems: whatever a network makes of it, all such are alike.
+    """
 
     def decode(position: int, picture: Any) -> Pixels | UnreadableImage:
         try:
@@ -96,7 +100,8 @@ def decode_batches(
             pixels = read_picture(picture, name_of(picture, position), channel_order)
         except UnreadableImage as error:
             return error
-        return resize_image(pixels, size.height, size.width, size.resize)
+        resized = resize_image(pixels, size.height, size.width, size.resize)
+        return UnreadableImage(name_of(picture, position), NOTHING) if shows_nothing(resized[None])[0] else resized
 
     def collect(first: int, batch: list[Any]) -> Decoded:
         results = list(pool.map(decode, range(first, first + len(batch)), batch))

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from resight.core.cores import available_cores
 from resight.core.errors import ConfigError, MissingExtra, WeightsError, unknown_name
 from resight.core.records import FloatArray
 from resight.embedding.bundle import Bundle
@@ -22,12 +23,20 @@ class Runtime(Protocol):
         ...
 
 
+def import_onnxruntime() -> Any:
+    """onnxruntime, told not to report home. Its wheel for Linux does from 1.29 on, and keeps an id of the device in
+    the home directory, unless this stands in the environment before it is imported."""
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    import onnxruntime
+
+    return onnxruntime
+
+
 class OnnxRuntime:
     """onnxruntime, on the CPU, or on CUDA where this build of it has CUDA and `device` allows."""
 
     def __init__(self, bundle: Bundle, threads: int, device: str) -> None:
-        import onnxruntime
-
+        onnxruntime = import_onnxruntime()
         cuda = "CUDAExecutionProvider" in onnxruntime.get_available_providers()
         if device == "cuda" and not cuda:
             raise ConfigError("this onnxruntime knows no CUDA; install onnxruntime-gpu, or use the device cpu")
@@ -44,10 +53,9 @@ class OnnxRuntime:
 def open_session(onnx: bytes, source: str, threads: int | None, *, on_gpu: bool = False) -> Any:
     """An onnxruntime.InferenceSession. threads: None, one a core. Raises WeightsError where it does not take the
     network."""
-    import onnxruntime
-
+    onnxruntime = import_onnxruntime()
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads or os.cpu_count() or 1
+    options.intra_op_num_threads = threads or available_cores()
     options.inter_op_num_threads = 1
     options.log_severity_level = 4  # what goes wrong comes as an exception
     providers = [*(["CUDAExecutionProvider"] if on_gpu else []), "CPUExecutionProvider"]
@@ -98,7 +106,7 @@ def open_runtime(
         raise unknown_name("runtime", runtime, RUNTIMES)
     if device not in DEVICES:
         raise unknown_name("device", device, DEVICES)
-    return RUNTIMES[runtime](bundle, threads or os.cpu_count() or 1, device)
+    return RUNTIMES[runtime](bundle, threads or available_cores(), device)
 
 
 def short(error: Exception, most: int = 300) -> str:

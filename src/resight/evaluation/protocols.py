@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from warnings import warn
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +12,6 @@ import numpy.typing as npt
 from resight.core.errors import unknown_name
 from resight.core.records import DISTRACTOR_PID as DISTRACTOR_PID
 from resight.core.records import NO_PERSON_PID, EmbeddedCrops, IntArray
-from resight.core.renamed import renamed
 
 BoolArray = npt.NDArray[np.bool_]
 JUNK_PID = NO_PERSON_PID
@@ -129,16 +129,15 @@ PROTOCOLS: dict[str, Protocol] = {
         hits_only=True,
     ),
 }
-
-
 RENAMED = {"report": "top10"}  # the names of version 0.1.0, accepted in this version
 
 
 def find_protocol(name: str) -> Protocol:
     """The protocol of that name. Raises ConfigError for an unknown name, which lists those known."""
     if name in RENAMED:
-        renamed("protocol", name, RENAMED[name])
-        name = RENAMED[name]
+        new = RENAMED[name]  # a FutureWarning, since it is a user's word more often than a program's
+        warn(f"the protocol {name} is called {new} now; version 0.2 drops the old name", FutureWarning, stacklevel=2)
+        name = new
     if name not in PROTOCOLS:
         raise unknown_name("protocol", name, PROTOCOLS)
     return PROTOCOLS[name]

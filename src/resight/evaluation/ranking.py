@@ -5,13 +5,13 @@ Only the places of the right answers matter, so nothing beyond the farthest of t
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 
+from resight.core.cores import available_cores
 from resight.core.records import FloatArray, IntArray
 from resight.evaluation.protocols import DISTRACTOR_PID, GalleryRows, Protocol, Rows
 
@@ -37,7 +37,7 @@ def rank_blocks(
     """The ranks of all queries, in their order, on all cores. blocks: (first query row, (b, g) float32 distances); they
     are overwritten."""
     ranks: list[QueryRanks] = []
-    with ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="rank") as pool:
+    with ThreadPoolExecutor(available_cores(), thread_name_prefix="rank") as pool:
         for start, block in blocks:
 
             def some(first: int, start: int = start, block: FloatArray = block) -> list[QueryRanks]:

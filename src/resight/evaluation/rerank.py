@@ -12,7 +12,6 @@ Some ports square distances that are squared already. Here d is squared once.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
+from resight.core.cores import available_cores
 from resight.core.distances import BLOCK_BYTES, distance_blocks, unit_rows
 from resight.core.errors import ConfigError
 from resight.core.records import FloatArray, IntArray
@@ -54,7 +54,7 @@ class Reranking:
 
     def __post_init__(self) -> None:
         if self.k1 < 1 or self.k2 < 1 or not 0 <= self.weight <= 1:
-            raise ConfigError("re-ranking takes k1 and k2 of 1 at the least, and a weight between 0 and 1")
+            raise ConfigError("re-ranking takes a k1 and a k2 of at least 1, and a weight between 0 and 1")
 
     def __str__(self) -> str:
         return f"k-reciprocal re-ranking (k1={self.k1}, k2={self.k2}, lambda={self.weight:g})"
@@ -93,7 +93,7 @@ def nearest_rows(rows: FloatArray, k: int) -> tuple[IntArray, FloatArray]:
     k = min(k, len(rows))
     neighbours = np.empty((len(rows), k), np.int64)
     largest = np.empty(len(rows), np.float32)
-    with ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="neighbours") as pool:
+    with ThreadPoolExecutor(available_cores(), thread_name_prefix="neighbours") as pool:
         for start, block in distance_blocks(rows, rows):
 
             def some(first: int, start: int = start, block: FloatArray = block) -> None:

@@ -9,13 +9,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import onnxruntime
 import torch
 from torch import nn
 
 from resight.core.errors import ConfigError, MissingExtra
-from resight.core.images import Pixels
-from resight.core.preprocessing import Preprocessing
+from resight.core.pictures.images import Pixels
+from resight.core.pictures.preprocessing import Preprocessing
+from resight.embedding.runtimes import import_onnxruntime
 
 OPSET = 17
 INPUT, OUTPUT = "images", "embedding"
@@ -46,6 +46,7 @@ def _folded(onnx: bytes) -> bytes:
     """With its constants worked out, which a bundle's reader insists on; operators stay ONNX's own."""
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder) / "folded.onnx"
+        onnxruntime = import_onnxruntime()
         options = onnxruntime.SessionOptions()
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
         options.optimized_model_filepath = str(target)
@@ -63,6 +64,7 @@ def to_int8(onnx: bytes, preprocessing: Preprocessing, pixels: Pixels) -> bytes:
         import onnx as library
     except ImportError:
         raise MissingExtra("onnx, which int8 needs,", "train") from None
+    import_onnxruntime()
     from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
 
     if len(pixels) < 1:

@@ -1,1 +1,1 @@
-"""The durable gallery: who was seen where, and how sure are we. Its stores, its exact search, its audit."""
+"""The durable gallery: embeddings of who was seen where, searched, decided on, deleted and audited."""

@@ -1,21 +1,27 @@
-"""What callers write, to what a gallery takes: checked at the door."""
+"""Checks what callers give a gallery and converts it: filters, facts about entries, embeddings, numbers."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
-from typing import Any
+from datetime import datetime, timedelta
+from functools import wraps
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+from warnings import warn
 
 import numpy as np
 import numpy.typing as npt
 
 from resight.core.errors import ConfigError, EmbeddingError, unknown_name
+from resight.core.pictures.images import is_one
 from resight.core.records import FloatArray
-from resight.gallery.records import UNIT, Attributes, Entry, Where
+from resight.gallery.filters import Filter
+from resight.gallery.records import UNIT, Attributes, Entry
 
-JOINS = ("mean", "best")
-_SINGLE = {
+POOLS = ("mean", "best")
+_SINGULAR = {
     "camera": "cameras",
     "track": "tracks",
     "pid": "pids",
@@ -24,32 +30,122 @@ _SINGLE = {
     "exclude_track": "exclude_tracks",
     "exclude_pid": "exclude_pids",
 }
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
-def where_of(**asked: Any) -> Where:
-    """A filter from plain arguments. Raises ConfigError for an unknown one, or a value that cannot be."""
+def renamed_arguments(**names: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Decorates a function so that old keywords still work, with a DeprecationWarning. names: old to new."""
+
+    def decorate(function: Callable[P, R]) -> Callable[P, R]:
+        @wraps(function)
+        def accepting(*args: P.args, **kwargs: P.kwargs) -> R:
+            given: dict[str, Any] = dict(kwargs)
+            for old in names.keys() & given.keys():
+                new = names[old]
+                if new in given:
+                    raise ConfigError(f"{new} is given twice, also by its old name {old}")
+                warn(f"{old} is called {new} now; version 0.2 drops the old name", DeprecationWarning, stacklevel=2)
+                given[new] = given.pop(old)
+            return function(*args, **given)
+
+        return accepting
+
+    return decorate
+
+
+def filter_of(filter: Filter | None = None, **conditions: Any) -> Filter:
+    """A checked filter, of a Filter or of keywords: the fields of Filter, or in the singular for one value (camera=).
+
+    Raises ConfigError for an unknown condition or a wrong value.
+    """
+    if filter is not None:
+        if any(value is not None for value in conditions.values()):
+            raise ConfigError("give either filter=, or its conditions as keywords")
+        conditions = {name: getattr(filter, name) for name in filter.names()}
     found: dict[str, Any] = {}
-    for name, value in asked.items():
-        field = _SINGLE.get(name, name)
-        if field not in Where.__dataclass_fields__:
-            raise unknown_name("filter", name, [*Where.__dataclass_fields__, *_SINGLE])
+    for name, value in conditions.items():
+        field = _SINGULAR.get(name, name)
+        if field not in Filter.__dataclass_fields__:
+            raise unknown_name("filter", name, [*Filter.__dataclass_fields__, *_SINGULAR])
         if value is None:
             continue
         if field in found:
-            raise ConfigError(f"{name} is given twice, as {field}")
+            raise ConfigError(f"{name} is given twice, also as {field}")
         if field in ("after", "before"):
             found[field] = seconds_of(value)
         elif field == "attributes":
-            found[field] = plain_of(value)
+            found[field] = attributes_of(value)
         else:
             values = tuple(value) if isinstance(value, list | tuple | set | frozenset) else (value,)
             numbers = field.endswith("ids")
             found[field] = tuple(whole_of(v) if numbers else text_of(str(v)) for v in values)
-    return Where(**found)
+    return Filter(**found)
+
+
+def entries_of(
+    vectors: FloatArray,
+    camera: Any,
+    time: Any,
+    track: Any,
+    pid: Any,
+    attributes: Attributes | Sequence[Attributes] | None,
+    names: Sequence[str] | None,
+    crops: Sequence[bytes | None] | None,
+    ids: Sequence[int] | None,
+) -> list[Entry]:
+    """An entry for each of vectors (n, dim), of facts given once for all or once for each.
+
+    Raises ConfigError for a wrong value, a wrong number of them, or an id that is given twice.
+    """
+    num = len(vectors)
+    times, tracks = one_for_each(time, num, "time"), one_for_each(track, num, "track")
+    cameras, pids = one_for_each(camera, num, "camera"), one_for_each(pid, num, "pid")
+    details = [attributes or {}] * num if attributes is None or isinstance(attributes, Mapping) else list(attributes)
+    titles, pictures = list(names or [""] * num), list(crops or [None] * num)
+    numbers = [whole_of(number) or 0 for number in ids] if ids is not None else [0] * num
+    if not len(details) == len(titles) == len(pictures) == len(numbers) == num:
+        raise ConfigError(f"{num} embeddings, but {len(details)} attributes, {len(titles)} names")
+    twice = [number for number, count in Counter(numbers).items() if number and count > 1]
+    if twice:
+        raise id_taken(min(twice))
+    return [
+        Entry(
+            vector,
+            camera_of(camera),
+            seconds_of(moment),
+            word_of(walk, "track"),
+            whole_of(person),
+            text_of(name),
+            attributes_of(more),
+            crop,
+            number,
+        )
+        for vector, camera, moment, walk, person, more, name, crop, number in zip(
+            vectors, cameras, times, tracks, pids, details, titles, pictures, numbers, strict=True
+        )
+    ]
+
+
+def listed(crops: Any) -> list[Any]:
+    """The pictures, of one or several."""
+    return [crops] if is_one(crops) else list(crops)
+
+
+def encoded(item: Any) -> bytes | None:
+    """The encoded picture, if the item is a file or its bytes."""
+    if isinstance(item, str | Path):
+        return Path(item).read_bytes()
+    return bytes(item) if isinstance(item, bytes | bytearray | memoryview) else None
+
+
+def id_taken(number: int) -> ConfigError:
+    """The error for an id that another entry has."""
+    return ConfigError(f"id {number} is given already; ids are unique")
 
 
 def one_for_each(value: Any, num: int, what: str) -> list[Any]:
-    """One for all, or one for each."""
+    """num values, of one for all or one for each. Raises ConfigError for another number of them."""
     if value is None or isinstance(value, str | int | float | datetime | np.generic):
         return [value] * num
     values = list(value)
@@ -59,51 +155,59 @@ def one_for_each(value: Any, num: int, what: str) -> list[Any]:
 
 
 def camera_of(name: Any) -> str:
-    """Raises ConfigError for what is no name."""
+    """A camera's name. Raises ConfigError if it is none."""
     if not isinstance(name, str | int) or not str(name):
         raise ConfigError(f"a camera is a name, not {name!r}")
     return text_of(str(name))
 
 
 def word_of(value: Any, what: str) -> str | None:
-    """Raises ConfigError for what is no name."""
+    """A name, or None. what: what it is called in the message. Raises ConfigError if it is no name."""
     if value is not None and not isinstance(value, str | int):
         raise ConfigError(f"a {what} is a name, not {value!r}")
     return None if value is None else text_of(str(value))
 
 
 def text_of(text: str) -> str:
-    """Raises ConfigError for text that not every engine can keep."""
+    """The text. Raises ConfigError if not every engine can store it."""
     if "\0" in text or (not text.isprintable() and any("\ud800" <= letter <= "\udfff" for letter in text)):
-        raise ConfigError(f"text with a null character or half a letter cannot be kept: {text!r}")
+        raise ConfigError(f"text with a null character or half a surrogate pair cannot be kept: {text!r}")
     return text
 
 
 def whole_of(value: Any) -> int | None:
-    """Raises ConfigError for what is no whole number."""
+    """A whole number of 64 bits, or None. Raises ConfigError if it is none."""
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or not -(2**63) <= value < 2**63:
-        raise ConfigError(f"a pid or id is a whole number, not {value!r}")
+        raise ConfigError(f"a pid or id is a whole number of 64 bits, not {value!r}")
     return int(value)
 
 
 def seconds_of(value: Any) -> float | None:
-    """Seconds since 1970, UTC."""
+    """Seconds since 1970, UTC, or None. Raises ConfigError if it is no time, or a datetime without a time zone."""
     if value is None:
         return None
     if isinstance(value, datetime):
         if value.tzinfo is None:
-            raise ConfigError(f"{value} does not say its time zone")
+            raise ConfigError(f"{value} has no time zone")
         return value.timestamp()
     number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
-    if not number or not abs(value) < 2**63:  # of NaN nothing is true
-        raise ConfigError(f"a time is seconds since 1970, or a datetime with a zone, not {value!r}")
+    if not number or not abs(value) < 2**63:  # NaN compares false
+        raise ConfigError(f"a time is seconds since 1970, or a datetime with a time zone, not {value!r}")
     return float(value)
 
 
-def plain_of(attributes: Attributes) -> Attributes:
-    """Raises ConfigError where one is more than a text, a number or a truth value."""
+def period_of(value: Any) -> float:
+    """A period in seconds. Raises ConfigError if it is none."""
+    seconds = value.total_seconds() if isinstance(value, timedelta) else value
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float | np.number) or not 0 <= seconds < 1e11:
+        raise ConfigError(f"older_than is a number of seconds or a timedelta, not {value!r}")
+    return float(seconds)
+
+
+def attributes_of(attributes: Attributes) -> Attributes:
+    """The attributes. Raises ConfigError if they are no mapping of names to texts, finite numbers or truth values."""
     if not isinstance(attributes, Mapping):
         raise ConfigError(f"attributes are names with values, not {attributes!r}")
     for name, value in attributes.items():
@@ -117,24 +221,8 @@ def plain_of(attributes: Attributes) -> Attributes:
     return attributes
 
 
-def joined_of(entries: list[Entry], join: str) -> Entry:
-    """Several of one walk as one entry: earliest in time, and with what all of them have in common."""
-    if join not in JOINS:
-        raise unknown_name("way to join", join, JOINS)
-    if len({(entry.camera, entry.track, entry.pid) for entry in entries}) > 1:
-        raise ConfigError("only pictures of one camera, track and pid are joined to one entry")
-    vectors = np.stack([entry.embedding for entry in entries]).astype(np.float64)
-    mean = vectors.mean(axis=0)
-    best = entries[int(np.argmax(vectors @ mean))]
-    times = [entry.time for entry in entries if entry.time is not None]
-    length = float(np.sqrt(mean @ mean))
-    if join == "best" or length < 1e-3:
-        return replace(best, time=min(times, default=None))
-    return replace(best, embedding=(mean / length).astype(np.float32), time=min(times, default=None))
-
-
 def embeddings_of(given: npt.ArrayLike, dim: int) -> FloatArray:
-    """(n, dim) float32 of unit length. Raises EmbeddingError for what is no such thing."""
+    """(n, dim) float32 of unit length, of that or of one (dim,). Raises EmbeddingError if it is none."""
     try:
         with np.errstate(over="ignore"):  # what becomes infinite is refused below
             vectors = np.asarray(given, np.float32)
@@ -142,23 +230,59 @@ def embeddings_of(given: npt.ArrayLike, dim: int) -> FloatArray:
         raise EmbeddingError(f"embeddings are numbers ({error})") from None
     vectors = vectors[None] if vectors.ndim == 1 else vectors
     if vectors.ndim != 2 or vectors.shape[1] != dim:
-        raise EmbeddingError(f"embeddings here are (n, {dim}), not {vectors.shape}")
+        raise EmbeddingError(f"embeddings here have shape (n, {dim}), not {vectors.shape}")
     lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64))
     bad = np.flatnonzero(~(np.abs(lengths - 1) <= UNIT))
     if bad.size:
-        raise EmbeddingError(f"embedding {bad[0]} has the length {lengths[bad[0]]:.4g} and not 1 ({bad.size} such)")
+        raise EmbeddingError(f"embedding {bad[0]} has length {lengths[bad[0]]:.4g} and not 1 ({bad.size} such)")
     return vectors
 
 
+def pooled(vectors: FloatArray, pool: str) -> tuple[int, FloatArray]:
+    """Which of vectors (n, dim) is nearest to their mean, and the pooled embedding (dim,).
+
+    pool: `mean`, at unit length (or the nearest one, where the mean has no direction), or `best`, the nearest one.
+    Raises ConfigError for another pool, or no vectors.
+    """
+    if pool not in POOLS:
+        raise unknown_name("pool", pool, POOLS)
+    if not len(vectors):
+        raise ConfigError("there are no pictures to pool")
+    mean = vectors.astype(np.float64).mean(axis=0)
+    best = int(np.argmax(vectors.astype(np.float64) @ mean))
+    length = float(np.sqrt(mean @ mean))
+    return best, vectors[best] if pool == "best" or length < 1e-3 else (mean / length).astype(np.float32)
+
+
+def pooled_entry(entries: Sequence[Entry], pool: str) -> Entry:
+    """Several entries of one track as one: pooled embedding, earliest time, the rest of the one nearest to the mean.
+
+    Raises ConfigError for an unknown pool, or entries of several cameras, tracks or pids.
+    """
+    if len({(entry.camera, entry.track, entry.pid) for entry in entries}) > 1:
+        raise ConfigError("only pictures of one camera, track and pid can be pooled into one entry")
+    best, vector = pooled(np.stack([entry.embedding for entry in entries]), pool)
+    times = [entry.time for entry in entries if entry.time is not None]
+    return replace(entries[best], embedding=vector, time=min(times, default=None))
+
+
 def rate_of(value: Any, what: str) -> float:
-    """A rate of errors, between 0 and 1. Raises ConfigError."""
+    """An error rate in [0, 1]. what: its name in the message. Raises ConfigError if it is none."""
     if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not 0 <= value <= 1:
         raise ConfigError(f"{what} is a rate from 0 to 1, not {value!r}")
     return float(value)
 
 
-def top_of(value: Any) -> int | None:
-    """How many answers; None: all. Raises ConfigError."""
+def top_k_of(value: Any) -> int | None:
+    """How many hits to return; None: all. Raises ConfigError if it is no positive whole number."""
     if value is not None and (isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1):
-        raise ConfigError(f"top is a whole number, 1 at the least, not {value!r}")
+        raise ConfigError(f"top_k is a whole number, 1 or more, not {value!r}")
     return None if value is None else int(value)
+
+
+def min_similarity_of(value: Any) -> float | None:
+    """A lower bound on similarities, or None. Raises ConfigError if it is no number in [-2, 2]."""
+    number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
+    if value is not None and not (number and -2 <= value <= 2):  # NaN compares false
+        raise ConfigError(f"min_similarity is a cosine similarity, not {value!r}")
+    return None if value is None else float(value)

@@ -1,49 +1,73 @@
-"""Who searched and who removed what: lines of which each holds the hash of the one before.
+"""The audit: a hash-chained log of who searched and who deleted, linked or migrated what.
 
-A changed, inserted or removed line breaks the chain, save that the last lines can be cut off unseen: whoever needs to
-know keeps a copy of the last hash elsewhere (`resight gallery audit` prints it).
+A changed, inserted or removed line breaks the chain. Only the last lines can be cut off unnoticed: to be able to tell,
+keep a copy of the last hash elsewhere (`resight gallery audit` prints it).
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from typing import Any, Literal, get_args
 
-from resight.gallery.records import Damage
+from resight.gallery.records import Damage, Detail
 
 START = "0" * 64
+Action = Literal["search", "forget", "link", "unlink", "migrate"]
+ACTIONS: tuple[str, ...] = get_args(Action)
 
 
 @dataclass(frozen=True)
-class Line:
-    """One line. time: ISO 8601, UTC. action: search, forget, link or unlink. who, purpose: as given by
-    whoever asked. detail: counts and the names of the filters, never whom it was about."""
+class AuditLine:
+    """One line of the audit.
+
+    time: ISO 8601, UTC. action: one of ACTIONS. who, purpose: as given by the caller. detail: counts and the names of
+    filter conditions, never whom it was about. before: the hash of the line before.
+    """
 
     number: int
     time: str
     action: str
     who: str
     purpose: str
-    detail: Mapping[str, str | int | float | bool | None]
+    detail: Detail
     before: str
     hash: str
 
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return asdict(self)
 
-def next_line(
-    last: Line | None, action: str, who: str, purpose: str, detail: Mapping[str, str | int | float | bool | None]
-) -> Line:
-    """The line that follows `last`, at this moment."""
+
+def next_line(last: AuditLine | None, action: Action, who: str, purpose: str, detail: Detail) -> AuditLine:
+    """The line that follows `last`, at the current time."""
     number, before = (last.number + 1, last.hash) if last else (1, START)
     time = datetime.now(UTC).isoformat(timespec="milliseconds")
-    line = Line(number, time, action, who, purpose, dict(detail), before, "")
-    return Line(**{**asdict(line), "hash": _hash(line)})
+    line = AuditLine(number, time, action, who, purpose, dict(detail), before, "")
+    return AuditLine(**{**asdict(line), "hash": _hash(line)})
 
 
-def check_chain(lines: Iterable[Line]) -> tuple[Damage, ...]:
-    """The first line that is not what it was. lines: in order."""
+def next_row(last: Sequence[Any] | None, action: Action, who: str, purpose: str, detail: Detail) -> dict[str, Any]:
+    """`next_line` as a table's row, by column; last: the last row of the table, if there is one."""
+    line = asdict(next_line(line_of(last) if last else None, action, who, purpose, detail))
+    return {**line, "detail": json.dumps(line["detail"], sort_keys=True)}
+
+
+def line_of(row: Sequence[Any]) -> AuditLine:
+    """The line in a table's row. A damaged row becomes a line whose hash does not fit it."""
+    number, time, action, who, purpose, text, before, digest = row
+    try:
+        detail = dict(json.loads(text))
+    except (TypeError, ValueError):
+        detail = {"unreadable": True}  # which is not what the hash was computed from
+    return AuditLine(number, time, action, who, purpose, detail, before, digest)
+
+
+def check_chain(lines: Iterable[AuditLine]) -> tuple[Damage, ...]:
+    """The first line that does not fit the chain, if there is one. lines: in order."""
     before = START
     for number, line in enumerate(lines, 1):
         if line.number != number or line.before != before or line.hash != _hash(line):
@@ -54,7 +78,7 @@ def check_chain(lines: Iterable[Line]) -> tuple[Damage, ...]:
     return ()
 
 
-def _hash(line: Line) -> str:
+def _hash(line: AuditLine) -> str:
     values = asdict(line)
     del values["hash"]
     return hashlib.sha256(json.dumps(values, sort_keys=True, ensure_ascii=True).encode()).hexdigest()

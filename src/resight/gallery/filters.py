@@ -1,18 +1,50 @@
-"""What a filter asks, term by term; each store says it in its engine's own words."""
+"""Filters: which entries a search, a listing or a deletion is about."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from resight.gallery.people import Links, members_of
-from resight.gallery.records import Value, Where
+from resight.gallery.records import Attributes, Value
+
+
+@dataclass(frozen=True)
+class Filter:
+    """Selects the entries for which every given condition holds. An empty filter selects all entries.
+
+    after, before: after <= time < before, in seconds since 1970. pids, exclude_pids: with links applied. attributes:
+    equal in each of these. An entry whose time, track or pid is unknown does not match a condition on it, and is never
+    excluded by it.
+
+    Example:
+        >>> from resight.gallery.filters import Filter
+        >>> wanted = Filter(cameras=("north", "south"), after=1772352000.0, exclude_tracks=("17",))
+        >>> wanted.names()
+        ('cameras', 'after', 'exclude_tracks')
+    """
+
+    cameras: tuple[str, ...] | None = None
+    after: float | None = None
+    before: float | None = None
+    tracks: tuple[str, ...] | None = None
+    exclude_tracks: tuple[str, ...] = ()
+    pids: tuple[int, ...] | None = None
+    exclude_pids: tuple[int, ...] = ()
+    exclude_cameras: tuple[str, ...] = ()
+    attributes: Attributes = field(default_factory=dict)
+    ids: tuple[int, ...] | None = None
+
+    def names(self) -> tuple[str, ...]:
+        """The names of the conditions that are given, without their values: what the audit may record."""
+        empty = Filter()
+        return tuple(name for name in self.__dataclass_fields__ if getattr(self, name) != getattr(empty, name))
 
 
 @dataclass(frozen=True)
 class AmongTerm:
-    """The field is one of these; with `never`, it is none of them or not known."""
+    """The field is one of these values; with `never`, it is none of them, or unknown."""
 
     field: Literal["camera", "track", "pid", "id"]
     values: tuple[str, ...] | tuple[int, ...]
@@ -21,7 +53,7 @@ class AmongTerm:
 
 @dataclass(frozen=True)
 class TimeTerm:
-    """The time is known, and as said. value: seconds since 1970."""
+    """The time is known and compares so. value: seconds since 1970."""
 
     relation: Literal[">=", "<"]
     value: float
@@ -29,7 +61,7 @@ class TimeTerm:
 
 @dataclass(frozen=True)
 class AttributeTerm:
-    """The attribute is there, and equal."""
+    """The attribute is present and equal."""
 
     name: str
     value: Value
@@ -38,29 +70,30 @@ class AttributeTerm:
 Term = AmongTerm | TimeTerm | AttributeTerm
 
 
-def terms_of(where: Where, links: Links) -> list[Term]:
-    """All of which hold for each entry that is meant. A pid means all that are linked with it."""
+def terms_of(filter: Filter, links: Links) -> list[Term]:
+    """The filter's conditions, all of which must hold, for a store to write in its engine's language. Each pid stands
+    for all pids that are linked with it."""
 
     def linked(pids: Sequence[int]) -> tuple[int, ...]:
         return tuple(sorted(set().union(*(members_of(pid, links) for pid in pids))))
 
     terms: list[Term] = []
-    if where.cameras is not None:
-        terms.append(AmongTerm("camera", where.cameras))
-    if where.exclude_cameras:
-        terms.append(AmongTerm("camera", where.exclude_cameras, never=True))
-    if where.after is not None:
-        terms.append(TimeTerm(">=", where.after))
-    if where.before is not None:
-        terms.append(TimeTerm("<", where.before))
-    if where.tracks is not None:
-        terms.append(AmongTerm("track", where.tracks))
-    if where.exclude_tracks:
-        terms.append(AmongTerm("track", where.exclude_tracks, never=True))
-    if where.pids is not None:
-        terms.append(AmongTerm("pid", linked(where.pids)))
-    if where.exclude_pids:
-        terms.append(AmongTerm("pid", linked(where.exclude_pids), never=True))
-    if where.ids is not None:
-        terms.append(AmongTerm("id", where.ids))
-    return [*terms, *(AttributeTerm(name, value) for name, value in where.attributes.items())]
+    if filter.cameras is not None:
+        terms.append(AmongTerm("camera", filter.cameras))
+    if filter.exclude_cameras:
+        terms.append(AmongTerm("camera", filter.exclude_cameras, never=True))
+    if filter.after is not None:
+        terms.append(TimeTerm(">=", filter.after))
+    if filter.before is not None:
+        terms.append(TimeTerm("<", filter.before))
+    if filter.tracks is not None:
+        terms.append(AmongTerm("track", filter.tracks))
+    if filter.exclude_tracks:
+        terms.append(AmongTerm("track", filter.exclude_tracks, never=True))
+    if filter.pids is not None:
+        terms.append(AmongTerm("pid", linked(filter.pids)))
+    if filter.exclude_pids:
+        terms.append(AmongTerm("pid", linked(filter.exclude_pids), never=True))
+    if filter.ids is not None:
+        terms.append(AmongTerm("id", filter.ids))
+    return [*terms, *(AttributeTerm(name, value) for name, value in filter.attributes.items())]

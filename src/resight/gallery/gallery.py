@@ -1,11 +1,11 @@
-"""The gallery: a store, the model whose embeddings it takes, and what a similarity means there."""
+"""The gallery: a store, the model whose embeddings it holds, and what a similarity means there."""
 
 from __future__ import annotations
 
 import getpass
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -13,53 +13,65 @@ from typing import Any
 import numpy.typing as npt
 
 from resight.core.calibration import FALSE_ACCEPT_RATE, FALSE_REJECT_RATE
-from resight.core.errors import ConfigError, EmbeddingError, GalleryError
-from resight.core.images import is_one
-from resight.core.visibility import SECOND_STAGE, Parts
+from resight.core.errors import ConfigError, DataError, EmbeddingError, GalleryError
+from resight.core.progress import Progress, silent
+from resight.data.crops import SPLITS, Dataset
+from resight.data.formats.catalogue import open_dataset
 from resight.embedding.card import short_of
 from resight.embedding.model import Model
-from resight.gallery.answers import answers_of, decider
 from resight.gallery.arguments import (
-    camera_of,
     embeddings_of,
-    joined_of,
-    one_for_each,
-    plain_of,
+    encoded,
+    entries_of,
+    filter_of,
+    id_taken,
+    listed,
+    min_similarity_of,
+    period_of,
+    pooled,
+    pooled_entry,
     rate_of,
-    seconds_of,
+    renamed_arguments,
     text_of,
-    top_of,
-    where_of,
+    top_k_of,
     whole_of,
-    word_of,
 )
-from resight.gallery.audit import Line
-from resight.gallery.records import (
-    Answer,
-    Attributes,
-    Damage,
-    Entry,
-    Forgotten,
-    Hit,
-    Link,
-    Settings,
-    Stats,
-)
+from resight.gallery.audit import AuditLine
+from resight.gallery.filters import Filter
+from resight.gallery.records import Added, Attributes, Damage, Detail, Entry, Forgotten, Link, Settings, Stats
+from resight.gallery.results import Query, SearchResult, search
 from resight.gallery.search.approximate import Approximation
-from resight.gallery.search.occluded import compared_again, hidden_of
-from resight.gallery.sqlite.store import SqliteStore
-from resight.gallery.store import Detail, Store
-from resight.gallery.stores import open_store
+from resight.gallery.search.occluded import hidden_of
+from resight.gallery.store import Store
+from resight.gallery.transfer.batches import added_in_batches
+from resight.gallery.transfer.rows import Row, columns_of, crops_of, rows_of_crops
+
+Times = float | datetime | Sequence[float | datetime | None] | None
 
 
 class Gallery:
-    """A kept gallery, open. Use it in a `with`, or call `close`. Any number of threads may use one."""
+    """An open gallery. `open_gallery` makes one; use it in a `with`, or call `close`. Threads may share it.
+
+    Methods that take `filter` also take its conditions as keywords: the fields of Filter, or in the singular for one
+    value (camera="north", exclude_track="17"). who, purpose: what the audit records, in place of the gallery's own.
+
+    Example:
+        >>> import numpy as np, resight
+        >>> gallery = resight.open_gallery("example.db", resight.load("city"), new=True)
+        >>> embeddings = np.eye(3, gallery.settings.dim, dtype=np.float32)
+        >>> gallery.add_embeddings(embeddings, model=gallery.settings.model, camera="north", pid=[1, 1, 2])
+        [1, 2, 3]
+        >>> [(match.id, match.pid) for match in gallery.search_embeddings(embeddings[2], top_k=1)[0]]
+        [(3, 2)]
+        >>> gallery.forget(pid=1, purpose="request 12").entries
+        2
+        >>> [entry.id for entry in gallery.entries(camera="north")]
+        [3]
+        >>> gallery.close()
+    """
 
     def __init__(self, store: Store, model: Model | None = None, *, who: str | None = None, purpose: str = "") -> None:
-        """who, purpose: what the audit writes down, unless a call says otherwise.
-
-        Raises GalleryError where the gallery's embeddings are of another model.
-        """
+        """who: this system's user unless given. Raises GalleryError if the gallery holds another model's embeddings."""
         self.store = store
         self.model = model
         self.who = who if who is not None else _user()
@@ -84,38 +96,37 @@ class Gallery:
 
     @property
     def settings(self) -> Settings:
-        """As it was created."""
+        """The settings that it was created with."""
         return self.store.settings
 
     def close(self) -> None:
-        """It is not used afterwards."""
+        """Closes the gallery."""
         self.store.close()
 
+    @renamed_arguments(join="pool")
     def add(
         self,
         crops: Any,
         *,
         camera: str | Sequence[str],
-        time: float | datetime | Sequence[float | datetime | None] | None = None,
+        time: Times = None,
         track: str | Sequence[str | None] | None = None,
         pid: int | Sequence[int | None] | None = None,
         attributes: Attributes | None = None,
-        join: str | None = None,
+        pool: str | None = None,
         channel_order: str = "rgb",
     ) -> list[int]:
-        """Embeds pictures and keeps them; their ids. All of them or, where anything is wrong, none.
+        """Embeds pictures, adds an entry for each and returns their ids. All are added or, if anything is wrong, none.
 
-        crops: one picture or several, as `Model.embed` takes them. camera, time, track, pid: one for all, or one
-        for each. time: seconds since 1970 or a datetime with a zone. join: `mean` makes one entry of all of them, at
-        unit length; `best` keeps the one that is nearest to their mean.
+        crops: one picture or several, as the model's `embed` takes them. camera, time, track, pid: one for all, or one
+        for each. time: seconds since 1970, or a datetime with a time zone. pool: makes one entry of all pictures:
+        `mean`, their mean embedding at unit length, or `best`, the one that is nearest to the mean.
 
-        Raises UnreadableImage, ConfigError, and GalleryError as the store does.
+        Raises UnreadableImage, ConfigError for a wrong argument, GalleryError if the store fails.
         """
         model = self.needed_model()
-        items = [crops] if is_one(crops) else list(crops)
+        items = listed(crops)
         embeddings = model.embed(items, channel_order=channel_order)
-        kept = [_encoded(item) for item in items] if self.settings.keep_crops else None
-        names = [str(item) if isinstance(item, str | Path) else "" for item in items]
         return self.add_embeddings(
             embeddings,
             model=model.identity,
@@ -124,255 +135,245 @@ class Gallery:
             track=track,
             pid=pid,
             attributes=attributes,
-            names=names,
-            crops=kept,
-            join=join,
+            names=[str(item) if isinstance(item, str | Path) else "" for item in items],
+            crops=[encoded(item) for item in items] if self.settings.keep_crops else None,
+            pool=pool,
         )
 
+    @renamed_arguments(join="pool")
     def add_embeddings(
         self,
         embeddings: npt.ArrayLike,
         *,
         model: str,
         camera: str | Sequence[str],
-        time: float | datetime | Sequence[float | datetime | None] | None = None,
+        time: Times = None,
         track: str | Sequence[str | None] | None = None,
         pid: int | Sequence[int | None] | None = None,
         attributes: Attributes | Sequence[Attributes] | None = None,
         names: Sequence[str] | None = None,
         crops: Sequence[bytes | None] | None = None,
         ids: Sequence[int] | None = None,
-        join: str | None = None,
+        pool: str | None = None,
     ) -> list[int]:
-        """As `add`, of embeddings (n, dim) made before by the model of that identity.
+        """As `add`, of embeddings (n, dim) that are made already.
 
-        ids: of entries that come from another gallery and keep theirs. Raises ConfigError, and keeps none, where one
-        of them is given already.
+        model: the identity of the model that made them. ids: of entries from another gallery, which keep theirs.
+
+        Raises EmbeddingError for another model, shape or length, ConfigError for a wrong argument or an id that is
+        taken, GalleryError if the store fails.
         """
         if model != self.settings.model:
             own = _short(self.settings)
             raise EmbeddingError(f"these embeddings are of model {short_of(model)}, the gallery is of {own}")
         vectors = embeddings_of(embeddings, self.settings.dim)
-        num = len(vectors)
-        times, tracks = one_for_each(time, num, "time"), one_for_each(track, num, "track")
-        cameras, pids = one_for_each(camera, num, "camera"), one_for_each(pid, num, "pid")
-        details = (
-            [attributes or {}] * num if attributes is None or isinstance(attributes, Mapping) else list(attributes)
-        )
-        titles, pictures = list(names or [""] * num), list(crops or [None] * num)
-        numbers = [whole_of(number) or 0 for number in ids] if ids is not None else [0] * num
-        if not len(details) == len(titles) == len(pictures) == len(numbers) == num:
-            raise ConfigError(f"{num} embeddings, but {len(details)} attributes, {len(titles)} names")
-        given = Counter(number for number in numbers if number)
-        taken = {number for number, count in given.items() if count > 1}
-        if given:
-            taken |= {entry.id for entry in self.store.read(sorted(given))}
+        entries = entries_of(vectors, camera, time, track, pid, attributes, names, crops, ids)
+        taken = self.store.read(sorted(entry.id for entry in entries if entry.id))
         if taken:
-            raise ConfigError(f"id {min(taken)} is given already; an id is of one entry")
-        entries = [
-            Entry(
-                vector,
-                camera_of(camera),
-                seconds_of(moment),
-                word_of(walk, "track"),
-                whole_of(person),
-                text_of(name),
-                plain_of(more),
-                crop,
-                number,
-            )
-            for vector, camera, moment, walk, person, more, name, crop, number in zip(
-                vectors, cameras, times, tracks, pids, details, titles, pictures, numbers, strict=True
-            )
-        ]
-        if join is not None and entries:
-            entries = [joined_of(entries, join)]
+            raise id_taken(min(entry.id for entry in taken))
+        if pool is not None and entries:
+            entries = [pooled_entry(entries, pool)]
         return self.store.add(entries) if entries else []
 
-    def search(
+    def add_dataset(
         self,
-        crop: Any,
-        top: int | None = 20,
+        dataset: Dataset | str | Path,
         *,
-        at_least: float | None = None,
-        channel_order: str = "rgb",
-        **asked: Any,
-    ) -> Answer:
-        """Where else was this person seen? crop: one picture. The other arguments are `search_embeddings`'s."""
-        embedding = self.needed_model().embed([crop], channel_order=channel_order)
-        return self.search_embeddings(embedding, top, at_least=at_least, **asked)[0]
+        splits: Sequence[str] = SPLITS,
+        camera: str | None = None,
+        with_pids: bool = True,
+        strict: bool = False,
+        format: str | None = None,
+        progress: Progress = silent,
+    ) -> Added:
+        """Embeds and adds the crops of a data set, with their cameras, times, tracks and pids.
 
+        dataset: opened, or what `open_dataset` takes, such as a folder of crops. camera: a name for all, in place of
+        the data's camids. with_pids: whether to store who the crops show. strict: raises the first error; otherwise
+        pictures that cannot be read are left out.
+
+        Raises DatasetError, ConfigError for a wrong argument, GalleryError if the store fails; with strict, DataError.
+        """
+        found = dataset if isinstance(dataset, Dataset) else open_dataset(str(dataset), format)
+        left_out = [f"{problem.name}: {problem.reason}" for problem in found.problems]
+        if strict and left_out:
+            raise DataError(left_out[0])
+        crops = crops_of(found, splits)
+        ids: list[int] = []
+        with progress("adding to the gallery", len(crops)) as advance:
+            for added in self.add_rows(rows_of_crops(crops, camera, with_pids), strict=strict):
+                ids += added.ids
+                left_out += added.left_out
+                advance(len(added.ids) + len(added.left_out))
+        return Added(tuple(ids), tuple(left_out))
+
+    def add_rows(
+        self, rows: Iterable[Row | DataError], *, strict: bool = False, keep_ids: bool = False
+    ) -> Iterator[Added]:
+        """Adds rows 64 at a time, and yields what became of each batch once it is committed: iterate over it.
+
+        rows: see `transfer.rows` and `transfer.lines`; a DataError stands for a row that could not be read. strict:
+        raises the first error instead of leaving rows out. keep_ids: the entries keep the ids of their rows.
+
+        Raises GalleryError if the store fails; with strict, DataError.
+        """
+        return added_in_batches(rows, partial(self._add_rows, keep_ids=keep_ids), strict)
+
+    def _add_rows(self, rows: Sequence[Row], keep_ids: bool) -> list[int]:
+        made: list[Any] = []
+        pictures = [row.picture for row in rows if row.embedding is None and row.picture]
+        if pictures:
+            made = list(self.needed_model().embed([picture.read() for picture in pictures]))
+        return self.add_embeddings(**columns_of(rows, made, self.settings, keep_ids))
+
+    @renamed_arguments(top="top_k", at_least="min_similarity")
+    def search(
+        self, crops: Any, top_k: int | None = 20, *, pool: str = "mean", channel_order: str = "rgb", **options: Any
+    ) -> SearchResult:
+        """Searches for the person in a picture, or in several pictures of one person.
+
+        crops: as the model's `embed` takes them. pool: how several pictures become one query: `mean`, their mean
+        embedding at unit length, or `best`, the one that is nearest to the mean. options: as `search_embeddings`.
+
+        Raises UnreadableImage, and what `search_embeddings` raises.
+        """
+        embeddings = self.needed_model().embed(listed(crops), channel_order=channel_order)
+        return self.search_embeddings(embeddings, top_k, pool=pool, **options)[0]
+
+    @renamed_arguments(top="top_k", at_least="min_similarity")
     def search_embeddings(
         self,
         embeddings: npt.ArrayLike,
-        top: int | None = 20,
+        top_k: int | None = 20,
         *,
-        at_least: float | None = None,
+        pool: str | None = None,
+        min_similarity: float | None = None,
+        filter: Filter | None = None,
         hidden: tuple[float, float] | None = None,
         false_positive_rate: float = FALSE_ACCEPT_RATE,
         false_negative_rate: float = FALSE_REJECT_RATE,
         who: str | None = None,
         purpose: str | None = None,
-        **where: Any,
-    ) -> list[Answer]:
-        """An answer for each row of (q, dim): the `top` most alike (None: all) of similarity `at_least`.
+        **conditions: Any,
+    ) -> list[SearchResult]:
+        """A result for each row of embeddings (q, dim), or one for all of them with pool.
 
-        where: which entries may answer, by Where's fields, or one name alone: camera, track, pid, exclude_camera,
-        exclude_track, exclude_pid. after, before: seconds since 1970 or datetimes with a zone.
+        top_k: how many matches; None: all. pool: as in `search`; all rows are then one person's. min_similarity:
+        matches of this cosine similarity or more only. filter: which entries to search.
 
-        hidden: what of the picture's height something hides, from the top, as (0.6, 1): the first 100 are compared
-        again on the strips that it shows, and answer without a decision, since no calibration is of parts.
+        hidden: the occluded part of the picture, as (from, to) in fractions of its height from the top: (0.6, 1) is the
+        lower two fifths. The 100 nearest are then compared again on the visible strips, without a decision:
+        calibrations are of whole pictures.
 
-        false_positive_rate: how often a stranger may be told as somebody known; false_negative_rate: how often
-        somebody known as a stranger. They hold where the model's calibration does.
+        false_positive_rate: the largest acceptable rate of strangers reported as known people; false_negative_rate: of
+        known people reported as strangers. They hold as far as the model's calibration does.
+
+        Raises EmbeddingError for another shape or length, ConfigError for a wrong argument, GalleryError if the store
+        fails.
         """
-        top, wanted = top_of(top), where_of(**where)
+        top_k, least, wanted = top_k_of(top_k), min_similarity_of(min_similarity), filter_of(filter, **conditions)
         rates = rate_of(false_positive_rate, "false_positive_rate"), rate_of(false_negative_rate, "false_negative_rate")
-        if at_least is not None and not -2 <= at_least <= 2:  # of NaN nothing is true
-            raise ConfigError(f"at_least is a similarity, not {at_least!r}")
         vectors = embeddings_of(embeddings, self.settings.dim)
-        if hidden is None:
-            found = self.store.search(vectors, top, wanted, at_least)
-        else:
-            place, parts = hidden_of(hidden), self._parts()
-            found = self.store.search(vectors, SECOND_STAGE, wanted, None)
-            found = compared_again(found, vectors, self._entries(found.answers), parts, place, top, at_least)
+        if pool is not None:
+            vectors = pooled(vectors, pool)[1][None]
+        occluded = None if hidden is None else hidden_of(hidden)
+        parts = None if hidden is None else self.needed_model().strips
+        results = search(self.store, self.model, Query(vectors, top_k, wanted, least, *rates, occluded, parts))
         if self.settings.audit_searches:
-            answers = sum(map(len, found.answers))
-            detail: Detail = {"searches": len(vectors), "answers": answers, "by": ", ".join(wanted.names())}
-            self.store.write_line("search", *self._asking(who, purpose), detail)
-        decide = None if self.model is None or hidden is not None else decider(self.model, found.num_people, *rates)
-        nearest = [hits[:1] for hits in found.answers]
-        cut = [row for row, hits in enumerate(nearest) if not hits]
-        if cut and decide and at_least is not None:  # a decision rests on the nearest, whether or not it is shown
-            again = self.store.search(vectors[cut], 1, wanted, None).answers
-            for row, hits in zip(cut, again, strict=True):
-                nearest[row] = hits
-        links = {link.pid: link.into for link in self.store.links()}
-        return answers_of(found, nearest, self._entries((*found.answers, *nearest)), links, decide)
+            num_matches = sum(map(len, results))
+            detail: Detail = {"searches": len(vectors), "answers": num_matches, "by": ", ".join(wanted.names())}
+            self.store.append_audit("search", *self._caller(who, purpose), detail)
+        return results
 
-    def approximate(self, top: int = 20, *, recall: float = 0.99) -> Approximation:
-        """From now on, searches without a filter for `top` at the most go along a graph of neighbours.
+    @renamed_arguments(top="top_k")
+    def approximate(self, top_k: int = 20, *, recall: float = 0.99) -> Approximation:
+        """Builds an HNSW index in memory, which searches without a filter for up to `top_k` matches then use.
 
-        It is made in memory, which takes a while, and measured on the gallery's own rows: what it then finds of the
-        true answers is returned, and stands in each Answer. Searches with a filter stay exact, and so do all after an
-        entry was removed, until this is called again. recall: made as wide as that takes.
+        Building takes a while. Its recall is measured on rows of the gallery and is returned; it stands in each
+        result. Other searches stay exact, and all are exact again once an entry is removed, until this is called again.
+        recall: what to reach; a higher one makes searches slower.
 
-        Raises ConfigError where usearch is not installed, or the engine is not SQLite.
+        Raises MissingExtra if usearch is not installed, ConfigError if the engine supports exact search only or for a
+        wrong argument, GalleryError if the gallery is empty.
         """
-        found, recall = top_of(top), rate_of(recall, "recall")
-        if found is None:
-            raise ConfigError("an approximate search is for some answers, not for all")
-        if not isinstance(self.store, SqliteStore):
-            raise ConfigError("approximate search is for galleries in a file; other engines have indexes of their own")
-        return self.store.approximate(found, recall)
+        wanted, recall = top_k_of(top_k), rate_of(recall, "recall")
+        if wanted is None:
+            raise ConfigError("approximate search is for a number of matches (top_k), not for all")
+        return self.store.approximate(wanted, recall)
 
-    def forget(self, *, who: str | None = None, purpose: str | None = None, **where: Any) -> Forgotten:
-        """Removes the entries that are meant, with all their traces, and writes an audit line that does not say whom.
+    @renamed_arguments(keep="older_than")
+    def forget(
+        self,
+        *,
+        older_than: Any = None,
+        filter: Filter | None = None,
+        who: str | None = None,
+        purpose: str | None = None,
+        **conditions: Any,
+    ) -> Forgotten:
+        """Deletes the entries that match the filter, with all traces of them, and audits it without saying whom.
 
-        where: as in `search_embeddings`; `keep` (seconds): all that is older than that. At least one is given.
+        older_than: a period in seconds, or a timedelta: entries whose time is further back. At least one condition is
+        needed. Traces that are left in the gallery's files are reported in what is returned; the entries are deleted.
+
+        Raises ConfigError for a wrong condition or none, GalleryError if the store fails; nothing is deleted then.
         """
-        keep = where.pop("keep", None)
-        if keep is not None:
-            if not 0 <= keep < 1e11 or where.get("before") is not None:
-                raise ConfigError("keep is a number of seconds, and stands without `before`")
-            where["before"] = datetime.now(UTC).timestamp() - keep
-        wanted = where_of(**where)
+        if older_than is not None:
+            if filter is not None or conditions.get("before") is not None:
+                raise ConfigError("give either older_than, or before or filter")
+            conditions["before"] = datetime.now(UTC).timestamp() - period_of(older_than)
+        wanted = filter_of(filter, **conditions)
         if not wanted.names():
             raise ConfigError("say what to forget: pid, track, camera, before, ...")
-        return self.store.remove(wanted, *self._asking(who, purpose))
+        return self.store.remove(wanted, *self._caller(who, purpose))
 
     def link(self, pid: int, into: int, *, who: str | None = None, purpose: str | None = None) -> int:
-        """From now on both pids are one person, told as `into`. Returns a number, with which `unlink` undoes it."""
+        """Links two pids as one person, who is reported as `into`. Returns the link's number, for `unlink`.
+
+        Raises ConfigError if they are no pids, GalleryError if they are one person already.
+        """
         first, second = whole_of(pid), whole_of(into)
         if first is None or second is None:
-            raise ConfigError("a link is of two pids")
-        return self.store.link(first, second, *self._asking(who, purpose))
+            raise ConfigError("a link needs two pids")
+        return self.store.link(first, second, *self._caller(who, purpose))
 
     def unlink(self, number: int, *, who: str | None = None, purpose: str | None = None) -> None:
-        """Undoes a link."""
-        self.store.unlink(whole_of(number) or 0, *self._asking(who, purpose))
+        """Removes a link. Raises GalleryError if there is none of that number."""
+        self.store.unlink(whole_of(number) or 0, *self._caller(who, purpose))
 
     def links(self) -> tuple[Link, ...]:
-        """Those that hold."""
+        """All links, by number."""
         return self.store.links()
 
-    def entries(self, **where: Any) -> Iterator[Entry]:
-        """All that are meant, by id."""
-        return self.store.scan(where_of(**where))
+    def entries(self, filter: Filter | None = None, **conditions: Any) -> Iterator[Entry]:
+        """Entries that match the filter, by id, with their pictures. Raises ConfigError for a wrong condition."""
+        return self.store.scan(filter_of(filter, **conditions))
 
-    def audit(self) -> Iterator[Line]:
-        """Who searched and who removed what, in order."""
-        return self.store.lines()
+    def audit(self) -> Iterator[AuditLine]:
+        """The audit, in order: who searched, and who deleted, linked and migrated."""
+        return self.store.audit()
 
     def stats(self) -> Stats:
-        """Counts."""
+        """Counts of entries, people, pictures and so on."""
         return self.store.stats()
 
     def verify(self) -> Iterator[Damage]:
-        """Looks at every row, and at the audit's chain."""
+        """Checks every entry against its checksum, and the audit's chain; yields what is damaged."""
         return self.store.verify()
 
     def compact(self) -> None:
-        """Gives freed space back."""
+        """Returns freed space to the file system. Raises GalleryError if the engine fails, GalleryBusy if it cannot do
+        all of it while another process reads or writes."""
         self.store.compact()
 
-    def _entries(self, answers: Sequence[Sequence[Hit]]) -> dict[int, Entry]:
-        """Of all hits, by id."""
-        ids = sorted({hit.id for hits in answers for hit in hits})
-        return {entry.id: entry for entry in self.store.read(ids)}
-
-    def _parts(self) -> Parts:
-        """Where the strips lie in an embedding. Raises ConfigError where the model has none."""
-        return self.needed_model().strips
-
     def needed_model(self) -> Model:
-        """The model. Raises ConfigError where the gallery was opened without one."""
+        """The model. Raises ConfigError if the gallery was opened without one."""
         if self.model is None:
-            raise ConfigError("the gallery was opened without a model, which pictures need: open_gallery(path, model)")
+            raise ConfigError("the gallery was opened without a model, which pictures need: open_gallery(uri, model)")
         return self.model
 
-    def _asking(self, who: str | None, purpose: str | None) -> tuple[str, str]:
+    def _caller(self, who: str | None, purpose: str | None) -> tuple[str, str]:
         return text_of(self.who if who is None else who), text_of(self.purpose if purpose is None else purpose)
-
-
-def open_gallery(
-    place: str | Path,
-    model: Model | None = None,
-    *,
-    keep_crops: bool = False,
-    audit_searches: bool = False,
-    new: bool = False,
-    read_only: bool = False,
-    wait_s: float = 5.0,
-    who: str | None = None,
-    purpose: str = "",
-) -> Gallery:
-    """Opens a gallery, and makes it where there is none and a model is given.
-
-    place: a file; or postgresql://user@host/database?gallery=name; or milvus://host:port/database?gallery=name.
-    model: what `resight.load` gives. keep_crops, audit_searches: of a new gallery; see Settings. new: it must not be
-    there yet. wait_s: how long to wait while another process writes, before GalleryBusy is raised. who, purpose: for
-    the audit.
-    """
-    settings = None
-    if model is not None and not read_only:
-        now = datetime.now(UTC).isoformat(timespec="seconds")
-        card = model.card
-        settings = Settings(model.identity, card.name, model.dim, keep_crops, audit_searches, now, card.rights)
-    store = open_store(place, settings, new=new, read_only=read_only, wait_s=wait_s)
-    try:
-        return Gallery(store, model, who=who, purpose=purpose)
-    except BaseException:
-        store.close()
-        raise
-
-
-def _encoded(item: Any) -> bytes | None:
-    """The picture as it was given, where that was a file."""
-    if isinstance(item, str | Path):
-        return Path(item).read_bytes()
-    return bytes(item) if isinstance(item, bytes | bytearray | memoryview) else None
 
 
 def _short(settings: Settings) -> str:
@@ -382,5 +383,5 @@ def _short(settings: Settings) -> str:
 def _user() -> str:
     try:
         return getpass.getuser()
-    except (KeyError, OSError):  # no such user, as in a container
+    except (KeyError, OSError):  # the user has no name, as in a container
         return "unknown"

@@ -1,24 +1,23 @@
-"""A gallery into another one: onto another engine, or into another model's embeddings."""
+"""Copies a gallery into another one: in another engine, or of another model."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from resight.core.errors import GalleryError, UnreadableImage
 from resight.core.progress import Progress, silent
+from resight.gallery.filters import Filter
 from resight.gallery.gallery import Gallery
 from resight.gallery.people import root_of
-from resight.gallery.records import Entry, Where
-from resight.gallery.store import Detail
-
-BATCH = 64  # entries that are kept together: what a kill costs at the most
+from resight.gallery.records import Detail, Entry
+from resight.gallery.transfer.batches import in_batches
 
 
 @dataclass(frozen=True)
 class Migrated:
-    """entries: now in the new gallery, of which `before` were there already. without_crop, unreadable: ids that only
-    the old gallery has, since their pictures were not kept or cannot be read."""
+    """What a migration did. entries: of the old gallery, how many the new one has now, of which `before` had been there
+    already. without_crop, unreadable: ids that stay in the old gallery only, because their pictures were not stored or
+    cannot be read."""
 
     entries: int
     before: int
@@ -27,17 +26,26 @@ class Migrated:
 
 
 def migrate(old: Gallery, new: Gallery, progress: Progress = silent) -> Migrated:
-    """Copies entries under their ids, and links. Where the models differ, the kept pictures are embedded by `new`'s.
+    """Copies the entries, with their ids, and the links. If the models differ, the stored pictures are embedded by the
+    new gallery's.
 
-    It may be called again after it was interrupted, or when `old` has got more; what is there already stays. `old` is
-    left as it is. progress: told of the entries looked at.
+    Call it again after an interruption, or when the old gallery has new entries: what is there already is skipped. The
+    old gallery is not changed. progress: advances by the entries looked at.
 
-    Raises GalleryError where `new` has another entry under one of the ids.
+    Raises GalleryError if the new gallery has a different entry of the same id.
+
+    Example:
+        >>> import numpy as np, resight
+        >>> model = resight.load("city")
+        >>> with resight.open_gallery("old.db", model) as old, resight.open_gallery("new.db", model) as new:
+        ...     ids = old.add_embeddings(np.eye(2, model.dim), model=model.identity, camera="north")
+        ...     migrate(old, new).entries
+        2
     """
     same = old.settings.model == new.settings.model
     count, before, without, unreadable = 0, 0, list[int](), list[int]()
     with progress("migrating", old.store.count()) as advance:
-        for batch in _batches(old.store.scan(Where())):
+        for batch in in_batches(old.store.scan(Filter())):
             there = _there(batch, new, old.settings.model)
             before += len(there)
             wanted = [entry for entry in batch if entry.id not in there]
@@ -55,23 +63,12 @@ def migrate(old: Gallery, new: Gallery, progress: Progress = silent) -> Migrated
             linked = {each.pid: each.into for each in new.store.links()}
     left = len(without) + len(unreadable)
     detail: Detail = {"entries": count, "left_out": left, "from_model": old.settings.model}
-    new.store.write_line("migrate", new.who, new.purpose, detail)
+    new.store.append_audit("migrate", new.who, new.purpose, detail)
     return Migrated(before + count, before, tuple(without), tuple(unreadable))
 
 
-def _batches(entries: Iterator[Entry]) -> Iterator[list[Entry]]:
-    batch: list[Entry] = []
-    for entry in entries:
-        batch.append(entry)
-        if len(batch) == BATCH:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
-
-
 def _there(batch: list[Entry], new: Gallery, old_model: str) -> set[int]:
-    """The ids that `new` has already."""
+    """The ids that `new` has already. Raises GalleryError if one is of a different entry."""
     found = {entry.id: entry for entry in new.store.read([entry.id for entry in batch])}
     for entry in batch:
         other = found.get(entry.id)
@@ -79,7 +76,7 @@ def _there(batch: list[Entry], new: Gallery, old_model: str) -> set[int]:
         if other is not None and (
             _facts(other) != _facts(entry) or (same_model and other.embedding.tobytes() != entry.embedding.tobytes())
         ):
-            raise GalleryError(f"the new gallery has another entry {entry.id}; migrate into one of its own")
+            raise GalleryError(f"the new gallery has another entry {entry.id}; migrate into an empty one")
     return set(found)
 
 
@@ -88,7 +85,7 @@ def _facts(entry: Entry) -> tuple[object, ...]:
 
 
 def _embedded(entries: list[Entry], new: Gallery, unreadable: list[int]) -> list[Entry]:
-    """By the new gallery's model. Together where all can be; one by one where one cannot."""
+    """Embedded by the new gallery's model: together if all can be; one by one if one cannot."""
     if not entries:
         return []
     try:

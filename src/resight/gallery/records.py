@@ -1,25 +1,28 @@
-"""What goes into a gallery, and what comes out."""
+"""The records of a gallery: entries, links, settings, counts, and what deletions and checks report."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
-from resight.core.calibration import KNOWN, Decision
 from resight.core.records import FloatArray
 
 UNIT = 1e-3  # how far an embedding's length may be from 1
+STATS_SCHEMA = "resight.gallery-stats/1"
 Value = str | int | float | bool
 Attributes = Mapping[str, Value]
+Detail = Mapping[str, str | int | float | bool | None]  # of an audit line: counts and names of filter fields
 
 
 @dataclass(frozen=True, eq=False)
 class Entry:
-    """One picture, or several of one walk taken together. id: 0 until a store gives it one.
+    """One row of a gallery: the embedding of one crop, or of several crops of one track pooled together.
 
-    embedding: (dim,) float32 of unit length. camera: any name. time: seconds since 1970, UTC. track: which pictures
-    are of one walk past one camera. pid: who it is, where known. name: what to call it, a path usually. crop: the
-    encoded picture, where the gallery keeps them.
+    embedding: (dim,) float32 of unit length. camera: the camera's name. time: seconds since 1970, UTC. track: which
+    crops are of one person walking past one camera once. pid: the person id, if known. name: usually the crop's path.
+    crop: the encoded picture, if the gallery keeps pictures. id: unique in its gallery and never reused; 0 until the
+    gallery assigns one.
     """
 
     embedding: FloatArray
@@ -34,139 +37,35 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Where:
-    """Which entries are meant: those of which all that is given holds. after <= time < before, in seconds since 1970.
-
-    An entry without a time, track or pid is not meant where one is given, and is never excluded for it. pids: as
-    linked. attributes: equal in each of these.
-    """
-
-    cameras: tuple[str, ...] | None = None
-    after: float | None = None
-    before: float | None = None
-    tracks: tuple[str, ...] | None = None
-    exclude_tracks: tuple[str, ...] = ()
-    pids: tuple[int, ...] | None = None
-    exclude_pids: tuple[int, ...] = ()
-    exclude_cameras: tuple[str, ...] = ()
-    attributes: Attributes = field(default_factory=dict)
-    ids: tuple[int, ...] | None = None
-
-    def names(self) -> tuple[str, ...]:
-        """What is given, without its values: for the audit, which must not say whom a line was about."""
-        empty = Where()
-        return tuple(name for name in self.__dataclass_fields__ if getattr(self, name) != getattr(empty, name))
-
-
-@dataclass(frozen=True)
 class Hit:
-    """An entry that a store found, and its similarity."""
+    """An entry's id and its cosine similarity to the query."""
 
     id: int
     similarity: float
 
 
-def in_order(hits: Iterable[Hit], top: int | None) -> tuple[Hit, ...]:
-    """The `top` most alike first, by id where equal; None: all."""
-    return tuple(sorted(hits, key=lambda hit: (-hit.similarity, hit.id))[:top])
+def in_order(hits: Iterable[Hit], top_k: int | None) -> tuple[Hit, ...]:
+    """The `top_k` hits of highest similarity, highest first, ties by id. None: all of them."""
+    return tuple(sorted(hits, key=lambda hit: (-hit.similarity, hit.id))[:top_k])
 
 
 @dataclass(frozen=True)
-class Findings:
-    """What a store found, of one moment. answers: for each query. num_people: how many people the entries that could
-    have answered show, as linked: by pid, else by track, else one each; rather too many than too few. recall: the share
-    of what a comparison with every row would have found; 1 where it was one."""
+class StoreHits:
+    """What a store's search returns, from one consistent read.
 
-    answers: tuple[tuple[Hit, ...], ...]
-    num_people: int
-    recall: float = 1.0
-
-
-@dataclass(frozen=True, eq=False)
-class Match:
-    """One answer. decision: None without a calibration. person: who it shows, by pid as linked, else by its track or
-    itself. The other fields are the entry's."""
-
-    similarity: float
-    decision: Decision | None
-    person: str
-    entry: Entry
-
-    @property
-    def id(self) -> int:
-        """Of the entry."""
-        return self.entry.id
-
-    @property
-    def camera(self) -> str:
-        """Of the entry."""
-        return self.entry.camera
-
-    @property
-    def time(self) -> float | None:
-        """Of the entry, in seconds since 1970."""
-        return self.entry.time
-
-    @property
-    def track(self) -> str | None:
-        """Of the entry."""
-        return self.entry.track
-
-    @property
-    def pid(self) -> int | None:
-        """Of the entry, as it was added."""
-        return self.entry.pid
-
-    @property
-    def name(self) -> str:
-        """Of the entry."""
-        return self.entry.name
-
-    @property
-    def verdict(self) -> str:
-        """`known as X`, `nobody we know`, `unsure`, or nothing where there is no calibration."""
-        return _verdict(self.decision, self.person)
-
-
-@dataclass(frozen=True, eq=False)
-class Answer(Sequence[Match]):
-    """The matches of one search, the most alike first. decision, person: of the nearest entry that may answer, shown or
-    not; the decision is None without a calibration.
-
-    num_people: among the entries that could have answered, which the decision takes into account. recall: 1 where
-    every entry was compared; of an approximate search, what share of the true answers such searches find, as measured.
+    hits: one tuple for each query, highest similarity first. num_people: the number of people among the entries that
+    match the filter: by pid with links applied, else by track, else each entry counts as one person; an upper bound
+    if it is not exact. recall: the expected share of the true hits; 1 if every row was compared.
     """
 
-    matches: tuple[Match, ...]
-    decision: Decision | None
+    hits: tuple[tuple[Hit, ...], ...]
     num_people: int
     recall: float = 1.0
-    person: str = ""
-
-    @property
-    def verdict(self) -> str:
-        """As Match's: of the search as a whole."""
-        return _verdict(self.decision, self.person)
-
-    def __len__(self) -> int:
-        return len(self.matches)
-
-    def __getitem__(self, place):  # type: ignore[no-untyped-def]  # int or slice, as tuple has it
-        return self.matches[place]
-
-    def __iter__(self) -> Iterator[Match]:
-        return iter(self.matches)
-
-
-def _verdict(decision: Decision | None, person: str) -> str:
-    if decision is None:
-        return ""
-    return f"known as {person}" if decision.verdict == KNOWN else decision.verdict
 
 
 @dataclass(frozen=True)
 class Link:
-    """Two pids that are one person: `pid` is told as `into`."""
+    """Two pids that are one person: `pid` is reported as `into`. number: what `unlink` takes."""
 
     number: int
     pid: int
@@ -175,10 +74,11 @@ class Link:
 
 @dataclass(frozen=True)
 class Settings:
-    """What a gallery is, fixed when it is made. model: the identity of the model whose embeddings it takes.
+    """A gallery's settings, fixed when it is created.
 
-    keep_crops: whether the pictures are kept, so that another model could embed them. audit_searches: whether each
-    search is written down; each deletion always is.
+    model, model_name, rights: identity, name and rights of the model whose embeddings it holds. dim: the dimension of
+    the embeddings. keep_crops: whether it stores the pictures, so that another model can embed them later.
+    audit_searches: whether searches are audited; deletions always are. created: ISO 8601.
     """
 
     model: str
@@ -191,11 +91,21 @@ class Settings:
 
 
 @dataclass(frozen=True)
-class Forgotten:
-    """entries: how many were removed. traces: what is left of them now, and what removes it; empty: nothing was found.
+class Added:
+    """What `add_dataset` and `add_rows` did. ids: of the new entries. left_out: an error message for each row that
+    could not be added."""
 
-    looked_for: how many embeddings and pictures, up to a hundred entries', were looked for in the files afterwards.
-    beyond: where the engine may hold them still, out of `forget`'s reach.
+    ids: tuple[int, ...] = ()
+    left_out: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Forgotten:
+    """What a deletion did. The entries are deleted, whatever else is reported here.
+
+    entries: how many were deleted. traces: where their bytes may still be in the gallery's own files, why, and what
+    removes them; empty: none were found. looked_for: how many embeddings and pictures (of at most 100 entries) were
+    searched for in the files afterwards. beyond: where the engine may keep copies that a deletion cannot reach.
     """
 
     entries: int
@@ -203,10 +113,15 @@ class Forgotten:
     looked_for: int = 0
     beyond: tuple[str, ...] = ()
 
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return asdict(self)
+
 
 @dataclass(frozen=True)
 class Stats:
-    """Counts. first, last: times in seconds since 1970, where known. size_bytes: on disk, where the store knows."""
+    """Counts. cameras: entries by camera. first, last: the earliest and latest time, in seconds since 1970, if any is
+    known. size_bytes: on disk, if the engine can tell."""
 
     entries: int
     people: int
@@ -218,10 +133,14 @@ class Stats:
     links: int
     audit_lines: int
 
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON, by the schema `resight.gallery-stats/1`."""
+        return {"schema": STATS_SCHEMA, **asdict(self)}
+
 
 @dataclass(frozen=True)
 class Damage:
-    """What `verify` found: where, what, and what to do."""
+    """One problem that `verify` found: where, what it is, and how to repair it."""
 
     where: str
     what: str

@@ -1,82 +1,110 @@
-"""What a gallery needs of the place that keeps its entries: the one interface, whatever the engine behind it."""
+"""The interface of a store, which keeps a gallery's entries in an engine. A new engine is one subclass of Store."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Protocol
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from re import sub
+from typing import ClassVar
 
+from resight.core.errors import ConfigError
 from resight.core.records import FloatArray
-from resight.gallery.audit import Line
-from resight.gallery.records import Damage, Entry, Findings, Forgotten, Link, Settings, Stats, Where
+from resight.gallery.audit import Action, AuditLine
+from resight.gallery.filters import Filter
+from resight.gallery.records import Damage, Detail, Entry, Forgotten, Link, Settings, Stats, StoreHits
+from resight.gallery.search.approximate import Approximation
 
-Detail = Mapping[str, str | int | float | bool | None]
 
+class Store(ABC):
+    """One gallery in one engine, open. Any number of threads may share one.
 
-class Store(Protocol):
-    """A kept gallery. When a call that changes it returns, the change outlives the process; until then nothing of it
-    is seen. Every method raises GalleryError, or GalleryBusy where another writer kept it waiting too long."""
+    When a method that changes the gallery returns, the change is durable; until then nobody sees any of it. Every
+    method raises GalleryError if the engine fails, and its subclass GalleryBusy if another writer kept it waiting for
+    too long. A filter is evaluated in the same transaction as what it is for.
 
-    @property
-    def settings(self) -> Settings:
-        """As it was created."""
-        ...
+    extra: which extra of the package installs the engine's driver, if it needs one (the driver is imported when a store
+    is opened, not with its module). uri_form: how a gallery's address is written, for messages.
+    """
 
+    extra: ClassVar[str | None] = None
+    uri_form: ClassVar[str]
+    settings: Settings
+
+    @abstractmethod
+    def __init__(self, uri: str, settings: Settings | None, *, new: bool, read_only: bool, wait_s: float) -> None:
+        """As `open_store` has it."""
+
+    @abstractmethod
     def add(self, entries: Sequence[Entry]) -> list[int]:
-        """All or none of them; their ids, which are never given again. An entry that has an id keeps it."""
-        ...
+        """Adds all entries or none and returns their ids, which are never reused. An entry with an id keeps it."""
 
-    def search(self, queries: FloatArray, top: int | None, where: Where, at_least: float | None) -> Findings:
-        """The most alike first, by id where equal; an answer for each of (q, dim)."""
-        ...
+    @abstractmethod
+    def search(self, queries: FloatArray, top_k: int | None, filter: Filter, min_similarity: float | None) -> StoreHits:
+        """The `top_k` hits (None: all) for each row of queries (q, dim), by similarity, ties by id."""
 
+    @abstractmethod
     def count(self) -> int:
-        """How many entries there are."""
-        ...
+        """The number of entries."""
 
+    @abstractmethod
     def read(self, ids: Sequence[int]) -> list[Entry]:
-        """Those that are there, in the order asked for."""
-        ...
+        """The entries that exist, in the order of ids, without their pictures."""
 
-    def scan(self, where: Where) -> Iterator[Entry]:
-        """All that are meant, by id, crops included, in bounded memory."""
-        ...
+    @abstractmethod
+    def scan(self, filter: Filter) -> Iterator[Entry]:
+        """The entries that match the filter, by id, with their pictures, in bounded memory."""
 
-    def remove(self, where: Where, who: str, purpose: str) -> Forgotten:
-        """Removes them, and writes the audit's line in the same change."""
-        ...
+    @abstractmethod
+    def remove(self, filter: Filter, who: str, purpose: str) -> Forgotten:
+        """Deletes the entries that match the filter, and appends the audit line in the same transaction.
 
+        It does not raise after the deletion has been committed: what then fails is reported among the traces.
+        """
+
+    @abstractmethod
     def link(self, pid: int, into: int, who: str, purpose: str) -> int:
-        """From now on the two are one person, told as `into`; the link's number. Raises where they are one already."""
-        ...
+        """Links two pids and returns the link's number. Raises GalleryError if they are linked already."""
 
+    @abstractmethod
     def unlink(self, number: int, who: str, purpose: str) -> None:
-        """Undoes a link. Raises GalleryError where there is none of that number."""
-        ...
+        """Removes a link. Raises GalleryError if there is none of that number."""
 
+    @abstractmethod
     def links(self) -> tuple[Link, ...]:
-        """Those that hold, in order."""
-        ...
+        """All links, by number."""
 
-    def write_line(self, action: str, who: str, purpose: str, detail: Detail) -> None:
-        """Appends to the audit."""
-        ...
+    @abstractmethod
+    def append_audit(self, action: Action, who: str, purpose: str, detail: Detail) -> None:
+        """Appends a line to the audit."""
 
-    def lines(self) -> Iterator[Line]:
+    @abstractmethod
+    def audit(self) -> Iterator[AuditLine]:
         """The audit, in order."""
-        ...
 
+    @abstractmethod
     def stats(self) -> Stats:
         """Counts."""
-        ...
 
+    @abstractmethod
     def verify(self) -> Iterator[Damage]:
-        """Looks at every row and at the audit's chain."""
-        ...
+        """Checks every entry against its checksum, and the audit's chain."""
 
+    @abstractmethod
     def compact(self) -> None:
-        """Gives freed space back."""
-        ...
+        """Returns freed space to the file system."""
 
+    @abstractmethod
     def close(self) -> None:
-        """The store is not used afterwards."""
-        ...
+        """Closes the store."""
+
+    def approximate(self, top_k: int, recall: float) -> Approximation:
+        """As `Gallery.approximate`. Raises ConfigError unless the engine overrides it."""
+        raise ConfigError(
+            "approximate search is for a gallery in a file; this engine supports exact search only, whatever indexes "
+            "it has of its own"
+        )
+
+
+def without_password(uri: object) -> str:
+    """A gallery's address without user and password, for messages."""
+    return sub(r"//.*@", "//", str(uri))

@@ -22,11 +22,12 @@ class RelationLoss(nn.Module):
         super().__init__()
         self.scale = scale
 
-    def forward(self, embeddings: Tensor, taught: Tensor) -> Tensor:
-        """embeddings (n, dim) of unit length, taught (n, n): the teachers' cosines; the mean over the pictures."""
+    def forward(self, embeddings: Tensor, targets: Tensor) -> Tensor:
+        """embeddings (n, dim), targets (n, target_dim) by the teachers, both of unit length; the mean over pictures."""
+        teacher_similarity = targets @ targets.T  # (n, n)
         itself = torch.eye(len(embeddings), dtype=torch.bool, device=embeddings.device)
         own, theirs = (
             (self.scale * cosines).masked_fill(itself, torch.finfo(cosines.dtype).min).log_softmax(dim=1)
-            for cosines in (embeddings @ embeddings.T, taught)
+            for cosines in (embeddings @ embeddings.T, teacher_similarity)
         )
         return functional.kl_div(own, theirs, reduction="batchmean", log_target=True)

@@ -12,7 +12,7 @@ from resight.models.networks.stripnet import StripNet
 from resight.models.pooling import POOLINGS
 from resight.models.strips import STRIPS
 
-__all__ = ["NETWORKS", "Architecture", "build_network", "embedding_parts", "equal_strips", "trained_parts"]
+__all__ = ["NETWORKS", "Architecture", "build_network", "embedding_parts", "trained_parts"]
 
 NETWORKS: dict[str, type[Network]] = {
     "bignet": BigNet,
@@ -55,10 +55,3 @@ def embedding_parts(architecture: Architecture) -> tuple[tuple[str, int, int], .
     """What of the person each part of the embedding is of: (name, start, stop), strips from top to bottom. Raises
     ConfigError for an unknown network."""
     return find_network(architecture.name).parts(architecture)
-
-
-def equal_strips(architecture: Architecture) -> int:
-    """The number of equal strips, top to bottom, that the whole embedding consists of; 1 where it does not. Raises
-    ConfigError for an unknown network."""
-    parts = embedding_parts(architecture)
-    return len(parts) if all(name.startswith("strip") for name, _, _ in parts) else 1

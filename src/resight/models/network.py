@@ -1,4 +1,4 @@
-"""What every network says of itself, so that the catalogue, the losses, and export need no table of names."""
+"""The base class of networks: what each says of itself, so that nobody else keeps a table of names."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import ClassVar, Self
 from torch import Tensor, nn
 
 from resight.core.errors import ConfigError
-from resight.core.preprocessing import MAX_SIDE_PX
+from resight.core.pictures.preprocessing import MAX_SIDE_PX
 
 
 @dataclass(frozen=True)

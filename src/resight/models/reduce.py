@@ -1,4 +1,4 @@
-"""Fewer values an embedding, after training: each part projected onto its principal components."""
+"""Embeddings of a smaller dimension, after training: each part is projected onto its principal components."""
 
 from __future__ import annotations
 
@@ -15,22 +15,24 @@ from resight.models.saved import TrainedNetwork, load_strictly
 from resight.models.strips import StripEmbedding
 
 
-def reduce_values(model: TrainedNetwork, embeddings: FloatArray, dim: int) -> TrainedNetwork:
-    """The same network with embeddings of `dim` values; nothing but its last dense layers is another.
+def reduce_dimension(model: TrainedNetwork, embeddings: FloatArray, dim: int) -> TrainedNetwork:
+    """The same network with embeddings of dimension `dim`; only its last dense layers change.
 
-    embeddings: (n, dim now), the model's own of the pictures whose principal components (not centred) are kept,
-    by part, so that strips stay strips. A calibration is of the old similarities and is left out. Raises
-    ConfigError where the network has no such layers or `dim` does not fit, DataError for too few pictures.
+    embeddings: (n, its dimension now), the model's own, of the pictures whose principal components (not centred) are
+    kept. Each part is reduced by itself, so that strips stay strips. The calibration is left out, since similarities
+    change.
+
+    Raises ConfigError where the network has no such layers or `dim` does not fit, DataError for too few pictures.
     """
     config = model.config
     smaller = replace(config.architecture, dim=dim)
     if not isinstance(model.network, StripEmbedding):
         raise ConfigError(f"{smaller.name} cannot be reduced; a stripnet or resnet50 can")
     if dim >= config.architecture.dim:
-        raise ConfigError(f"its embeddings have {config.architecture.dim} values: {dim} is no reduction")
+        raise ConfigError(f"its embeddings have dimension {config.architecture.dim}: {dim} is no reduction")
     network = build_network(smaller, config.preprocessing.height, config.preprocessing.width)
     if len(embeddings) < config.architecture.dim:
-        raise DataError(f"{len(embeddings)} pictures are too few for {config.architecture.dim} values")
+        raise DataError(f"{len(embeddings)} pictures are too few: dimension {config.architecture.dim} takes as many")
     weights = dict(model.network.state_dict())
     for layer, ranges in _layers(model.network, config.architecture).items():
         # Those of one layer together: strips may share it.

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from resight.core.errors import ConfigError, WeightsError
-from resight.core.preprocessing import Preprocessing
+from resight.core.pictures.preprocessing import Preprocessing
 from resight.models.catalogue import Architecture, build_network
 from resight.models.saved import ModelConfig, TrainedNetwork, load_strictly
 
@@ -39,7 +39,7 @@ PREFIXES = {"bignet": "", "slicenet1": "bignet.", "slicenet2": ""}
 
 
 def rename(key: str, network: str) -> str:
-    """The name that a tensor of the report's has in our network."""
+    """The name in our network of a tensor of the report's."""
     for pattern, replacement in RENAMES:
         key = pattern.sub(replacement, key)
     return PREFIXES[network] + key
@@ -54,7 +54,9 @@ def import_report_weights(
     that do not fit; ConfigError for an unknown network.
     """
     if network not in PREFIXES:
-        raise ConfigError(f"no foreign weights are known for {network!r}. Known: {', '.join(PREFIXES)}.")
+        raise ConfigError(
+            f"no weights of the reference report are known for {network!r}. Known: {', '.join(PREFIXES)}."
+        )
     architecture = Architecture(network, REPORT_DIM, 1 if network == "bignet" else REPORT_SLICES)
     module = build_network(architecture, REPORT_HEIGHT, REPORT_WIDTH)
     tensors = read_state_dict(path)
@@ -70,7 +72,8 @@ def import_report_weights(
 
 
 def read_state_dict(path: Path) -> Mapping[str, Tensor]:
-    """The tensors of a PyTorch file, by torch's weights-only reader, which runs no code from the file."""
+    """The tensors of a PyTorch file, by torch's weights-only reader, which runs no code from the file. Raises
+    WeightsError where it cannot be read, or holds anything but tensors by name."""
     try:
         loaded = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:

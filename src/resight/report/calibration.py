@@ -14,7 +14,8 @@ COST = "cost: FRR of same, FAR of different, FNIR of known; refused: too few peo
 
 
 def thresholds_table(calibration: Calibration, accept_rates: tuple[float, ...] = ACCEPT_RATES) -> Table:
-    """What the calibration grants of each rate: of pairs, and of searches among as many people as it saw."""
+    """The threshold for each error rate, with the rate as it was counted and what it costs; `refused` where the people
+    are too few for it. Of pairs, and of searches among as many people as it was fitted on."""
     c = calibration
     rows = [_row(c, f"same, FAR {r:g}", c.accept_index(r), c.false_accept, c.false_reject) for r in accept_rates]
     rows += [_row(c, f"different, FRR {r:g}", c.reject_index(r), c.false_reject, c.false_accept) for r in REJECT_RATES]
@@ -32,7 +33,7 @@ def _row(c: Calibration, name: str, index: int | None, rate: RateCurve, cost: Ra
 
 
 def calibration_page(model: str, fitted: Fitted, verified: Verification) -> str:
-    """One self-contained page; model: what to call it."""
+    """The page of a calibration. model: what to call it. verified: on the same data."""
     c = fitted.calibration
     pairs = {"false accepts, of pairs of two": c.false_accept, "false rejects, of pairs of one": c.false_reject}
     searches = {"FPIR, strangers taken for somebody": c.false_positive, "FNIR, known people missed": c.false_negative}

@@ -1,4 +1,4 @@
-"""The page that sets two models side by side: figures, curves, and what each found for each query."""
+"""The page that compares two models: metrics, curves, and what each found for each query."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ WHAT_THE_BARS_SHOW = (
 
 @dataclass(frozen=True, eq=False)
 class ComparedModel:
-    """slices: horizontal strips of the embedding, 1 where it has none. importance: (q, slices), as
-    `strip_importance` gives it; it and faithful are None where the model is not sliced."""
+    """A model and its embeddings. slices: horizontal strips that the embedding consists of, 1 where it has none.
+    importance: (q, slices), of `strip_importance`; faithful: whether it is true; None where the model is not sliced."""
 
     name: str
     query: EmbeddedCrops
@@ -54,8 +54,9 @@ def comparison_page(
     most: int = 300,
     more_tables: Sequence[Table] = (),
 ) -> str:
-    """comparisons: of the two models, one a protocol; the ranked lists follow the first. query, gallery: the crops
-    that were embedded, in that order. most: queries in the page, at most."""
+    """The page. comparisons: of the two models, one for each protocol; the ranked lists follow the first. query,
+    gallery: the crops that were embedded, in the order of the embeddings. most: queries in the page, at most.
+    more_tables: to put above the others. Raises EmbeddingError where embeddings cannot be compared."""
     by = comparisons[0]
     names = (models[0].name, models[1].name)
     outcomes = [OUTCOMES[place] for place in by.outcome]
@@ -95,7 +96,7 @@ def figures_table(names: tuple[str, str], comparisons: Sequence[Comparison]) -> 
 
 
 def difference_cells(difference: Difference) -> tuple[str, str, str]:
-    """The difference with its interval, p, and whether that is noise."""
+    """Cells of a table: the difference with its interval, p, and `within noise` where p is above NOISE."""
     low, high = difference.interval.low, difference.interval.high
     p = f"{difference.p_value:.3f}" if difference.p_value >= 0.001 else "< 0.001"
     verdict = "within noise" if difference.p_value > NOISE else ""
@@ -103,7 +104,7 @@ def difference_cells(difference: Difference) -> tuple[str, str, str]:
 
 
 def strips_table(name: str, faithful: Faithfulness, protocol: str) -> Table:
-    """What going without a strip costs."""
+    """What leaving out a strip of every query costs."""
     whole = faithful.whole
     lines = {"whole": whole}
     for way, deletion in (("left out of the embedding", faithful.left_out), ("painted over", faithful.painted)):

@@ -31,7 +31,8 @@ class DoubtfulLabel:
 
 
 def sample_sheet(diagnosis: Diagnosis) -> Image.Image | None:
-    """Eight people, a row each, drawn evenly over the identities, by each camera; None where there is no picture."""
+    """A contact sheet of eight people, evenly chosen over the identities, a row each, by each camera; None where there
+    is no picture. Raises UnreadableImage where a crop that could be read can no longer be."""
     s = diagnosis.survey
     if not s.crops:
         return None
@@ -48,7 +49,8 @@ def sample_sheet(diagnosis: Diagnosis) -> Image.Image | None:
 
 
 def doctor_page(diagnosis: Diagnosis, doubtful: Sequence[DoubtfulLabel] = (), doubtful_note: str = "") -> str:
-    """doubtful_note: what was looked at to find doubtful labels, and how many there are; empty where none was."""
+    """The page of a diagnosis. doubtful: pictures whose labels are doubtful; doubtful_note: how they were found, and
+    how many there are; empty where nobody looked. Raises UnreadableImage as `sample_sheet`."""
     data, advice = diagnosis.survey.dataset, diagnosis.advice
     splits = Table(
         "What is there",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -36,7 +37,7 @@ STYLE: dict[Any, Any] = {
 
 
 def cmc_drawing(curves: Mapping[str, Sequence[float]], ranks: int = 20) -> str:
-    """Two models' CMC curves, told apart by colour, stroke and label. curves: by model, rank-1 first."""
+    """SVG: two models' CMC curves, told apart by colour, stroke and label. curves: by model, rank-1 first."""
     with matplotlib.rc_context(STYLE):
         canvas = Canvas(figsize=(5.2, 3.0), layout="constrained")
         axes = canvas.add_subplot()
@@ -51,7 +52,7 @@ def cmc_drawing(curves: Mapping[str, Sequence[float]], ranks: int = 20) -> str:
 
 
 def presence_drawing(presence: IntArray, cameras: IntArray) -> str:
-    """A heat map of pictures by identity and camera. presence: (num_ids, num_cameras); cameras: their ids."""
+    """SVG: a heat map of pictures by identity and camera. presence: (num_ids, num_cameras); cameras: their ids."""
     order = np.lexsort((presence.sum(axis=1), (presence > 0).sum(axis=1)))[::-1]
     shown = np.ma.masked_equal(presence[order].T, 0)
     rows = len(cameras)
@@ -68,7 +69,7 @@ def presence_drawing(presence: IntArray, cameras: IntArray) -> str:
 
 
 def reliability_drawing(reliability: Reliability) -> str:
-    """P(same) as told against as counted; the area of a point is the bin's share of the pairs."""
+    """SVG: P(same) as promised against as counted; a point's area grows with its share of the pairs."""
     with matplotlib.rc_context(STYLE):
         canvas = Canvas(figsize=(4.2, 3.8), layout="constrained")
         axes = canvas.add_subplot()
@@ -81,7 +82,7 @@ def reliability_drawing(reliability: Reliability) -> str:
 
 
 def rates_drawing(thresholds: Sequence[float], curves: Mapping[str, RateCurve]) -> str:
-    """Two error rates by the threshold, each with its interval; the rates on a logarithmic scale."""
+    """SVG: two error rates by threshold, each with its interval, on a logarithmic scale."""
     with matplotlib.rc_context(STYLE):
         canvas = Canvas(figsize=(5.6, 3.8), layout="constrained")
         axes = canvas.add_subplot()
@@ -98,13 +99,27 @@ def rates_drawing(thresholds: Sequence[float], curves: Mapping[str, RateCurve]) 
 
 
 def det_drawing(false_accept: Sequence[float], true_accept: Sequence[float]) -> str:
-    """The detection error trade-off: false rejects by false accepts, both on a logarithmic scale."""
+    """SVG: the detection error trade-off curve, false rejects by false accepts, both on logarithmic scales."""
     with matplotlib.rc_context(STYLE):
         canvas = Canvas(figsize=(4.6, 3.8), layout="constrained")
         axes = canvas.add_subplot()
         axes.plot(false_accept, np.maximum(1 - np.asarray(true_accept), 1e-4), color=FIRST, linewidth=1.5)
         axes.set(xlabel="false accept rate", ylabel="false reject rate", xscale="log", yscale="log")
         axes.grid(color=INK, alpha=0.12)
+        return _svg(canvas)
+
+
+def progress_drawing(curves: Mapping[str, Sequence[tuple[Sequence[int], Sequence[float]]]]) -> str:
+    """mAP over the epochs, a panel a model on one scale, a line a run. curves: by model, (epochs, mAP) of each run."""
+    with matplotlib.rc_context(STYLE):
+        canvas = Canvas(figsize=(2.3 * len(curves), 2.6), layout="constrained")
+        panels = canvas.subplots(1, len(curves), sharey=True, squeeze=False)[0]
+        for axes, (name, runs) in zip(panels, curves.items(), strict=True):
+            for (epochs, values), stroke in zip(runs, itertools.cycle(("-", "--", ":", "-."))):
+                axes.plot(epochs, values, stroke, color=FIRST, linewidth=1.5)
+            axes.set(title=name, xlabel="epoch")
+            axes.grid(color=INK, alpha=0.12)
+        panels[0].set(ylabel="mAP on the test set")
         return _svg(canvas)
 
 

@@ -1,4 +1,5 @@
-"""What all pages share: one self-contained file, light and dark, for a laptop and a phone, that requests nothing."""
+"""What all pages share. A page is one self-contained file, light and dark, for a laptop and a phone; it loads
+nothing."""
 
 from __future__ import annotations
 
@@ -15,7 +16,7 @@ from markupsafe import Markup
 from PIL import Image
 
 from resight.core.errors import UnreadableImage
-from resight.core.images import decode_image
+from resight.core.pictures.images import decode_image
 from resight.data.crops import Crop
 
 THUMBNAIL_PX = (128, 96)  # at most so high and so wide
@@ -24,7 +25,7 @@ SHEET_CELL_PX = (128, 64)
 
 @dataclass(frozen=True)
 class Table:
-    """Cells ready to print; the first of each row names it."""
+    """A table of text. The first cell of each row is the row's name."""
 
     caption: str
     headings: tuple[str, ...]
@@ -33,14 +34,14 @@ class Table:
 
 @dataclass(frozen=True)
 class Plot:
-    """A drawing as SVG, and what it shows, for those who cannot see it too."""
+    """A drawing as SVG, and a caption that says what it shows, for those who cannot see it too."""
 
     caption: str
     svg: str
 
 
 def render(template: str, **values: Any) -> str:
-    """The page of a template in templates/. Everything is escaped."""
+    """Fills a template of templates/. Text is escaped; drawings are not."""
     environment = Environment(
         loader=PackageLoader("resight.report"),
         autoescape=True,
@@ -55,13 +56,13 @@ def render(template: str, **values: Any) -> str:
 
 
 def script_json(values: Any) -> Markup:
-    """JSON that can stand inside a script element, whatever names it holds."""
+    """JSON that is safe inside a script element, whatever text it holds."""
     text = json.dumps(values, separators=(",", ":"), allow_nan=False)
     return Markup(text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e"))
 
 
 def thumbnail(crop: Crop) -> bytes:
-    """A small JPEG; a picture that cannot be read is a grey one."""
+    """A small JPEG of the crop; grey where it cannot be read."""
     try:
         pixels = decode_image(crop.read(), crop.name)
     except UnreadableImage:
@@ -72,12 +73,13 @@ def thumbnail(crop: Crop) -> bytes:
 
 
 def data_uri(jpeg: bytes) -> str:
-    """For an image's src."""
+    """A JPEG as a data URI, for an image's src."""
     return f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}"
 
 
 def contact_sheet(crops: Sequence[Crop], columns: int) -> Image.Image:
-    """Crops row by row, each brought to one size; empty cells are white."""
+    """One picture of all crops, row by row, each resized to SHEET_CELL_PX; empty cells are white. Raises
+    UnreadableImage where a crop cannot be read."""
     height, width = SHEET_CELL_PX
     rows = -(-len(crops) // columns)
     sheet = Image.new("RGB", (columns * width, rows * height), "white")

@@ -14,8 +14,9 @@ from resight.report.page import script_json, thumbnail
 
 @dataclass(frozen=True)
 class Answer:
-    """One row of a ranked list. strips: what each strip adds to the similarity, times their number; losses: what
-    the similarity loses when that strip of the query is swapped for the mean one. Both empty where not sliced."""
+    """One answer in a ranked list. strips: what each strip adds to the similarity, times their number. losses: what the
+    similarity loses when that strip of the query is replaced by the mean strip. Both are empty for models that are not
+    sliced."""
 
     crop: Crop
     similarity: float
@@ -26,8 +27,8 @@ class Answer:
 
 @dataclass(frozen=True)
 class FoundByModel:
-    """What one model found for one query, nearest first. ap: its average precision. importance: of each strip
-    for the query's margin; None where the model is not sliced or the query has no margin."""
+    """One model's answers to one query, nearest first. ap: the query's average precision. importance: of each strip, of
+    `strip_importance`; None where it is not known."""
 
     ap: float
     answers: tuple[Answer, ...]
@@ -36,7 +37,7 @@ class FoundByModel:
 
 @dataclass(frozen=True)
 class ComparedQuery:
-    """outcome: one of evaluation.compare.OUTCOMES."""
+    """A query and both models' answers to it. outcome: one of evaluation.compare.OUTCOMES."""
 
     query: Crop
     outcome: str
@@ -45,8 +46,9 @@ class ComparedQuery:
 
 
 def choose_queries(gains: Sequence[float], outcomes: Sequence[str], most: int) -> list[int]:
-    """Which queries a page of `most` shows: those where the models differ most in either direction, and a fifth
-    of the places for those that both get wrong. gains: of average precision, second less first."""
+    """The rows of the `most` queries that a page shows: those on which the models differ most, in either direction, and
+    for a fifth of the places, queries that both get wrong. gains: average precision by the second model less by the
+    first, one a query. outcomes: one of OUTCOMES a query."""
     by_gain = sorted(range(len(gains)), key=lambda row: (-abs(gains[row]), row))
     hopeless = [row for row in by_gain if outcomes[row] == "both wrong"][: most // 5]
     rest = [row for row in by_gain if row not in set(hopeless)]

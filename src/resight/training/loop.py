@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import signal
 import threading
@@ -15,17 +16,19 @@ import torch
 from torch import nn
 
 from resight.core.errors import ConfigError, NonFiniteLoss
-from resight.core.preprocessing import Preprocessing
+from resight.core.pictures.preprocessing import Preprocessing
 from resight.core.progress import Progress, silent
 from resight.core.records import IntArray
 from resight.data.crops import Dataset, Problem
 from resight.models.catalogue import build_network
 from resight.models.devices import channels_last
 from resight.models.pretrained import load_pretrained
-from resight.models.saved import CARD_FILE, ModelConfig, save_model, with_origins
-from resight.training.augmentation import augment, flip_where, shrink
+from resight.models.saved import CARD_FILE, ModelConfig, TrainedNetwork, save_model, with_origins
 from resight.training.averaging import WeightAverage
-from resight.training.distillation import Teacher, Teachers
+from resight.training.batches.augmentation import augment, flip_where, shrink
+from resight.training.batches.images import MAX_MEMORY_MB, TrainingImages, load_training_images
+from resight.training.batches.plan import Plan, local_batches, mix_seed, seed_step
+from resight.training.batches.views import cut_batch
 from resight.training.execution import (
     World,
     any_process,
@@ -34,10 +37,9 @@ from resight.training.execution import (
     leave_world,
     mixed_precision,
 )
-from resight.training.images import MAX_MEMORY_MB, TrainingImages, load_training_images
 from resight.training.objective import Objective, architecture_of, make_objective
-from resight.training.plan import Plan, local_batches, mix_seed, seed_step
 from resight.training.recipes import Recipe
+from resight.training.record import EpochHook
 from resight.training.run import (
     Metrics,
     Position,
@@ -47,6 +49,8 @@ from resight.training.run import (
     save_checkpoint,
     write_or_check_config,
 )
+from resight.training.teaching.targets import Targets, load_targets
+from resight.training.teaching.teachers import Teacher
 
 
 @dataclass(frozen=True)
@@ -81,17 +85,21 @@ def train(
     progress: Progress = silent,
     pretrained: Path | None = None,
     teachers: Sequence[Teacher] = (),
+    on_epoch: EpochHook | None = None,
 ) -> TrainResult:
     """Trains by the recipe into `run_dir`, which then holds a finished model.
 
-    pretrained: the weights to begin with, as `load_pretrained` takes them. teachers: models to learn
-    from besides, for a recipe with distillation.
+    pretrained: the weights to begin with, as `load_pretrained` takes them. teachers: models to learn from, for a
+    recipe with imitation or distillation; unlabelled pictures have nobody else. on_epoch: told of each epoch; the
+    weights stay the same without.
 
     Raises ConfigError where the directory holds another run, or one to be resumed; DataError where the
     pictures cannot be used; NonFiniteLoss where the loss is NaN or infinite. Ctrl-C saves and returns.
     """
-    if bool(recipe.distillation) != bool(teachers):
-        raise ConfigError("distillation takes teachers, and teachers a recipe with distillation above 0")
+    if bool(recipe.imitation or recipe.distillation) != bool(teachers):
+        raise ConfigError("imitation and distillation take teachers, and teachers one of them above 0")
+    if dataset.unlabelled and not teachers:
+        raise ConfigError("from unlabelled pictures nothing is learnt without teachers")
     world = join_world(options.device)
     try:
         if recipe.batch_size % world.size:
@@ -101,15 +109,14 @@ def train(
         for height, width, _ in (*recipe.smaller_sizes(), (recipe.height, recipe.width, 0)):
             build_network(architecture_of(recipe), height, width)  # wrong sizes fail before the reading
         images = load_training_images(
-            dataset.train,
+            (*dataset.train, *dataset.unlabelled),
             recipe.height,
             recipe.width,
             strict=options.strict,
             max_memory_mb=options.max_memory_mb,
             progress=progress,
         )
-        taught = Teachers(teachers, images.crops) if teachers else None
-        return _train(recipe, dataset, images, run_dir, seed, options, world, progress, pretrained, taught)
+        return _train(recipe, dataset, images, run_dir, seed, options, world, progress, pretrained, teachers, on_epoch)
     finally:
         leave_world()
 
@@ -124,7 +131,8 @@ def _train(
     world: World,
     progress: Progress,
     pretrained: Path | None,
-    teachers: Teachers | None,
+    teachers: Sequence[Teacher],
+    on_epoch: EpochHook | None,
 ) -> TrainResult:
     plan = Plan.of(recipe, images, seed)
     compiled = decide_compile(options.compile, world.device, plan.total_steps * recipe.batch_size)
@@ -136,12 +144,15 @@ def _train(
         fixed = {"recipe": recipe.to_dict(), "seed": seed, "data_digest": images.digest, "compiled": compiled}
         fixed |= {"processes": world.size, "amp": amp, "device": world.device.type}
         fixed["pretrained"] = begun_with.identity if begun_with else None
-        if teachers is not None:
-            fixed["teachers"] = sorted(origin.identity for origin in teachers.origins)
+        if teachers:
+            fixed["teachers"] = [teacher.origin.identity for teacher in teachers]
         write_or_check_config(run_dir, fixed, _described(dataset, images, options, world))
 
+    targets = _targets(recipe, images, teachers, run_dir, seed, world, progress) if teachers else None
     preprocessing = _preprocessing(recipe, images)
-    objective = make_objective(recipe, network, images.num_classes, preprocessing)
+    config = ModelConfig(architecture_of(recipe), preprocessing, str(dataset), dataset.rights, images.digest)
+    target_dim = targets.dim if targets else 0
+    objective = make_objective(recipe, network, images.num_classes, preprocessing, target_dim)
     objective = channels_last(objective, world.device)
     optimizer = torch.optim.AdamW(_decayed_apart(objective, recipe.weight_decay), fused=True)
     average = WeightAverage(network, recipe.average)
@@ -162,15 +173,20 @@ def _train(
             for group in optimizer.param_groups:
                 group["lr"] = rate
             generator = seed_step(seed, position.step, world.rank)
-            mirrored = torch.from_numpy(rows >= len(images))
             size = recipe.size_at(position.step // plan.steps_per_epoch)
-            batch = augment(flip_where(shrink(torch.from_numpy(pixels), *size), mirrored), recipe, generator)
-            target = [torch.from_numpy(plan.labels[rows])]
-            if teachers is not None:
-                target.append(torch.from_numpy(teachers.cosines(rows % len(images))))
+            labels = plan.labels[rows]
+            goal = [torch.from_numpy(labels[labels >= 0])]  # labelled rows come first
+            batch = torch.from_numpy(pixels)
+            if targets is not None:
+                pictures = rows % len(images)
+                views = torch.randint(targets.num_views, (len(rows),), generator=generator).numpy()
+                batch = cut_batch(batch, targets.boxes[views, pictures], *size)
+                goal.append(torch.from_numpy(targets.of(views, pictures)))
+            mirrored = torch.from_numpy(rows >= len(images))
+            batch = augment(flip_where(shrink(batch, *size), mirrored), recipe, generator)
 
             with torch.autocast(world.device.type, torch.bfloat16, enabled=amp):
-                value = forward(batch.to(world.device), *(part.to(world.device) for part in target))
+                value = forward(batch.to(world.device), *(part.to(world.device) for part in goal))
             step_loss = value.item()
             if not math.isfinite(step_loss):
                 raise _non_finite(step_loss, position.step, rate, rows, images)
@@ -190,6 +206,9 @@ def _train(
                         "learning_rate": rate,
                     }
                     metrics.end_epoch(position.step, recipe.batch_size, values)
+                if on_epoch is not None and world.is_main:
+                    told = copy.deepcopy(average.network).eval()  # a copy: the one that learns stays as it is
+                    on_epoch(position.step // plan.steps_per_epoch, TrainedNetwork(told, config))
                 position = Position(position.step)
             if any_process(interrupted.is_set(), world):
                 break
@@ -202,11 +221,29 @@ def _train(
         metrics.close()
         save_checkpoint(run_dir, trained, optimizer, position)
     if world.is_main and finished:
-        card = ModelConfig(architecture_of(recipe), preprocessing, str(dataset), dataset.rights, images.digest)
-        origins = [*([begun_with] if begun_with else []), *(teachers.origins if teachers else [])]
-        save_model(run_dir, average.network, with_origins(card, origins))
+        origins = [*([begun_with] if begun_with else []), *(targets.origins if targets else [])]
+        save_model(run_dir, average.network, with_origins(config, origins))
     any_process(False, world)  # nobody leaves before the model is written: the launcher would end the rest
     return TrainResult(run_dir, position.step, finished, images.problems)
+
+
+def _targets(
+    recipe: Recipe,
+    images: TrainingImages,
+    teachers: Sequence[Teacher],
+    run_dir: Path,
+    seed: int,
+    world: World,
+    progress: Progress,
+) -> Targets:
+    """The first process asks the teachers; the others read what it wrote."""
+    for turn in (True, False):
+        if world.is_main is turn:
+            found = load_targets(
+                teachers, images.crops, run_dir, digest=images.digest, views=recipe.views, seed=seed, progress=progress
+            )
+        any_process(False, world)
+    return found
 
 
 def _prepare(objective: Objective, compiled: bool, world: World) -> nn.Module:

@@ -7,8 +7,8 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from resight.core.preprocessing import Preprocessing
-from resight.losses.joint import JointLoss
+from resight.core.pictures.preprocessing import Preprocessing
+from resight.losses.joint import OF_LABELS, OF_TARGETS, JointLoss
 from resight.losses.mutual import MutualLoss
 from resight.models.catalogue import Architecture, build_network, trained_parts
 from resight.training.recipes import Recipe
@@ -45,11 +45,11 @@ class Objective(nn.Module):
         out: Tensor = self.network(images)
         return out.float()
 
-    def forward(self, pixels: Tensor, labels: Tensor, taught: Tensor | None = None) -> Tensor:
-        """pixels: (n, h, w, 3) uint8, labels: (n,) int64, taught: (n, n), the teachers' cosines; the mean loss."""
+    def forward(self, pixels: Tensor, labels: Tensor, targets: Tensor | None = None) -> Tensor:
+        """pixels: (n, h, w, 3) uint8, labels: (m,) int64 of the first m, targets: (n, target_dim); the mean loss."""
         embeddings = self.embed(pixels)
         with _full_precision(pixels):
-            out: Tensor = self.loss(embeddings, labels, taught)
+            out: Tensor = self.loss(embeddings, labels, targets)
         return out
 
 
@@ -61,11 +61,11 @@ class MutualObjective(Objective):
         self.peer = peer
         self.mutual = MutualLoss()
 
-    def forward(self, pixels: Tensor, labels: Tensor, taught: Tensor | None = None) -> Tensor:
+    def forward(self, pixels: Tensor, labels: Tensor, targets: Tensor | None = None) -> Tensor:
         """As Objective's; the sum of both losses and of what they think of each other."""
         own, other = self.embed(pixels), self.peer.embed(pixels)
         with _full_precision(pixels):
-            both: Tensor = self.loss(own, labels, taught) + self.peer.loss(other, labels, taught)
+            both: Tensor = self.loss(own, labels, targets) + self.peer.loss(other, labels, targets)
             return both + cast(Tensor, self.mutual(own, other, self.loss, self.peer.loss))
 
 
@@ -74,28 +74,31 @@ def _full_precision(pixels: Tensor) -> torch.autocast:
     return torch.autocast(pixels.device.type, enabled=False)
 
 
-def make_objective(recipe: Recipe, network: nn.Module, num_classes: int, preprocessing: Preprocessing) -> Objective:
-    """The recipe's losses on the network; under mutual learning, a second network beside it, which begins elsewhere."""
-    loss = _loss(recipe, num_classes)
+def make_objective(
+    recipe: Recipe, network: nn.Module, num_classes: int, preprocessing: Preprocessing, target_dim: int = 0
+) -> Objective:
+    """The recipe's losses on the network; under mutual learning, a second network beside it, which begins elsewhere.
+
+    target_dim: values of what teachers say an embedding should be; 0: there are no teachers.
+    """
+    loss = _loss(recipe, num_classes, target_dim)
     if not recipe.mutual:
         return Objective(network, loss, preprocessing)
-    peer = Objective(
-        build_network(architecture_of(recipe), recipe.height, recipe.width), _loss(recipe, num_classes), preprocessing
-    )
+    other = build_network(architecture_of(recipe), recipe.height, recipe.width)
+    peer = Objective(other, _loss(recipe, num_classes, target_dim), preprocessing)
     return MutualObjective(network, loss, preprocessing, peer)
 
 
-def _loss(recipe: Recipe, num_classes: int) -> JointLoss:
+def _loss(recipe: Recipe, num_classes: int, target_dim: int) -> JointLoss:
     return JointLoss(
         trained_parts(architecture_of(recipe)),
         num_classes,
+        {name: getattr(recipe, name) for name in (*OF_LABELS, *OF_TARGETS)},
         kappa=recipe.kappa,
         label_smoothing=recipe.label_smoothing,
         softplus=recipe.kappa_softplus,
         margin=recipe.margin,
-        triplet=recipe.triplet,
-        distillation=recipe.distillation,
-        circle=recipe.circle,
-        centre=recipe.centre,
+        identity=recipe.identity,
         aligned_strips=recipe.slices if recipe.aligned else 0,
+        target_dim=target_dim,
     )

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 from resight.core.errors import ConfigError, unknown_name
-from resight.core.preprocessing import MAX_SIDE_PX
+from resight.core.pictures.preprocessing import MAX_SIDE_PX
 
 SCHEDULES = ("constant", "warmup-cosine")
 SAMPLERS = ("shuffled", "balanced", "cameras")
@@ -17,6 +17,11 @@ SAMPLERS = ("shuffled", "balanced", "cameras")
 
 def _field(default: Any, text: str) -> Any:
     return field(default=default, metadata={"help": text})
+
+
+def _weight(default: float, text: str) -> Any:
+    """Of a loss, under the name that it has in losses/joint.py."""
+    return field(default=default, metadata={"help": text, "bounds": (0.0, 1000.0)})
 
 
 @dataclass(frozen=True)
@@ -35,10 +40,12 @@ class Recipe:
     kappa_softplus: bool = _field(False, "learn kappa as log(1 + exp(scale)), which stays above 0")
     label_smoothing: float = _field(0.0, "share of the softmax's target spread over all classes")
     margin: float = _field(0.0, "how much less the right class's cosine counts in the softmax (CosFace)")
-    triplet: float = _field(0.0, "weight of the soft-margin batch-hard triplet loss")
-    circle: float = _field(0.0, "weight of the circle loss of all pairs of a batch")
-    centre: float = _field(0.0, "weight of the centre loss")
-    distillation: float = _field(0.0, "weight of what the teachers think of every two pictures; takes --teacher")
+    triplet: float = _weight(0.0, "weight of the soft-margin batch-hard triplet loss")
+    circle: float = _weight(0.0, "weight of the circle loss of all pairs of a batch")
+    identity: float = _weight(1.0, "weight of all losses of labels: the softmax, triplets and circles")
+    imitation: float = _weight(0.0, "weight of being where the teachers are; takes --teacher")
+    distillation: float = _weight(0.0, "weight of how alike the teachers find every two pictures; takes --teacher")
+    views: int = _field(1, "views of each picture that teachers see: itself, mirrored, and others cut at random")
     mutual: bool = _field(False, "train two networks that learn from each other, and keep one")
     aligned: bool = _field(False, "the strips' triplets by aligned distances (AlignedReID++)")
 
@@ -61,7 +68,6 @@ class Recipe:
     pad_and_crop: int = _field(0, "pad by so many pixels, crop back at random")
     colour_jitter: float = _field(0.0, "largest relative change of brightness, contrast and saturation")
     colour_cast: float = _field(0.0, "largest change of each channel's gain by itself, as a power of e")
-    greyscale: float = _field(0.0, "probability of a picture without colours")
     random_erasing: float = _field(0.0, "probability of erasing one rectangle (Zhong et al., 2020)")
 
     def __post_init__(self) -> None:
@@ -76,7 +82,8 @@ class Recipe:
                 f"a balanced batch of {self.batch_size} does not divide into groups of "
                 f"{self.images_per_identity} pictures (images_per_identity)"
             )
-        for name, low, high in _BOUNDS:
+        own = [(f.name, *f.metadata["bounds"]) for f in fields(self) if "bounds" in f.metadata]
+        for name, low, high in (*_BOUNDS, *own):
             value = getattr(self, name)
             if not low <= value <= high:
                 raise ConfigError(f"{name} must be between {low} and {high}, not {value}")
@@ -112,12 +119,16 @@ class Recipe:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Recipe:
         """The recipe of a saved configuration. Raises ConfigError for a foreign or missing field."""
+        values = {name: value for name, value in values.items() if name not in GONE or value != GONE[name]}
         known = {f.name for f in fields(cls)}
-        if set(values) != known:
+        if set(values) - known or known - set(values) - ADDED:
             raise ConfigError(f"not a recipe of this version: {sorted(set(values) ^ known)} differ")
         return cls(**values)
 
 
+# What recipes of version 0.1.0 lack, and what they may hold that does nothing at this value.
+ADDED = frozenset(["identity", "imitation", "views"])
+GONE = {"centre": 0.0, "greyscale": 0.0}
 _BOUNDS: tuple[tuple[str, float, float], ...] = (
     ("slices", 1, 64),
     ("dim", 1, 65536),
@@ -126,10 +137,7 @@ _BOUNDS: tuple[tuple[str, float, float], ...] = (
     ("kappa", 1e-6, 1e6),
     ("label_smoothing", 0.0, 0.9),
     ("margin", 0.0, 2.0),
-    ("triplet", 0.0, 1000.0),
-    ("distillation", 0.0, 1000.0),
-    ("circle", 0.0, 1000.0),
-    ("centre", 0.0, 1000.0),
+    ("views", 1, 1000),
     ("epochs", 1, 1_000_000),
     ("batch_size", 2, 1_000_000),
     ("images_per_identity", 1, 1_000_000),
@@ -142,7 +150,6 @@ _BOUNDS: tuple[tuple[str, float, float], ...] = (
     ("pad_and_crop", 0, 512),
     ("colour_jitter", 0.0, 1.0),
     ("colour_cast", 0.0, 3.0),
-    ("greyscale", 0.0, 1.0),
     ("random_erasing", 0.0, 1.0),
 )
 
@@ -197,6 +204,22 @@ STRIPNET = Recipe(
     colour_jitter=0.3,
     random_erasing=0.5,
 )
+# For cameras that nobody trained on: what teachers say of crops from many places, identities lightly beside it, and
+# strong changes of colour that leave the target where it is.
+GENERAL = replace(
+    STRIPNET,
+    identity=0.1,
+    imitation=5.0,
+    distillation=2.0,
+    views=4,
+    epochs=60,
+    batch_size=128,
+    progressive="64x32*36,96x48*16",
+    constant_epochs=4,
+    random_flip=False,
+    pad_and_crop=0,
+    colour_cast=0.3,
+)
 # AlignedReID++ (Luo et al., 2019) on a ResNet-50, for `--pretrained` with weights trained on ImageNet.
 RESNET50_ALIGNED = replace(
     STRIPNET,
@@ -234,6 +257,7 @@ RECIPES: dict[str, Recipe] = {
     "slicenet2": SLICENET2,
     "cosine": COSINE,
     "stripnet": STRIPNET,
+    "general": GENERAL,
     "stripnet-aligned": replace(STRIPNET, aligned=True),
     "resnet50-aligned": RESNET50_ALIGNED,
     "baseline-quick": _quick(BASELINE),

@@ -28,6 +28,7 @@ from torch import Tensor, nn
 from resight.core.errors import ConfigError, TrainingError
 from resight.core.files import write_whole
 from resight.models.saved import load_strictly
+from resight.training.recipes import Recipe
 
 CONFIG_FILE = "config.json"
 METRICS_FILE = "metrics.jsonl"
@@ -91,6 +92,8 @@ def write_or_check_config(run_dir: Path, fixed: Mapping[str, Any], described: Ma
         write_json(run_dir / CONFIG_FILE, {"schema": "resight.run/1", **fixed, **described})
         return
     before = read_config(run_dir)
+    if "recipe" in fixed and isinstance(before.get("recipe"), dict):
+        before["recipe"] = Recipe.from_dict(before["recipe"]).to_dict()  # an earlier version's has other fields
     differ = [name for name, value in fixed.items() if before.get(name) != value]
     if differ:
         raise ConfigError(f"{run_dir} was begun with another {', '.join(differ)}; resuming would mix two trainings")

@@ -9,11 +9,12 @@ import pytest
 from PIL import Image
 
 from resight.core.errors import UnreadableImage
-from resight.core.images import Pixels, decode_image
+from resight.core.pictures.cells import cell_weights, mean_of_cells
+from resight.core.pictures.images import Pixels, decode_image
 from resight.data.city.synthetic import CityConfig, draw_city
 from resight.data.crops import Crop, Dataset
 from resight.data.doctor.duplicates import NEAR_BITS
-from resight.data.doctor.survey import LARGE_VALUES, cell_weights, difference_hash, shrink, survey
+from resight.data.doctor.survey import LARGE_VALUES, difference_hash, survey
 
 
 def encoded(pixels: Pixels, kind: str = "PNG", **options: int) -> bytes:
@@ -23,7 +24,7 @@ def encoded(pixels: Pixels, kind: str = "PNG", **options: int) -> bytes:
 
 
 def hash_of(pixels: Pixels) -> Pixels:
-    return difference_hash(shrink(pixels[None]).sum(axis=3))
+    return difference_hash(mean_of_cells(pixels[None]).sum(axis=3))
 
 
 def of(*crops: Crop) -> Dataset:

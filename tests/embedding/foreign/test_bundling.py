@@ -13,7 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from resight.core.distances import unit_rows
 from resight.core.errors import ConfigError, ResightError, WeightsError
-from resight.core.preprocessing import Preprocessing
+from resight.core.pictures.preprocessing import Preprocessing
 from resight.embedding.bundle import Bundle, bundle_bytes, parse_bundle
 from resight.embedding.foreign.bundling import bundle_onnx, layout_of, size_of
 from resight.embedding.graph import inspect_graph, read_graph

@@ -9,7 +9,7 @@ from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
 from resight.core.errors import DataError
-from resight.core.preprocessing import Preprocessing
+from resight.core.pictures.preprocessing import Preprocessing
 from resight.data.crops import Crop, Dataset
 from resight.data.formats.catalogue import open_dataset
 from resight.embedding.foreign.bundling import bundle_onnx

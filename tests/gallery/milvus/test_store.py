@@ -15,7 +15,7 @@ import pytest
 from resight import open_gallery
 from resight.core.errors import ConfigError, GalleryError
 from resight.gallery.milvus import store as milvus
-from resight.gallery.milvus.records import RANGE
+from resight.gallery.milvus.bookkeeping import RANGE
 from resight.gallery.milvus.store import MilvusStore
 from tests.gallery.helpers import MODEL, pictures, unit
 

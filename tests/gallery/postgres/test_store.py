@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from resight import open_gallery
-from resight.core.errors import ConfigError, GalleryError
+from resight.core.errors import ConfigError, GalleryBusy, GalleryError
 from resight.gallery.postgres.store import PostgresStore
 from tests.gallery.conftest import address_of, kill_and_restart
 from tests.gallery.helpers import MODEL, pictures, unit
@@ -74,6 +74,20 @@ def test_forgetting_says_what_the_engine_may_still_hold(place: str) -> None:
         assert gallery.forget(pid=1).beyond == ()
 
 
+def test_a_deletion_after_which_vacuum_fails_says_so(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with open_gallery(place, MODEL) as gallery:
+        gallery.add(pictures(unit(5)), camera="north", pid=[1, 1, 2, 2, 2])
+
+        def busy(self: PostgresStore, how: str) -> None:
+            raise GalleryBusy("another process is writing to it")
+
+        monkeypatch.setattr(PostgresStore, "_vacuum", busy)
+        gone = gallery.forget(pid=1)
+        assert gone.entries == 2
+        assert "not vacuumed" in gone.traces[0]
+        assert len(gallery) == 3
+
+
 def test_a_newer_schema_is_left_alone(place: str) -> None:
     with open_gallery(place, MODEL) as gallery:
         assert isinstance(gallery.store, PostgresStore)
@@ -99,7 +113,7 @@ def test_opening_for_reading_changes_nothing(place: str) -> None:
         ("postgresql://localhost/x?gallery=a;drop", "a gallery's name"),
         ("postgresql://localhost/x?gallery=a&colour=red", "unknown option"),
         ("postgresql://localhost/x?sslmode=maybe", "sslmode"),
-        ("mysql://localhost/x", "no engine"),
+        ("mysql://localhost/x", "unknown engine"),
     ],
 )
 def test_addresses_that_cannot_be(address: str, told: str) -> None:

@@ -29,7 +29,7 @@ def test_the_recall_that_it_states_is_what_others_measure(gallery: Gallery) -> N
     assert {answer.recall for answer in exact} == {1.0}
     told = gallery.approximate(10, recall=0.9)
     assert told.recall >= 0.9
-    assert (told.top, told.rows, told.searches) == (10, 3000, approximate.SAMPLE)
+    assert (told.top_k, told.rows, told.searches) == (10, 3000, approximate.SAMPLE)
     found = gallery.search_embeddings(queries, 10)
     shares = [
         len({match.id for match in one} & {match.id for match in other}) / 10
@@ -65,8 +65,8 @@ def test_filters_ranges_and_many_answers_are_exact(gallery: Gallery) -> None:
     query = pictures(unit(1, seed=4))[0]
     assert gallery.search(query, 10, camera="north").recall == 1
     assert gallery.search(query, 11).recall == 1
-    assert gallery.search(query, None, at_least=0.5).recall == 1
-    assert all(match.similarity >= 0.9 for match in gallery.search(query, 10, at_least=0.9))
+    assert gallery.search(query, None, min_similarity=0.5).recall == 1
+    assert all(match.similarity >= 0.9 for match in gallery.search(query, 10, min_similarity=0.9))
 
 
 def test_what_is_forgotten_is_not_found_and_searches_are_exact_again(gallery: Gallery, tmp_path: Path) -> None:
@@ -95,7 +95,7 @@ def test_what_cannot_be(tmp_path: Path, postgres: str) -> None:
         with pytest.raises(ConfigError, match="recall"):
             empty.approximate(recall=2)
         for top in (None, 1.5, "x", 0, True):
-            with pytest.raises(ConfigError, match=r"top|for some"):
+            with pytest.raises(ConfigError, match=r"top_k"):
                 empty.approximate(top)  # type: ignore[arg-type]
     with open_gallery(f"{postgres}approximate", MODEL) as other, pytest.raises(ConfigError, match="in a file"):
         other.approximate()

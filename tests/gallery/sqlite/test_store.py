@@ -9,12 +9,14 @@ import sqlite3
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from threading import Thread
 
 import numpy as np
 import pytest
 
-from resight import open_gallery
+from resight import Gallery, open_gallery
 from resight.core.errors import GalleryBusy, GalleryError
 from resight.gallery.audit import check_chain
 from resight.gallery.sqlite.schema import APPLICATION_ID, STEPS
@@ -23,7 +25,7 @@ from tests.gallery.helpers import DIM, MODEL, pictures, unit
 WRITER = """
 import sys
 sys.path.insert(0, {tests!r})
-from resight import open_gallery
+from resight import Gallery, open_gallery
 from tests.gallery.helpers import MODEL, pictures, unit
 with open_gallery({path!r}, MODEL) as gallery:
     for number in range(10**9):
@@ -115,6 +117,8 @@ def test_forgetting_says_what_a_reader_still_holds(tmp_path: Path) -> None:
         gone = gallery.forget(pid=1)
         assert gone.entries == 5
         assert any("reads" in trace for trace in gone.traces)
+        with pytest.raises(GalleryBusy, match="while another process reads"):
+            gallery.compact()
         reader.close()
         gallery.compact()
         raw = b"".join(file.read_bytes() for file in tmp_path.iterdir())
@@ -150,6 +154,100 @@ def test_a_full_disk_keeps_what_was_there(tmp_path: Path) -> None:
         assert not list(gallery.verify())
 
 
+def before(gallery: Gallery, statement: str, act: Callable[[], object]) -> None:
+    """Acts once, just before the gallery's connection runs a statement that begins so."""
+    db = gallery.store._db.db  # type: ignore[attr-defined]
+    done: list[str] = []
+
+    def look(text: str) -> None:
+        if text.startswith(statement) and not done:
+            done.append(text)
+            act()
+
+    db.set_trace_callback(look)
+
+
+def test_a_deletion_evaluates_its_filter_in_its_own_transaction(tmp_path: Path) -> None:
+    """A link that another process adds just before the deletion begins counts: the audit has it first."""
+    path = tmp_path / "site.db"
+    with open_gallery(path, MODEL) as gallery, open_gallery(path, MODEL) as other:
+        gallery.add(pictures(unit(3)), camera="north", pid=[1, 2, 3])
+        before(gallery, "BEGIN IMMEDIATE", lambda: other.link(2, 1))
+        assert gallery.forget(pid=1).entries == 2
+        assert [line.action for line in gallery.audit()] == ["link", "forget"]
+        assert [entry.pid for entry in gallery.entries()] == [3]
+        assert not gallery.links()
+
+
+def test_a_filter_waits_for_another_thread_and_its_rollback(tmp_path: Path) -> None:
+    """What a thread has begun and takes back is no ground for another to delete by."""
+    with open_gallery(tmp_path / "site.db", MODEL) as gallery:
+        gallery.add(pictures(unit(2)), camera="north", pid=[1, 2])
+        gone: list[int] = []
+        thread = Thread(target=lambda: gone.append(gallery.forget(pid=1).entries))
+        db = gallery.store._db  # type: ignore[attr-defined]
+
+        def link_and_give_up() -> None:
+            with db.writing():
+                db.execute("INSERT INTO links (pid, into_pid) VALUES (1, 2)")
+                thread.start()
+                thread.join(0.3)
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            link_and_give_up()
+        thread.join()
+        assert gone == [1]
+        assert [entry.pid for entry in gallery.entries()] == [2]
+
+
+def test_a_search_is_of_one_moment(tmp_path: Path) -> None:
+    """An entry that another process adds during a search, of a track that is excluded, is not found by it."""
+    path = tmp_path / "site.db"
+    rows = unit(2)
+    with open_gallery(path, MODEL) as gallery, open_gallery(path, MODEL) as other:
+        gallery.add(pictures(rows[:1]), camera="north", track="17")
+        assert not gallery.search(pictures(rows)[0], exclude_track="17").matches
+        before(gallery, "PRAGMA data_version", lambda: other.add(pictures(rows[1:]), camera="north", track="17"))
+        assert not gallery.search(pictures(rows)[1], exclude_track="17").matches
+        assert gallery.search(pictures(rows)[1])[0].id == 2  # the next one sees it
+
+
+def test_a_deletion_whose_file_cannot_be_rewritten_says_so(tmp_path: Path) -> None:
+    """As on a full disk: the entries are deleted, and so it says, with what may be left."""
+    rows = unit(200)
+    with open_gallery(tmp_path / "site.db", MODEL) as gallery:
+        gallery.add(pictures(rows), camera="north", pid=[n // 100 for n in range(200)])
+        db = gallery.store._db.db  # type: ignore[attr-defined]
+        before(gallery, "VACUUM", lambda: db.set_progress_handler(lambda: 1, 1))
+        gone = gallery.forget(pid=1)
+        db.set_progress_handler(None, 0)
+        assert gone.entries == 100
+        assert "was not rewritten" in gone.traces[0]
+        assert len(gallery) == 100
+        assert [line.detail["entries"] for line in gallery.audit()] == [100]
+        gallery.compact()
+        raw = b"".join(file.read_bytes() for file in tmp_path.iterdir())
+        assert not any(row.tobytes() in raw for row in rows[100:])
+
+
+def test_a_deletion_beside_a_damaged_entry_is_done_and_cleaned_up(tmp_path: Path) -> None:
+    path = tmp_path / "site.db"
+    rows = unit(3)
+    with open_gallery(path, MODEL) as gallery:
+        gallery.add(pictures(rows), camera="north")
+    with sqlite3.connect(path) as db:
+        db.execute("UPDATE entries SET embedding = x'00' WHERE id = 3")
+    db.close()
+    with open_gallery(path, MODEL) as gallery:
+        gone = gallery.forget(id=1)
+        assert (gone.entries, gone.traces) == (1, ())
+        raw = b"".join(file.read_bytes() for file in tmp_path.iterdir())
+        assert rows[0].tobytes() not in raw
+        with pytest.raises(GalleryError, match="damaged"):
+            gallery.search(pictures(rows)[0])
+
+
 def test_a_reader_cannot_write(tmp_path: Path) -> None:
     with open_gallery(tmp_path / "site.db", MODEL) as gallery:
         gallery.add(pictures(unit(3)), camera="north")
@@ -170,10 +268,10 @@ def test_files_that_are_no_galleries(tmp_path: Path) -> None:
     with sqlite3.connect(foreign) as db:
         db.execute("CREATE TABLE a (b)")
     db.close()
-    before = foreign.read_bytes()
+    content = foreign.read_bytes()
     with pytest.raises(GalleryError, match="but no gallery"):
         open_gallery(foreign, MODEL)
-    assert b"entries" not in before
+    assert b"entries" not in content
     with pytest.raises(GalleryError):
         open_gallery(tmp_path / "no" / "folder.db", MODEL)
 
@@ -239,10 +337,10 @@ def test_an_old_schema_is_brought_up_to_date_and_a_newer_one_left_alone(tmp_path
         assert db.execute("PRAGMA application_id").fetchone()[0] == APPLICATION_ID
         db.execute(f"PRAGMA user_version = {len(STEPS) + 1}")
     db.close()
-    before = path.read_bytes()
+    content = path.read_bytes()
     with pytest.raises(GalleryError, match="newer resight"):
         open_gallery(path, MODEL)
-    assert path.read_bytes() == before
+    assert path.read_bytes() == content
 
 
 @pytest.mark.parametrize("change", ["UPDATE audit SET who = 'x'", "DELETE FROM audit", "UPDATE audit SET time = ''"])

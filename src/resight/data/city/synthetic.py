@@ -37,7 +37,8 @@ OCCLUDED, NEIGHBOURED = 0.22, 0.12  # shares of crops with something, or somebod
 
 @dataclass(frozen=True)
 class CityConfig:
-    """lookalike_fraction: share of people who have a look-alike. Sizes in pixels."""
+    """What city to draw. crops_per_camera: of each person. height, width: of the crops, in pixels. lookalike_fraction:
+    the share of people who have a look-alike. Raises ConfigError for a value out of its bounds."""
 
     seed: int = 0
     train_people: int = 64

@@ -40,8 +40,11 @@ class RecipeSizes(Protocol):
 
 @dataclass(frozen=True)
 class Advice:
-    """protocols: names, the one to quote first. intervals: for a rank-1 of so much, the 95% interval that so many
-    queries leave, and the wider one where all queries of one person stand or fall together."""
+    """protocols: names of protocols that fit, the one to quote first. num_scored, num_people: queries that the first
+    protocol scores, and their people. intervals: (rank-1, interval over queries, interval over people): for some values
+    of rank-1, the 95% interval that so many queries leave, and the wider one if the queries of a person are all right
+    or all wrong together. command: to begin training with, None where there is nothing to train on. protocol_reason,
+    command_reason: why."""
 
     protocols: tuple[str, ...]
     protocol_reason: str

@@ -1,4 +1,4 @@
-"""The data doctor: what is there, what is wrong, and what to do, of any data set that a reader reads."""
+"""The data doctor: what a data set holds, what is wrong with it, and what to do about that."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ CHECKS: tuple[Callable[[Survey], Iterator[Finding]], ...] = (
 
 @dataclass(frozen=True)
 class SplitSummary:
-    """Numbers of one split. per_identity, per_camera: (least, median, most) pictures of each."""
+    """Counts of one split. per_identity, per_camera: (least, median, most) pictures of an identity, or by a camera."""
 
     name: str
     num_images: int
@@ -47,8 +47,9 @@ class SplitSummary:
 
 @dataclass(frozen=True, eq=False)
 class Diagnosis:
-    """height_px, width_px: (least, median, most). presence: (num_ids, num_cameras) pictures of each identity by
-    each camera, over all splits, in the order of `ids` and `cameras`."""
+    """What the doctor found. splits: counts of each. height_px, width_px: (least, median, most) of the pictures.
+    presence: (num_ids, num_cameras) int64, pictures of each identity by each camera, over all splits, in the order of
+    `ids` and `cameras`. findings: what is wrong, the most severe first."""
 
     survey: Survey
     splits: tuple[SplitSummary, ...]
@@ -62,7 +63,7 @@ class Diagnosis:
 
     @property
     def severity(self) -> str | None:
-        """Of the gravest finding; None where there is none."""
+        """Of the most severe finding; None where there is none."""
         found = {finding.severity for finding in self.findings}
         return next((severity for severity in reversed(SEVERITIES) if severity in found), None)
 

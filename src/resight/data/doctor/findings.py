@@ -1,4 +1,4 @@
-"""One thing that is wrong with a data set, in words that say what it does and how to mend it."""
+"""A finding: one thing that is wrong with a data set, what that does, and how to mend it."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ EXAMPLES = 12
 
 @dataclass(frozen=True)
 class Finding:
-    """severity: `error` (figures or training would be wrong), `warning`, or `note`. count: of pictures, identities
-    or cameras, as `what` says. examples: crops to look at, alone or side by side; files: what cannot be shown."""
+    """code: its name, for programs. severity: `error` (figures or training would be wrong), `warning` or `note`. count:
+    of pictures, identities or cameras, as `what` says. what, effect, fix: what is wrong, what that does, and how to
+    mend it, in words. examples: crops to look at, one or two side by side. files: those that cannot be shown."""
 
     code: str
     severity: str

@@ -1,4 +1,4 @@
-"""One pass over every picture of a data set: what is worth knowing of each, in some hundred bytes.
+"""One pass over every picture of a data set: its size, hashes and faults, in some hundred bytes a picture.
 
 The pictures themselves are let go as they come, so memory grows with their number only.
 """
@@ -6,28 +6,26 @@ The pictures themselves are let go as they come, so memory grows with their numb
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from resight.core.cores import available_cores
 from resight.core.errors import UnreadableImage
-from resight.core.images import Pixels, content_id, decode_image
+from resight.core.pictures.cells import GRID, is_blank, mean_of_cells
+from resight.core.pictures.images import Pixels, content_id, decode_image
 from resight.core.progress import Progress, silent
 from resight.core.records import IntArray
 from resight.data.crops import SPLITS, Crop, Dataset, Problem, camids_of, pids_of
 
 CHUNK = 64
-GRID = (17, 9)  # rows, columns
 HASH_BITS = 256
 LARGE_VALUES = 512 * 256 * 3
-BLANK_LEVELS = 3.0  # a picture whose cells differ by less, of 255, shows nothing
 Bits = npt.NDArray[np.uint8]
 Ids = npt.NDArray[np.uint64]
 Flags = npt.NDArray[np.bool_]
@@ -63,7 +61,7 @@ class Survey:
     unreadable: tuple[Problem, ...]
 
     def rows(self, *splits: str) -> IntArray:
-        """The rows of these splits, ascending."""
+        """The rows of the pictures of these splits, ascending."""
         wanted = [SPLITS.index(split) for split in splits]
         return np.flatnonzero(np.isin(self.split, wanted)).astype(np.int64)
 
@@ -71,13 +69,14 @@ class Survey:
 def survey(
     dataset: Dataset, *, strict: bool = False, progress: Progress = silent, threads: int | None = None
 ) -> Survey:
-    """Reads every picture once. strict: the first unreadable one raises its UnreadableImage."""
+    """Reads every picture once, on `threads` threads (None: one a core). Raises UnreadableImage for the first
+    unreadable picture if strict."""
     everything = [(number, crop) for number, split in enumerate(SPLITS) for crop in getattr(dataset, split)]
     chunks = [everything[start : start + CHUNK] for start in range(0, len(everything), CHUNK)]
     seen: list[_Seen] = []
     with (
         progress("reading pictures", len(everything)) as advance,
-        ThreadPoolExecutor(threads or os.cpu_count(), thread_name_prefix="survey") as pool,
+        ThreadPoolExecutor(threads or available_cores(), thread_name_prefix="survey") as pool,
     ):
         for chunk, found in zip(chunks, pool.map(_look, chunks), strict=True):
             if strict and found.unreadable:
@@ -152,7 +151,7 @@ def _look(chunk: Sequence[tuple[int, Crop]]) -> _Seen:
         by_shape.setdefault(small.shape, []).append((len(crops) - 1, small))
     grid = np.zeros((len(crops), *GRID, 3), np.int16)
     for alike in by_shape.values():
-        grid[[row for row, _ in alike]] = shrink(np.stack([pixels for _, pixels in alike]))
+        grid[[row for row, _ in alike]] = mean_of_cells(np.stack([pixels for _, pixels in alike]))
     light = grid.sum(axis=3)  # (n, 17, 9), 0 to 765
     height, width = np.array(sizes, np.int64).reshape(-1, 2).T
     return _Seen(
@@ -163,7 +162,7 @@ def _look(chunk: Sequence[tuple[int, Crop]]) -> _Seen:
         np.array(files, np.uint64),
         np.array(content_hashes, np.uint64),
         difference_hash(light),
-        np.ptp(light, axis=(1, 2)) < 3 * BLANK_LEVELS,
+        is_blank(light),
         np.ptp(grid, axis=3).max(axis=(1, 2)) == 0,
         np.array(misnamed, np.bool_),
         unreadable,
@@ -179,25 +178,6 @@ def _reduce(pixels: Pixels) -> Pixels:
 def _is_misnamed(name: str, data: bytes) -> bool:
     named = SUFFIXES.get(name[name.rfind(".") :].lower())
     return named is not None and MAGIC.get(data[:2], named) != named
-
-
-def shrink(pixels: Pixels) -> npt.NDArray[np.int16]:
-    """(n, h, w, 3) to (n, 17, 9, 3): the mean colour of each cell, by two matrix products."""
-    num, height, width, _ = pixels.shape
-    rows, columns = GRID
-    lines = cell_weights(height, rows) @ pixels.astype(np.float32).reshape(num, height, width * 3)  # (n, 17, w * 3)
-    cells = cell_weights(width, columns) @ lines.reshape(num, rows, width, 3)  # (n, 17, 9, 3)
-    return np.rint(cells).astype(np.int16)
-
-
-@lru_cache(maxsize=256)
-def cell_weights(length: int, cells: int) -> npt.NDArray[np.float32]:
-    """(cells, length): how much each pixel adds to the mean over a cell; those on an edge add to both."""
-    edges = np.linspace(0, length, cells + 1)
-    pixel = np.arange(length)
-    overlap = np.minimum(edges[1:, None], pixel + 1) - np.maximum(edges[:-1, None], pixel)
-    weights: npt.NDArray[np.float32] = (np.clip(overlap, 0, None) * cells / length).astype(np.float32)
-    return weights
 
 
 def difference_hash(light: npt.NDArray[np.int16] | IntArray) -> Bits:

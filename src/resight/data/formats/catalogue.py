@@ -25,8 +25,8 @@ from resight.data.listing import list_entries
 
 @dataclass(frozen=True)
 class Format:
-    """layout: what it looks for, in words. looks_like: whether a path is of it. has_variants: whether
-    `--format name:variant` says something."""
+    """layout: what is looked for, in words. looks_like: whether a path is of this format. read: the reader; it takes
+    the path, and a variant where has_variants (`--format name:variant`)."""
 
     layout: str
     looks_like: Callable[[Path], bool]
@@ -74,11 +74,23 @@ SYNTHETIC = "synthetic"  # drawn by code, so it has no folder to look at
 
 
 def open_dataset(spec: str | Path, format: str | None = None) -> Dataset:
-    """A folder or table of any known format, or `synthetic`, or `synthetic:seed=3,test_people=50`.
+    """Opens a data set: a folder or a table of any known format, or the drawn city, `synthetic`, with its settings
+    after a colon. Pictures are not read yet.
 
     Labels mean what `resight.data.labels` says: 0 is a distractor, or a person where query or train holds it.
-    format: its name, where it is not to be found by looking, with a variant where it has any (`msmt17:trainval`).
-    Raises DatasetError where the path is not there or is of no known format, ConfigError for an unknown format.
+
+    format: a name of FORMATS, instead of finding it by looking; with a variant where the format has any
+    (`msmt17:trainval`).
+
+    Raises DatasetError where the path does not exist or is of no known format, ConfigError for an unknown format or an
+    unknown setting.
+
+    Example:
+
+        >>> import resight
+        >>> data = resight.open_dataset("synthetic:train_people=1,test_people=2")
+        >>> len(data.train), len(data.query), len(data.gallery)
+        (16, 7, 21)
     """
     name, _, variant = (format or "").partition(":")
     if format is not None and name not in (*FORMATS, SYNTHETIC):
@@ -93,12 +105,13 @@ def open_dataset(spec: str | Path, format: str | None = None) -> Dataset:
     if not variant:
         return settled(chosen.read(root))
     if not chosen.has_variants:
-        raise ConfigError(f"the format {name} has no variants, so {format!r} says nothing")
+        raise ConfigError(f"the format {name} has no variants: name it as {name!r}, not {format!r}")
     return settled(chosen.read(root, variant))
 
 
 def find_format(root: Path) -> str:
-    """The name of the first format that the path looks like; the stricter formats stand first."""
+    """The name of the format that the path looks like; stricter formats are tried first. Raises DatasetError where it
+    looks like none, saying what was looked for and found."""
     for name, format in FORMATS.items():
         if format.looks_like(root):
             return name

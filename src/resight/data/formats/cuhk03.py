@@ -34,14 +34,16 @@ NP_NAMES = BoxNames(
 
 
 def looks_like_cuhk03(root: Path) -> bool:
-    """Whether extracted pictures or the cuhk03-np folders are there."""
+    """Whether extracted pictures or the cuhk03-np folders are there. Raises DatasetError where a folder cannot be
+    read."""
     return bool(_extracted(root)) or looks_like_boxes(root, NP_NAMES)
 
 
 def read_cuhk03(root: Path, variant: str | None = None) -> Dataset:
-    """variant: `detected` or `labeled` boxes; unless given, the first of them that is there.
+    """Reads CUHK03. variant: `detected` or `labeled` boxes; unless given, the first of them that is there.
 
-    Raises DatasetError where neither layout is there, or the split file cannot be read.
+    Raises DatasetError where neither layout is there or the split file cannot be read, ConfigError for an unknown
+    variant.
     """
     if variant not in (None, *BOXES):
         raise ConfigError(f"cuhk03 has the variants {' and '.join(BOXES)}, not {variant!r}")
@@ -94,7 +96,7 @@ def _read_mat(path: Path) -> dict[str, Any]:
     try:
         fields: dict[str, Any] = loadmat(io.BytesIO(path.read_bytes()), variable_names=FIELDS)
     except FileNotFoundError:
-        raise DatasetError(f"{path} is not there: it is the split file of the new protocol") from None
+        raise DatasetError(f"{path} does not exist: it is the split file of the new protocol") from None
     except Exception as error:  # whatever a damaged file makes the reader meet
         raise DatasetError(f"{path} cannot be read ({type(error).__name__}: {error})") from None
     missing = [name for name in FIELDS if name not in fields]
@@ -107,4 +109,4 @@ def _integers(values: Any, path: Path) -> IntArray:
     try:
         return np.asarray(values).ravel().astype(np.int64)
     except (TypeError, ValueError):
-        raise DatasetError(f"{path} holds something else where numbers must stand") from None
+        raise DatasetError(f"{path} holds something other than numbers") from None

@@ -19,10 +19,11 @@ NAMES = BoxNames(
 
 
 def looks_like_dukemtmc(root: Path) -> bool:
-    """Whether its folders hold boxes with its names."""
+    """Whether its folders hold pictures with its names. Raises DatasetError where a folder cannot be read."""
     return looks_like_boxes(root, NAMES)
 
 
 def read_dukemtmc(root: Path) -> Dataset:
-    """As `read_boxes`. Its 408 distractors have pids of their own, which no query has."""
+    """Reads DukeMTMC-reID, as `read_boxes` does, and raises DatasetError as it. Its 408 distractors have pids of their
+    own, which no query has."""
     return read_boxes(root, NAMES)

@@ -1,4 +1,4 @@
-"""One's own folder: `<split>/<pid>/<camera>_<anything>.<ext>`, as the reference report's data lie.
+"""A folder of your own: `<split>/<pid>/<camera>_<anything>.<ext>`, as the reference report's data lie.
 
 Splits: `train`, and `query` and `gallery`, which stand at the top or below `val` or `test`. Pictures that keep the
 names of a known data set inside their person's folder (`0002/0002_c1s1_000451_03.jpg`, as the prepare.py of
@@ -58,7 +58,8 @@ def looks_like_folder(root: Path) -> bool:
 
 
 def read_folder(root: Path) -> Dataset:
-    """Raises DatasetError where no picture is found in any split, saying what was looked for and found."""
+    """Reads a folder of this layout. Raises DatasetError where no picture is found in any split, saying what was looked
+    for and found."""
     problems: list[Problem] = []
     found = {split: list(_files(root, places, problems)) for split, places in PLACES.items()}
     everything = [file for files in found.values() for file in files]

@@ -41,7 +41,8 @@ def looks_like_manifest(root: Path) -> bool:
 
 
 def read_manifest(root: Path) -> Dataset:
-    """Rows that cannot be are named and left out. Raises DatasetError where a column is missing or no row is left."""
+    """Reads a table of crops. Rows with a wrong value are named and left out. Raises DatasetError where a column is
+    missing or no row is left, MissingExtra where a Parquet table needs pyarrow."""
     table = _table(root)
     if table is None:
         found = list_entries(root) if root.is_dir() else root.name
@@ -92,8 +93,8 @@ def read_manifest(root: Path) -> Dataset:
 def write_manifest(
     dataset: Dataset, table: Path, pictures: Path | None = None, progress: Progress = silent
 ) -> tuple[Problem, ...]:
-    """Writes the table, and with `pictures` copies every picture into that folder; without, paths lead to where
-    the pictures are. Returns the pictures that could not be copied; they stand in the table all the same.
+    """Writes a data set as a table of crops. pictures: a folder that every picture is copied into; without it the table
+    has the paths of the pictures where they are. Returns the pictures that could not be copied; they stay in the table.
 
     Raises ConfigError for another suffix than .csv or .parquet, for crops without files and no `pictures`, and for
     `pictures` that hold files already.
@@ -104,7 +105,7 @@ def write_manifest(
         raise ConfigError(f"{pictures} holds files already; name an empty folder for the pictures, or a new one")
     crops = [(split, crop) for split in SPLITS for crop in getattr(dataset, split)]
     if pictures is None and any(crop.path is None for _, crop in crops):
-        raise ConfigError(f"the pictures of {dataset.name} are no files; name a folder to write them to (--pictures)")
+        raise ConfigError(f"the pictures of {dataset.name} are not files; name a folder to write them to (--pictures)")
     problems: list[Problem] = []
     rows = []
     with progress("writing", len(crops)) as advance:
@@ -204,9 +205,9 @@ def _optional(row: Row) -> dict[str, Any]:
         try:
             found[name] = kind(text)
         except ValueError:
-            raise ValueError(f"{name} {text!r} is no number") from None
+            raise ValueError(f"{name} {text!r} is not a number") from None
         if kind is float and not math.isfinite(found[name]):
-            raise ValueError(f"{name} {text!r} is no time")
+            raise ValueError(f"{name} {text!r} is not a time")
     return found
 
 

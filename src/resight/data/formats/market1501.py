@@ -20,10 +20,11 @@ NAMES = BoxNames(
 
 
 def looks_like_market1501(root: Path) -> bool:
-    """Whether its folders hold boxes with its names."""
+    """Whether its folders hold pictures with its names. Raises DatasetError where a folder cannot be read."""
     return looks_like_boxes(root, NAMES)
 
 
 def read_market1501(root: Path) -> Dataset:
-    """As `read_boxes`: pid -1 is dropped, pid 0 stays in the gallery as a distractor."""
+    """Reads Market-1501, as `read_boxes` does, and raises DatasetError as it: pid -1 is dropped, pid 0 stays in the
+    gallery as a distractor."""
     return read_boxes(root, NAMES)

@@ -32,9 +32,11 @@ def looks_like_msmt17(root: Path) -> bool:
 
 
 def read_msmt17(root: Path, variant: str | None = None) -> Dataset:
-    """variant: `trainval` trains on list_val.txt too; without it, that list is left out. A note says which.
+    """Reads MSMT17. variant: `trainval` trains on list_val.txt too; without it, that list is left out. A note says
+    which.
 
-    Raises DatasetError where the lists or the folders are not there or hold nothing.
+    Raises DatasetError where the lists or the folders are not there or hold nothing, ConfigError for an unknown
+    variant.
     """
     if variant not in (None, TRAIN_AND_VAL):
         raise ConfigError(f"msmt17 has the variant {TRAIN_AND_VAL} only, not {variant!r}")

@@ -28,10 +28,11 @@ def looks_like_viper(root: Path) -> bool:
 
 
 def read_viper(root: Path, variant: str | None = None) -> Dataset:
-    """variant: the split's number, 0 unless given. Train: half of the people; query: the rest by camera a;
-    gallery: the rest by camera b. A pid is the file's own plus 1, since 0 is a distractor everywhere else.
+    """Reads VIPeR. variant: the number of the split, 0 unless given. Train: half of the people; query: the rest by
+    camera a; gallery: the rest by camera b. A pid is the file's own plus 1, since 0 is a distractor everywhere else.
 
-    Raises DatasetError where fewer than two people are seen by both cameras.
+    Raises DatasetError where fewer than two people are seen by both cameras, ConfigError for a variant that is no
+    number.
     """
     split = _split_number(variant)
     base = _base(root)

@@ -9,7 +9,7 @@ import numpy as np
 
 from resight.core.distances import unit_rows
 from resight.core.errors import ConfigError, WeightsError
-from resight.core.preprocessing import MAX_SIDE_PX, Preprocessing
+from resight.core.pictures.preprocessing import MAX_SIDE_PX, Preprocessing
 from resight.core.version import VERSION
 from resight.embedding.bundle import Bundle, Manifest, Network, bundle_bytes, make_bundle, parse_bundle
 from resight.embedding.card import Part

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from resight.core.errors import ConfigError, WeightsError
-from resight.core.preprocessing import Preprocessing
+from resight.core.pictures.preprocessing import Preprocessing
 from resight.core.records import FloatArray
 from resight.embedding.foreign.rewriting import FLOATS, with_output
 from resight.embedding.graph import GraphFacts

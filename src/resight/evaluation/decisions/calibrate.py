@@ -93,8 +93,8 @@ def calibrate(
     people = len(np.unique(pairs.genuine_person))
     if people < LEAST_PEOPLE:
         raise DataError(
-            f"{people} people are seen by two cameras; a calibration takes {LEAST_PEOPLE} at the least, and a hundred "
-            "to be of use"
+            f"{people} people are seen by two cameras; a calibration takes at least {LEAST_PEOPLE}, and a hundred "
+            "to be useful"
         )
     searches = own_and_others(crops)
     thresholds = _thresholds(pairs, searches.others)

@@ -16,7 +16,8 @@ BLOCK_BYTES = 32 << 20  # of one (rows, g) array; some 2 K + 2 of them are alive
 
 @dataclass(frozen=True)
 class Aligned:
-    """Compares by the whole's Euclidean distance plus that of the aligned strips."""
+    """A way to compare embeddings: the Euclidean distance of the wholes plus the distance of the aligned strips. parts:
+    where they lie in the embedding."""
 
     parts: Parts
 
@@ -24,14 +25,16 @@ class Aligned:
         return "aligned strips"
 
     def blocks(self, query: FloatArray, gallery: FloatArray) -> Iterator[tuple[int, FloatArray]]:
-        """(first row, (rows, g) distances), block by block."""
+        """(first query row, (rows, g) float32 distances), block by block. Raises EmbeddingError where a part is all
+        zeros."""
         rows = max(1, BLOCK_BYTES // (4 * max(1, len(gallery))))
         for start in range(0, len(query), rows):
             yield start, aligned_distances(query[start : start + rows], gallery, self.parts)
 
 
 def aligned_distances(query: FloatArray, gallery: FloatArray, parts: Parts) -> FloatArray:
-    """(q, dim), (g, dim) to (q, g). Two strips are tanh(x / 2) apart, x their Euclidean distance at unit length."""
+    """(q, dim), (g, dim) float32 to (q, g). The distance of two strips is tanh(x / 2), x their Euclidean distance at
+    unit length. Raises EmbeddingError where a part is all zeros."""
     theirs = [unit_rows(gallery[:, start:stop]) for start, stop in parts.strips]
     own = [unit_rows(query[:, start:stop]) for start, stop in parts.strips]
     above: list[FloatArray] = []

@@ -1,4 +1,4 @@
-"""What hiding a third of each query costs, and how much of it comparing on what both show brings back."""
+"""What hiding a third of each query costs, and how much of that comparing only the visible strips brings back."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from resight.evaluation.protocols import rows_of
 
 @dataclass(frozen=True)
 class OcclusionRow:
-    """hidden: `nothing`, or a third of the query. compared: `plain`, by the whole embedding; `mask`, on what both show,
-    the hidden rows being known."""
+    """hidden: `nothing`, or the third of the query that is hidden. compared: `plain`, by the whole embedding, or
+    `mask`, by the strips that both pictures show, where the hidden rows are known."""
 
     hidden: str
     compared: str
@@ -41,7 +41,13 @@ def measure_occlusion(
     *,
     seed: int = 0,
 ) -> list[OcclusionRow]:
-    """hidden: the queries' embeddings with each third painted over, in the order of `query`."""
+    """A row for the queries as they are, and two for each hidden third: compared plainly, and by the visible strips.
+
+    hidden: by third (`top`, `middle`, `bottom`), the queries' embeddings with it painted over, in the order of `query`.
+
+    Raises DataError where there is nothing to score, EmbeddingError where embeddings cannot be compared, ConfigError
+    for an unknown protocol.
+    """
     slices = len(parts.strips)
     all_seen = np.ones((len(gallery), slices), np.float32)
     rows = [_row("nothing", "plain", evaluate(query, gallery, protocol, seed=seed))]

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from resight.core.distances import unit_rows
-from resight.core.images import Pixels
+from resight.core.pictures.images import Pixels
 from resight.core.records import EmbeddedCrops, FloatArray, IntArray
 from resight.evaluation.evaluate import evaluate
 from resight.evaluation.protocols import GalleryRows, find_protocol, rows_of
@@ -21,7 +21,7 @@ BLOCK = 256
 
 
 def strip_similarities(query: FloatArray, answers: FloatArray, slices: int) -> FloatArray:
-    """What each strip adds to the similarity of pairs of unit length, times K: (n, dim) twice to (n, K).
+    """What each strip adds to the similarity of each pair, times K: (n, dim) and (n, dim) of unit length to (n, K).
 
     The mean over the strips is the pair's cosine similarity. Where every part has the same length, as SliceNet1's
     have, each value is the cosine of that strip.
@@ -32,7 +32,8 @@ def strip_similarities(query: FloatArray, answers: FloatArray, slices: int) -> F
 
 
 def swap_strip(embeddings: FloatArray, mean: FloatArray, strip: int, slices: int) -> FloatArray:
-    """The embeddings with one part replaced by the gallery's mean part, at unit length again: (n, dim)."""
+    """The embeddings with one strip's part replaced by that of `mean` (dim,), at unit length again: (n, dim). Raises
+    EmbeddingError where nothing but zeros is left."""
     part = embeddings.shape[1] // slices
     swapped = embeddings.copy()
     swapped[:, strip * part : (strip + 1) * part] = mean[strip * part : (strip + 1) * part]
@@ -40,7 +41,8 @@ def swap_strip(embeddings: FloatArray, mean: FloatArray, strip: int, slices: int
 
 
 def swap_losses(query: FloatArray, answers: FloatArray, mean: FloatArray, slices: int) -> FloatArray:
-    """What each pair's similarity loses when one strip of its query is swapped for the gallery's mean strip: (n, K)."""
+    """What each pair's similarity loses when one strip of its query is replaced by that of `mean` (dim,): (n, K).
+    Raises EmbeddingError as `swap_strip`."""
     before = (query * answers).sum(axis=1)
     after = [(swap_strip(query, mean, strip, slices) * answers).sum(axis=1) for strip in range(slices)]
     losses: FloatArray = before[:, None] - np.stack(after, axis=1)
@@ -48,10 +50,12 @@ def swap_losses(query: FloatArray, answers: FloatArray, mean: FloatArray, slices
 
 
 def strip_importance(query: EmbeddedCrops, gallery: EmbeddedCrops, slices: int, protocol: str) -> FloatArray:
-    """How much each strip did for each query: (q, K); NaN where a query has no right or no wrong answer.
+    """How much each strip did for each query: (q, K) float32; NaN where a query has no right or no wrong answer.
 
     The margin is the similarity of the nearest right answer less that of the nearest wrong one. A strip's importance
-    is what the margin loses when that strip of the query is swapped for the gallery's mean strip.
+    is what the margin loses when that strip of the query is replaced by the gallery's mean strip.
+
+    Raises EmbeddingError where embeddings cannot be compared, ConfigError for an unknown protocol.
     """
     rule, q, g = find_protocol(protocol), rows_of(query), GalleryRows(rows_of(gallery))
     unit_q, unit_g = unit_rows(query.embeddings), unit_rows(gallery.embeddings)
@@ -76,7 +80,8 @@ def strip_importance(query: EmbeddedCrops, gallery: EmbeddedCrops, slices: int, 
 
 
 def leave_out(query: EmbeddedCrops, strip: int, slices: int) -> EmbeddedCrops:
-    """The same queries without one part: it adds nothing to any similarity."""
+    """The same queries with one strip's part set to zero, so that it adds nothing to any similarity. Raises
+    EmbeddingError where nothing but zeros is left."""
     return _with(query, swap_strip(query.embeddings, np.zeros(query.embeddings.shape[1], np.float32), strip, slices))
 
 
@@ -100,8 +105,8 @@ def _with(crops: EmbeddedCrops, embeddings: FloatArray) -> EmbeddedCrops:
 
 @dataclass(frozen=True)
 class Deletion:
-    """rank-1 and mAP where each query goes without its most important strip, without its least important, and
-    without any one (the mean over the strips)."""
+    """(rank-1, mAP) of the queries, each without one strip. most: without its most important strip. least: without its
+    least important. any: without any one, the mean over the strips."""
 
     most: tuple[float, float]
     any: tuple[float, float]
@@ -110,25 +115,25 @@ class Deletion:
 
 @dataclass(frozen=True)
 class Faithfulness:
-    """Whether the importance of strips is true: without the most important the figures should fall most, without
-    the least important least. left_out: of the embedding, against the whole gallery, of which the importance saw two
-    rows. painted: over in the query's picture, by the gallery's mean picture, and embedded anew: harder, since a
-    patched picture is unlike any that the network has seen."""
+    """Whether the importance of strips is true: without the most important strip rank-1 and mAP should fall most,
+    without the least important one least. whole: (rank-1, mAP) of the whole queries. left_out: the strip is left out of
+    the embedding. painted: it is painted over in the query's picture by the gallery's mean picture, and the picture
+    embedded again: a harder test, since a patched picture is unlike any that the network has seen."""
 
     whole: tuple[float, float]
     left_out: Deletion
     painted: Deletion
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON: each figure as [rank-1, mAP]."""
+        """For JSON: each as [rank-1, mAP]."""
         return asdict(self)
 
 
 def measure_deletion(
     deleted: list[EmbeddedCrops], gallery: EmbeddedCrops, importance: FloatArray, protocol: str
 ) -> Deletion:
-    """deleted: the queries without strip k, for every k. importance: (q, K), as `strip_importance` gives it; a query
-    without one goes without strip 0 either way."""
+    """rank-1 and mAP with one strip of each query deleted. deleted: the queries without strip k, for every k.
+    importance: (q, K), of `strip_importance`; a query of NaN goes without strip 0 either way. Raises as `evaluate`."""
     known = np.nan_to_num(importance)
     most, least = (choose_deleted(deleted, choice) for choice in (known.argmax(axis=1), known.argmin(axis=1)))
     each = [figures(crops, gallery, protocol) for crops in deleted]
@@ -137,6 +142,6 @@ def measure_deletion(
 
 
 def figures(query: EmbeddedCrops, gallery: EmbeddedCrops, protocol: str) -> tuple[float, float]:
-    """rank-1 and mAP."""
+    """(rank-1, mAP). Raises as `evaluate`."""
     found = evaluate(query, gallery, protocol, bootstrap_samples=1)
     return found.rank(1), found.mean_ap

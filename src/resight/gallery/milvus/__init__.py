@@ -1,1 +1,1 @@
-"""The gallery on Milvus."""
+"""A gallery in Milvus or Milvus Lite."""

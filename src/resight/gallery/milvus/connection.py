@@ -1,8 +1,7 @@
-"""One client of Milvus, the collections that it makes for a gallery, and the engine's errors in words."""
+"""One client of Milvus, the collections that it creates for a gallery, and the engine's errors in words."""
 
 from __future__ import annotations
 
-import json
 import logging
 import re
 import time
@@ -16,29 +15,25 @@ from pymilvus import DataType, MilvusClient
 from pymilvus.exceptions import MilvusException
 
 from resight.core.errors import ConfigError, GalleryBusy, GalleryError
-from resight.gallery.place import told_place
+from resight.gallery.milvus.syntax import LITE, LONGEST_TEXT, MOST_PARTS, quoted
+from resight.gallery.store import without_password
 
-# Each error reaches the caller as an exception; a second time, with a traceback, is noise. So is that Milvus Lite does
-# not give out time stamps, for which its client has another way.
+# Each error reaches the caller as an exception; logged with a traceback it would be noise. So would the client's remark
+# that Milvus Lite issues no time stamps.
 for _name in ("pymilvus", "milvus_lite", "grpc._server"):
     logging.getLogger(_name).setLevel(logging.CRITICAL)
 
-LONGEST_TEXT = 65_535  # bytes of a VARCHAR, by Milvus's limits
-MOST_PARTS = 1024  # of a picture: 48 MB
 READ_AT_ONCE = 1000
-ASKED_AT_ONCE = 10_000  # ids or keys named in one filter
-LITE = "milvus-lite:"
 T = TypeVar("T")
 
 
 class Connection:
-    """A client, and the names of a gallery's two collections: `entries`, and `records` for all else."""
+    """A client, and the names of a gallery's two collections: `entries`, and `records` for everything else."""
 
     def __init__(self, address: str, *, wait_s: float, make: bool) -> None:
-        """address: milvus://user:password@host:port/database?gallery=name&secure=true, or
-        milvus-lite:FILE.db?gallery=name. make: a Milvus Lite that is not there.
+        """address: as MilvusStore.uri_form. make: creates a Milvus Lite that does not exist.
 
-        Raises ConfigError, and GalleryError where nobody answers.
+        Raises ConfigError if the address cannot be read, GalleryError if no server answers.
         """
         self._options, gallery = _options_of(address)
         self.name = f"milvus gallery {gallery!r}"
@@ -59,36 +54,37 @@ class Connection:
             time.sleep(0.2)
 
     def call(self, what: str, *arguments: Any, **options: Any) -> Any:
-        """A method of the client. Raises GalleryError."""
+        """Calls a method of the client by its name. Raises GalleryError."""
         act = partial(getattr(self.client, what), *arguments, timeout=self._timeout_s, **options)
         try:
             return self._told(act)
         except GalleryError as error:
             if "call load()" not in str(error):
                 raise
-        self.load()  # a Milvus Lite that began anew has nothing loaded
+        self.load()  # a restarted Milvus Lite has nothing loaded
         return self._told(act)
 
     def load(self) -> None:
-        """Makes both collections ready to be read, as far as they are there."""
+        """Loads both collections, if they exist, so that they can be read."""
         for name in (self.records, self.entries):
             if self._told(partial(self.client.has_collection, name, timeout=self._timeout_s)):
                 self._told(partial(self.client.load_collection, name, timeout=self._timeout_s))
 
     def read(self, collection: str, filter: str, fields: Sequence[str], limit: int | None = None) -> list[Any]:
-        """Rows, in no order, as of now."""
+        """Rows in no particular order, including all that has been written."""
         more = {} if limit is None else {"limit": limit}
         options: dict[str, Any] = {"filter": filter, "output_fields": list(fields), "consistency_level": "Strong"}
         return list(self.call("query", collection, **options, **more))
 
     def count(self, collection: str, filter: str) -> int:
+        """The number of rows that match."""
         return int(self.read(collection, filter, ["count(*)"])[0]["count(*)"])
 
     def pages(self, collection: str, key: str, first: str, filter: str, fields: Sequence[str]) -> Iterator[list[Any]]:
-        """All rows, by their key, a page at a time. first: a condition that each row's key fulfils."""
+        """The rows that match, by key, a page at a time. first: a condition that every key fulfils."""
         last = first
         while True:
-            # A page by the key above the last one: what is written or removed meanwhile moves no other row.
+            # Each page starts above the last key: what is written or deleted meanwhile does not shift it.
             iterator = self.call(
                 "query_iterator",
                 collection,
@@ -109,7 +105,10 @@ class Connection:
             last = f"{key} > {quoted(page[-1][key])}"
 
     def create(self, dim: int) -> None:
-        """Both collections, where they are not there. One shard: a batch is one message, kept whole or not at all."""
+        """Creates the collections that do not exist. With one shard a batch is one message, kept whole or not at all.
+
+        Raises GalleryError.
+        """
         for name, schema, vector in (
             (self.records, _records_schema(), "none"),
             (self.entries, _entries_schema(dim), "embedding"),
@@ -117,7 +116,7 @@ class Connection:
             if self.call("has_collection", name):
                 continue
             index = MilvusClient.prepare_index_params()
-            index.add_index(vector, index_type="FLAT", metric_type="IP")  # exact: every row is compared
+            index.add_index(vector, index_type="FLAT", metric_type="IP")  # exact search
             try:
                 self.call(
                     "create_collection",
@@ -127,11 +126,12 @@ class Connection:
                     consistency_level="Strong",
                     num_shards=1,
                 )
-            except GalleryError:  # somebody else may have made it meanwhile
+            except GalleryError:  # another process may have created it meanwhile
                 if not self.call("has_collection", name):
                     raise
 
     def close(self) -> None:
+        """Disconnects."""
         self.client.close()
 
     def _told(self, act: Callable[[], T]) -> T:
@@ -139,10 +139,10 @@ class Connection:
             return act()
         except MilvusException as error:
             text = " ".join(str(error.message).split())
-            if text == "Open local milvus failed":  # which is all that it says
+            if text == "Open local milvus failed":  # which is all that Milvus Lite says
                 if _is_locked(Path(self._options["uri"])):
                     raise GalleryBusy(
-                        f"{self.name}: another process has it open, which Milvus Lite does not share"
+                        f"{self.name}: another process has it open, and Milvus Lite is for one process at a time"
                     ) from None
                 raise GalleryError(
                     f"{self.name}: {self._options['uri']} cannot be opened; check its rights, and whether it is a "
@@ -153,24 +153,9 @@ class Connection:
             raise GalleryError(f"{self.name}: {error}") from None
 
 
-def quoted(value: str | int | float | bool) -> str:
-    """A value in a filter's words. Of JSON's escapes Milvus knows few; other letters it takes as they are."""
-    if not isinstance(value, str):
-        return json.dumps(value)
-    for letter, escaped in (("\\", r"\\"), ('"', r"\""), ("\n", r"\n"), ("\r", r"\r")):
-        value = value.replace(letter, escaped)
-    return f'"{value}"'
-
-
-def in_parts(items: Sequence[T]) -> Iterator[Sequence[T]]:
-    """As many at a time as may be named in one filter."""
-    for start in range(0, len(items), ASKED_AT_ONCE):
-        yield items[start : start + ASKED_AT_ONCE]
-
-
 def _is_locked(folder: Path) -> bool:
-    """Whether a process has that Milvus Lite open."""
-    import fcntl  # not on every system, and neither is Milvus Lite
+    """Whether a process has this Milvus Lite open."""
+    import fcntl  # not on Windows, where Milvus Lite is not either
 
     try:
         with (folder / "LOCK").open("rb+") as file:
@@ -180,11 +165,6 @@ def _is_locked(folder: Path) -> bool:
     except OSError:
         return False
     return False
-
-
-def among(field: str, values: Sequence[str | int]) -> str:
-    """That a field is one of these, in a filter's words."""
-    return f"{field} in [{', '.join(map(quoted, values))}]"
 
 
 def _entries_schema(dim: int) -> Any:
@@ -210,32 +190,32 @@ def _records_schema() -> Any:
     schema.add_field("kind", DataType.VARCHAR, max_length=32)
     schema.add_field("number", DataType.INT64)
     schema.add_field("text", DataType.VARCHAR, max_length=LONGEST_TEXT)
-    schema.add_field("none", DataType.FLOAT_VECTOR, dim=2)  # a collection has a vector, whether it needs one or not
+    schema.add_field("none", DataType.FLOAT_VECTOR, dim=2)  # a collection must have a vector
     return schema
 
 
 def _options_of(address: str) -> tuple[dict[str, Any], str]:
-    """What to connect with, and the gallery's name."""
+    """The client's options and the gallery's name."""
     try:
         parts = urlsplit(address)
         asked = {key: values[-1] for key, values in parse_qs(parts.query, strict_parsing=bool(parts.query)).items()}
         port = parts.port or 19530
     except ValueError as error:
-        raise ConfigError(f"{told_place(address)!r} is no address of Milvus: {error}") from None
+        raise ConfigError(f"{without_password(address)!r} is no address of Milvus: {error}") from None
     gallery, secure = asked.pop("gallery", "resight"), asked.pop("secure", "false")
     if asked:
         raise ConfigError(f"unknown option {min(asked)!r} in the address; known: gallery, secure")
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,99}", gallery):
-        raise ConfigError(f"a gallery's name in Milvus is of letters, digits and _, not {gallery!r}")
+        raise ConfigError(f"a gallery's name in Milvus consists of letters, digits and _, not {gallery!r}")
     if address.startswith(LITE):
         path = Path(unquote(address[len(LITE) :].split("?")[0]))
         if path.suffix != ".db":
-            raise ConfigError(f"Milvus Lite wants a name that ends in .db, not {path.name!r}")
+            raise ConfigError(f"Milvus Lite needs a name that ends in .db, not {path.name!r}")
         if not path.parent.is_dir():
             raise GalleryError(f"there is no folder {path.parent}")
         return {"uri": str(path.absolute())}, gallery
     if secure not in ("true", "false"):
-        raise ConfigError(f"secure is true or false, not {secure!r}")
+        raise ConfigError(f"secure must be true or false, not {secure!r}")
     scheme = "https" if secure == "true" else "http"
     options = {"uri": f"{scheme}://{parts.hostname or 'localhost'}:{port}"}
     if parts.username:

@@ -1,8 +1,8 @@
-"""The gallery in Milvus: a cluster that grows by machines, or Milvus Lite in a folder, by the same client.
+"""A gallery in Milvus: a cluster that grows by machines, or Milvus Lite in a folder, through the same client.
 
-Exact: a FLAT index compares every row that the filter leaves. Milvus has no transactions, so that a change of several
-steps takes them in the order in which a kill between two does no harm: who is in the gallery before the entries, the
-audit's line before the removal. A batch is one message to one shard: all of it is kept, or nothing.
+Search is exact: a FLAT index compares every row that matches the filter. Milvus has no transactions, so a change of
+several steps takes them in the order in which a kill between two does no harm: the people before their entries, the
+audit line before the deletion. A batch is one message to one shard: kept as a whole or not at all.
 """
 
 from __future__ import annotations
@@ -13,51 +13,58 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from threading import RLock
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from resight.core.errors import ConfigError, GalleryError
 from resight.core.records import FloatArray
-from resight.gallery.audit import Line
-from resight.gallery.filters import AmongTerm, AttributeTerm, TimeTerm, terms_of
-from resight.gallery.milvus.connection import LONGEST_TEXT, MOST_PARTS, Connection, among, in_parts, quoted
-from resight.gallery.milvus.records import Records, person_key
+from resight.gallery.audit import Action, AuditLine
+from resight.gallery.filters import AmongTerm, AttributeTerm, Filter, TimeTerm, terms_of
+from resight.gallery.milvus.bookkeeping import Bookkeeping, person_key
+from resight.gallery.milvus.syntax import LARGEST_TOP_K, LONGEST_TEXT, MOST_PARTS, among, in_parts, quoted
 from resight.gallery.people import root_of
-from resight.gallery.records import Damage, Entry, Findings, Forgotten, Hit, Link, Settings, Stats, Where, in_order
+from resight.gallery.records import Damage, Detail, Entry, Forgotten, Hit, Link, Settings, Stats, StoreHits, in_order
 from resight.gallery.search import rows
-from resight.gallery.store import Detail
+from resight.gallery.store import Store
+
+if TYPE_CHECKING:
+    from resight.gallery.milvus.connection import Connection
 
 VERSION = 1
 FIELDS = ("camera", "time", "track", "pid", "name", "attributes", "embedding", "checksum")
-LARGEST_TOP = 16_384  # of Milvus's own search; more are compared here
-COUNTED_ROWS = 100_000  # among so many people are counted exactly; among more, an upper bound is taken
+COUNTED_ROWS = 100_000  # rows among which people are counted exactly; among more an upper bound is taken
 QUERIES_AT_ONCE = 64
 BEYOND = (
-    "Milvus marks rows as removed at once and writes its segments anew when it sees fit: `resight gallery compact` "
-    "asks for it, and a cluster's garbage collection (dataCoord.gc) then removes the old files",
-    "its message queue, object store, replicas and backups hold what was added by rules of their own",
+    "Milvus marks rows as deleted at once and rewrites its segments later: `resight gallery compact` asks for it, and "
+    "a cluster's garbage collection (dataCoord.gc) then removes the old files",
+    "its message queue, object store, replicas and backups keep what was added by their own retention rules",
 )
 EVERYTHING = "id >= 0"
 
 
-class MilvusStore:
-    """As Store says. Threads take turns."""
+class MilvusStore(Store):
+    """A gallery in two collections of Milvus. Threads take turns."""
+
+    extra = "milvus"
+    uri_form = "milvus://user:password@host:port/database?gallery=name&secure=true, or milvus-lite:FILE.db?gallery=name"
 
     def __init__(
         self,
-        address: str,
+        uri: str,
         settings: Settings | None,
         *,
         new: bool = False,
         read_only: bool = False,
         wait_s: float = 5.0,
     ) -> None:
-        """As `open_store` says. address: as Connection has it."""
+        """As `open_store`."""
+        from resight.gallery.milvus.connection import Connection  # with the driver, which is an extra
+
         self._lock = RLock()
         self._read_only = read_only
-        self._db = Connection(address, wait_s=wait_s, make=settings is not None and not read_only)
-        self._records = Records(self._db)
+        self._db: Connection = Connection(uri, wait_s=wait_s, make=settings is not None and not read_only)
+        self._records = Bookkeeping(self._db)
         self.name = self._db.name
         try:
             self.settings = self._prepare(settings, new)
@@ -68,7 +75,7 @@ class MilvusStore:
     def _prepare(self, settings: Settings | None, new: bool) -> Settings:
         text = self._records.settings() if self._db.call("has_collection", self._db.records) else ""
         if text and new:
-            raise GalleryError(f"{self.name} is there already")
+            raise GalleryError(f"{self.name} exists already")
         if not text and (settings is None or self._read_only):
             raise GalleryError(f"there is no {self.name} there; `resight gallery create` makes one")
         if (
@@ -76,14 +83,14 @@ class MilvusStore:
             and self._db.call("has_collection", self._db.entries)
             and self._db.count(self._db.entries, EVERYTHING)
         ):
-            raise GalleryError(f"{self.name}: its records are gone, though its entries are there; restore both")
+            raise GalleryError(f"{self.name}: its records are gone, but its entries are not; restore both")
         if not text and settings is not None:
             self._db.create(settings.dim)
             self._records.create(json.dumps({"version": VERSION, **asdict(settings)}))
             text = self._records.settings()
         told = json.loads(text)
         if told.pop("version") > VERSION:
-            raise GalleryError(f"{self.name} was made by a newer resight. Nothing was changed")
+            raise GalleryError(f"{self.name} was created by a newer resight. Nothing was changed")
         self._db.load()
         return Settings(**told)
 
@@ -100,12 +107,13 @@ class MilvusStore:
             self._db.call("insert", self._db.entries, told)
             return ids
 
-    def search(self, queries: FloatArray, top: int | None, where: Where, at_least: float | None) -> Findings:
+    def search(self, queries: FloatArray, top_k: int | None, filter: Filter, min_similarity: float | None) -> StoreHits:
         with self._lock:
-            filter = self._filter(where)
-            here = top is None or top > LARGEST_TOP
+            expression = self._expression(filter)
+            here = top_k is None or top_k > LARGEST_TOP_K
             compared = self._compared_here if here else self._compared_there
-            return Findings(tuple(compared(queries, top, filter, at_least)), self._num_people(where, filter))
+            hits = tuple(compared(queries, top_k, expression, min_similarity))
+            return StoreHits(hits, self._num_people(filter, expression))
 
     def count(self) -> int:
         with self._lock:
@@ -119,23 +127,27 @@ class MilvusStore:
                 found |= {row["id"]: self._entry(row) for row in rows_there}
         return [found[number] for number in ids if number in found]
 
-    def scan(self, where: Where) -> Iterator[Entry]:
+    def scan(self, filter: Filter) -> Iterator[Entry]:
         with self._lock:
-            pages = self._pages(self._filter(where), (*FIELDS, "crop"))
+            pages = self._pages(self._expression(filter), (*FIELDS, "crop"))
         for page in pages:
             for row in page:
                 yield self._entry(row)
 
-    def remove(self, where: Where, who: str, purpose: str) -> Forgotten:
+    def remove(self, filter: Filter, who: str, purpose: str) -> Forgotten:
         self._check_writable()
         with self._lock:
-            found = [row for page in self._pages(self._filter(where), ("camera", "track", "pid")) for row in page]
-            self._records.append("forget", who, purpose, {"entries": len(found), "by": ", ".join(where.names())})
+            found = [row for page in self._pages(self._expression(filter), ("camera", "track", "pid")) for row in page]
+            self._records.append("forget", who, purpose, {"entries": len(found), "by": ", ".join(filter.names())})
             ids = [row["id"] for row in found]
             for part in in_parts(ids):
                 self._db.call("delete", self._db.entries, ids=part)
-            self._drop_people(found)
-            return Forgotten(len(ids), beyond=BEYOND if ids else ())
+            kept: tuple[str, ...] = ()
+            try:
+                self._drop_people(found)
+            except GalleryError as error:  # the entries are deleted all the same
+                kept = (f"records of who was in the gallery (hashes of pids and tracks), and their links: {error}",)
+            return Forgotten(len(ids), kept, beyond=BEYOND if ids else ())
 
     def link(self, pid: int, into: int, who: str, purpose: str) -> int:
         self._check_writable()
@@ -154,18 +166,18 @@ class MilvusStore:
         with self._lock:
             return self._records.links()
 
-    def write_line(self, action: str, who: str, purpose: str, detail: Detail) -> None:
+    def append_audit(self, action: Action, who: str, purpose: str, detail: Detail) -> None:
         self._check_writable()
         with self._lock:
             self._records.append(action, who, purpose, detail)
 
-    def lines(self) -> Iterator[Line]:
+    def audit(self) -> Iterator[AuditLine]:
         with self._lock:
             yield from list(self._records.lines())
 
     def stats(self) -> Stats:
         with self._lock:
-            people = self._num_people(Where(), EVERYTHING)
+            people = self._num_people(Filter(), EVERYTHING)
             cameras, crops = Counter[str](), self._db.count(self._db.entries, "crop is not null")
             times: list[float] = []
             for page in self._pages(EVERYTHING, ("camera", "time")):
@@ -198,48 +210,51 @@ class MilvusStore:
     # Searching.
 
     def _compared_there(
-        self, queries: FloatArray, top: int | None, filter: str, at_least: float | None
+        self, queries: FloatArray, top_k: int | None, expression: str, min_similarity: float | None
     ) -> Iterator[tuple[Hit, ...]]:
         """By Milvus, in float32."""
-        parameters = {} if at_least is None else {"radius": float(np.nextafter(np.float32(at_least), -np.inf))}
+        below = None if min_similarity is None else float(np.nextafter(np.float32(min_similarity), -np.inf))
+        parameters = {} if below is None else {"radius": below}
         for start in range(0, len(queries), QUERIES_AT_ONCE):
             found = self._db.call(
                 "search",
                 self._db.entries,
                 data=queries[start : start + QUERIES_AT_ONCE].tolist(),
                 anns_field="embedding",
-                limit=top,
-                filter=filter,
+                limit=top_k,
+                filter=expression,
                 output_fields=["id"],
                 search_params={"metric_type": "IP", "params": parameters},
                 consistency_level="Strong",
             )
             for answer in found:
                 hits = (Hit(hit["id"], float(hit["distance"])) for hit in answer)
-                yield in_order((hit for hit in hits if at_least is None or hit.similarity >= at_least), top)
+                near = (hit for hit in hits if min_similarity is None or hit.similarity >= min_similarity)
+                yield in_order(near, top_k)
 
     def _compared_here(
-        self, queries: FloatArray, top: int | None, filter: str, at_least: float | None
+        self, queries: FloatArray, top_k: int | None, expression: str, min_similarity: float | None
     ) -> Iterator[tuple[Hit, ...]]:
-        """All rows that may answer pass by once: for more answers than Milvus gives at a time."""
+        """By reading all rows that match once: for more hits than Milvus returns at a time."""
         found: list[list[Hit]] = [[] for _ in queries]
-        for page in self._pages(filter, ("embedding",)):
+        for page in self._pages(expression, ("embedding",)):
             vectors = np.array([row["embedding"] for row in page], np.float64)
             for hits, similarities in zip(found, queries.astype(np.float64) @ vectors.T, strict=True):
                 pairs = zip(page, similarities.tolist(), strict=True)
-                hits += [Hit(row["id"], value) for row, value in pairs if at_least is None or value >= at_least]
-        yield from (in_order(hits, top) for hits in found)
+                near = ((row, value) for row, value in pairs if min_similarity is None or value >= min_similarity)
+                hits += [Hit(row["id"], value) for row, value in near]
+        yield from (in_order(hits, top_k) for hits in found)
 
-    def _num_people(self, where: Where, filter: str) -> int:
-        """Exactly, where that takes no more than COUNTED_ROWS; else the smaller of two bounds from above."""
-        alone = f"({filter}) and pid is null and track is null"
-        if where == Where():
+    def _num_people(self, filter: Filter, expression: str) -> int:
+        """Exact if that takes no more than COUNTED_ROWS rows; else the smaller of two upper bounds."""
+        alone = f"({expression}) and pid is null and track is null"
+        if filter == Filter():
             return self._records.num_people() + self._db.count(self._db.entries, alone)
-        count = self._db.count(self._db.entries, filter)
+        count = self._db.count(self._db.entries, expression)
         if count > COUNTED_ROWS:
             return min(count, self._records.num_people() + self._db.count(self._db.entries, alone))
         links, seen, nobody = self._records.roots(), set[object](), 0
-        for page in self._pages(filter, ("camera", "track", "pid")):
+        for page in self._pages(expression, ("camera", "track", "pid")):
             for row in page:
                 if row["pid"] is not None:
                     seen.add(root_of(row["pid"], links))
@@ -249,13 +264,14 @@ class MilvusStore:
                     nobody += 1
         return len(seen) + nobody
 
-    def _filter(self, where: Where) -> str:
+    def _expression(self, filter: Filter) -> str:
+        """The filter in Milvus's language. It depends on the links."""
         texts = [EVERYTHING]
-        for term in terms_of(where, self._records.roots()):
+        for term in terms_of(filter, self._records.roots()):
             match term:
                 case AmongTerm(field, values, never):
                     inside = among(field, values) if values else "id < 0"
-                    unknown = "" if field in ("camera", "id") else f"{field} is null or "  # those two always are known
+                    unknown = "" if field in ("camera", "id") else f"{field} is null or "  # these two are always known
                     texts.append(f"({unknown}not ({inside}))" if never else inside)
                 case TimeTerm(relation, moment):
                     texts.append(f"(time is not null and time {relation} {quoted(moment)})")
@@ -265,17 +281,17 @@ class MilvusStore:
 
     # Rows.
 
-    def _pages(self, filter: str, fields: Sequence[str]) -> Iterator[list[Any]]:
-        return self._db.pages(self._db.entries, "id", EVERYTHING, filter, fields)
+    def _pages(self, expression: str, fields: Sequence[str]) -> Iterator[list[Any]]:
+        return self._db.pages(self._db.entries, "id", EVERYTHING, expression, fields)
 
     def _entry(self, row: Any) -> Entry:
         return rows.entry_of(_raw(row), row["camera"], self.settings.dim, _crop_of(row))
 
     def _drop_people(self, gone: Sequence[Any]) -> None:
-        """Those of whom no entry is left, and their links."""
+        """Drops the people of whom no entry is left, and their links."""
 
-        def left(filter: str) -> bool:
-            return bool(self._db.read(self._db.entries, filter, ["id"], limit=1))
+        def left(expression: str) -> bool:
+            return bool(self._db.read(self._db.entries, expression, ["id"], limit=1))
 
         pids = {row["pid"] for row in gone if row["pid"] is not None}
         pids = {pid for pid in pids if not left(f"pid == {pid}")}
@@ -300,7 +316,7 @@ def _row_of(entry: Entry, number: int) -> dict[str, Any]:
     _, time, track, pid, name, _, _, checksum = rows.row_of(entry, entry.camera)
     for what, text in (("camera", entry.camera), ("track", track), ("name", name)):
         if len((text or "").encode()) > LONGEST_TEXT:
-            raise ConfigError(f"Milvus keeps texts of {LONGEST_TEXT:,} bytes at the most, and this {what} is longer")
+            raise ConfigError(f"Milvus keeps texts of {LONGEST_TEXT:,} bytes at most, and this {what} is longer")
     crop = None
     if entry.crop is not None:
         text = base64.b64encode(entry.crop).decode()
@@ -322,7 +338,7 @@ def _row_of(entry: Entry, number: int) -> dict[str, Any]:
 
 
 def _raw(row: Any) -> tuple[Any, ...]:
-    """As rows has it."""
+    """As `rows` takes it."""
     attributes = json.dumps(row["attributes"], sort_keys=True, ensure_ascii=False)
     data = np.array(row["embedding"], "<f4").tobytes()
     facts = (row["id"], row["camera"], row["time"], row["track"], row["pid"], row["name"], attributes, data)

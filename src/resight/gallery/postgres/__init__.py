@@ -1,1 +1,1 @@
-"""The gallery on PostgreSQL with pgvector."""
+"""A gallery in PostgreSQL with pgvector."""

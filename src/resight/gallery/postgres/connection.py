@@ -1,4 +1,4 @@
-"""One connection to PostgreSQL, made again after it was lost; and the engine's errors in words."""
+"""One connection to PostgreSQL, renewed if it is lost; and the engine's errors in words."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from pg8000 import exceptions, native
 
 from resight.core.errors import ConfigError, GalleryBusy, GalleryError
-from resight.gallery.place import told_place
+from resight.gallery.store import without_password
 
 BUSY = {"55P03", "40001", "40P01", "57014"}
 WHAT_FAILED = {
     "53100": "the server's disk is full; nothing of this change was kept",
     "25006": "it was opened for reading only, or the server is a standby",
-    "28P01": "the password is not right; give it in the address or as PGPASSWORD",
-    "28000": "the server does not let this user in; give user and password in the address, or PGUSER and PGPASSWORD",
+    "28P01": "wrong password; give it in the address or as PGPASSWORD",
+    "28000": "the server refuses this user; give user and password in the address, or as PGUSER and PGPASSWORD",
     "3D000": "there is no such database on the server",
-    "42501": "this user may not do that there",
+    "42501": "this user lacks the permission for it",
 }
 
 
 class _Connection(native.Connection):  # type: ignore[misc]  # its types are unknown
-    """Closing a connection that the server has closed is no error; pg8000's would hide why the server did."""
+    """Closing a connection that the server has closed is no error: pg8000's would hide why the server did so."""
 
     def close(self) -> None:
         with suppress(exceptions.InterfaceError, OSError):
@@ -37,10 +37,10 @@ class _Connection(native.Connection):  # type: ignore[misc]  # its types are unk
 
 
 class Connection:
-    """Threads take turns, a whole change at a time."""
+    """Threads take turns, a whole transaction at a time."""
 
     def __init__(self, address: str, *, read_only: bool, wait_s: float) -> None:
-        """address: postgresql://user:password@host:port/database?gallery=name&sslmode=require. Raises ConfigError."""
+        """address: as PostgresStore.uri_form. Raises ConfigError if it cannot be read; connects at the first use."""
         self._options, self.schema = _options_of(address)
         self.name = f"postgresql gallery {self.schema!r}"
         self._read_only, self._wait_s = read_only, wait_s
@@ -58,7 +58,7 @@ class Connection:
         return self._db
 
     def run(self, query: str, /, **values: Any) -> list[Any]:
-        """Rows. The engine's errors in words."""
+        """The rows that a query returns. Raises GalleryError, or GalleryBusy if another writer kept it waiting."""
         begun = self._db is not None
         try:
             return self._connection().run(query, **values) or []
@@ -73,16 +73,17 @@ class Connection:
             if not begun:
                 raise GalleryError(f"{self.name}: the server cannot be reached ({error})") from None
             raise GalleryError(
-                f"{self.name}: the server was lost ({error}); whether a change under way was kept is not known"
+                f"{self.name}: the connection was lost ({error}); whether a change under way was kept is not known"
             ) from None
 
     def one(self, query: str, /, **values: Any) -> Any:
+        """The first value of the first row, or None."""
         found = self.run(query, **values)
         return found[0][0] if found else None
 
     @contextmanager
     def changing(self, level: str = "READ COMMITTED") -> Iterator[None]:
-        """One change: all of it is kept, on the server's disk, or nothing."""
+        """A transaction: on the server's disk as a whole when it ends, or rolled back."""
         with self._lock:
             self.run(f"START TRANSACTION ISOLATION LEVEL {level}")
             try:
@@ -95,11 +96,12 @@ class Connection:
 
     @contextmanager
     def looking(self) -> Iterator[None]:
-        """What is read within is of one moment."""
+        """A read transaction: everything read in it is of one moment."""
         with self.changing("REPEATABLE READ, READ ONLY"):
             yield
 
     def close(self) -> None:
+        """Disconnects; the next use connects again."""
         with self._lock:
             if self._db is not None:
                 db, self._db = self._db, None
@@ -107,20 +109,20 @@ class Connection:
 
 
 def _options_of(address: str) -> tuple[dict[str, Any], str]:
-    """What to connect with, and the gallery's schema. What the address leaves out comes from PGHOST and the like."""
+    """The driver's options and the gallery's schema. PGHOST and the like stand in for what the address leaves out."""
     try:
         parts = urlsplit(address)
         port = parts.port or int(environ.get("PGPORT", "5432"))
         asked = {key: values[-1] for key, values in parse_qs(parts.query, strict_parsing=bool(parts.query)).items()}
     except ValueError as error:
-        raise ConfigError(f"{told_place(address)!r} is no address of PostgreSQL: {error}") from None
+        raise ConfigError(f"{without_password(address)!r} is no address of PostgreSQL: {error}") from None
     schema, sslmode, socket = asked.pop("gallery", "resight"), asked.pop("sslmode", ""), asked.pop("host", "")
     if asked:
         raise ConfigError(f"unknown option {min(asked)!r} in the address; known: gallery, host, sslmode")
     if not re.fullmatch(r"[a-z_][a-z0-9_]{0,62}", schema):
-        raise ConfigError(f"a gallery's name in PostgreSQL is of a to z, 0 to 9 and _, not {schema!r}")
+        raise ConfigError(f"a gallery's name in PostgreSQL consists of a to z, 0 to 9 and _, not {schema!r}")
     if sslmode not in ("", "disable", "require", "verify-full"):
-        raise ConfigError(f"sslmode is disable, require or verify-full, not {sslmode!r}")
+        raise ConfigError(f"sslmode must be disable, require or verify-full, not {sslmode!r}")
     host = unquote(parts.hostname or "") or socket or environ.get("PGHOST", "localhost")
     options: dict[str, Any] = {
         "user": unquote(parts.username or "") or environ.get("PGUSER", "postgres"),

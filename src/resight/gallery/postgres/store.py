@@ -1,6 +1,6 @@
-"""The gallery in PostgreSQL with pgvector: the engine keeps, filters and compares; several machines write at once.
+"""A gallery in PostgreSQL with pgvector: the server stores, filters and compares; several machines may write at once.
 
-Exact: without an index of pgvector's, which is approximate, each search compares every row that the filter leaves.
+Search is exact: pgvector's approximate indexes are not used, so each search compares every row that matches the filter.
 `synchronous_commit = on`: what is committed is on the server's disk.
 """
 
@@ -9,23 +9,25 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from resight.core.errors import GalleryError
 from resight.core.records import FloatArray
-from resight.gallery.audit import Line, check_chain, next_line
-from resight.gallery.filters import AmongTerm, AttributeTerm, TimeTerm, terms_of
+from resight.gallery.audit import Action, AuditLine, check_chain, line_of, next_row
+from resight.gallery.filters import AmongTerm, AttributeTerm, Filter, TimeTerm, terms_of
 from resight.gallery.people import check_link, root_of
-from resight.gallery.postgres.connection import Connection
-from resight.gallery.records import Damage, Entry, Findings, Forgotten, Hit, Link, Settings, Stats, Where
+from resight.gallery.records import Damage, Detail, Entry, Forgotten, Hit, Link, Settings, Stats, StoreHits
 from resight.gallery.search import rows
-from resight.gallery.store import Detail
+from resight.gallery.store import Store
+
+if TYPE_CHECKING:
+    from resight.gallery.postgres.connection import Connection
 
 VERSION = 1
 READ_AT_ONCE = 256
-ONE_MAKES_IT = 0x72736774  # an advisory lock's key
+CREATING = 0x72736774  # an advisory lock's key, held while a gallery is created
 SCHEMA = """
     CREATE TABLE meta (key text PRIMARY KEY, value text NOT NULL);
     CREATE TABLE entries (
@@ -60,25 +62,31 @@ ADD = """
     )
 """
 BEYOND = (
-    "PostgreSQL keeps the bytes in pages that it has freed until it writes over them; `resight gallery compact` does",
-    "its write-ahead log holds what was added until the segment is recycled; replicas and backups are others' files",
+    "PostgreSQL keeps deleted bytes in freed pages until it overwrites them; `resight gallery compact` does",
+    "its write-ahead log holds what was added until the segment is recycled, and so do replicas and backups",
 )
 
 
-class PostgresStore:
-    """As Store says. Each holds one connection, which is made again after it was lost; threads take turns."""
+class PostgresStore(Store):
+    """A gallery in a schema of a PostgreSQL database. Each holds one connection, which is renewed if it is lost, and
+    threads take turns with it."""
+
+    extra = "postgres"
+    uri_form = "postgresql://user:password@host:port/database?gallery=name&sslmode=require"
 
     def __init__(
         self,
-        address: str,
+        uri: str,
         settings: Settings | None,
         *,
         new: bool = False,
         read_only: bool = False,
         wait_s: float = 5.0,
     ) -> None:
-        """As `open_store` says. address: postgresql://user:password@host:port/database?gallery=name&sslmode=require."""
-        self._db = Connection(address, read_only=read_only, wait_s=wait_s)
+        """As `open_store`."""
+        from resight.gallery.postgres.connection import Connection  # with the driver, which is an extra
+
+        self._db: Connection = Connection(uri, read_only=read_only, wait_s=wait_s)
         self.name = self._db.name
         try:
             self._prepare(settings, new)
@@ -90,17 +98,17 @@ class PostgresStore:
         with self._db.changing():
             there = self._there()
             if not there and settings is not None:
-                self._db.run("SELECT pg_advisory_xact_lock(:key)", key=ONE_MAKES_IT)
-                there = self._there()  # somebody else may have made it meanwhile
+                self._db.run("SELECT pg_advisory_xact_lock(:key)", key=CREATING)
+                there = self._there()  # another process may have created it meanwhile
                 if not there:
                     self._create(settings)
             if there and new:
-                raise GalleryError(f"{self.name} is there already")
+                raise GalleryError(f"{self.name} exists already")
             if not there and settings is None:
                 raise GalleryError(f"there is no {self.name} in this database; `resight gallery create` makes one")
             version = int(self._db.one("SELECT value FROM meta WHERE key = 'version'"))
             if version > VERSION:
-                raise GalleryError(f"{self.name} is of schema {version}, made by a newer resight. Nothing was changed")
+                raise GalleryError(f"{self.name} has schema version {version}, of a newer resight. Nothing was changed")
             self.settings = Settings(**json.loads(self._db.one("SELECT value FROM meta WHERE key = 'settings'")))
 
     def _there(self) -> bool:
@@ -110,7 +118,7 @@ class PostgresStore:
         try:
             self._db.run("CREATE EXTENSION IF NOT EXISTS vector WITH SCHEMA public")
         except GalleryError as error:
-            raise GalleryError(f"the server has no pgvector, or this user may not switch it on ({error})") from None
+            raise GalleryError(f"the server has no pgvector, or this user may not enable it ({error})") from None
         self._db.run(f"CREATE SCHEMA IF NOT EXISTS {self._db.schema}")
         for statement in SCHEMA.format(dim=settings.dim).split(";"):
             self._db.run(statement)
@@ -122,7 +130,7 @@ class PostgresStore:
             wanted = sum(not entry.id for entry in entries)
             fresh = iter(self._db.run("SELECT nextval('entries_id_seq') FROM generate_series(1, :n)", n=wanted))
             ids = [entry.id or next(fresh)[0] for entry in entries]
-            if wanted < len(entries):  # never given again, also if they were given elsewhere
+            if wanted < len(entries):  # ids are never reused, wherever they were assigned
                 self._db.run(
                     "SELECT setval('entries_id_seq', greatest(:last, nextval('entries_id_seq')))", last=max(ids)
                 )
@@ -133,20 +141,18 @@ class PostgresStore:
                     self._db.run("INSERT INTO crops VALUES (:entry, :data)", entry=number, data=entry.crop)
             return ids
 
-    def search(self, queries: FloatArray, top: int | None, where: Where, at_least: float | None) -> Findings:
+    def search(self, queries: FloatArray, top_k: int | None, filter: Filter, min_similarity: float | None) -> StoreHits:
         with self._db.looking():
-            condition, values = self._condition(where)
-            near = "" if at_least is None else " AND -(embedding <#> cast(:query AS vector)) >= :at_least"
+            condition, values = self._condition(filter)
+            near = "" if min_similarity is None else " AND -(embedding <#> cast(:query AS vector)) >= :min_similarity"
             query = (
                 f"SELECT id, -(embedding <#> cast(:query AS vector)) FROM entries e WHERE {condition}{near} "
-                "ORDER BY embedding <#> cast(:query AS vector), id LIMIT :top"
+                "ORDER BY embedding <#> cast(:query AS vector), id LIMIT :top_k"
             )
-            if at_least is not None:
-                values["at_least"] = at_least
-            answers = [self._db.run(query, query=_text_of(row), top=top, **values) for row in queries]
-            values.pop("at_least", None)
+            near_values = {} if min_similarity is None else {"min_similarity": min_similarity}
+            found = [self._db.run(query, query=_text_of(row), top_k=top_k, **near_values, **values) for row in queries]
             num_people = self._num_people(condition, values)
-        return Findings(tuple(tuple(Hit(*row) for row in answer) for answer in answers), num_people)
+        return StoreHits(tuple(tuple(Hit(*row) for row in hits) for hits in found), num_people)
 
     def count(self) -> int:
         with self._db.looking():
@@ -161,11 +167,11 @@ class PostgresStore:
             found = {row[0]: self._entry(row, None) for row in self._db.run(query, ids=asked)}
         return [found[number] for number in ids if number in found]
 
-    def scan(self, where: Where) -> Iterator[Entry]:
+    def scan(self, filter: Filter) -> Iterator[Entry]:
         last = 0
         while True:
             with self._db.looking():
-                condition, values = self._condition(where)
+                condition, values = self._condition(filter)
                 query = f"{WITH_CROPS} WHERE e.id > :last AND {condition} ORDER BY e.id LIMIT {READ_AT_ONCE}"
                 part = self._db.run(query, last=last, **values)
             if not part:
@@ -174,10 +180,10 @@ class PostgresStore:
                 yield self._entry(row, crop)
             last = part[-1][0]
 
-    def remove(self, where: Where, who: str, purpose: str) -> Forgotten:
+    def remove(self, filter: Filter, who: str, purpose: str) -> Forgotten:
         with self._db.changing():
             self._one_at_a_time()
-            condition, values = self._condition(where)
+            condition, values = self._condition(filter)
             gone = self._db.run(f"DELETE FROM entries e WHERE {condition} RETURNING pid", **values)
             pids = sorted({pid for (pid,) in gone if pid is not None})
             self._db.run(
@@ -185,9 +191,13 @@ class PostgresStore:
                 "AND NOT EXISTS (SELECT 1 FROM entries WHERE entries.pid = g.value::bigint)",
                 pids=json.dumps(pids),
             )
-            self._append("forget", who, purpose, {"entries": len(gone), "by": ", ".join(where.names())})
-        self._sweep("")
-        return Forgotten(len(gone), beyond=BEYOND if gone else ())
+            self._append("forget", who, purpose, {"entries": len(gone), "by": ", ".join(filter.names())})
+        try:
+            self._vacuum("")
+            kept: tuple[str, ...] = ()
+        except GalleryError as error:  # the entries are deleted all the same
+            kept = (f"freed pages were not vacuumed ({error}); `resight gallery compact` does it",)
+        return Forgotten(len(gone), kept, beyond=BEYOND if gone else ())
 
     def link(self, pid: int, into: int, who: str, purpose: str) -> int:
         with self._db.changing():
@@ -209,15 +219,15 @@ class PostgresStore:
         with self._db.looking():
             return tuple(Link(*row) for row in self._db.run("SELECT number, pid, into_pid FROM links ORDER BY number"))
 
-    def write_line(self, action: str, who: str, purpose: str, detail: Detail) -> None:
+    def append_audit(self, action: Action, who: str, purpose: str, detail: Detail) -> None:
         with self._db.changing():
             self._one_at_a_time()
             self._append(action, who, purpose, detail)
 
-    def lines(self) -> Iterator[Line]:
+    def audit(self) -> Iterator[AuditLine]:
         with self._db.looking():
             found = self._db.run("SELECT * FROM audit ORDER BY number")
-        yield from map(rows.line_of, map(tuple, found))
+        yield from map(line_of, found)
 
     def stats(self) -> Stats:
         with self._db.looking():
@@ -241,20 +251,20 @@ class PostgresStore:
                 if what:
                     yield Damage(f"entry {row[0]}", what, f"`resight gallery forget --id {row[0]}`, and add it again")
             last = part[-1][0]
-        yield from check_chain(self.lines())
+        yield from check_chain(self.audit())
 
     def compact(self) -> None:
-        self._sweep("FULL")
+        self._vacuum("FULL")
 
     def close(self) -> None:
         self._db.close()
 
     def _one_at_a_time(self) -> None:
-        """Until the end of this change: whoever else links, removes or writes to the audit waits."""
+        """Until the end of this transaction, whoever else links, deletes or appends to the audit waits."""
         self._db.run("LOCK TABLE audit IN SHARE ROW EXCLUSIVE MODE")
 
-    def _sweep(self, how: str) -> None:
-        """VACUUM; with FULL the tables are written anew, and nobody else reads or writes meanwhile."""
+    def _vacuum(self, how: str) -> None:
+        """VACUUM; FULL rewrites the tables, and nobody else reads or writes meanwhile."""
         self._db.run(f"VACUUM {how} entries")
         self._db.run(f"VACUUM {how} crops")
 
@@ -263,10 +273,10 @@ class PostgresStore:
     def _links(self) -> dict[int, int]:
         return dict(self._db.run("SELECT pid, into_pid FROM links"))
 
-    def _condition(self, where: Where) -> tuple[str, dict[str, Any]]:
-        """What follows WHERE, and its values."""
+    def _condition(self, filter: Filter) -> tuple[str, dict[str, Any]]:
+        """What follows WHERE, and its parameters. Within a transaction."""
         texts, values = ["TRUE"], dict[str, Any]()
-        for place, term in enumerate(terms_of(where, self._links())):
+        for place, term in enumerate(terms_of(filter, self._links())):
             key = f"v{place}"
             match term:
                 case AmongTerm(field, among, never):
@@ -278,7 +288,7 @@ class PostgresStore:
                     texts.append(f"e.time {relation} :{key}")
                     values[key] = moment
                 case AttributeTerm(name, value):
-                    alike = [bool(value), int(value)] if value in (0, 1) else [value]  # as in Python, and elsewhere
+                    alike = [bool(value), int(value)] if value in (0, 1) else [value]  # as in Python
                     texts.append(f"e.attributes::jsonb @> ANY (cast(:{key} AS jsonb[]))")
                     values[key] = [json.dumps({name: each}) for each in alike]
         return " AND ".join(texts), values
@@ -291,12 +301,11 @@ class PostgresStore:
     def _entry(self, row: Sequence[Any], crop: bytes | None) -> Entry:
         return rows.entry_of(_raw(row), row[1], self.settings.dim, crop)
 
-    def _append(self, action: str, who: str, purpose: str, detail: Detail) -> None:
+    def _append(self, action: Action, who: str, purpose: str, detail: Detail) -> None:
         found = self._db.run("SELECT * FROM audit ORDER BY number DESC LIMIT 1")
-        values = asdict(next_line(rows.line_of(tuple(found[0])) if found else None, action, who, purpose, detail))
-        values["detail"] = json.dumps(values["detail"], sort_keys=True)
         self._db.run(
-            "INSERT INTO audit VALUES (:number, :time, :action, :who, :purpose, :detail, :before, :hash)", **values
+            "INSERT INTO audit VALUES (:number, :time, :action, :who, :purpose, :detail, :before, :hash)",
+            **next_row(found[0] if found else None, action, who, purpose, detail),
         )
 
 
@@ -305,7 +314,7 @@ def _text_of(vector: FloatArray) -> str:
 
 
 def _raw(row: Sequence[Any]) -> tuple[Any, ...]:
-    """As rows has it: the embedding in bytes."""
+    """As `rows` takes it: the embedding as bytes."""
     number, camera, time, track, pid, name, attributes, embedding, checksum = row
     data = np.array(json.loads(embedding), "<f4").tobytes()
     return number, camera, time, track, pid, name, attributes, data, bytes(checksum)

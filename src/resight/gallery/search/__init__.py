@@ -1,1 +1,1 @@
-"""Exact and approximate search in memory."""
+"""Exact and approximate search in memory, and the row format that the engines share."""

@@ -1,4 +1,4 @@
-"""What is known of each row of an index beside its vector, and which rows are meant."""
+"""The columns of an index beside its embeddings, and the selection of rows by them."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ Mask = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Columns:
-    """What may be asked of each row beside its likeness. ids: (n,) int64. times: (n,) float64, NaN where unknown.
-    cameras: (n,) uint16. people: (n,) int32, equal where two rows show one person; -1: nobody but the row itself."""
+    """What a filter may ask of each row. ids: (n,) int64. times: (n,) float64, NaN if unknown. cameras: (n,) uint16
+    codes. people: (n,) int32 codes, equal if two rows show one person; -1 if the row has neither pid nor track."""
 
     ids: IntArray
     times: Doubles
@@ -29,12 +29,12 @@ class Columns:
         return len(self.ids)
 
     def take(self, rows: Any) -> Columns:
-        """Those of some rows."""
+        """The columns of some rows: an index, a mask or a slice."""
         return Columns(self.ids[rows], self.times[rows], self.cameras[rows], self.people[rows])
 
     @classmethod
     def joined(cls, parts: Sequence[Columns]) -> Columns:
-        """One after the other."""
+        """Concatenates them."""
         return cls(
             np.concatenate([np.zeros(0, np.int64), *(part.ids for part in parts)]),
             np.concatenate([np.zeros(0, np.float64), *(part.times for part in parts)]),
@@ -45,8 +45,8 @@ class Columns:
 
 @dataclass(frozen=True, eq=False)
 class Selection:
-    """Which rows may answer. cameras: codes, or None for all. after <= time < before; a row without a time answers
-    only where neither is given. only, never: sorted ids, or None."""
+    """Which rows match a filter. cameras: codes, or None for all. after <= time < before; a row without a time matches
+    only if neither is given. only, never: sorted ids, or None."""
 
     cameras: npt.NDArray[np.uint16] | None = None
     after: float | None = None
@@ -55,7 +55,7 @@ class Selection:
     never: IntArray | None = None
 
     def mask(self, columns: Columns) -> Mask | None:
-        """(n,) bool, or None where every row may answer."""
+        """(n,) bool, or None if every row matches."""
         parts: list[Mask] = []
         if self.cameras is not None:
             allowed = np.zeros(65_536, np.bool_)

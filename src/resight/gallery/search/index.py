@@ -1,18 +1,17 @@
-"""Exact search in memory: a first pass on eight bits a value, whose error is bounded, then the true similarities.
+"""Exact search in memory: a first pass over int8 codes with a bounded error, then exact similarities of what is left.
 
-The limit of a search is how many bytes it reads. Each block keeps its rows a second time as int8, a quarter of the
-size. For a row x = mean + scale * code + e and a query q = step * Q + f,
+The speed of a search is limited by how many bytes it reads. Each block keeps its rows a second time as int8, a quarter
+of the size. For a row x = mean + scale * code + e and a query q = step * Q + f,
 
     x.q  =  mean.q + scale * step * (code.Q) + scale * code.f + e.q,
 
 and the last two are at most reach * |f| and slack * |q|, where reach and slack are the largest |scale * code| and |e|
-of the block. Rows that this bound cannot rule out are compared again, in float64: the answer is that of a comparison
-with every row, ties by the smaller id.
+of the block. Rows that this bound cannot rule out are compared again, in float64: the result is that of a comparison
+with every row, ties by id.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -23,18 +22,19 @@ import numkong
 import numpy as np
 import numpy.typing as npt
 
+from resight.core.cores import available_cores
 from resight.core.records import FloatArray, IntArray
 from resight.gallery.search.columns import EVERY_ROW, Columns, Doubles, Selection
 
 BLOCK_ROWS = 65_536
 QUERIES_AT_ONCE = 64
-LARGEST_GROUP = 128  # rows of which the best one stands for all, when the bound on the k-th best is sought
-PAIRS_AT_ONCE = 65_536  # true similarities computed at a time
+LARGEST_GROUP = 128  # rows that are represented by their best one while the bound on the k-th best is computed
+PAIRS_AT_ONCE = 65_536  # exact similarities computed at a time
 
 
 @dataclass(frozen=True, eq=False)
 class People:
-    """Who is among some rows. codes: (p,) int64, sorted, each once. alone: rows that show nobody but themselves."""
+    """The people among some rows. codes: (p,) int64, sorted, unique. alone: rows with neither pid nor track."""
 
     codes: IntArray
     alone: int
@@ -42,14 +42,14 @@ class People:
 
 @dataclass(frozen=True, eq=False)
 class Found:
-    """The answers to one query, the most alike first. ids: (k,) int64. similarities: (k,) float64."""
+    """The hits of one query, highest similarity first. ids: (k,) int64. similarities: (k,) float64."""
 
     ids: IntArray
     similarities: Doubles
 
 
 class Block:
-    """Rows beside their eight-bit form; both stay as they are."""
+    """Rows with their int8 codes. Immutable."""
 
     def __init__(self, vectors: FloatArray, columns: Columns) -> None:
         self.vectors = vectors
@@ -75,8 +75,8 @@ class Block:
     def __len__(self) -> int:
         return len(self.vectors)
 
-    def may_answer(self, wanted: Selection) -> bool:
-        """Whether any row could; most of time and place is ruled out a block at a time."""
+    def may_match(self, wanted: Selection) -> bool:
+        """Whether any row can match the selection, by the block's cameras and times."""
         if wanted.cameras is not None:
             known = wanted.cameras[wanted.cameras < len(self.has_camera)]
             if not self.has_camera[known].any():
@@ -87,12 +87,12 @@ class Block:
         )
 
     def scores(self, queries: _Queries, rows: IntArray | None) -> npt.NDArray[np.int32]:
-        """(m, q) int32, code.Q, of all rows or of some."""
+        """(m, q) int32, code.Q, of all rows or of those given."""
         codes = self.codes if rows is None else self.codes[rows]
         return np.asarray(numkong.dots_packed(codes, queries.packed))
 
     def line(self, queries: _Queries) -> tuple[Doubles, Doubles, Doubles]:
-        """offset, slope and bound, each (q,): a true similarity is within `bound` of offset + slope * score."""
+        """offset, slope and bound, each (q,): an exact similarity is within `bound` of offset + slope * score."""
         offset = queries.exact @ self.mean.astype(np.float64)
         bound = self.slack * queries.lengths + self.reach * queries.slack
         return offset, self.scale * queries.step, bound * (1 + 1e-9) + 1e-12
@@ -103,7 +103,7 @@ class Block:
 
 
 class Tail:
-    """The newest rows, not yet a block: kept as float32 alone, and compared as such."""
+    """The newest rows, not yet a block: kept and compared as float32 only."""
 
     def __init__(self, dim: int) -> None:
         self._rows = np.empty((256, dim), np.float32)
@@ -119,7 +119,7 @@ class Tail:
         return self._rows[: len(self)]
 
     def append(self, vectors: FloatArray, columns: Columns) -> None:
-        """Room doubles where it runs out."""
+        """Appends rows; the capacity doubles when it is used up."""
         num, more = len(self), len(vectors)
         if num + more > len(self._rows):
             grown = np.empty((max(num + more, 2 * len(self._rows)), self._rows.shape[1]), np.float32)
@@ -129,8 +129,8 @@ class Tail:
         self.columns = Columns.joined([self.columns, columns])
         self.longest = max(self.longest, _longest(vectors))
 
-    def may_answer(self, wanted: Selection) -> bool:
-        """Whether any row could."""
+    def may_match(self, wanted: Selection) -> bool:
+        """Whether there are any rows."""
         return len(self) > 0
 
     def scores(self, queries: _Queries, rows: IntArray | None) -> FloatArray:
@@ -139,14 +139,14 @@ class Tail:
         return out
 
     def line(self, queries: _Queries) -> tuple[Doubles, Doubles, Doubles]:
-        """As Block's. A float32 dot product is off by d * 2^-24 of both lengths at the most (Higham, 2002, 3.1)."""
+        """As Block.line. A float32 dot product is off by at most d * 2^-24 of both lengths (Higham, 2002, 3.1)."""
         num, dim = queries.exact.shape
         bound = (dim + 2) * 2.0**-23 * self.longest * queries.lengths + 1e-30
         return np.zeros(num), np.ones(num), bound
 
 
 class _Queries:
-    """(q, dim) float32, made ready once for all blocks."""
+    """Queries (q, dim) float32, quantized and packed once for all blocks."""
 
     def __init__(self, rows: FloatArray) -> None:
         self.rows = np.ascontiguousarray(rows)
@@ -160,31 +160,31 @@ class _Queries:
 
 
 class Index:
-    """Rows with their columns. One thread may change it while none searches; any number may search at once."""
+    """An exact index over rows with columns. Threads may search it at once; whoever changes it needs it alone."""
 
     def __init__(self, dim: int, threads: int | None = None) -> None:
         self.dim = dim
         self._blocks: list[Block] = []
         self._tail = Tail(dim)
         self._everybody: People | None = None
-        self._pool = ThreadPoolExecutor(threads or os.cpu_count() or 1, thread_name_prefix="search")
+        self._pool = ThreadPoolExecutor(threads or available_cores(), thread_name_prefix="search")
 
     def __len__(self) -> int:
         return sum(map(len, self._blocks)) + len(self._tail)
 
     @property
     def nbytes(self) -> int:
-        """Of all arrays."""
+        """The size of all arrays in bytes."""
         columns = [part.columns for part in self._parts()]
         kept = sum(b.vectors.nbytes + b.codes.nbytes for b in self._blocks) + self._tail._rows.nbytes
         return kept + sum(c.ids.nbytes + c.times.nbytes + c.cameras.nbytes + c.people.nbytes for c in columns)
 
     def close(self) -> None:
-        """Ends its threads."""
+        """Stops its threads."""
         self._pool.shutdown()
 
     def add(self, vectors: FloatArray, columns: Columns) -> None:
-        """vectors: (n, dim) float32, finite. They are found from now on."""
+        """Adds rows. vectors: (n, dim) float32, finite."""
         self._everybody = None
         for start in range(0, len(vectors), BLOCK_ROWS):
             part = slice(start, start + BLOCK_ROWS)
@@ -194,13 +194,13 @@ class Index:
                 self._tail = Tail(self.dim)
 
     def add_block(self, vectors: FloatArray, columns: Columns) -> None:
-        """Rows that lie together: of one camera and time, best, so that a filter passes over the whole block."""
+        """Adds rows as a block. Rows of one camera and time in one block let a filter skip the whole block."""
         self._everybody = None
         if len(vectors):
             self._blocks.append(Block(vectors, columns))
 
     def remove(self, ids: IntArray) -> int:
-        """The rows are copied together without them: nothing of them stays. Returns how many there were."""
+        """Removes rows by id and returns how many there were. The rest is copied: no byte of the removed rows stays."""
         before = len(self)
         self._everybody = None
         blocks: list[Block] = []
@@ -223,21 +223,21 @@ class Index:
         return np.sort(np.concatenate([part.columns.ids for part in self._parts()]))
 
     def rows(self) -> Iterator[tuple[IntArray, FloatArray]]:
-        """ids (n,) and embeddings (n, dim) of all rows, in parts."""
+        """ids (n,) and embeddings (n, dim) of all rows, a block at a time."""
         yield from ((part.columns.ids, part.vectors) for part in self._parts() if len(part))
 
     def people(self, wanted: Selection = EVERY_ROW) -> People:
-        """Who is among the rows that may answer."""
+        """The people among the rows that match the selection."""
         if wanted is EVERY_ROW and self._everybody is not None:
             return self._everybody
         parts = self._parts()
         seen = np.zeros(2 + max(int(part.columns.people.max(initial=-1)) for part in parts), np.bool_)
         alone = 0
         for part in parts:
-            if part.may_answer(wanted):
+            if part.may_match(wanted):
                 mask = wanted.mask(part.columns)
                 people = part.columns.people if mask is None else part.columns.people[mask]
-                seen[people] = True  # -1 is the last place
+                seen[people] = True  # -1 is the last element
                 alone += int(np.count_nonzero(people < 0))
         found = People(np.flatnonzero(seen[:-1]), alone)
         if wanted is EVERY_ROW:
@@ -247,27 +247,29 @@ class Index:
     def search(
         self,
         queries: FloatArray,
-        top: int | None = 20,
+        top_k: int | None = 20,
         wanted: Selection = EVERY_ROW,
-        at_least: float | None = None,
+        min_similarity: float | None = None,
     ) -> list[Found]:
-        """The `top` most alike of the rows that may answer, or all (None), of similarity `at_least`.
+        """The `top_k` nearest rows (None: all) that match the selection, of `min_similarity` or more.
 
-        queries: (q, dim) float32, finite. Similarity is the dot product in float64 of what is kept, which at unit
-        length is the cosine; equal ones stand by id.
+        queries: (q, dim) float32, finite. Similarity is the dot product in float64, which at unit length is the cosine;
+        ties by id.
         """
         found: list[Found] = []
-        top = None if top is None else min(top, len(self))
+        top_k = None if top_k is None else min(top_k, len(self))
         for start in range(0, len(queries), QUERIES_AT_ONCE):
-            found += self._search(_Queries(queries[start : start + QUERIES_AT_ONCE]), top, wanted, at_least)
+            found += self._search(_Queries(queries[start : start + QUERIES_AT_ONCE]), top_k, wanted, min_similarity)
         return found
 
     def _parts(self) -> list[Block | Tail]:
         return [*self._blocks, self._tail]
 
-    def _search(self, queries: _Queries, top: int | None, wanted: Selection, at_least: float | None) -> list[Found]:
-        race = _Race(len(queries.rows), top, at_least)
-        parts = [part for part in self._parts() if part.may_answer(wanted)]
+    def _search(
+        self, queries: _Queries, top_k: int | None, wanted: Selection, min_similarity: float | None
+    ) -> list[Found]:
+        race = _Race(len(queries.rows), top_k, min_similarity)
+        parts = [part for part in self._parts() if part.may_match(wanted)]
         if len(parts) == 1:
             candidates = [_candidates(parts[0], queries, wanted, race)]
         else:
@@ -284,33 +286,38 @@ class Index:
             which.append(query)
             ids.append(part.columns.ids[rows])
         return _ranked(
-            len(queries.rows), np.concatenate(which), np.concatenate(similarities), np.concatenate(ids), top, at_least
+            len(queries.rows),
+            np.concatenate(which),
+            np.concatenate(similarities),
+            np.concatenate(ids),
+            top_k,
+            min_similarity,
         )
 
 
 class _Race:
-    """The least similarity with which a row can still be among the best: it rises as blocks are looked at."""
+    """The lowest similarity with which a row can still be among the hits. It rises as blocks are searched."""
 
-    def __init__(self, num: int, top: int | None, at_least: float | None) -> None:
-        self.top = top
-        self.least: Doubles = np.full(num, -np.inf if at_least is None else at_least)
-        self._best = np.full((top or 0, num), -np.inf)
+    def __init__(self, num: int, top_k: int | None, min_similarity: float | None) -> None:
+        self.top_k = top_k
+        self.least: Doubles = np.full(num, -np.inf if min_similarity is None else min_similarity)
+        self._best = np.full((top_k or 0, num), -np.inf)
         self._lock = Lock()
 
     def tell(self, lower: Doubles) -> None:
-        """lower: (g, q), similarities that so many different rows surely reach."""
-        if not self.top:
+        """lower: (g, q), lower bounds on the similarities of g different rows."""
+        if not self.top_k:
             return
         with self._lock:
             joined = np.concatenate([self._best, lower])
-            self._best = np.partition(joined, len(joined) - self.top, axis=0)[-self.top :]
+            self._best = np.partition(joined, len(joined) - self.top_k, axis=0)[-self.top_k :]
             self.least = np.maximum(self.least, self._best[0])  # the k-th largest of them
 
 
 def _candidates(
     part: Block | Tail, queries: _Queries, wanted: Selection, race: _Race
 ) -> tuple[IntArray, IntArray, Doubles]:
-    """(c,) each: the row, the query, and the highest similarity that the two can have."""
+    """(c,) each: the row, the query, and an upper bound on their similarity."""
     mask = wanted.mask(part.columns)
     rows = None if mask is None or mask.all() else np.flatnonzero(mask)
     if rows is None:
@@ -322,8 +329,8 @@ def _candidates(
     if not len(scores):
         return np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0)
     offset, slope, bound = part.line(queries)
-    if race.top:
-        size = max(1, min(LARGEST_GROUP, len(scores) // (4 * race.top)))
+    if race.top_k:
+        size = max(1, min(LARGEST_GROUP, len(scores) // (4 * race.top_k)))
         groups = len(scores) // size
         best = scores[: groups * size].reshape(size, groups, -1).max(axis=0)  # (g, q)
         race.tell(offset + slope * best - bound)
@@ -343,16 +350,16 @@ def _candidates(
 
 
 def _ranked(
-    num: int, which: IntArray, similarities: Doubles, ids: IntArray, top: int | None, at_least: float | None
+    num: int, which: IntArray, similarities: Doubles, ids: IntArray, top_k: int | None, min_similarity: float | None
 ) -> list[Found]:
-    if at_least is not None:
-        enough = similarities >= at_least
+    if min_similarity is not None:
+        enough = similarities >= min_similarity
         which, similarities, ids = which[enough], similarities[enough], ids[enough]
     order = np.lexsort((ids, -similarities, which))
     which, similarities, ids = which[order], similarities[order], ids[order]
     first, last = np.searchsorted(which, np.arange(num)), np.searchsorted(which, np.arange(num), side="right")
-    if top is not None:
-        last = np.minimum(last, first + top)
+    if top_k is not None:
+        last = np.minimum(last, first + top_k)
     return [Found(ids[a:b], similarities[a:b]) for a, b in zip(first, last, strict=True)]
 
 

@@ -1,4 +1,4 @@
-"""An entry to a row of the SQLite file, and back; and whether a row is still what it was."""
+"""An entry as a table's row and back, with a checksum that tells whether the row is still what was written."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from resight.core.errors import GalleryError
-from resight.gallery.audit import Line
 from resight.gallery.records import UNIT, Entry
 
 FIELDS = "id, camera, time, track, pid, name, attributes, embedding, checksum"
@@ -18,7 +17,7 @@ Row = tuple[Any, ...]
 
 
 def row_of(entry: Entry, camera: int | str) -> Row:
-    """(camera, time, track, pid, name, attributes, embedding, checksum)."""
+    """(camera, time, track, pid, name, attributes, embedding, checksum). camera: as the engine stores it."""
     attributes = json.dumps(dict(entry.attributes), sort_keys=True, ensure_ascii=False)
     embedding = np.ascontiguousarray(entry.embedding, "<f4").tobytes()
     parts = (camera, entry.time, entry.track, entry.pid, entry.name, attributes, embedding)
@@ -33,29 +32,19 @@ def checksum(parts: Row, crop: bytes | None) -> bytes:
 
 
 def entry_of(row: Row, camera: str, dim: int, crop: bytes | None = None) -> Entry:
-    """Raises GalleryError where the row cannot be one."""
+    """The entry in a row. Raises GalleryError if the row is damaged."""
     number, _, time, track, pid, name, attributes, embedding, _ = row
     try:
         vector = np.frombuffer(embedding, "<f4").astype(np.float32)
         if len(vector) != dim:
-            raise ValueError(f"{len(vector)} values")
+            raise ValueError(f"its dimension is {len(vector)} and not {dim}")
         return Entry(vector, camera, time, track, pid, name, json.loads(attributes), crop, number)
     except (TypeError, ValueError) as error:
         raise GalleryError(f"entry {number} is damaged ({error}); run `resight gallery verify`") from None
 
 
-def line_of(row: Row) -> Line:
-    """A line of the audit, also of a damaged row: its hash is then not that of its content."""
-    number, time, action, who, purpose, text, before, digest = row
-    try:
-        detail = dict(json.loads(text))
-    except (TypeError, ValueError):
-        detail = {"unreadable": True}  # which is not what its hash was made of
-    return Line(number, time, action, who, purpose, detail, before, digest)
-
-
 def damage_of(row: Row, crop: bytes | None, dim: int) -> str:
-    """What is wrong with a row; nothing where it is what it was."""
+    """What is wrong with a row; empty if it is as it was written."""
     if len(row[7]) != 4 * dim:
         return f"its embedding takes {len(row[7])} bytes and not {4 * dim}"
     if checksum(row[1:8], crop) != row[8]:

@@ -1,1 +1,1 @@
-"""The gallery as one SQLite file."""
+"""A gallery in one SQLite file."""

@@ -1,4 +1,4 @@
-"""The index of a SQLite file: read once, then kept up with what this and other processes write."""
+"""The in-memory index of a SQLite file: read once, then updated with what this and other processes write."""
 
 from __future__ import annotations
 
@@ -14,29 +14,28 @@ from resight.gallery.people import root_of
 from resight.gallery.search.approximate import Approximation, Graph
 from resight.gallery.search.columns import EVERY_ROW, Columns, Selection
 from resight.gallery.search.index import BLOCK_ROWS, Found, Index
-from resight.gallery.sqlite.where import linked
+from resight.gallery.sqlite.conditions import linked
 
 READ_AT_ONCE = 4096
 FACTS = "SELECT id, time, camera, track, pid FROM entries"
 
 
 class LiveIndex:
-    """The rows of the database in memory, as of the last `sync`."""
+    """The rows of the database in memory. Call its methods in a read transaction: it is then of that moment."""
 
     def __init__(self, db: sqlite3.Connection, dim: int) -> None:
         self._db = db
         self._dim = dim
-        self._codes: dict[tuple[str, ...], int] = {}  # who a row shows, as the index has it
+        self._codes: dict[tuple[str, ...], int] = {}  # the index's code of each person
         self._index: Index | None = None
         self._graph: Graph | None = None
         self._seen: tuple[int, int] = (-1, -1)
         self._removals = self._last_id = 0
 
     def sync(self) -> Index:
-        """Up to date with the file. Raises GalleryError where an embedding there is damaged."""
+        """The index, up to date. Raises GalleryError if an embedding in the file is damaged."""
         seen = (self._db.execute("PRAGMA data_version").fetchone()[0], self._db.total_changes)
         if self._index is None or seen != self._seen:
-            self._db.execute("BEGIN")  # all that follows is of one moment
             try:
                 removals = int(self._db.execute("SELECT value FROM meta WHERE key = 'removals'").fetchone()[0])
                 if self._index is None:
@@ -46,47 +45,48 @@ class LiveIndex:
                 self._removals = removals
                 self._last_id = self._db.execute("SELECT max(id) FROM entries").fetchone()[0] or self._last_id
             except BaseException:
-                self.close()  # half a change is not kept up with
+                self.close()  # a partial update is discarded
                 raise
-            finally:
-                self._db.execute("COMMIT")
             self._seen = seen
         return self._index
 
     def search(
-        self, queries: FloatArray, top: int | None, wanted: Selection, at_least: float | None
+        self, queries: FloatArray, top_k: int | None, wanted: Selection, min_similarity: float | None
     ) -> tuple[list[Found], float]:
-        """The answers, and the recall of such searches: 1 where every row was compared."""
+        """The hits of each query, and the recall of such searches: 1 if every row was compared."""
         index = self.sync()
-        if self._graph is None or wanted is not EVERY_ROW or top is None or top > self._graph.found.top:
-            return index.search(queries, top, wanted, at_least), 1.0
+        if self._graph is None or wanted is not EVERY_ROW or top_k is None or top_k > self._graph.found.top_k:
+            return index.search(queries, top_k, wanted, min_similarity), 1.0
         return [
-            self._again(query, ids, at_least)
-            for query, ids in zip(queries, self._graph.search(queries, top), strict=True)
+            self._again(query, ids, min_similarity)
+            for query, ids in zip(queries, self._graph.search(queries, top_k), strict=True)
         ], self._graph.found.recall
 
-    def approximate(self, top: int, recall: float) -> Approximation:
-        """From now on searches go along a graph, until a row is removed. Raises GalleryError without any rows."""
+    def approximate(self, top_k: int, recall: float) -> Approximation:
+        """Builds an HNSW index, which unfiltered searches use until a row is removed.
+
+        Raises GalleryError if there are no rows, MissingExtra if usearch is not installed.
+        """
         index = self.sync()
         if not len(index):
             raise GalleryError("there is nothing in the gallery to search among")
-        self._graph = Graph(index, top, recall)
+        self._graph = Graph(index, top_k, recall)
         return self._graph.found
 
-    def _again(self, query: FloatArray, ids: IntArray, at_least: float | None) -> Found:
-        """What the graph found, compared exactly and in order."""
+    def _again(self, query: FloatArray, ids: IntArray, min_similarity: float | None) -> Found:
+        """What the HNSW index found, compared exactly and in order."""
         asked = "SELECT id, embedding FROM entries WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id"
         found = self._db.execute(asked, [json.dumps(ids.tolist())]).fetchall()
         there = np.array([number for number, _ in found], np.int64)
         vectors = np.frombuffer(b"".join(data for _, data in found), "<f4").reshape(len(found), self._dim)
         similarities = np.einsum("ij,j->i", vectors.astype(np.float64), query.astype(np.float64))
         order = np.argsort(-similarities, kind="stable")
-        if at_least is not None:
-            order = order[similarities[order] >= at_least]
+        if min_similarity is not None:
+            order = order[similarities[order] >= min_similarity]
         return Found(there[order], similarities[order])
 
     def num_people(self, wanted: Selection) -> int:
-        """Among the rows that may answer, as linked."""
+        """How many people the rows that match the selection show, with links applied."""
         found = self.sync().people(wanted)
         links, roots = linked(self._db), {}
         for pid in links:
@@ -98,7 +98,7 @@ class LiveIndex:
         return len({roots.get(code, code) for code in found.codes.tolist()}) + found.alone
 
     def close(self) -> None:
-        """The next `sync` reads everything again."""
+        """Discards the rows; the next `sync` reads the file again."""
         if self._index is not None:
             self._index.close()
         self._index = self._graph = None
@@ -106,7 +106,7 @@ class LiveIndex:
         self._last_id = 0
 
     def _load(self) -> Index:
-        """All rows, those of one camera and time together."""
+        """All rows, ordered by camera and time."""
         columns = self._columns(self._db.execute(f"{FACTS} ORDER BY id"))
         order = np.lexsort((columns.times, columns.cameras))
         place = np.empty(len(order), np.int64)
@@ -127,7 +127,7 @@ class LiveIndex:
 
     def _catch_up(self, index: Index, removals: int) -> None:
         if removals != self._removals:
-            self._graph = None  # what was removed would stay in it
+            self._graph = None  # it cannot remove rows
             there = np.fromiter((number for (number,) in self._db.execute("SELECT id FROM entries")), np.int64)
             index.remove(np.setdiff1d(index.ids(), there))
         new = self._columns(self._db.execute(f"{FACTS} WHERE id > ? ORDER BY id", [self._last_id]))

@@ -1,0 +1,1 @@
+"""Bulk input and output of a gallery: data sets, files of embeddings, and lines of JSON."""

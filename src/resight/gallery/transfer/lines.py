@@ -1,0 +1,107 @@
+"""A gallery as lines of JSON: what a camera process sends, and what `resight gallery export` writes and `import` reads.
+
+A line is an object with `camera`, and one of `path`, `crop` (the encoded picture, base64) or `embedding` (with `model`,
+the identity of the model that made it); and, if known, `time` (seconds since 1970 or ISO 8601), `track`, `pid`,
+`attributes` and `name`. An export begins with a header line: `gallery` (its settings) and `links`.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from resight.core.errors import ConfigError, DataError
+from resight.data.crops import Crop
+from resight.gallery.arguments import camera_of, word_of
+from resight.gallery.records import Entry, Link, Settings
+from resight.gallery.transfer.rows import Row
+from resight.gallery.transfer.times import parse_time
+
+FIELDS = ("path", "crop", "embedding", "model", "camera", "time", "track", "pid", "attributes", "name", "id")
+
+
+@dataclass(frozen=True)
+class Header:
+    """The first line of an export. links: pairs of pids, each linked into the second."""
+
+    settings: Settings
+    links: tuple[tuple[int, int], ...] = ()
+
+
+def rows_of_lines(lines: Iterable[str], source: str) -> Iterator[Row | DataError]:
+    """A Row for each line, or a DataError in its place that names the line. source: what the lines are from.
+
+    Example:
+        >>> row, error = rows_of_lines(['{"path": "a.jpg", "camera": "north"}', '{"camera": 7'], "stdin")
+        >>> row.name, row.camera
+        ('a.jpg', 'north')
+        >>> print(error)
+        stdin, line 2: Expecting ',' delimiter: line 1 column 13 (char 12)
+    """
+    for number, line in enumerate(lines, 1):
+        if line.strip():
+            try:
+                yield _row_of(json.loads(line), f"{source}, line {number}")
+            except (ConfigError, ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
+                missing = isinstance(error, KeyError)
+                text = f"no {error.args[0]}" if missing else " ".join(str(error).split())[:200]
+                yield DataError(f"{source}, line {number}: {text}")
+
+
+def line_of(entry: Entry, model: str) -> str:
+    """The line of an entry, which `rows_of_lines` reads. model: the identity of the gallery's model."""
+    values: dict[str, Any] = {"id": entry.id, "camera": entry.camera, "model": model}
+    values["embedding"] = entry.embedding.tolist()
+    facts = {name: getattr(entry, name) for name in ("time", "track", "pid")}
+    facts |= {"name": entry.name or None, "attributes": dict(entry.attributes) or None}
+    values |= {name: value for name, value in facts.items() if value is not None}
+    if entry.crop is not None:
+        values["crop"] = base64.b64encode(entry.crop).decode()
+    return json.dumps(values, sort_keys=True)
+
+
+def header_line(settings: Settings, links: Iterable[Link]) -> str:
+    """The first line of an export."""
+    return json.dumps({"gallery": asdict(settings), "links": [{"pid": link.pid, "into": link.into} for link in links]})
+
+
+def header_of(line: str, source: str) -> Header:
+    """Reads the first line of an export. source: what it is from. Raises DataError if it is none."""
+    try:
+        values = json.loads(line)
+        settings = Settings(**values["gallery"])
+        links = tuple((int(link["pid"]), int(link["into"])) for link in values.get("links", []))
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        raise DataError(f"{source}: its first line is not that of `resight gallery export`") from None
+    fitting = all(type(getattr(settings, field.name)).__name__ == field.type for field in fields(settings))
+    if not fitting or settings.dim < 1:
+        raise DataError(f"{source}: its first line is not what `resight gallery export` wrote: {settings}")
+    return Header(settings, links)
+
+
+def _row_of(values: Any, place: str) -> Row:
+    if not isinstance(values, dict):
+        raise TypeError("a line is one JSON object")
+    strange = sorted(set(values) - set(FIELDS))
+    if strange:
+        raise ValueError(f"unknown field {strange[0]!r}; known: {', '.join(sorted(FIELDS))}")
+    camera = camera_of(values["camera"])
+    time = values.get("time")
+    facts = {name: values.get(name) for name in ("track", "pid", "attributes", "id")}
+    facts["time"] = parse_time(time) if isinstance(time, str) else time
+    name = word_of(values.get("name") or values.get("path"), "name") or place
+    try:
+        data = base64.b64decode(values["crop"], validate=True) if values.get("crop") is not None else None
+    except binascii.Error as error:
+        raise ValueError(f"crop is not base64 ({error})") from None
+    picture = None
+    if data is not None:
+        picture = Crop(name, -1, -1, data=data)
+    elif values.get("embedding") is None:
+        picture = Crop(name, -1, -1, path=Path(values["path"]))
+    return Row(name, camera, picture, values.get("embedding"), str(values.get("model", "")), facts)

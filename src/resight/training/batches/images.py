@@ -1,0 +1,120 @@
+"""The training pictures as uint8 batches: held in memory where they fit, streamed from their files where not."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from resight.core.errors import DatasetError
+from resight.core.pictures.images import decode_image, resize_image
+from resight.core.progress import Progress, silent
+from resight.core.records import IntArray
+from resight.data.crops import UNKNOWN_PID, Crop, Problem, labels_of
+from resight.data.decoding import iter_decoded
+
+MAX_MEMORY_MB = 4096  # above this the training set is streamed
+PREFETCH = 4  # batches
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingImages:
+    """Every training picture that can be read, and what one pass over them tells.
+
+    pixels: (n, h, w, 3) uint8, or None where they are streamed. labels: (n,) class indices, -1 of unlabelled
+    ones. mean, std: of all pixels, per channel, in [0, 1]. digest: the fingerprint of the pictures and their labels.
+    """
+
+    crops: tuple[Crop, ...]
+    labels: IntArray
+    pixels: npt.NDArray[np.uint8] | None
+    height: int
+    width: int
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    problems: tuple[Problem, ...]
+    digest: str
+
+    def __len__(self) -> int:
+        return len(self.crops)
+
+    @property
+    def num_classes(self) -> int:
+        return int(self.labels.max()) + 1
+
+    def batches(self, indices: Iterable[IntArray]) -> Iterator[npt.NDArray[np.uint8]]:
+        """The pictures of each batch of rows, (b, h, w, 3) uint8, in order."""
+        if self.pixels is not None:
+            for rows in indices:
+                yield self.pixels[rows]
+        else:
+            yield from self._streamed(indices)
+
+    def _streamed(self, indices: Iterable[IntArray]) -> Iterator[npt.NDArray[np.uint8]]:
+        def load(row: int) -> npt.NDArray[np.uint8]:
+            crop = self.crops[row]
+            return resize_image(decode_image(crop.read(), crop.name), self.height, self.width)
+
+        with ThreadPoolExecutor(thread_name_prefix="decode") as pool:
+            waiting = []
+            for rows in indices:
+                waiting.append([pool.submit(load, int(row)) for row in rows])
+                if len(waiting) > PREFETCH:
+                    yield np.stack([future.result() for future in waiting.pop(0)])
+            for futures in waiting:
+                yield np.stack([future.result() for future in futures])
+
+
+def load_training_images(
+    crops: Sequence[Crop],
+    height: int,
+    width: int,
+    *,
+    strict: bool = False,
+    max_memory_mb: int = MAX_MEMORY_MB,
+    progress: Progress = silent,
+) -> TrainingImages:
+    """Reads every picture once. One that cannot be decoded is left out and named in `problems`, unless strict.
+
+    Raises DatasetError where fewer than two identities remain, or, of unlabelled pictures alone, fewer than two.
+    """
+    in_memory = len(crops) * height * width * 3 <= max_memory_mb * 1_000_000
+    kept: list[Crop] = []
+    problems: list[Problem] = []
+    pixels: list[npt.NDArray[np.uint8]] = []
+    total, squares, count = np.zeros(3), np.zeros(3), 0
+    digest = hashlib.blake2b(digest_size=16)
+    with progress("reading the training pictures", len(crops)) as advance:
+        for part in iter_decoded(crops, height, width, strict=strict):
+            kept.extend(part.crops)
+            problems.extend(part.problems)
+            digest.update(part.digest.encode())
+            values = part.pixels.reshape(-1, 3).astype(np.float64) / 255
+            total, squares, count = total + values.sum(0), squares + (values**2).sum(0), count + len(values)
+            if in_memory:
+                pixels.append(part.pixels)
+            advance(len(part.crops) + len(part.problems))
+    people = {crop.pid for crop in kept if crop.pid != UNKNOWN_PID}
+    if len(people) == 1 or len(kept) < 2:
+        first = "".join(f"; {problem.name}: {problem.reason}" for problem in problems[:3])
+        raise DatasetError(
+            f"training takes pictures of two persons at the least; of {len(crops)} training pictures "
+            f"{len(kept)} can be read, of {len(people)} person(s){first}"
+        )
+    mean = total / count
+    std = np.sqrt(np.maximum(squares / count - mean**2, 1e-6))
+    return TrainingImages(
+        tuple(kept),
+        labels_of(kept),
+        np.concatenate(pixels) if in_memory else None,
+        height,
+        width,
+        (float(mean[0]), float(mean[1]), float(mean[2])),
+        (float(std[0]), float(std[1]), float(std[2])),
+        tuple(problems),
+        digest.hexdigest(),
+    )

@@ -1,0 +1,115 @@
+"""What each step of a training does, as a function of the seed and the step alone.
+
+No random choice depends on what happened before it, so a run that was killed goes on from its last
+checkpoint to the very weights of the unbroken run.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from resight.core.records import IntArray
+from resight.training.batches.images import TrainingImages
+from resight.training.batches.samplers import balanced_batches, batch_stream, shuffled_batches
+from resight.training.execution import World
+from resight.training.recipes import Recipe
+from resight.training.schedule import rate_factor
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """Which rows each step takes, and at which rate. labels, cameras: of the rows; mirrored copies come last."""
+
+    recipe: Recipe
+    labels: IntArray
+    cameras: IntArray
+    seed: int
+    steps_per_epoch: int
+
+    @classmethod
+    def of(cls, recipe: Recipe, images: TrainingImages, seed: int) -> Plan:
+        copies = 2 if recipe.flipped_copies else 1
+        labels = np.tile(images.labels, copies)
+        cameras = np.tile([crop.camid for crop in images.crops], copies)
+        return cls(recipe, labels, cameras, seed, len(epoch_batches(recipe, labels, cameras, 0, seed)))
+
+    @property
+    def total_steps(self) -> int:
+        return self.recipe.epochs * self.steps_per_epoch
+
+    def rate(self, step: int) -> float:
+        """The learning rate at 0-based `step`."""
+        recipe = self.recipe
+        scheduled_steps = (recipe.epochs - recipe.constant_epochs) * self.steps_per_epoch
+        if step >= scheduled_steps:
+            return recipe.constant_rate
+        warmup_steps = round(recipe.warmup_epochs * self.steps_per_epoch)
+        return recipe.learning_rate * rate_factor(recipe.schedule, step, scheduled_steps, warmup_steps)
+
+    def batches(self, first_step: int) -> Iterator[IntArray]:
+        """The rows of each batch from `first_step` to the end."""
+        first_epoch, skipped = divmod(first_step, self.steps_per_epoch)
+        for epoch in range(first_epoch, self.recipe.epochs):
+            rows = epoch_batches(self.recipe, self.labels, self.cameras, epoch, self.seed)
+            yield from rows[skipped if epoch == first_epoch else 0 :]
+
+
+def epoch_batches(recipe: Recipe, labels: IntArray, cameras: IntArray, epoch: int, seed: int) -> IntArray:
+    """The rows of each batch of one epoch: (num_batches, batch_size) int64.
+
+    Where some rows are unlabelled (-1), the first half of each batch are labelled ones, by the recipe's sampler, and
+    the second half are not; either half goes through its own rows again and again, whatever the epoch.
+    """
+    labelled, unlabelled = np.flatnonzero(labels >= 0), np.flatnonzero(labels < 0)
+    if not len(unlabelled):
+        return _labelled_batches(recipe, labels, cameras, recipe.batch_size, epoch, seed)
+    if not len(labelled):
+        return shuffled_batches(len(labels), recipe.batch_size, epoch, seed)
+    half = recipe.batch_size // 2
+    num_batches = max(1, len(labels) // recipe.batch_size)
+    first = batch_stream(
+        lambda turn: labelled[_labelled_batches(recipe, labels[labelled], cameras[labelled], half, turn, seed)],
+        epoch * num_batches,
+        num_batches,
+    )
+    second = batch_stream(
+        lambda turn: unlabelled[shuffled_batches(len(unlabelled), recipe.batch_size - half, turn, seed)],
+        epoch * num_batches,
+        num_batches,
+    )
+    return np.concatenate([first, second], axis=1)
+
+
+def _labelled_batches(
+    recipe: Recipe, labels: IntArray, cameras: IntArray, batch_size: int, turn: int, seed: int
+) -> IntArray:
+    if recipe.sampler == "shuffled":
+        return shuffled_batches(len(labels), batch_size, turn, seed)
+    spread = cameras if recipe.sampler == "cameras" else None
+    return balanced_batches(labels, batch_size, recipe.images_per_identity, turn, seed, spread)
+
+
+def local_batches(
+    images: TrainingImages, plan: Plan, first_step: int, world: World
+) -> Iterator[tuple[IntArray, npt.NDArray[np.uint8]]]:
+    """This process's share of each batch: its rows (those past the pictures are mirrored ones), and pixels."""
+    mine, again = itertools.tee(rows[world.rank :: world.size] for rows in plan.batches(first_step))
+    yield from zip(mine, images.batches(rows % len(images) for rows in again), strict=True)
+
+
+def mix_seed(seed: int, step: int, rank: int) -> int:
+    """One seed out of three numbers, so that no two of them share a random stream."""
+    return int(np.random.SeedSequence([seed, step, rank]).generate_state(1, np.uint64)[0])
+
+
+def seed_step(seed: int, step: int, rank: int) -> torch.Generator:
+    """Seeds dropout by the step, and returns the generator of the step's augmentation."""
+    mixed = mix_seed(seed, step + 1, rank)
+    torch.manual_seed(mixed)
+    return torch.Generator().manual_seed(mixed)

@@ -1,0 +1,49 @@
+"""Text on the terminal is text, whatever is in it."""
+
+from __future__ import annotations
+
+import io
+import sys
+
+import pytest
+from rich.table import Table
+
+from resight.cli import output
+
+NAMES = [r"D:\data\[set1]\0001.jpg", r"\[/set1]\a.jpg", ":smile:.jpg", "[bold]x[/bold]", "入口.jpg"]
+
+
+def written(capsys: pytest.CaptureFixture[str]) -> str:
+    captured = capsys.readouterr()
+    return captured.out + captured.err
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_names_are_shown_as_they_are(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    table = Table(title=name)
+    table.add_column(name)
+    table.add_row(name)
+    for show in (output.tell, output.say, output.fail, lambda text: output.print_wide(table)):
+        show(name)
+        assert name in written(capsys)
+
+
+@pytest.mark.parametrize("sign", ["\x1b[31m", "\x07", "\r", "\x9b2J", "\u202e", "\u2066", "\ud800"])
+def test_control_characters_are_written_out(sign: str, capsys: pytest.CaptureFixture[str]) -> None:
+    table = Table()
+    table.add_column("name")
+    table.add_row(f"red{sign}.jpg")
+    for show in (output.tell, output.say, output.fail, lambda text: output.print_wide(table)):
+        show(f"red{sign}.jpg")
+        shown = written(capsys)
+        assert sign[0] not in shown
+        assert f"red{sign[0].encode('unicode_escape').decode()}" in shown
+
+
+def test_what_the_stream_has_no_sign_for_is_written_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = io.TextIOWrapper(io.BytesIO(), encoding="cp1252")
+    monkeypatch.setattr(sys, "stdout", stream)
+    output.write_any_character()
+    output.tell("入口 é")
+    stream.flush()
+    assert stream.buffer.getvalue() == rb"\u5165\u53e3 " + "é\n".encode("cp1252")
