@@ -11,12 +11,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 
 from resight.data.city.synthetic import CityConfig, draw_city, save_city
 from resight.data.formats.catalogue import open_dataset
 from resight.embedding.bundle import read_bundle
+from resight.embedding.loading import load
 from tests.cli.calling import CITY, resight
+from tests.embedding.foreign.test_bundling import of_bytes, with_classes
 from tests.embedding.networks import linear
 
 
@@ -183,3 +186,23 @@ def test_mistakes_are_told(run: Path, bundle: Path, tmp_path: Path, arguments: l
     done = resight(*resolved, code=code)
     assert says in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_packaged_model_cannot_be_calibrated_and_that_is_said_first(tmp_path: Path) -> None:
+    done = resight("calibrate", "city", CITY, code=2)
+    assert "packaged model" in done.stderr
+    assert "synthetic" not in done.stderr  # the data were not even opened
+
+
+def test_bundle_writes_what_it_has_run_or_nothing(tmp_path: Path) -> None:
+    declared = ("--mean", "0,0,0", "--std", "1/255", "--channel-order", "rgb")
+    path, out = tmp_path / "net.onnx", tmp_path / "net.resight"
+    onnx.save(of_bytes(), path)
+    resight("bundle", path, *declared, "-o", out)
+    assert load(out).embed([np.full((8, 4, 3), 99, np.uint8)]).shape == (1, 6)
+    before = out.read_bytes()
+    onnx.save(with_classes("more"), path)  # which of the two is the embedding is not clear
+    done = resight("bundle", path, *declared, "-o", out, code=2)
+    assert "--output NAME" in " ".join(done.stderr.split())
+    assert out.read_bytes() == before
+    assert {p.name for p in tmp_path.iterdir()} == {"net.onnx", "net.resight"}

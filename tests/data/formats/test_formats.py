@@ -158,3 +158,14 @@ def test_a_path_that_is_none(tmp_path: Path) -> None:
         open_dataset(tmp_path, "coco")
     with pytest.raises(ConfigError, match="no variants"):
         open_dataset(tmp_path, "folder:strange")
+
+
+def test_lists_of_msmt17_as_windows_writes_them(small_city: Dataset, tmp_path: Path) -> None:
+    layouts.msmt17(tmp_path, small_city)
+    for name in ("list_train.txt", "list_query.txt"):
+        text = (tmp_path / name).read_text().replace("/", "\\").replace("\n", "\r\n")
+        (tmp_path / name).write_text(text, encoding="utf-8-sig", newline="")
+    data = open_dataset(tmp_path)
+    assert not data.problems
+    assert len(data.query) == len(small_city.query)
+    assert data.query[0].read()
