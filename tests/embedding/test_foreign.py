@@ -12,7 +12,8 @@ from resight.core.errors import ConfigError, DataError, WeightsError
 from resight.core.preprocessing import Preprocessing
 from resight.data.crops import Crop, Dataset
 from resight.data.formats.catalogue import open_dataset
-from resight.embedding.foreign import SCALES, bundle_onnx, layout_of, probe_preprocessing, size_of
+from resight.embedding.foreign.bundling import bundle_onnx, layout_of, size_of
+from resight.embedding.foreign.probing import SCALES, probe_preprocessing
 from resight.embedding.graph import inspect_graph
 from resight.embedding.loading import of_bundle
 from resight.evaluation.evaluate import evaluate

@@ -59,6 +59,8 @@ def calibrate(
     if page is not None:
         check_folder_of(page, "--page")
     opened = load(model, device=device)
+    if not opened.can_keep_calibration:
+        raise ConfigError(opened.no_calibration)
     dataset = open_data(data, format, strict)
     if everybody and str(dataset) == opened.card.trained_on:
         raise ConfigError(f"--everybody: {model} was trained on these people, whom it knows better than any others")

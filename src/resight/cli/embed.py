@@ -12,6 +12,7 @@ import numpy as np
 import typer
 
 from resight.cli import output
+from resight.cli.data import tell
 from resight.cli.models import MODEL_HELP
 from resight.core.errors import ConfigError, DataError, DatasetError
 from resight.core.files import check_folder_of
@@ -101,7 +102,7 @@ def _rows(paths: Sequence[str], format: str | None, plain: bool) -> tuple[list[t
                 raise
             output.say(f"{paths[0]} is no data set that is known: taken as pictures without identities")
         else:
-            output.say(str(dataset))
+            tell(dataset)
             output.name_problems(dataset.problems)
             return [(split, crop) for split in SPLITS for crop in getattr(dataset, split)], True
     return [("", crop) for crop in open_pictures(*paths)], False

@@ -46,7 +46,7 @@ class EmbeddingFile:
         if self.path.suffix.lower() == ".parquet":
             _pyarrow()
         plan = json.dumps(self.plan, sort_keys=True)
-        if self.parts.exists():
+        if self.parts.exists() and not _is_empty(self.parts):
             try:
                 before = (self.parts / PLAN).read_text(encoding="utf-8")
             except OSError:
@@ -54,7 +54,7 @@ class EmbeddingFile:
             if before != plan:
                 raise ConfigError(f"{self.parts} holds parts of other work; remove it, or name another file")
         else:
-            self.parts.mkdir(parents=True)
+            self.parts.mkdir(parents=True, exist_ok=True)
             write_whole(self.parts / PLAN, plan.encode())
         done = 0
         while self._part(done).exists():
@@ -82,6 +82,11 @@ class EmbeddingFile:
 
     def _part(self, number: int) -> Path:
         return self.parts / f"part-{number:06d}.npz"
+
+
+def _is_empty(folder: Path) -> bool:
+    """Whether a kill, or a full disk, left the folder before its plan was whole."""
+    return folder.is_dir() and all(path.name == PLAN + ".part" for path in folder.iterdir())
 
 
 def _read(path: Path) -> dict[str, npt.NDArray[Any]]:

@@ -2,15 +2,16 @@
 
 Columns (npz: arrays): `vector` (n, dim), `pid`, `camid`, and `split` (`query` or `gallery`); `name` where known. Two
 rows of one name count as one picture, which the no-camera protocol needs. `model` (npz: one text; Parquet: of the
-file's metadata): the identity of the model that made them, where known.
+file's metadata): the identity of the model that made them, where known. What pid 0 means, `labels` says.
 """
 
 from __future__ import annotations
 
 import hashlib
+import warnings
 import zipfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,8 @@ import numpy as np
 import numpy.typing as npt
 
 from resight.core.errors import DatasetError, MissingExtra
-from resight.core.records import EmbeddedCrops, FloatArray, IntArray
+from resight.core.records import DISTRACTOR_PID, EmbeddedCrops, FloatArray, IntArray
+from resight.data.labels import settled_pids, zero_is_a_person
 
 REQUIRED = ("vector", "pid", "camid", "split")
 SPLITS = ("query", "gallery")
@@ -30,8 +32,8 @@ def read_embeddings(*paths: Path) -> tuple[EmbeddedCrops, EmbeddedCrops]:
     Raises DatasetError where a file or a column is not what it must be or two shards are of different models,
     MissingExtra where a Parquet file needs pyarrow.
     """
-    shards = [read_rows(path, REQUIRED) for path in paths]
     named = ", ".join(map(str, paths))
+    shards = _settled([_rows_of(path, REQUIRED) for path in paths], named)
     dims = {shard.vectors.shape[1] for shard in shards}
     models = {shard.model for shard in shards if shard.model}
     if len(dims) > 1 or len(models) > 1:
@@ -89,6 +91,19 @@ def read_rows(path: Path, required: Sequence[str] = ("vector",)) -> EmbeddingRow
     Raises DatasetError where the file or a column is not what it must be, MissingExtra where a Parquet file needs
     pyarrow.
     """
+    return _settled([_rows_of(path, required)], str(path))[0]
+
+
+def _settled(shards: Sequence[EmbeddingRows], named: str) -> list[EmbeddingRows]:
+    """With pid 0 as all shards together mean it; warns where it is a person."""
+    for split in ("query", "train"):
+        if any(((shard.pids == DISTRACTOR_PID) & (shard.splits == split)).any() for shard in shards):
+            warnings.warn(f"{named}: {zero_is_a_person(split)}", stacklevel=3)
+            return [replace(shard, pids=settled_pids(shard.pids, True)) for shard in shards]
+    return list(shards)
+
+
+def _rows_of(path: Path, required: Sequence[str]) -> EmbeddingRows:
     columns = dict(_read_parquet(path) if path.suffix.lower() == ".parquet" else _read_npz(path))
     missing = [name for name in required if name not in columns]
     if missing:
@@ -114,12 +129,26 @@ def read_rows(path: Path, required: Sequence[str] = ("vector",)) -> EmbeddingRow
 def _read_npz(path: Path) -> Mapping[str, Any]:
     try:
         with path.open("rb") as opened:
+            start = opened.read(6)
+            if start.startswith(b"PAR1"):
+                return _read_parquet(path)
+            if not start.startswith((b"PK\x03\x04", b"\x93NUMPY")):
+                raise DatasetError(
+                    f"{path} is neither npz nor Parquet. `resight embed` writes such a file; of arrays of your own, "
+                    "numpy.savez(FILE, vector=..., pid=..., camid=..., split=...) does"
+                )
+            opened.seek(0)
             file = np.load(opened, allow_pickle=False)
             if isinstance(file, np.ndarray):
                 raise DatasetError(f"{path} is a single array, not an npz of {', '.join(REQUIRED)}")
             return {name: file[name] for name in file.files}
     except (OSError, ValueError, zipfile.BadZipFile, EOFError, MemoryError) as error:
-        raise DatasetError(f"{path} is neither npz nor .parquet that can be read ({error})") from None
+        if "allow_pickle" in str(error):
+            raise DatasetError(
+                f"{path} holds Python objects, which are not read: save arrays of numbers and of texts, by "
+                "numpy.asarray(column, str) for one"
+            ) from None
+        raise DatasetError(f"{path} cannot be read as npz ({error})") from None
 
 
 def _read_parquet(path: Path) -> Mapping[str, Any]:

@@ -124,6 +124,16 @@ class Model:
         return self.card.calibration
 
     @property
+    def can_keep_calibration(self) -> bool:
+        """Whether `save_calibration` has a file to keep it in: not of a packaged model."""
+        return self._write_calibration is not None
+
+    @property
+    def no_calibration(self) -> str:
+        """Why it cannot keep a calibration, where it cannot."""
+        return f"{self.source} is a packaged model, which stays as it is; `resight models` says where to copy it from"
+
+    @property
     def runtime(self) -> str:
         """What runs the network, in words."""
         return self._network.name
@@ -269,9 +279,7 @@ class Model:
     def save_calibration(self, calibration: Calibration) -> Path:
         """Keeps it with the model's file, and returns where. Raises ConfigError for a packaged model."""
         if self._write_calibration is None:
-            raise ConfigError(
-                f"{self.source} is a packaged model, which stays as it is; `resight models` says where to copy it from"
-            )
+            raise ConfigError(self.no_calibration)
         written = self._write_calibration(calibration)
         self.card = replace(self.card, calibration=calibration)
         return written

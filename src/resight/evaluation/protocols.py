@@ -10,11 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from resight.core.errors import unknown_name
-from resight.core.records import EmbeddedCrops, IntArray
+from resight.core.records import DISTRACTOR_PID as DISTRACTOR_PID
+from resight.core.records import NO_PERSON_PID, EmbeddedCrops, IntArray
 
 BoolArray = npt.NDArray[np.bool_]
-JUNK_PID = -1
-DISTRACTOR_PID = 0
+JUNK_PID = NO_PERSON_PID
 
 
 @dataclass(frozen=True, eq=False)

@@ -148,7 +148,7 @@ def load_strictly(module: nn.Module, weights: Mapping[str, Tensor], source: str)
 
 def _read_card(path: Path) -> ModelConfig:
     try:
-        fields = json.loads(path.read_text(encoding="utf-8"))
+        fields = json.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise WeightsError(
             f"{path.parent} holds no finished model ({path.name} is not there). A run that was stopped is "
