@@ -1,4 +1,4 @@
-"""A folder of your own: `<split>/<pid>/<camera>_<anything>.<ext>`, as the reference report's data lie.
+"""A folder of your own: `<split>/<pid>/<camera>_<anything>.<ext>`, as the reference paper's data lie.
 
 Splits: `train`, and `query` and `gallery`, which stand at the top or below `val` or `test`.
 Person folders and camera prefixes that are all numbers (a camera also as `c2` or `cam2`) keep them; where

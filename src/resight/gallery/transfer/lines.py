@@ -94,7 +94,10 @@ def _row_of(values: Any, place: str) -> Row:
     time = values.get("time")
     facts = {name: values.get(name) for name in ("track", "pid", "attributes", "id")}
     facts["time"] = parse_time(time) if isinstance(time, str) else time
-    name = word_of(values.get("name") or values.get("path"), "name") or place
+    name = word_of(values.get("name") or values.get("path"), "name") or ""
+    if values.get("id") is not None:  # of an export, which leaves out an empty name
+        facts["name"] = name
+    name = name or place
     try:
         data = base64.b64decode(values["crop"], validate=True) if values.get("crop") is not None else None
     except binascii.Error as error:

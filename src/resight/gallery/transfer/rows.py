@@ -19,7 +19,8 @@ from resight.gallery.records import Settings
 class Row:
     """One row to add: a picture, or an embedding with the identity of its model.
 
-    facts: `time`, `track`, `pid`, `attributes` and `id`, as far as they are known; they are checked when it is added.
+    name: for messages, and the entry's unless the facts have another. facts: `time`, `track`, `pid`, `attributes`, `id`
+    and `name`, as far as they are known; they are checked when it is added.
     """
 
     name: str
@@ -85,7 +86,7 @@ def columns_of(rows: Sequence[Row], made: Sequence[Any], settings: Settings, kee
         "track": [row.facts.get("track") for row in rows],
         "pid": [row.facts.get("pid") for row in rows],
         "attributes": [row.facts.get("attributes") or {} for row in rows],
-        "names": [row.name for row in rows],
+        "names": [row.facts.get("name", row.name) for row in rows],
         "crops": [row.picture.read() if settings.keep_crops and row.picture else None for row in rows],
         "ids": [row.facts.get("id") or 0 for row in rows] if keep_ids else None,
     }
