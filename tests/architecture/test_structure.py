@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ast
+import fcntl
 import os
 import re
 import subprocess
 import sys
 import venv
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -67,6 +69,11 @@ def test_files_are_of_a_readable_size(path: Path) -> None:
     assert len(path.read_text().splitlines()) <= 400
 
 
+def test_no_room_is_crowded() -> None:
+    modules = Counter(path.parent.relative_to(ROOT / "src") for path in SOURCES if path.name != "__init__.py")
+    assert {str(room): num for room, num in modules.items() if num > 12 and room.name != "cli"} == {}
+
+
 def test_public_names_are_documented() -> None:
     missing = []
     for path in SOURCES:
@@ -109,8 +116,19 @@ def _is_text(content: bytes) -> bool:
 
 @pytest.fixture(scope="module")
 def bare_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An environment of its own with `pip install .` and no extras."""
-    home = tmp_path_factory.mktemp("bare")
+    """An environment of its own with `pip install .` and no extras; made once, whichever worker comes first."""
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+    with (shared / "bare.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (shared / "bare-is-made").exists():
+            _make_bare(shared / "bare")
+            (shared / "bare-is-made").touch()
+    return shared / "bare" / "bin" / "python"
+
+
+def _make_bare(home: Path) -> None:
     venv.create(home, with_pip=True)
     python = home / "bin" / "python"
     install: list[str | Path] = [
@@ -124,7 +142,6 @@ def bare_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ROOT,
     ]
     subprocess.run(install, check=True, capture_output=True, timeout=400)
-    return python
 
 
 def run_bare(python: Path, *arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:

@@ -62,7 +62,7 @@ def test_reproduce_resumes_and_writes_its_table(tmp_path: Path, monkeypatch: pyt
     from resight.training import reproduce
 
     assert reproduce.MODELS == tuple(reproduce.PUBLISHED) == ("baseline", "baseline-aug", "slicenet1", "slicenet2")
-    monkeypatch.setattr(reproduce, "MODELS", ("baseline", "slicenet2"))
+    monkeypatch.setattr(reproduce, "MODELS", ("baseline-aug", "slicenet2"))
     arguments: list[str | Path] = ["reproduce", CITY, "--quick", *TINY, "-o", tmp_path]
     one_seed = resight(*arguments, "--seeds", "1")
     assert one_seed.stderr.count("training ") == 2
@@ -71,11 +71,11 @@ def test_reproduce_resumes_and_writes_its_table(tmp_path: Path, monkeypatch: pyt
     second = resight(*arguments, "--seeds", "2")
     assert "training " not in second.stderr
     assert second.stdout == first.stdout
-    assert first.stdout.split().count("report") == 2  # the report's own figures, a line a model
+    assert first.stdout.split().count("paper") == 2  # the paper's own figures, a line a model
     assert "0.953" in first.stdout
     assert "flatters" in first.stderr
     values = json.loads((tmp_path / "reproduction.json").read_text())
-    assert [m["model"] for m in values["models"]] == ["baseline", "slicenet2"]
+    assert [m["model"] for m in values["models"]] == ["baseline-aug", "slicenet2"]
     for model in values["models"]:
         assert len(model["market1501"]["mAP"]["values"]) == 2
         assert [e["protocol"] for e in model["evaluations"]] == ["top10", "top10", "market1501", "market1501"]
@@ -125,7 +125,8 @@ def test_a_model_of_ones_own_crops_and_a_teacher(bundle: Path, tmp_path: Path) -
         (["evaluate", "RUN"], 2, "name a model and its data"),
         (["evaluate"], 2, "name a model and its data"),
         (["evaluate", "RUN", CITY, "--alpha", "3"], 2, "--query-expansion"),
-        (["evaluate", "RUN", CITY, "--rerank", "--metric", "euclidean"], 2, "supports cosine only"),
+        (["evaluate", "RUN", CITY, "--rerank", "--distance", "euclidean"], 2, "supports cosine only"),
+        (["evaluate", "RUN", CITY, "--rerank", "--metric", "euclidean"], 2, "--metric is called --distance now"),
         (["evaluate", "--embeddings", "nowhere.npz"], 3, "nowhere.npz"),
         (["import", "nowhere.pth", "--model", "slicenet2", "-o", "OUT"], 4, "cannot be read"),
         (["import", "nowhere.pth", "--model", "slicenet2", "-o", "OUT", "--mean", "1,2"], 2, "three numbers"),

@@ -90,6 +90,35 @@ def viper(root: Path, city: Dataset) -> None:
         put(root / "VIPeR" / "cam_b" / f"{person:03d}_90.bmp", second)
 
 
+def four_digits(crop: Crop) -> int:
+    """The drawn people of the test part are 10,001 and on; a name of MARS has four digits."""
+    return crop.pid - 9500 if crop.pid > 9999 else crop.pid
+
+
+def mars(root: Path, city: Dataset) -> None:
+    names, rows, queries = [], [], []
+    for split, number, crop in splits(city):
+        pid = four_digits(crop)
+        track = number + 5000 * (split == "gallery")
+        name = f"{pid:04d}C{crop.camid + 1}T{track:04d}F001.jpg"
+        put(root / ("bbox_train" if split == "train" else "bbox_test") / f"{pid:04d}" / name, crop)
+        if split != "train":
+            names.append(name)
+            rows.append([len(names), len(names), pid, crop.camid + 1])  # MATLAB counts from 1
+        if split == "query":
+            queries.append(len(names))
+    (root / "info").mkdir()
+    (root / "info" / "test_name.txt").write_text("\n".join(names) + "\n")
+    savemat(root / "info" / "tracks_test_info.mat", {"track_test_info": np.array(rows)})
+    savemat(root / "info" / "query_IDX.mat", {"query_IDX": np.array(queries)[None]})
+
+
+def veri776(root: Path, city: Dataset) -> None:
+    folders = {"train": "image_train", "query": "image_query", "gallery": "image_test"}
+    for split, number, crop in splits(city):
+        put(root / folders[split] / f"{crop.pid:04d}_c{crop.camid + 1:03d}_{number:08d}_0.jpg", crop)
+
+
 def manifest(root: Path, city: Dataset) -> None:
     root.mkdir(parents=True)
     write_manifest(city, root / "manifest.csv", root / "pictures")
@@ -105,6 +134,8 @@ LAYOUTS: dict[str, Callable[[Path, Dataset], None]] = {
     "cuhk03": cuhk03,
     "msmt17": msmt17,
     "viper": viper,
+    "mars": mars,
+    "veri776": veri776,
     "manifest": manifest,
     "folder": folder,
 }

@@ -15,7 +15,7 @@ from PIL import Image
 import resight
 from resight.core.distances import unit_rows
 from resight.core.errors import ConfigError, EmbeddingError, UnreadableImage, WeightsError
-from resight.core.images import Pixels, resize_image
+from resight.core.pictures.images import Pixels, resize_image
 from resight.embedding.bundle import make_bundle, write_bundle
 from resight.embedding.loading import of_bundle
 from resight.embedding.model import Model

@@ -1,4 +1,4 @@
-"""The networks layer by layer, and the arithmetic that the report's weights were trained with."""
+"""The networks layer by layer, and the arithmetic that the paper's weights were trained with."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn import functional
 
 from resight.core.errors import ConfigError, WeightsError
-from resight.core.preprocessing import MAX_SIDE_PX
+from resight.core.pictures.preprocessing import MAX_SIDE_PX
 from resight.models.catalogue import NETWORKS, Architecture, build_network, embedding_parts, trained_parts
 from resight.models.networks.bignet import BigNet, Residual, Trunk, pad_bottom_right
 from resight.models.networks.slicenet import SliceNet1, SliceNet2
@@ -129,7 +129,7 @@ def test_slicenet2_shares_one_dense_layer() -> None:
 
 
 def test_the_counts_of_parameters() -> None:
-    # The report's own files hold as many: SliceNet1 and SliceNet2 differ in where they slice, not in size.
+    # The paper's own files hold as many: SliceNet1 and SliceNet2 differ in where they slice, not in size.
     def count(module: nn.Module) -> int:
         return sum(p.numel() for p in module.parameters())
 

@@ -11,18 +11,20 @@ from rich.table import Table
 from resight.cli import output
 from resight.cli.data import open_data
 from resight.cli.import_weights import three_numbers
-from resight.core.errors import ConfigError
 from resight.core.files import check_folder_of
 
 
 def bundle(
-    onnx: Annotated[Path, typer.Argument(help="The network: one input of pictures, one output of embeddings.")],
+    onnx: Annotated[Path, typer.Argument(help="The network: one input of pictures, an output of embeddings.")],
     *,
     out: Annotated[Path, typer.Option("--out", "-o", help="The bundle, by custom NAME.resight.")],
     mean: Annotated[str, typer.Option(help="Of the channels, in their order, in [0, 1]: 0.485,0.456,0.406.")],
     std: Annotated[str, typer.Option(help="Likewise. A network that takes 0 to 255: --mean 0,0,0 --std 1/255.")],
     channel_order: Annotated[str, typer.Option(help="rgb or bgr.")],
     size: Annotated[str | None, typer.Option(help="HEIGHTxWIDTH in pixels, where the network leaves it open.")] = None,
+    output_name: Annotated[
+        str | None, typer.Option("--output", help="The embedding's name, where the network has several outputs.")
+    ] = None,
     resize: Annotated[
         str, typer.Option(help="bilinear-antialias (Pillow), bicubic-antialias, or bilinear (OpenCV's).")
     ] = "bilinear-antialias",
@@ -36,23 +38,25 @@ def bundle(
     name: Annotated[str | None, typer.Option(help="What the model calls itself. Default: the file's name.")] = None,
     format: Annotated[str | None, typer.Option(help="Of --probe, where it is not to be guessed.")] = None,
 ) -> None:
-    """Writes a bundle of a network made elsewhere; it then works wherever ours do. No code in the file is executed.
+    """Writes a bundle of a network made elsewhere; it then works wherever ours do.
+
+    It is opened and run once before anything is written. No code in the file is executed.
 
     Example:
 
       resight bundle osnet.onnx --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225 --channel-order rgb
       --probe my_data -o osnet.resight
     """
-    from resight.core.preprocessing import Preprocessing
-    from resight.embedding.bundle import MAX_BUNDLE_BYTES, write_bundle
-    from resight.embedding.foreign import bundle_onnx, probe_preprocessing, size_of
-    from resight.embedding.graph import inspect_graph
+    from resight.core.pictures.preprocessing import Preprocessing
+    from resight.embedding.bundle import write_bundle
+    from resight.embedding.foreign.bundling import bundle_onnx, size_of
+    from resight.embedding.foreign.files import read_network
+    from resight.embedding.foreign.probing import probe_preprocessing
+    from resight.embedding.graph import read_graph
 
     check_folder_of(out, "--out")
-    if onnx.stat().st_size > MAX_BUNDLE_BYTES:
-        raise ConfigError(f"{onnx} is larger than the {MAX_BUNDLE_BYTES >> 20} MiB that a bundle may have")
-    data = onnx.read_bytes()
-    height, width = size_of(inspect_graph(data, str(onnx)), size)
+    data = read_network(onnx)
+    height, width = size_of(read_graph(data, str(onnx)), size)
     declared = Preprocessing(
         height, width, three_numbers(mean, "--mean"), three_numbers(std, "--std"), resize, channel_order
     )
@@ -61,6 +65,7 @@ def bundle(
         declared,
         name=name or out.stem,
         source=str(onnx),
+        output=output_name,
         trained_on=trained_on,
         rights=rights,
         weaknesses=weaknesses,

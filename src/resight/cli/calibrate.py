@@ -66,6 +66,8 @@ def calibrate(
     if page is not None:
         check_folder_of(page, "--page")
     opened = load(model, device=device)
+    if not opened.can_keep_calibration:
+        raise ConfigError(opened.no_calibration)
     datasets = [open_data(place, format, strict) for place in data]
     places: list[EmbeddedCrops] = []
     for dataset in datasets:

@@ -16,9 +16,7 @@ from resight.data.unlabelled import read_unlabelled
 def open_data(spec: str, format: str | None, strict: bool) -> Dataset:
     """The data set. Files that do not fit are named; with `strict` the first is an error."""
     dataset = open_dataset(spec, format)
-    output.say(str(dataset))
-    for note in dataset.notes:
-        output.say(f"note: {note}")
+    tell(dataset)
     if strict and dataset.problems:
         raise DatasetError(f"{dataset.problems[0].name}: {dataset.problems[0].reason}")
     output.name_problems(dataset.problems)
@@ -36,3 +34,10 @@ def open_training_data(spec: str | None, folders: Sequence[Path], format: str | 
     dataset = replace(dataset, unlabelled=read_unlabelled(folders, max(cameras, default=0) + 1))
     output.say(str(dataset))
     return dataset
+
+
+def tell(dataset: Dataset) -> None:
+    """Says what is there, what to know of it, and what its labels could also mean."""
+    output.say(str(dataset))
+    for text in (*dataset.notes, *dataset.doubts):
+        output.say(f"note: {text}")

@@ -13,7 +13,7 @@ from resight.cli.data import open_training_data
 from resight.cli.models import MODEL_HELP
 from resight.cli.recipe_options import given, with_recipe_options
 from resight.core.errors import ConfigError
-from resight.core.progress_bar import is_main_process
+from resight.core.progress import is_main_process
 from resight.training.recipes import RECIPES, Recipe, find_recipe
 
 DEFAULT_RECIPE = "stripnet"
@@ -74,7 +74,7 @@ def train(
     from resight.training.loop import TrainOptions, train
     from resight.training.record import PROTOCOLS, EpochRecord
     from resight.training.run import is_begun
-    from resight.training.teachers import open_teacher
+    from resight.training.teaching.teachers import open_teacher
 
     chosen = given(overrides)
     if resume and is_begun(out):

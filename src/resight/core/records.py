@@ -11,6 +11,8 @@ from resight.core.errors import EmbeddingError
 
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
+DISTRACTOR_PID = 0  # nobody in particular, and nobody's match
+NO_PERSON_PID = -1  # no identity: no person at all, or nobody knows who
 
 
 @dataclass(frozen=True, eq=False)

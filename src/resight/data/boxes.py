@@ -4,13 +4,14 @@ names tell person and camera."""
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
 from resight.core.errors import DatasetError
 from resight.data.crops import Crop, Dataset, Problem
-from resight.data.formats.folder import list_entries, picture_files
+from resight.data.listing import list_entries, picture_files
 
 SPLITS = {"train": "bounding_box_train", "query": "query", "gallery": "bounding_box_test"}
 NO_PERSON = "-1"  # a box that a detector drew around no person
@@ -22,7 +23,7 @@ class BoxNames:
     """How one data set names its files.
 
     pattern: has the groups pid and camera, and may have sequence and frame. example: one such name. shape: the names'
-    form, in words. unpacked: the folders that its archives unpack to.
+    form, in words. unpacked: the folders that its archives unpack to. splits: the folder of each split.
     """
 
     name: str
@@ -31,13 +32,14 @@ class BoxNames:
     shape: str
     rights: str
     unpacked: tuple[str, ...] = ()
+    splits: Mapping[str, str] = field(default_factory=lambda: SPLITS)
 
 
 def looks_like_boxes(root: Path, names: BoxNames) -> bool:
     """Whether any of the first files of a split are named in this way. Raises DatasetError where a folder cannot be
     read."""
     base = _base(root, names)
-    folders = [base / folder for folder in SPLITS.values() if (base / folder).is_dir()]
+    folders = [base / folder for folder in names.splits.values() if (base / folder).is_dir()]
     return any(
         names.pattern.fullmatch(path.name) for folder in folders for path in islice(picture_files(folder), PEEKED)
     )
@@ -52,11 +54,12 @@ def read_boxes(root: Path, names: BoxNames) -> Dataset:
     base = _base(root, names)
     problems: list[Problem] = []
     train, query, gallery = (
-        _read_split(base, folder, names, problems) if (base / folder).is_dir() else () for folder in SPLITS.values()
+        _read_split(base, names.splits[split], names, problems) if (base / names.splits[split]).is_dir() else ()
+        for split in SPLITS
     )
     if not (train or query or gallery):
         raise DatasetError(
-            f"{root} holds no {names.name} pictures: looked for {', '.join(SPLITS.values())} with names such as "
+            f"{root} holds no {names.name} pictures: looked for {', '.join(names.splits.values())} with names such as "
             f"{names.example}; found {list_entries(base)}"
             + (f". The first that does not fit is {problems[0].name}" if problems else "")
         )

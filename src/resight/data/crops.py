@@ -9,18 +9,19 @@ from pathlib import Path
 import numpy as np
 
 from resight.core.errors import UnreadableImage
-from resight.core.records import IntArray
+from resight.core.records import NO_PERSON_PID, IntArray
 
-UNKNOWN_PID = -1  # of a crop of somebody; nobody knows of whom
+UNKNOWN_PID = NO_PERSON_PID  # of a crop of somebody; nobody knows of whom
 
 
 @dataclass(frozen=True, slots=True)
 class Crop:
     """One picture of one person: a file (`path`) or its bytes (`data`), and who is in it and where.
 
-    name: what to call it in a listing, unique in its data set. pid: the person's id; 0 is a distractor, nobody's match.
-    camid: the camera's id. sequence, frame: numbers as the data set gives them. time: seconds. track: equal for the
-    pictures of one walk past one camera. The last four are None where not known.
+    name: what to call it in a listing, unique in its data set. pid: the person's id; 0 is a distractor, nobody's match,
+    and -1 no identity. camid: the camera's id. sequence, frame: numbers as the data set gives them. time: seconds.
+    track: equal for the pictures of one walk past one camera. person, camera: what the data call them, where pid and
+    camid are not the data's own numbers. The last six are None where not known.
     """
 
     name: str
@@ -32,6 +33,8 @@ class Crop:
     frame: int | None = None
     time: float | None = None
     track: str | None = None
+    person: str | None = None
+    camera: str | None = None
 
     def read(self) -> bytes:
         """The encoded picture. Raises UnreadableImage when the file cannot be read."""
@@ -58,7 +61,7 @@ class Problem:
 class Dataset:
     """Crops split into train, query and gallery. format: which reader read it. rights: who may do what with it, in a
     line. problems: files that were left out. notes: what to know when reading figures of it. unlabelled: crops to learn
-    from too, of people without pid, whose cameras are none of the others'."""
+    from too, of people without pid, whose cameras are none of the others'. doubts: what its labels could also mean."""
 
     name: str
     format: str
@@ -69,10 +72,11 @@ class Dataset:
     problems: tuple[Problem, ...] = ()
     notes: tuple[str, ...] = ()
     unlabelled: tuple[Crop, ...] = ()
+    doubts: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         def split(name: str, crops: Sequence[Crop]) -> str:
-            people = len({crop.pid for crop in crops})
+            people = len({crop.pid for crop in crops} - {NO_PERSON_PID})
             return f"{name} {len(crops):,} crops of {people:,} ids"
 
         cameras = {crop.camid for part in (self.train, self.query, self.gallery, self.unlabelled) for crop in part}

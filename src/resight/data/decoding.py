@@ -10,10 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from resight.core.cells import NOTHING, shows_nothing
 from resight.core.cores import available_cores
 from resight.core.errors import DatasetError, UnreadableImage
-from resight.core.images import Pixels, content_id, decode_image, resize_image
+from resight.core.pictures.cells import NOTHING, shows_nothing
+from resight.core.pictures.images import Pixels, content_id, decode_image, resize_image
 from resight.data.crops import Crop, Problem
 
 CHUNK = 256

@@ -1,16 +1,18 @@
 """Embeddings made by any tool, from a file: npz or Parquet, a row a crop.
 
-Columns (npz: arrays): `vector` (n, dim), `pid`, `camid`, and `split` (`query` or `gallery`); `name` where known. Two
-rows of one name count as one picture, which the no-camera protocol needs. `model` (npz: one text; Parquet: of the
-file's metadata): the identity of the model that made them, where known.
+Columns (npz: arrays): `vector` (n, dim), `pid`, `camid`, and `split` (`query` or `gallery`); `name` where known, and
+`person` and `camera` where pid and camid stand for names. Two rows of one name count as one picture, which the
+no-camera protocol needs. `model` (npz: one text; Parquet: of the file's metadata): the identity of the model that made
+them, where known. What pid 0 means, `labels` says.
 """
 
 from __future__ import annotations
 
 import hashlib
+import warnings
 import zipfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,8 @@ import numpy as np
 import numpy.typing as npt
 
 from resight.core.errors import DatasetError, MissingExtra
-from resight.core.records import EmbeddedCrops, FloatArray, IntArray
+from resight.core.records import DISTRACTOR_PID, EmbeddedCrops, FloatArray, IntArray
+from resight.data.labels import settled_pids, zero_is_a_person
 
 REQUIRED = ("vector", "pid", "camid", "split")
 SPLITS = ("query", "gallery")
@@ -30,8 +33,8 @@ def read_embeddings(*paths: Path) -> tuple[EmbeddedCrops, EmbeddedCrops]:
     Raises DatasetError where a file or a column is not what it must be or two shards are of different models,
     MissingExtra where a Parquet file needs pyarrow.
     """
-    shards = [read_rows(path, REQUIRED) for path in paths]
     named = ", ".join(map(str, paths))
+    shards = _settled([_rows_of(path, REQUIRED) for path in paths], named)
     dims = {shard.vectors.shape[1] for shard in shards}
     models = {shard.model for shard in shards if shard.model}
     if len(dims) > 1 or len(models) > 1:
@@ -58,7 +61,8 @@ def read_embeddings(*paths: Path) -> tuple[EmbeddedCrops, EmbeddedCrops]:
 @dataclass(frozen=True, eq=False)
 class EmbeddingRows:
     """The rows of a file of embeddings, one a crop. vectors: (n, dim) float32; the others (n,). pids, camids: -1 where
-    not known. model: the identity of the model that made them, empty where not known."""
+    not known. persons, cameras: what the data call them where pid and camid are not the data's own numbers, empty else.
+    model: the identity of the model that made them, empty where not known."""
 
     vectors: FloatArray
     pids: IntArray
@@ -66,6 +70,8 @@ class EmbeddingRows:
     splits: npt.NDArray[np.str_]
     names: npt.NDArray[np.str_]
     model: str
+    persons: npt.NDArray[np.str_]
+    cameras: npt.NDArray[np.str_]
 
 
 def holds_embeddings(path: Path) -> bool:
@@ -89,6 +95,19 @@ def read_rows(path: Path, required: Sequence[str] = ("vector",)) -> EmbeddingRow
     Raises DatasetError where the file or a column is not what it must be, MissingExtra where a Parquet file needs
     pyarrow.
     """
+    return _settled([_rows_of(path, required)], str(path))[0]
+
+
+def _settled(shards: Sequence[EmbeddingRows], named: str) -> list[EmbeddingRows]:
+    """With pid 0 as all shards together mean it; warns where it is a person."""
+    for split in ("query", "train"):
+        if any(((shard.pids == DISTRACTOR_PID) & (shard.splits == split)).any() for shard in shards):
+            warnings.warn(f"{named}: {zero_is_a_person(split)}", stacklevel=3)
+            return [replace(shard, pids=settled_pids(shard.pids, True)) for shard in shards]
+    return list(shards)
+
+
+def _rows_of(path: Path, required: Sequence[str]) -> EmbeddingRows:
     columns = dict(_read_parquet(path) if path.suffix.lower() == ".parquet" else _read_npz(path))
     missing = [name for name in required if name not in columns]
     if missing:
@@ -103,23 +122,45 @@ def read_rows(path: Path, required: Sequence[str] = ("vector",)) -> EmbeddingRow
         raise DatasetError(f"{path}: vector, pid and camid must be numbers ({error})") from None
     splits = np.asarray(columns["split"]).astype(str)
     names = np.asarray(columns.get("name", [f"{path.name} row {row}" for row in range(len(vectors))])).astype(str)
+    none = np.full(len(unknown), "")
+    persons, cameras = (_labels_of(columns.get(name, none)) for name in ("person", "camera"))
     strange = sorted(set(splits.tolist()) - {*SPLITS, "train"})
     if strange:
         raise DatasetError(f"{path}: split {strange[0]!r} is none of {', '.join(SPLITS)}")
-    if vectors.ndim != 2 or not len(vectors) == len(pids) == len(camids) == len(splits) == len(names):
+    lengths = {len(column) for column in (vectors, pids, camids, splits, names, persons, cameras)}
+    if vectors.ndim != 2 or len(lengths) > 1:
         raise DatasetError(f"{path}: vector is {vectors.shape}, beside {len(pids)} pid, {len(camids)} camid")
-    return EmbeddingRows(vectors, pids, camids, splits, names, str(columns.get("model", "")))
+    return EmbeddingRows(vectors, pids, camids, splits, names, str(columns.get("model", "")), persons, cameras)
+
+
+def _labels_of(column: Any) -> npt.NDArray[np.str_]:
+    """Texts, empty where there is none."""
+    return np.array(["" if label is None else str(label) for label in np.asarray(column).tolist()], np.str_)
 
 
 def _read_npz(path: Path) -> Mapping[str, Any]:
     try:
         with path.open("rb") as opened:
+            start = opened.read(6)
+            if start.startswith(b"PAR1"):
+                return _read_parquet(path)
+            if not start.startswith((b"PK\x03\x04", b"\x93NUMPY")):
+                raise DatasetError(
+                    f"{path} is neither npz nor Parquet. `resight embed` writes such a file; of arrays of your own, "
+                    "numpy.savez(FILE, vector=..., pid=..., camid=..., split=...) does"
+                )
+            opened.seek(0)
             file = np.load(opened, allow_pickle=False)
             if isinstance(file, np.ndarray):
                 raise DatasetError(f"{path} is a single array, not an npz of {', '.join(REQUIRED)}")
             return {name: file[name] for name in file.files}
     except (OSError, ValueError, zipfile.BadZipFile, EOFError, MemoryError) as error:
-        raise DatasetError(f"{path} is neither npz nor .parquet that can be read ({error})") from None
+        if "allow_pickle" in str(error):
+            raise DatasetError(
+                f"{path} holds Python objects, which are not read: save arrays of numbers and of texts, by "
+                "numpy.asarray(column, str) for one"
+            ) from None
+        raise DatasetError(f"{path} cannot be read as npz ({error})") from None
 
 
 def _read_parquet(path: Path) -> Mapping[str, Any]:

@@ -8,6 +8,7 @@ from resight.core.errors import DatasetError
 from resight.data.crops import UNKNOWN_PID, Crop
 
 SUFFIXES = frozenset([".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"])
+NOT_READ = frozenset([".heic", ".heif", ".avif", ".jxl", ".jp2"])  # pictures all the same: named, not passed over
 
 
 def open_pictures(*paths: str | Path) -> list[Crop]:
@@ -26,4 +27,4 @@ def open_pictures(*paths: str | Path) -> list[Crop]:
 
 def is_picture(path: Path) -> bool:
     """Whether its suffix is that of a picture."""
-    return path.suffix.lower() in SUFFIXES
+    return path.suffix.lower() in SUFFIXES | NOT_READ

@@ -19,7 +19,7 @@ from typing import Any
 from resight.core.calibration import Calibration
 from resight.core.errors import CalibrationError, ConfigError, WeightsError
 from resight.core.files import write_whole
-from resight.core.preprocessing import MAX_SIDE_PX, Preprocessing
+from resight.core.pictures.preprocessing import MAX_SIDE_PX, Preprocessing
 from resight.embedding.card import Card, Measurement, Part
 from resight.embedding.graph import GraphFacts, inspect_graph
 
@@ -27,7 +27,7 @@ SCHEMA = "resight.bundle/1"
 SUFFIX = ".resight"
 MANIFEST, NETWORK = "manifest.json", "network.onnx"
 LAYOUTS = ("nchw", "nhwc")
-PRECISIONS = ("fp32", "int8")
+PRECISIONS = ("fp32", "int8")  # that resight exports; networks of others may be of float16 too
 MAX_BUNDLE_BYTES = 1 << 30
 MAX_MANIFEST_BYTES = 1 << 22
 MAX_DIM = 65_536
@@ -142,13 +142,18 @@ def _sides(shape: tuple[int | None, ...]) -> str:
 
 
 def write_bundle(path: Path, bundle: Bundle) -> None:
-    """Whole or not at all; the same bundle is the same bytes. Raises OSError where the disk refuses."""
+    """Whole or not at all. Raises OSError where the disk refuses."""
+    write_whole(path, bundle_bytes(bundle))
+
+
+def bundle_bytes(bundle: Bundle) -> bytes:
+    """What its file holds; the same bundle is the same bytes."""
     manifest = json.dumps(bundle.manifest.to_dict(), indent=2).encode()
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
         for name, data in ((MANIFEST, manifest), (NETWORK, bundle.onnx)):
             archive.writestr(zipfile.ZipInfo(name, _EPOCH), data)
-    write_whole(path, buffer.getvalue())
+    return buffer.getvalue()
 
 
 def read_bundle(path: Path) -> Bundle:
@@ -266,7 +271,11 @@ def _check(manifest: Manifest) -> None:
     texts = (manifest.name, manifest.trained_on, manifest.rights, manifest.weaknesses, network.sha256)
     if not all(isinstance(text, str) for text in (*texts, *manifest.provenance.values())):
         raise ValueError("a text is not one")
-    if network.layout not in LAYOUTS or network.precision not in PRECISIONS or manifest.similarity != "cosine":
+    if (
+        network.layout not in LAYOUTS
+        or network.precision not in (*PRECISIONS, "fp16")
+        or manifest.similarity != "cosine"
+    ):
         raise ValueError(f"layout {network.layout!r}, precision {network.precision!r}, {manifest.similarity!r}")
     if max(size.height, size.width) > MAX_SIDE_PX:
         raise ValueError(f"pictures of {size.height} x {size.width} are larger than {MAX_SIDE_PX} on a side")

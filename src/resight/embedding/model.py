@@ -16,8 +16,8 @@ from resight.core.calibration import FALSE_ACCEPT_RATE, FALSE_REJECT_RATE, Calib
 from resight.core.cores import available_cores
 from resight.core.distances import unit_rows
 from resight.core.errors import ConfigError, DatasetError, EmbeddingError
-from resight.core.images import Pixels, is_one
-from resight.core.preprocessing import Preprocessing
+from resight.core.pictures.images import Pixels, is_one
+from resight.core.pictures.preprocessing import Preprocessing
 from resight.core.progress import Progress, silent
 from resight.core.records import EmbeddedCrops, FloatArray, IntArray
 from resight.core.visibility import Parts
@@ -122,6 +122,16 @@ class Model:
     def calibration(self) -> Calibration | None:
         """What its similarities mean, where that was fitted."""
         return self.card.calibration
+
+    @property
+    def can_keep_calibration(self) -> bool:
+        """Whether `save_calibration` has a file to keep it in: not of a packaged model."""
+        return self._write_calibration is not None
+
+    @property
+    def no_calibration(self) -> str:
+        """Why it cannot keep a calibration, where it cannot."""
+        return f"{self.source} is a packaged model, which stays as it is; `resight models` says where to copy it from"
 
     @property
     def runtime(self) -> str:
@@ -269,9 +279,7 @@ class Model:
     def save_calibration(self, calibration: Calibration) -> Path:
         """Keeps it with the model's file, and returns where. Raises ConfigError for a packaged model."""
         if self._write_calibration is None:
-            raise ConfigError(
-                f"{self.source} is a packaged model, which stays as it is; `resight models` says where to copy it from"
-            )
+            raise ConfigError(self.no_calibration)
         written = self._write_calibration(calibration)
         self.card = replace(self.card, calibration=calibration)
         return written

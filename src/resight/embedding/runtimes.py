@@ -37,27 +37,32 @@ class OnnxRuntime:
 
     def __init__(self, bundle: Bundle, threads: int, device: str) -> None:
         onnxruntime = import_onnxruntime()
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 4  # what goes wrong comes as an exception
         cuda = "CUDAExecutionProvider" in onnxruntime.get_available_providers()
         if device == "cuda" and not cuda:
             raise ConfigError("this onnxruntime knows no CUDA; install onnxruntime-gpu, or use the device cpu")
         on_gpu = cuda and device != "cpu"
-        providers = ["CUDAExecutionProvider"] if on_gpu else []
-        try:
-            self._session = onnxruntime.InferenceSession(
-                bundle.onnx, options, providers=[*providers, "CPUExecutionProvider"]
-            )
-        except Exception as error:  # its exceptions have no common base of their own
-            raise WeightsError(f"{bundle.source}: onnxruntime does not take the network ({_short(error)})") from None
+        self._session = open_session(bundle.onnx, bundle.source, threads, on_gpu=on_gpu)
         self._input = bundle.facts.inputs[0].name
         self.name = f"onnxruntime {onnxruntime.__version__} on {'CUDA' if on_gpu else 'the CPU'}"
 
     def __call__(self, images: FloatArray) -> FloatArray:
         out: FloatArray = self._session.run(None, {self._input: images})[0]
         return out
+
+
+def open_session(onnx: bytes, source: str, threads: int | None, *, on_gpu: bool = False) -> Any:
+    """An onnxruntime.InferenceSession. threads: None, one a core. Raises WeightsError where it does not take the
+    network."""
+    onnxruntime = import_onnxruntime()
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads or available_cores()
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 4  # what goes wrong comes as an exception
+    providers = [*(["CUDAExecutionProvider"] if on_gpu else []), "CPUExecutionProvider"]
+    try:
+        return onnxruntime.InferenceSession(onnx, options, providers=providers)
+    except Exception as error:  # its exceptions have no common base of their own
+        raise WeightsError(f"{source}: onnxruntime does not take the network ({short(error)})") from None
 
 
 class OpenVino:
@@ -75,7 +80,7 @@ class OpenVino:
         try:
             self._request = core.compile_model(core.read_model(bundle.onnx), "CPU", settings).create_infer_request()
         except Exception as error:
-            raise WeightsError(f"{bundle.source}: OpenVINO does not take the network ({_short(error)})") from None
+            raise WeightsError(f"{bundle.source}: OpenVINO does not take the network ({short(error)})") from None
         self._one_at_a_time = threading.Lock()  # a request serves one thread
         self.name = f"OpenVINO {openvino.__version__.split('-')[0]} on the CPU"
 
@@ -104,5 +109,7 @@ def open_runtime(
     return RUNTIMES[runtime](bundle, threads or available_cores(), device)
 
 
-def _short(error: Exception) -> str:
-    return " ".join(str(error).split())[:300]
+def short(error: Exception, most: int = 300) -> str:
+    """The end of what a runtime says: places in its own code stand first."""
+    text = " ".join(str(error).split())
+    return text if len(text) <= most else f"... {text[-most:]}"

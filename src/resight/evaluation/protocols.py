@@ -10,11 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from resight.core.errors import unknown_name
-from resight.core.records import EmbeddedCrops, IntArray
+from resight.core.records import DISTRACTOR_PID as DISTRACTOR_PID
+from resight.core.records import NO_PERSON_PID, EmbeddedCrops, IntArray
 
 BoolArray = npt.NDArray[np.bool_]
-JUNK_PID = -1
-DISTRACTOR_PID = 0
+JUNK_PID = NO_PERSON_PID
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,7 +121,7 @@ PROTOCOLS: dict[str, Protocol] = {
     ),
     "top10": Protocol(
         "top10",
-        "the reference report's scoring: the ten nearest, nothing removed, AP divided by the hits among the "
+        "the reference paper's scoring: the ten nearest, nothing removed, AP divided by the hits among the "
         "ten; a query without a hit scores 0",
         no_junk,
         keeps_no_person=True,

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from resight.core.calibration import Calibration
 from resight.core.errors import CalibrationError, ConfigError, WeightsError
 from resight.core.files import write_whole
-from resight.core.preprocessing import Preprocessing
+from resight.core.pictures.preprocessing import Preprocessing
 from resight.core.version import VERSION
 from resight.models.catalogue import Architecture, build_network
 
@@ -148,7 +148,7 @@ def load_strictly(module: nn.Module, weights: Mapping[str, Tensor], source: str)
 
 def _read_card(path: Path) -> ModelConfig:
     try:
-        fields = json.loads(path.read_text(encoding="utf-8"))
+        fields = json.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise WeightsError(
             f"{path.parent} holds no finished model ({path.name} is not there). A run that was stopped is "

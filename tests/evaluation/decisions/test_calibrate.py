@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from resight.core.errors import DataError
 from resight.core.records import EmbeddedCrops
-from resight.evaluation.decisions.calibrate import BINS, CENTRES, calibrate, check, digest, fit_isotonic, fit_logistic
+from resight.evaluation.decisions.calibrate import calibrate, check, digest
+from resight.evaluation.decisions.probability import BINS, CENTRES, fit_isotonic, fit_logistic
 from resight.evaluation.decisions.rates import Trials, share_above, share_below
 from resight.evaluation.decisions.searches import own_and_others, searches_within
 from resight.evaluation.decisions.verification import pairs_within, score_pairs

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from resight.data.doctor.label_checks import cameras_are_none
 from resight.data.doctor.people_checks import answered_across_cameras
 from resight.data.doctor.survey import Flags, Survey
 
@@ -76,7 +77,9 @@ def advise(s: Survey, data: str, recipe: RecipeSizes | None = None) -> Advice:
     answered = answered_across_cameras(s) if protocols[:1] == ("market1501",) else _answered_at_all(s)
     scored, people = int(answered.sum()), len(np.unique(s.pids[s.rows("query")][answered]))
     intervals = tuple(
-        (guess, wilson_interval(guess, scored), wilson_interval(guess, people)) for guess in RANK1_GUESSES if scored
+        (guess, wilson_interval(guess, scored), wilson_interval(guess, people))
+        for guess in RANK1_GUESSES
+        if scored and protocols
     )
     command, why = _command(s, data, recipe)
     return Advice(protocols, reason, scored, people, intervals, command, why)
@@ -99,6 +102,8 @@ def _protocols(s: Survey) -> tuple[tuple[str, ...], str]:
     across, at_all = int(answered_across_cameras(s).sum()), int(_answered_at_all(s).sum())
     if not at_all:
         return (), "No query's person is in the gallery, so there is nothing to score."
+    if cameras_are_none(s):
+        return (), "The cameras are none, as the error says, and every protocol needs them: mend that first."
     if not across:
         return ("no-camera",), (
             "No query's person is in the gallery by another camera, so market1501 would score nothing. no-camera "

@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 
 from resight.core.progress import Progress, silent
-from resight.core.records import IntArray
+from resight.core.records import NO_PERSON_PID, IntArray
 from resight.core.version import VERSION
 from resight.data.crops import SPLITS, Dataset
 from resight.data.doctor.advice import Advice, RecipeSizes, advise
 from resight.data.doctor.findings import SEVERITIES, Finding
-from resight.data.doctor.people_checks import cameras, identities, queries, what_is_missing
+from resight.data.doctor.label_checks import cameras, labels
+from resight.data.doctor.people_checks import identities, queries, what_is_missing
 from resight.data.doctor.picture_checks import bad_files, nearly_same_pictures, odd_sizes, same_pictures
 from resight.data.doctor.survey import Survey, survey
 
@@ -23,6 +24,7 @@ CHECKS: tuple[Callable[[Survey], Iterator[Finding]], ...] = (
     same_pictures,
     identities,
     cameras,
+    labels,
     queries,
     nearly_same_pictures,
     bad_files,
@@ -121,8 +123,9 @@ def examine(
     s = survey(dataset, strict=strict, progress=progress)
     found = [finding for check in CHECKS for finding in check(s)]
     findings = tuple(sorted(found, key=lambda finding: -SEVERITIES.index(finding.severity)))
-    ids, id_rows = np.unique(s.pids, return_inverse=True)
-    camids, camera_rows = np.unique(s.camids, return_inverse=True)
+    known = s.pids != NO_PERSON_PID
+    ids, id_rows = np.unique(s.pids[known], return_inverse=True)
+    camids, camera_rows = np.unique(s.camids[known], return_inverse=True)
     presence = np.zeros((len(ids), len(camids)), np.int64)
     np.add.at(presence, (id_rows, camera_rows), 1)
     return Diagnosis(
@@ -140,7 +143,9 @@ def examine(
 
 def _summary(s: Survey, split: str) -> SplitSummary:
     rows = s.rows(split)
-    each_id, each_camera = (np.unique(values[rows], return_counts=True)[1] for values in (s.pids, s.camids))
+    known = rows[s.pids[rows] != NO_PERSON_PID]
+    each_id = np.unique(s.pids[known], return_counts=True)[1]
+    each_camera = np.unique(s.camids[rows], return_counts=True)[1]
     return SplitSummary(split, len(rows), len(each_id), len(each_camera), _spread(each_id), _spread(each_camera))
 
 

@@ -1,4 +1,4 @@
-"""What can be wrong with who is where: identities, queries, cameras, splits, rights."""
+"""What can be wrong with who is where: identities, queries, splits, rights."""
 
 from __future__ import annotations
 
@@ -12,8 +12,6 @@ from resight.data.doctor.findings import EXAMPLES, Finding, counted
 from resight.data.doctor.survey import Flags, Survey, count_by
 
 UNEQUAL = 8  # times the median
-MANY_CAMERAS, FEW_EACH = 20, 1.5
-FIRST_DATE = 100_000  # no site numbers so many cameras
 FEW_QUERIES, FEW_IDS = 100, 30
 
 
@@ -112,36 +110,6 @@ def queries(s: Survey) -> Iterator[Finding]:
             "cameras",
             "The figures' intervals are wide; small differences between models are noise.",
             "Test on more people, or give the interval with each figure and claim no small difference.",
-        )
-
-
-def cameras(s: Survey) -> Iterator[Finding]:
-    """Camera ids that are none."""
-    if not len(s.crops):
-        return
-    distinct = np.unique(s.camids)
-    if len(distinct) == 1:
-        yield Finding(
-            "one-camera",
-            "warning",
-            1,
-            f"every picture is by one camera ({distinct[0]})",
-            "Nobody can be found across cameras, so the market1501 protocol scores nothing.",
-            "Evaluate with --protocol no-camera, or put the camera first in the file names.",
-        )
-    each = len(s.crops) / len(np.unique(np.stack((s.pids, s.camids)), axis=1)[0])
-    dates = distinct >= FIRST_DATE
-    if dates.any() or (len(distinct) > MANY_CAMERAS and each < FEW_EACH):
-        kind = "dates or time stamps" if dates.any() else "frame numbers"
-        yield Finding(
-            "cameras-are-none",
-            "error",
-            len(distinct),
-            f"{len(distinct):,} camera ids, with {each:.1f} pictures of a person each, look like {kind}",
-            "The next frame of the same walk by the same camera then counts as found across cameras: every figure is "
-            "flattered.",
-            "Put the camera first in the file names, or into the camid column of a manifest.",
-            tuple((crop,) for crop in s.crops[:EXAMPLES]),
         )
 
 

@@ -12,11 +12,15 @@ from resight.data.city.synthetic import draw_city, parse_city
 from resight.data.crops import Dataset
 from resight.data.formats.cuhk03 import looks_like_cuhk03, read_cuhk03
 from resight.data.formats.dukemtmc import looks_like_dukemtmc, read_dukemtmc
-from resight.data.formats.folder import list_entries, looks_like_folder, read_folder
+from resight.data.formats.folder import looks_like_folder, read_folder
 from resight.data.formats.manifest import looks_like_manifest, read_manifest
 from resight.data.formats.market1501 import looks_like_market1501, read_market1501
+from resight.data.formats.mars import looks_like_mars, read_mars
 from resight.data.formats.msmt17 import looks_like_msmt17, read_msmt17
+from resight.data.formats.veri776 import looks_like_veri776, read_veri776
 from resight.data.formats.viper import looks_like_viper, read_viper
+from resight.data.labels import settled
+from resight.data.listing import list_entries
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,12 @@ FORMATS: dict[str, Format] = {
         has_variants=True,
     ),
     "viper": Format("cam_a/ and cam_b/ with names such as 001_45.bmp", looks_like_viper, read_viper, has_variants=True),
+    "mars": Format("bbox_train/ and bbox_test/ with 0001/0001C1T0001F001.jpg", looks_like_mars, read_mars),
+    "veri776": Format(
+        "image_train/, image_query/, image_test/ with names such as 0001_c001_00016450_0.jpg",
+        looks_like_veri776,
+        read_veri776,
+    ),
     "folder": Format(
         "train/, query/, gallery/ (or val/query/, val/gallery/) with <person>/<camera>_<anything>.<ext>",
         looks_like_folder,
@@ -66,6 +76,8 @@ SYNTHETIC = "synthetic"  # drawn by code, so it has no folder to look at
 def open_dataset(spec: str | Path, format: str | None = None) -> Dataset:
     """Opens a data set: a folder or a table of any known format, or the drawn city, `synthetic`, with its settings
     after a colon. Pictures are not read yet.
+
+    Labels mean what `resight.data.labels` says: 0 is a distractor, or a person where query or train holds it.
 
     format: a name of FORMATS, instead of finding it by looking; with a variant where the format has any
     (`msmt17:trainval`).
@@ -91,10 +103,10 @@ def open_dataset(spec: str | Path, format: str | None = None) -> Dataset:
         raise DatasetError(f"{root} does not exist. Name a folder of crops, a manifest, or `synthetic`.")
     chosen = FORMATS[name or find_format(root)]
     if not variant:
-        return chosen.read(root)
+        return settled(chosen.read(root))
     if not chosen.has_variants:
         raise ConfigError(f"the format {name} has no variants: name it as {name!r}, not {format!r}")
-    return chosen.read(root, variant)
+    return settled(chosen.read(root, variant))
 
 
 def find_format(root: Path) -> str:

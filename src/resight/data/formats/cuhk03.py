@@ -18,7 +18,7 @@ from resight.core.errors import ConfigError, DatasetError
 from resight.core.records import IntArray
 from resight.data.boxes import BoxNames, looks_like_boxes, read_boxes
 from resight.data.crops import Crop, Dataset
-from resight.data.formats.folder import list_entries
+from resight.data.listing import list_entries
 
 BOXES = ("detected", "labeled")  # by a detector, by hand
 FIELDS = ("filelist", "labels", "camId", "train_idx", "query_idx", "gallery_idx")

@@ -1,13 +1,13 @@
-"""A folder of your own: `<split>/<pid>/<camera>_<anything>.<ext>`, as the reference report's data lie.
+"""A folder of your own: `<split>/<pid>/<camera>_<anything>.<ext>`, as the reference paper's data lie.
 
-Splits: `train`, and `query` and `gallery`, which stand at the top or below `val` or `test`.
-Person folders and camera prefixes that are all numbers (a camera also as `c2` or `cam2`) keep them; where
-any is a name instead, all are numbered from 1 in the names' order over the whole data set.
+Splits: `train`, and `query` and `gallery`, which stand at the top or below `val` or `test`. Pictures that keep the
+names of a known data set inside their person's folder (`0002/0002_c1s1_000451_03.jpg`, as the prepare.py of
+Person_reID_baseline_pytorch leaves them), or directly in the split's, are read by that data set's pattern. Labels
+become numbers as `labels` says.
 """
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,23 +15,41 @@ from pathlib import Path
 
 from resight.core.errors import DatasetError
 from resight.data.crops import Crop, Dataset, Problem
+from resight.data.formats.cuhk03 import NP_NAMES as CUHK03
+from resight.data.formats.dukemtmc import NAMES as DUKEMTMC
+from resight.data.formats.market1501 import NAMES as MARKET1501
+from resight.data.formats.mars import NAME as MARS
+from resight.data.formats.msmt17 import NAME as MSMT17
+from resight.data.formats.veri776 import NAMES as VERI776
+from resight.data.labels import number_cameras, number_people
+from resight.data.listing import list_entries, picture_files, subfolders
 
 PLACES: Mapping[str, tuple[str, ...]] = {
     "train": ("train",),
     "query": ("query", "val/query", "test/query"),
     "gallery": ("gallery", "val/gallery", "test/gallery"),
 }
-# Files that lie about in data sets and claim to be no picture.
-NO_PICTURES = {".txt", ".json", ".csv", ".md", ".xml", ".db", ".mat", ".html", ".yaml", ".yml"}
-CAMERA_NUMBER = re.compile(r"(?:c|cam)?(\d+)", re.IGNORECASE)
+# Names that begin with the person. Each has the groups pid and camera.
+KNOWN_NAMES: tuple[re.Pattern[str], ...] = (
+    MARKET1501.pattern,
+    DUKEMTMC.pattern,
+    VERI776.pattern,
+    CUHK03.pattern,
+    MSMT17,
+    MARS,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class _File:
+    """camera: its label; None where the name does not tell it in the way of the data set. known: the camera's label by
+    a known data set's pattern."""
+
     path: Path
     name: str
     person: str
-    camera: str
+    camera: str | None
+    known: str | None
 
 
 def looks_like_folder(root: Path) -> bool:
@@ -43,74 +61,50 @@ def read_folder(root: Path) -> Dataset:
     """Reads a folder of this layout. Raises DatasetError where no picture is found in any split, saying what was looked
     for and found."""
     problems: list[Problem] = []
-    splits = {split: list(_files(root, places, problems)) for split, places in PLACES.items()}
-    if not any(splits.values()):
+    found = {split: list(_files(root, places, problems)) for split, places in PLACES.items()}
+    everything = [file for files in found.values() for file in files]
+    known = 2 * sum(file.known is not None for file in everything) > len(everything)
+    shape = "<person>_c<camera>..., as the others" if known else "<camera>_<anything>.<ext>"
+    told: dict[str, list[tuple[_File, str]]] = {split: [] for split in PLACES}
+    for split, files in found.items():
+        for file in files:
+            camera = file.known if known else file.camera
+            if camera is None:
+                problems.append(Problem(file.name, f"the name is not {shape}"))
+            else:
+                told[split].append((file, camera))
+    if not any(told.values()):
         raise DatasetError(
             f"{root} holds no pictures in the layout <split>/<person>/<camera>_<anything>.<ext> with the "
             f"splits train, query and gallery (or val/query, val/gallery). Found: {list_entries(root)}."
             + (f" First file that does not fit: {problems[0].name}, {problems[0].reason}." if problems else "")
         )
-    files = [file for found in splits.values() for file in found]
-    pids = number_names((file.person for file in files), re.compile(r"(\d+)"))
-    camids = number_names((file.camera for file in files), CAMERA_NUMBER)
+    rows = [row for split in told.values() for row in split]
+    people = number_people(file.person for file, _ in rows)
+    cameras = number_cameras(camera for _, camera in rows)
 
-    def crops(found: Sequence[_File]) -> tuple[Crop, ...]:
-        return tuple(Crop(f.name, pids[f.person], camids[f.camera], path=f.path) for f in found)
+    def crops(rows: Sequence[tuple[_File, str]]) -> tuple[Crop, ...]:
+        return tuple(
+            Crop(
+                file.name,
+                people.numbers[file.person],
+                cameras.numbers[camera],
+                path=file.path,
+                person=people.name_of(file.person),
+                camera=cameras.name_of(camera),
+            )
+            for file, camera in rows
+        )
 
     return Dataset(
         root.resolve().name,
         "folder",
-        crops(splits["train"]),
-        crops(splits["query"]),
-        crops(splits["gallery"]),
+        crops(told["train"]),
+        crops(told["query"]),
+        crops(told["gallery"]),
         problems=tuple(problems),
+        doubts=people.doubts + cameras.doubts,
     )
-
-
-def picture_files(folder: Path) -> Iterator[Path]:
-    """The files of a folder that may be pictures, in the order of their names. Raises DatasetError where it cannot be
-    read."""
-    for entry in _entries(folder):
-        hidden = entry.name.startswith(".") or entry.name == "Thumbs.db"
-        if not hidden and Path(entry.name).suffix.lower() not in NO_PICTURES and not _is_folder(entry):
-            yield folder / entry.name
-
-
-def number_names(names: Iterable[str], pattern: re.Pattern[str]) -> dict[str, int]:
-    """A number for each name: the one in the name where every name has one, else its position in sorted order, from
-    1."""
-    distinct = sorted(set(names))
-    matches = [pattern.fullmatch(name) for name in distinct]
-    if all(match and match[1].isascii() and len(match[1]) <= 18 for match in matches):
-        return {name: int(match[1]) for name, match in zip(distinct, matches, strict=True) if match}
-    return {name: place for place, name in enumerate(distinct, 1)}
-
-
-def list_entries(root: Path, most: int = 8) -> str:
-    """What a folder holds, for a message."""
-    try:
-        names = [entry.name + ("/" if _is_folder(entry) else "") for entry in _entries(root)]
-    except DatasetError as error:
-        return f"nothing ({error})"
-    shown = ", ".join(names[:most]) or "nothing"
-    return f"{shown} and {len(names) - most:,} more" if len(names) > most else shown
-
-
-def _entries(folder: Path) -> list[os.DirEntry[str]]:
-    """In the order of their names. Raises DatasetError where the folder cannot be listed."""
-    try:
-        with os.scandir(folder) as entries:
-            return sorted(entries, key=lambda entry: entry.name)
-    except OSError as error:
-        raise DatasetError(f"{folder} cannot be read ({error.strerror})") from None
-
-
-def _is_folder(entry: os.DirEntry[str]) -> bool:
-    """A link that leads nowhere or to itself is none; whoever reads it hears why."""
-    try:
-        return entry.is_dir()
-    except OSError:
-        return False
 
 
 def _files(root: Path, places: Iterable[str], problems: list[Problem]) -> Iterator[_File]:
@@ -118,16 +112,31 @@ def _files(root: Path, places: Iterable[str], problems: list[Problem]) -> Iterat
         split = root / place
         if not split.is_dir():
             continue
-        for person in (entry.name for entry in _entries(split) if _is_folder(entry)):
-            if person.startswith("."):
-                continue
+        for person in subfolders(split):
             for path in picture_files(split / person):
-                name = path.relative_to(root).as_posix()
                 camera, separator, _ = path.name.partition("_")
-                if separator and camera:
-                    yield _File(path, name, person, camera)
-                else:
-                    problems.append(Problem(name, "the name is not <camera>_<anything>.<ext>"))
+                name = path.relative_to(root).as_posix()
+                yield _File(path, name, person, camera if separator and camera else None, _known(path.name, person))
+            for below in subfolders(split / person):
+                problems.append(
+                    Problem(f"{place}/{person}/{below}/", "a folder in a person's folder is not looked into")
+                )
         for path in picture_files(split):
             name = path.relative_to(root).as_posix()
-            problems.append(Problem(name, f"lies directly in {place}/, not in a person's folder"))
+            match = _match(path.name)
+            if match is not None:
+                yield _File(path, name, match["pid"], None, match["camera"])
+            else:
+                problems.append(Problem(name, f"lies directly in {place}/, not in a person's folder"))
+
+
+def _known(file: str, person: str) -> str | None:
+    """The camera of a name that begins with its person's own label and goes on as a known data set's does."""
+    match = _match(file)
+    if match and (match["pid"] == person or match["pid"].lstrip("0") == person.lstrip("0")):
+        return match["camera"]
+    return None
+
+
+def _match(file: str) -> re.Match[str] | None:
+    return next((match for pattern in KNOWN_NAMES if (match := pattern.fullmatch(file))), None)

@@ -1,7 +1,9 @@
 """A table of crops: CSV or Parquet with the columns path, pid, camid and split, and optionally others.
 
-Paths are relative to the table's folder, or absolute. Optional: time (seconds), track, sequence, frame, and
-rights (one line, the same in every row). Person and camera names are numbered as `folder` numbers them.
+Paths are relative to the table's folder, or absolute; Windows' backslashes are slashes where no file has them in its
+name. Optional: time (seconds), track, sequence, frame, and rights (one line, the same in every row). Labels become
+numbers as `labels` says. A CSV may be UTF-8 or UTF-16, with or without a byte order mark, and may have semicolons or
+tabs in place of commas.
 """
 
 from __future__ import annotations
@@ -12,20 +14,23 @@ import math
 import os
 import re
 from collections.abc import Iterator, Mapping
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 from resight.core.errors import ConfigError, DatasetError, MissingExtra, UnreadableImage
 from resight.core.files import write_whole
 from resight.core.progress import Progress, silent
 from resight.data.crops import RIGHTS_UNKNOWN, SPLITS, Crop, Dataset, Problem
-from resight.data.formats.folder import list_entries, number_names
+from resight.data.labels import NOTHING, number_cameras, number_people
+from resight.data.listing import list_entries
 
 REQUIRED = ("path", "pid", "camid", "split")
 OPTIONAL = ("time", "track", "sequence", "frame", "rights")
 SUFFIXES = (".csv", ".parquet")
+DELIMITERS = (",", ";", "\t")  # Excel writes semicolons where the comma is for decimals
+UTF16 = (b"\xff\xfe", b"\xfe\xff")
 IN_A_FOLDER = ("manifest.csv", "manifest.parquet")
-INTEGER = re.compile(r"(-?\d+)")
+BELOW = re.compile(r"-\d+")
 WHOLE = re.compile(r"-?\d+\.0+")
 Row = Mapping[str, Any]
 
@@ -48,12 +53,12 @@ def read_manifest(root: Path) -> Dataset:
     rows = list(_parquet_rows(table) if table.suffix.lower() == ".parquet" else _csv_rows(table))
     problems: list[Problem] = []
     good = [(number, row) for number, row in enumerate(rows, 1) if _is_whole(table, number, row, problems)]
-    pids = number_names((_text(row["pid"]) for _, row in good), INTEGER)
-    camids = number_names((_text(row["camid"]) for _, row in good), INTEGER)
+    people = number_people(_text(row["pid"]) for _, row in good)
+    cameras = number_cameras(_text(row["camid"]) for _, row in good)
     crops: dict[str, list[Crop]] = {split: [] for split in SPLITS}
     listed: set[tuple[str, str]] = set()
     for number, row in good:
-        split, path = _text(row["split"]).lower(), _text(row["path"])
+        split, path = _text(row["split"]).lower(), _local(table.parent, _text(row["path"]))
         if (split, path) in listed:
             problems.append(Problem(f"{table.name}, row {number}", f"{path} is listed twice in {split}"))
             continue
@@ -64,14 +69,25 @@ def read_manifest(root: Path) -> Dataset:
         except ValueError as error:
             problems.append(Problem(f"{table.name}, row {number}", str(error)))
             continue
-        crop = Crop(name, pids[_text(row["pid"])], camids[_text(row["camid"])], path=table.parent / path, **optional)
-        crops[split].append(crop)
+        person, camera = _text(row["pid"]), _text(row["camid"])
+        crops[split].append(
+            Crop(
+                name,
+                people.numbers[person],
+                cameras.numbers[camera],
+                path=table.parent / path,
+                person=people.name_of(person),
+                camera=cameras.name_of(camera),
+                **optional,
+            )
+        )
     if not any(crops.values()):
         first = f" First: {problems[0].name}, {problems[0].reason}." if problems else ""
         raise DatasetError(f"{table} lists no picture that can be used, in {len(rows)} rows.{first}")
     train, query, gallery = (tuple(crops[split]) for split in SPLITS)
     rights = next((_text(row.get("rights")) for _, row in good if _text(row.get("rights"))), RIGHTS_UNKNOWN)
-    return Dataset(table.stem, "manifest", train, query, gallery, rights, tuple(problems))
+    doubts = people.doubts + cameras.doubts
+    return Dataset(table.stem, "manifest", train, query, gallery, rights, tuple(problems), doubts=doubts)
 
 
 def write_manifest(
@@ -110,10 +126,18 @@ def _table(root: Path) -> Path | None:
 
 def _csv_rows(table: Path) -> Iterator[Row]:
     try:
-        with table.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-            reader = csv.DictReader(file)
-            _check_columns(table, reader.fieldnames or ())
+        with table.open("rb") as opened:
+            start = opened.read(2)
+        encoding = "utf-16" if start in UTF16 else "utf-8-sig"
+        with table.open(encoding=encoding, errors="surrogateescape", newline="") as file:
+            header = file.readline()
+            file.seek(0)
+            reader = csv.DictReader(file, delimiter=max(DELIMITERS, key=header.count))
+            reader.fieldnames = [name.strip().lower() for name in reader.fieldnames or ()]
+            _check_columns(table, reader.fieldnames)
             yield from reader
+    except UnicodeError:
+        raise DatasetError(f"{table} is not CSV in UTF-8 or UTF-16") from None
     except csv.Error as error:
         raise DatasetError(f"{table} is not CSV ({error})") from None
     except OSError as error:
@@ -153,6 +177,17 @@ def _is_whole(table: Path, number: int, row: Row, problems: list[Problem]) -> bo
         problems.append(
             Problem(f"{table.name}, row {number}", f"split {row['split']!r} is none of {', '.join(SPLITS)}")
         )
+    elif BELOW.fullmatch(_text(row["pid"])) and _text(row["pid"]) != "-1":
+        problems.append(
+            Problem(f"{table.name}, row {number}", f"pid {_text(row['pid'])}: of those below 0 only -1 has a meaning")
+        )
+    elif PureWindowsPath(_text(row["path"])).drive and not os.path.lexists(table.parent / _text(row["path"])):
+        problems.append(
+            Problem(
+                f"{table.name}, row {number}",
+                f"{_text(row['path'])} is a path of Windows with a drive; write it relative to the table's folder",
+            )
+        )
     elif "\0" in _text(row["path"]):
         problems.append(Problem(f"{table.name}, row {number}", "the path holds a NUL"))
     else:
@@ -181,7 +216,14 @@ def _text(value: Any) -> str:
     text = "" if value is None else str(value).strip()
     if WHOLE.fullmatch(text):
         return text.partition(".")[0]
-    return "" if text.lower() == "nan" else text
+    return "" if text.lower() in NOTHING else text
+
+
+def _local(folder: Path, path: str) -> str:
+    """With slashes for Windows' backslashes, unless a file has them in its name."""
+    if "\\" not in path or os.path.lexists(folder / path):
+        return path
+    return path.replace("\\", "/")
 
 
 def _relative(place: Path | None, folder: Path) -> str:
@@ -203,8 +245,8 @@ def _copy(split: str, crop: Crop, pictures: Path, problems: list[Problem]) -> Pa
 def _row(split: str, crop: Crop, path: str, rights: str) -> dict[str, Any]:
     return {
         "path": path,
-        "pid": crop.pid,
-        "camid": crop.camid,
+        "pid": crop.pid if crop.person is None else crop.person,
+        "camid": crop.camid if crop.camera is None else crop.camera,
         "split": split,
         "time": crop.time,
         "track": crop.track,
@@ -222,6 +264,13 @@ def _as_csv(columns: list[str], rows: list[dict[str, Any]]) -> bytes:
     return text.getvalue().encode("utf-8", "surrogateescape")  # file names need not be UTF-8
 
 
+def _of_one_kind(values: list[Any]) -> list[Any]:
+    """Names beside numbers as texts, since a column of Parquet holds one kind."""
+    if any(isinstance(value, str) for value in values):
+        return [None if value is None else str(value) for value in values]
+    return values
+
+
 def _as_parquet(columns: list[str], rows: list[dict[str, Any]]) -> bytes:
     try:
         import pyarrow
@@ -230,7 +279,7 @@ def _as_parquet(columns: list[str], rows: list[dict[str, Any]]) -> bytes:
         raise MissingExtra("pyarrow, which writes Parquet,", "parquet") from None
     sink = io.BytesIO()
     try:
-        parquet.write_table(pyarrow.table({name: [row[name] for row in rows] for name in columns}), sink)
+        parquet.write_table(pyarrow.table({name: _of_one_kind([row[name] for row in rows]) for name in columns}), sink)
     except UnicodeEncodeError:
         raise ConfigError("Parquet holds no file names that are not UTF-8; write a .csv") from None
     return sink.getvalue()

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from resight.core.errors import ConfigError, DatasetError
 from resight.data.crops import Crop, Dataset, Problem
-from resight.data.formats.folder import list_entries
+from resight.data.listing import list_entries
 
 UNPACKED = ("MSMT17_V2", "MSMT17_V1", "MSMT17")
 FOLDERS = (("mask_train_v2", "mask_test_v2"), ("train", "test"))  # version 2 (faces masked), version 1
@@ -21,6 +21,8 @@ TRAIN_AND_VAL = "trainval"
 RIGHTS = "research only (MSMT17's own terms); version 1 was withdrawn in favour of version 2, whose faces are masked"
 # 0000/0000_000_01_0303morning_0015_0.jpg 0: folder/pid, picture, camera, date and time of day, frame, box; pid
 LINE = re.compile(r"(?P<path>\d+/\d+_\d+_(?P<camera>\d{1,9})_[^_/\s]+_(?P<frame>\d{1,18})_\d+\.\w+)\s+(?P<pid>\d{1,9})")
+
+NAME = re.compile(r"(?P<pid>\d{1,9})_\d+_(?P<camera>\d{1,9})_[^_/\s]+_\d{1,18}_\d+\.\w+")  # of a picture alone
 
 
 def looks_like_msmt17(root: Path) -> bool:
@@ -81,12 +83,12 @@ def _folders(base: Path) -> tuple[str, str] | None:
 
 def _read_list(base: Path, name: str, folder: str, first_pid: int, problems: list[Problem]) -> tuple[Crop, ...]:
     try:
-        lines = (base / name).read_text(encoding="utf-8", errors="replace").splitlines()
+        lines = (base / name).read_text(encoding="utf-8-sig", errors="replace").splitlines()
     except OSError:
         return ()
     crops = []
     for number, line in enumerate(lines, 1):
-        match = LINE.fullmatch(line.strip())
+        match = LINE.fullmatch(line.strip().replace("\\", "/"))
         if match is not None:
             path = f"{folder}/{match['path']}"
             pid = first_pid + int(match["pid"])

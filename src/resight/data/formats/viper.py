@@ -13,7 +13,7 @@ import numpy as np
 
 from resight.core.errors import ConfigError, DatasetError
 from resight.data.crops import Crop, Dataset, Problem
-from resight.data.formats.folder import list_entries, picture_files
+from resight.data.listing import list_entries, picture_files
 
 UNPACKED = ("VIPeR", "VIPeR.v1.0")
 CAMERAS = {"cam_a": 1, "cam_b": 2}

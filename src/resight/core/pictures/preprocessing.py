@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from resight.core.errors import ConfigError
-from resight.core.images import RESIZE_RULES, Pixels
+from resight.core.pictures.images import RESIZE_RULES, Pixels
 from resight.core.records import FloatArray
 
 CHANNEL_ORDERS = ("rgb", "bgr")

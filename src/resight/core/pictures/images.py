@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import re
 import threading
 import warnings
 from pathlib import Path
@@ -30,6 +31,26 @@ FULL_16_BITS = 1 << 15  # a picture whose brightest value is less does not use i
 PAPER = 128  # what shows through where a picture is transparent
 # Nothing else is opened: Pillow hands EPS, for one, to Ghostscript, a program of its own.
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
+# What people have in place of pictures: how it begins, what it is, and what to do.
+_TO_JPEG = "convert it to JPEG"
+_FOREIGN: tuple[tuple[re.Pattern[bytes], str, str], ...] = tuple(
+    (re.compile(start, re.DOTALL | re.IGNORECASE), what, do)
+    for start, what, do in (
+        (rb"....ftyp(hei|hev|heif|mif1|msf1)", "a HEIF picture (HEIC, as phones take)", _TO_JPEG),
+        (rb"....ftypavi[fs]", "an AVIF picture", _TO_JPEG),
+        (rb"\xff\x0a|\0\0\0\x0cJXL ", "a JPEG XL picture", _TO_JPEG),
+        (rb"\xff\x4f\xff\x51|\0\0\0\x0cjP  ", "a JPEG 2000 picture", _TO_JPEG),
+        (rb"8BPS", "a Photoshop document", _TO_JPEG),
+        (
+            rb"%!PS|%PDF|\s*(<\?xml[^>]*>\s*)?<svg",
+            "not a picture but a drawing or document (PostScript, PDF or SVG)",
+            _TO_JPEG,
+        ),
+        (rb"....ftyp|RIFF....AVI |\x1a\x45\xdf\xa3", "a video", "cut its frames into pictures"),
+        (rb"version https://git-lfs", "a pointer of Git LFS", "`git lfs pull` fetches the picture"),
+        (rb"\s*<(!doctype )?html", "a web page", "it was likely saved in place of the picture: fetch that again"),
+    )
+)
 # A JPEG with one of these anywhere may have to be turned, which is left to Pillow.
 TURNED = (b"Exif\x00\x00", b"tiff:Orientation")
 
@@ -146,9 +167,17 @@ def decode_by_pillow(data: bytes, name: str) -> Pixels:
     except Image.DecompressionBombError:
         raise UnreadableImage(name, f"more than {MAX_PIXELS:,} pixels are not decoded") from None
     except UnidentifiedImageError:
-        raise UnreadableImage(name, "not a picture of any known kind") from None
+        raise UnreadableImage(name, _told(data)) from None
     except Exception as error:  # Pillow's plugins raise whatever they meet in a damaged file
         raise UnreadableImage(name, f"damaged or truncated ({str(error) or type(error).__name__})") from None
+
+
+def _told(data: bytes) -> str:
+    """What is there in place of a picture, and what to do."""
+    for start, what, do in _FOREIGN:
+        if start.match(data):
+            return f"{what}, which is not read: {do}"
+    return f"not a picture of any known kind ({', '.join(FORMATS)})"
 
 
 def _to_rgb(picture: Image.Image) -> Image.Image:

@@ -1,24 +1,18 @@
-"""Networks made elsewhere: as bundles, and whether what is declared of their input can be true."""
+"""Whether what is declared of a network's input can be true: it is fed crops of known people in every usual way."""
 
 from __future__ import annotations
 
-import hashlib
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from resight.core.errors import ConfigError, DataError, WeightsError
-from resight.core.preprocessing import MAX_SIDE_PX, Preprocessing
+from resight.core.errors import DataError
 from resight.core.progress import Progress, silent
-from resight.core.records import EmbeddedCrops, FloatArray
-from resight.core.version import VERSION
+from resight.core.records import DISTRACTOR_PID, EmbeddedCrops, FloatArray
 from resight.data.crops import Crop, Dataset, camids_of, pids_of
 from resight.data.decoding import DecodedCrops, decode_crops
-from resight.embedding.bundle import Bundle, Manifest, Network, make_bundle
-from resight.embedding.card import Part
-from resight.embedding.graph import GraphFacts, inspect_graph
+from resight.embedding.bundle import Bundle
 from resight.embedding.loading import of_bundle
 from resight.evaluation.compare import paired_difference
 from resight.evaluation.evaluate import Evaluation, evaluate
@@ -31,67 +25,6 @@ SCALES = {
     "-1 to 1": ((0.5,) * 3, (0.5,) * 3),
     "ImageNet's mean and std": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
 }
-
-
-def size_of(facts: GraphFacts, declared: str | None) -> tuple[int, int]:
-    """(height, width) that the network takes. Raises ConfigError where that is open, or declared otherwise."""
-    shape = facts.inputs[0].shape
-    sides = shape[1:3] if layout_of(facts) == "nhwc" else shape[2:4]
-    if declared is None:
-        if sides[0] is None or sides[1] is None:
-            raise ConfigError("the network leaves the size of its pictures open: say it by --size HEIGHTxWIDTH")
-        return sides[0], sides[1]
-    match = re.fullmatch(r"(\d{1,4})x(\d{1,4})", declared)
-    if not match or not 1 <= int(match[1]) <= MAX_SIDE_PX or not 1 <= int(match[2]) <= MAX_SIDE_PX:
-        raise ConfigError(f"--size is HEIGHTxWIDTH in pixels, as 256x128, not {declared!r}")
-    size = int(match[1]), int(match[2])
-    if any(side not in (None, want) for side, want in zip(sides, size, strict=True)):
-        raise ConfigError(f"--size {declared}: the network takes {sides[0]}x{sides[1]} (height x width)")
-    return size
-
-
-def layout_of(facts: GraphFacts) -> str:
-    """nchw or nhwc, by where the three channels are. Raises WeightsError where the input is no picture."""
-    shape = facts.inputs[0].shape
-    if len(shape) == 4 and shape[1] == 3:
-        return "nchw"
-    if len(shape) == 4 and shape[3] == 3:
-        return "nhwc"
-    raise WeightsError(
-        f"the network's input {facts.inputs[0].name!r} is {shape}: neither (n, 3, height, width) nor "
-        "(n, height, width, 3)"
-    )
-
-
-def bundle_onnx(
-    onnx: bytes,
-    preprocessing: Preprocessing,
-    *,
-    name: str,
-    source: str,
-    trained_on: str = "not stated",
-    rights: str = "not stated",
-    weaknesses: str = "not stated",
-) -> Bundle:
-    """Raises WeightsError for a network that is refused, or has another input or output than such a network has."""
-    facts = inspect_graph(onnx, source)
-    out = facts.outputs[0].shape
-    batch = facts.inputs[0].shape[0]
-    dim = out[-1] if len(out) == 2 else None
-    if dim is None:
-        raise WeightsError(f"{source}: the output {facts.outputs[0].name!r} is {out}, not (n, dim) with a fixed dim")
-    precision = "int8" if "QuantizeLinear" in facts.ops else "fp32"
-    manifest = Manifest(
-        name,
-        Network(layout_of(facts), dim, batch, precision, hashlib.sha256(onnx).hexdigest()),
-        preprocessing,
-        (Part("whole", 0, dim),),
-        trained_on,
-        rights,
-        weaknesses,
-        provenance={"bundled_by": f"resight {VERSION}"},
-    )
-    return make_bundle(manifest, onnx, source)
 
 
 @dataclass(frozen=True)
@@ -156,7 +89,7 @@ def _chosen(dataset: Dataset) -> list[Crop]:
     for crops in ((*dataset.query, *dataset.gallery), dataset.train):
         by_person: dict[int, list[Crop]] = {}
         for crop in crops:
-            if crop.pid >= 0:
+            if crop.pid > DISTRACTOR_PID:
                 by_person.setdefault(crop.pid, []).append(crop)
         seen = [own for own in by_person.values() if len({crop.camid for crop in own}) > 1]
         if len(seen) >= 5:

@@ -1,0 +1,54 @@
+"""What a folder of a data set holds: its files that may be pictures, and its entries for a message."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from resight.core.errors import DatasetError
+
+# Files that lie about in data sets and claim to be no picture.
+NO_PICTURES = {".txt", ".json", ".csv", ".md", ".xml", ".db", ".mat", ".html", ".yaml", ".yml"}
+
+
+def picture_files(folder: Path) -> Iterator[Path]:
+    """The files of a folder that may be pictures, in the order of their names."""
+    for entry in _entries(folder):
+        hidden = entry.name.startswith(".") or entry.name == "Thumbs.db"
+        if not hidden and Path(entry.name).suffix.lower() not in NO_PICTURES and not _is_folder(entry):
+            yield folder / entry.name
+
+
+def subfolders(folder: Path) -> Iterator[str]:
+    """The names of the folders in a folder, in their order, without hidden ones."""
+    for entry in _entries(folder):
+        if not entry.name.startswith(".") and _is_folder(entry):
+            yield entry.name
+
+
+def list_entries(root: Path, most: int = 8) -> str:
+    """What a folder holds, for a message."""
+    try:
+        names = [entry.name + ("/" if _is_folder(entry) else "") for entry in _entries(root)]
+    except DatasetError as error:
+        return f"nothing ({error})"
+    shown = ", ".join(names[:most]) or "nothing"
+    return f"{shown} and {len(names) - most:,} more" if len(names) > most else shown
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    """In the order of their names. Raises DatasetError where the folder cannot be listed."""
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(entries, key=lambda entry: entry.name)
+    except OSError as error:
+        raise DatasetError(f"{folder} cannot be read ({error.strerror})") from None
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    """A link that leads nowhere or to itself is none; whoever reads it hears why."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
