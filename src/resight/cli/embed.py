@@ -68,13 +68,14 @@ def embed(
     if done:
         output.say(f"going on after {min(done * PART, len(rows)):,} of {len(rows):,} pictures")
     problems: list[Problem] = []
+    blank: list[str] = []
     parts = [rows[start : start + PART] for start in range(0, len(rows), PART)]
     with output.progress(f"embedding by {loaded.name}", len(rows), min(done * PART, len(rows))) as advance:
         for number, part in enumerate(parts):
             if number < done:
                 continue
             crops = [crop for _, crop in part]
-            embedded, left_out = loaded.embed_crops(crops, strict=strict, keep_blank=False)
+            embedded, left_out = loaded.embed_crops(crops, strict=strict, on_blank=blank.append)
             problems.extend(left_out)
             split_of = {crop.name: split for split, crop in part}
             columns: dict[str, Any] = {"vector": embedded.embeddings, "name": np.array(embedded.names, np.str_)}
@@ -88,6 +89,8 @@ def embed(
             advance(len(part))
     num = file.finish(len(parts), loaded.identity)
     output.name_problems(problems)
+    if blank:
+        output.say(f"{len(blank):,} picture(s) show nothing, and their embeddings tell nobody: {', '.join(blank[:5])}")
     if not num:
         out.unlink()
         raise DataError(f"not one of {len(rows):,} pictures can be read")
