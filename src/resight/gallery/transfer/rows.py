@@ -22,7 +22,7 @@ class Row:
     """One row to add: a picture, or an embedding with the identity of its model.
 
     facts: `time`, `track`, `pid`, `person`, `attributes` and `id`, as far as they are known; they are checked when it
-    is added.
+    is added. place: what to call the row in a message, if it has no name.
     """
 
     name: str
@@ -31,6 +31,7 @@ class Row:
     embedding: Any = None
     model: str = ""
     facts: dict[str, Any] = field(default_factory=dict)
+    place: str = ""
 
 
 def crops_of(dataset: Dataset, splits: Sequence[str] = SPLITS) -> list[Crop]:
