@@ -96,14 +96,14 @@ class Gallery:
     def __len__(self) -> int:
         return self.store.count()
 
+    def close(self) -> None:
+        """Closes the gallery."""
+        self.store.close()
+
     @property
     def settings(self) -> Settings:
         """The settings that it was created with."""
         return self.store.settings
-
-    def close(self) -> None:
-        """Closes the gallery."""
-        self.store.close()
 
     @renamed_arguments(join="pool")
     def add(
@@ -167,8 +167,8 @@ class Gallery:
 
         model: the identity of the model that made them. ids: of entries from another gallery, which keep theirs.
 
-        Raises EmbeddingError for another model, shape or length, ConfigError for a wrong argument or an id that is
-        taken, GalleryError if the store fails.
+        Raises EmbeddingError for another model, shape or length, ConfigError for a wrong argument or a taken id,
+        GalleryError.
         """
         if model != self.settings.model:
             own = self.settings.model_label
