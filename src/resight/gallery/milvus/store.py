@@ -122,7 +122,8 @@ class MilvusStore(Store):
     def add_once(self, entries: Sequence[Entry]) -> Placed:
         with self._lock:
             contents = [rows.content_of(entry) for entry in entries]
-            equal = among(f"attributes[{quoted(rows.CONTENT)}]", contents)
+            # Milvus Lite knows `in` for plain fields only.
+            equal = " or ".join(f"attributes[{quoted(rows.CONTENT)}] == {quoted(content)}" for content in contents)
             found = self._db.read(self._db.entries, equal, ("id", "attributes")) if entries else []
             known = {row["attributes"][rows.CONTENT]: row["id"] for row in found}
             wanted = [entry for entry, text in zip(entries, contents, strict=True) if text not in known]

@@ -21,8 +21,8 @@ from resight.gallery.records import Settings
 class Row:
     """One row to add: a picture, or an embedding with the identity of its model.
 
-    name: for messages, and the entry's unless the facts have another. facts: `time`, `track`, `pid`, `person`,
-    `attributes`, `id` and `name`, as far as they are known; they are checked when it is added.
+    facts: `time`, `track`, `pid`, `person`, `attributes` and `id`, as far as they are known; they are checked when it
+    is added. place: what to call the row in a message, if it has no name.
     """
 
     name: str
@@ -31,6 +31,7 @@ class Row:
     embedding: Any = None
     model: str = ""
     facts: dict[str, Any] = field(default_factory=dict)
+    place: str = ""
 
 
 def crops_of(dataset: Dataset, splits: Sequence[str] = SPLITS) -> list[Crop]:
@@ -107,7 +108,7 @@ def columns_of(rows: Sequence[Row], made: Sequence[Any], settings: Settings, kee
         "pid": [row.facts.get("pid") for row in rows],
         "person": [row.facts.get("person") for row in rows],
         "attributes": [row.facts.get("attributes") or {} for row in rows],
-        "names": [row.facts.get("name", row.name) for row in rows],
+        "names": [row.name for row in rows],
         "crops": [row.picture.read() if settings.keep_crops and row.picture else None for row in rows],
         "ids": [row.facts.get("id") or 0 for row in rows] if keep_ids else None,
     }
