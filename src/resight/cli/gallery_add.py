@@ -82,14 +82,12 @@ def add(
         rows = (row for row in found if not only_camera or row.camera in only_camera)
     elif source != "-":
         rows = map(look, rows_of_lines(_lines_of(source), source))
-    with open_with_model(uri, model, wait_s=wait) as gallery:
-        if source != "-":
-            with stopping() as came:
-                _add_all(gallery, _until(gallery.add_rows(rows, strict=strict), came))
+    live = LiveLines(sys.stdin.buffer) if source == "-" else None  # from now on lines wait for the model, and are kept
+    with stopping(live.stop if live else None) as came, open_with_model(uri, model, wait_s=wait) as gallery:
+        if live:
+            _add_all(gallery, added_live(gallery, live, look, output.say, strict=strict))
         else:
-            live = LiveLines(sys.stdin.buffer)
-            with stopping(live.stop) as came:
-                _add_all(gallery, added_live(gallery, live, look, output.say, strict=strict))
+            _add_all(gallery, _until(gallery.add_rows(rows, strict=strict), came))
         look.tell()
     if came:
         kept = "what was read is kept" if source == "-" else "the same command again goes on: what is there is left out"
