@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import fcntl
 import os
 import re
 import subprocess
@@ -115,8 +116,19 @@ def _is_text(content: bytes) -> bool:
 
 @pytest.fixture(scope="module")
 def bare_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An environment of its own with `pip install .` and no extras."""
-    home = tmp_path_factory.mktemp("bare")
+    """An environment of its own with `pip install .` and no extras; made once, whichever worker comes first."""
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+    with (shared / "bare.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (shared / "bare-is-made").exists():
+            _make_bare(shared / "bare")
+            (shared / "bare-is-made").touch()
+    return shared / "bare" / "bin" / "python"
+
+
+def _make_bare(home: Path) -> None:
     venv.create(home, with_pip=True)
     python = home / "bin" / "python"
     install: list[str | Path] = [
@@ -130,7 +142,6 @@ def bare_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ROOT,
     ]
     subprocess.run(install, check=True, capture_output=True, timeout=400)
-    return python
 
 
 def run_bare(python: Path, *arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:

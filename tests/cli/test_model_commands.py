@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -85,7 +86,7 @@ def test_calibrating_a_bundle_keeps_the_model(run: Path, tmp_path: Path) -> None
 def test_embed_and_its_shards_score_what_the_bundle_scores(bundle: Path, tmp_path: Path, suffix: str) -> None:
     whole, first, second = (tmp_path / f"{name}.{suffix}" for name in ("whole", "first", "second"))
     done = resight("embed", bundle, CITY, "-o", whole)
-    assert "of 32 values" in done.stdout or "32 values each" in done.stdout
+    assert "of dimension 32" in done.stdout
     resight("embed", bundle, CITY, "-o", first, "--shard", "1/2")
     resight("embed", bundle, CITY, "-o", second, "--shard", "2/2")
     expected = resight("evaluate", bundle, CITY).stdout
@@ -117,8 +118,8 @@ def test_embed_takes_pictures_and_names_what_it_cannot_read(bundle: Path, tmp_pa
 
 
 def test_embed_goes_on_after_a_kill(bundle: Path, tmp_path: Path) -> None:
-    city = draw_city(CityConfig(train_people=90, test_people=6, cameras=3, crops_per_camera=12, height=32, width=16))
-    save_city(city, tmp_path / "city")
+    city = draw_city(CityConfig(train_people=6, test_people=6, cameras=3, crops_per_camera=12, height=32, width=16))
+    save_city(replace(city, train=city.train * 15), tmp_path / "city")  # more pictures than a part takes
     call = [sys.executable, "-m", "resight.cli", "embed", str(bundle), str(tmp_path / "city"), "-o"]
     killed, whole = tmp_path / "killed.npz", tmp_path / "whole.npz"
     process = subprocess.Popen([*call, str(killed)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -163,13 +164,13 @@ def test_bundling_a_network_made_elsewhere(tmp_path: Path) -> None:
         (["export", "OUT", "-o", "it.resight"], 4, "no finished model"),
         (["export", "RUN", "-o", "OUT", "--precision", "fp16"], 2, "Known: fp32, int8"),
         (["export", "RUN", "-o", "OUT", "--precision", "int8"], 2, "calibration-images"),
-        (["export", "RUN", "-o", "OUT", "--calibration-images", "."], 2, "is for --precision int8"),
+        (["export", "RUN", "-o", "OUT", "--calibration-images", "."], 2, "precision int8"),
         (["embed", "nothing.resight", CITY, "-o", "OUT.npz"], 4, "no packaged model"),
         (["embed", "BUNDLE", CITY, "-o", "OUT.csv"], 2, ".npz or .parquet"),
         (["embed", "BUNDLE", CITY, "-o", "OUT.npz", "--shard", "4/3"], 2, "--shard"),
         (["embed", "BUNDLE", CITY, "-o", "OUT.npz", "--runtime", "caffe"], 2, "Known: onnxruntime"),
         (["embed", "BUNDLE", "nowhere", "-o", "OUT.npz"], 3, "nowhere"),
-        (["evaluate", "--embeddings", "OUT.npz", "--occlusion"], 3, "npz"),
+        (["evaluate", "--embeddings", "OUT.npz", "--occlusion"], 2, "--occlusion takes a model"),
         (["evaluate", "--embeddings", "OUT.npz", "--flip"], 2, "--flip"),
         (["evaluate", "BUNDLE", CITY, "--aligned", "--rerank"], 2, "aligned strips"),
         (["evaluate", "BUNDLE", CITY, "--occlusion", "--flip"], 2, "leave"),

@@ -1,4 +1,4 @@
-"""The networks layer by layer, and the arithmetic that the report's weights were trained with."""
+"""The networks layer by layer, and the arithmetic that the paper's weights were trained with."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ def test_slicenet2_shares_one_dense_layer() -> None:
 
 
 def test_the_counts_of_parameters() -> None:
-    # The report's own files hold as many: SliceNet1 and SliceNet2 differ in where they slice, not in size.
+    # The paper's own files hold as many: SliceNet1 and SliceNet2 differ in where they slice, not in size.
     def count(module: nn.Module) -> int:
         return sum(p.numel() for p in module.parameters())
 

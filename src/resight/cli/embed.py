@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -61,7 +61,8 @@ def embed(
         "\0".join(f"{split}/{crop.name}" for split, crop in rows).encode("utf-8", "surrogateescape")
     )
     plan = {"model": loaded.identity, "pictures": listing.hexdigest(), "num": len(rows), "part": PART}
-    file = EmbeddingFile(out, plan)
+    named = any(crop.person or crop.camera for _, crop in rows)  # then every part has the same columns
+    file = EmbeddingFile(out, {**plan, "names": True} if named else plan)
     check_folder_of(out, "--out")
     done = file.begin()
     if done:
@@ -80,6 +81,9 @@ def embed(
             if known:
                 splits = [split_of[name] for name in embedded.names]
                 columns |= {"pid": embedded.pids, "camid": embedded.camids, "split": np.array(splits, np.str_)}
+                crop_of = {crop.name: crop for crop in crops}
+                shown = [crop_of[name] for name in embedded.names]
+                columns |= {name: np.array(labels, np.str_) for name, labels in _labels(shown, named)}
             file.write_part(number, columns)
             advance(len(part))
     num = file.finish(len(parts), loaded.identity)
@@ -88,6 +92,13 @@ def embed(
         out.unlink()
         raise DataError(f"not one of {len(rows):,} pictures can be read")
     output.tell(f"{num:,} of {len(rows):,} pictures, of dimension {loaded.dim}, by {loaded.name}: {out}")
+
+
+def _labels(crops: Sequence[Crop], named: bool) -> Iterator[tuple[str, list[str]]]:
+    """What the data call people and cameras, where any of the data has names."""
+    if named:
+        yield "person", [crop.person or "" for crop in crops]
+        yield "camera", [crop.camera or "" for crop in crops]
 
 
 def _rows(paths: Sequence[str], format: str | None, plain: bool) -> tuple[list[tuple[str, Crop]], bool]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -18,9 +19,10 @@ from resight.core.files import check_folder_of
 from resight.embedding.card import short_of
 from resight.embedding.loading import load
 from resight.gallery.opening import open_gallery, open_with_model
+from resight.gallery.people import pid_of_name
 from resight.gallery.results import SearchResult
 from resight.gallery.store import without_password
-from resight.gallery.transfer.lines import header_line, line_of
+from resight.gallery.transfer.exporting import export as export_lines
 from resight.gallery.transfer.times import format_time, parse_period_s, parse_time
 
 Who = Annotated[str | None, typer.Option(help="Who does it, for the audit. By default this system's user.")]
@@ -29,6 +31,9 @@ Cameras = Annotated[list[str] | None, typer.Option("--camera", help="Entries of 
 Tracks = Annotated[list[str] | None, typer.Option("--track", help="Entries of this track. May be repeated.")]
 Pids = Annotated[
     list[int] | None, typer.Option("--pid", help="Entries of this person id, links applied. May be repeated.")
+]
+People = Annotated[
+    list[str] | None, typer.Option("--person", help="Entries of the person of this name, as --pid. May be repeated.")
 ]
 After = Annotated[str | None, typer.Option(help="Seen at or after this time: ISO 8601, or seconds since 1970.")]
 Before = Annotated[str | None, typer.Option(help="Seen before this time.")]
@@ -80,6 +85,7 @@ def search(
     track: Tracks = None,
     exclude_track: Annotated[list[str] | None, typer.Option(help="No entries of this track. May be repeated.")] = None,
     pid: Pids = None,
+    person: People = None,
     after: After = None,
     before: Before = None,
     hidden: Annotated[
@@ -107,6 +113,7 @@ def search(
         "tracks": track,
         "exclude_tracks": exclude_track,
         "pids": pid,
+        "people": person,
         "after": None if after is None else parse_time(after),
         "before": None if before is None else parse_time(before),
         "hidden": None if hidden is None else hidden.split(":"),
@@ -114,7 +121,7 @@ def search(
         "false_negative_rate": false_negative_rate,
     }
     searches = [[picture] for picture in pictures] if pool is None else [pictures]
-    with open_with_model(uri, model, who=who, purpose=purpose) as gallery:
+    with open_with_model(uri, model, reading=True, who=who, purpose=purpose) as gallery:
         for searched in searches:
             result = gallery.search(searched, top_k, pool=pool or "mean", **options)
             (_print_json if json_ else _print_table)(searched, result, hidden is not None)
@@ -152,29 +159,39 @@ def forget(
     uri: Uri,
     *,
     pid: Pids = None,
+    person: People = None,
     track: Tracks = None,
     camera: Cameras = None,
     id: Annotated[list[int] | None, typer.Option("--id", help="The entry of this id. May be repeated.")] = None,
     after: After = None,
     before: Before = None,
     older_than: Annotated[str | None, typer.Option(help="Entries older than a period: 30d or 12h.")] = None,
+    untimed: Annotated[
+        bool, typer.Option("--untimed", help="Counts entries of no time, or of one days ahead, as older and before.")
+    ] = False,
     who: Who = None,
     purpose: Purpose = "",
     wait: Wait = 5.0,
 ) -> None:
     """Deletes the entries that match all conditions: embeddings, pictures and paths, from every file of the gallery.
 
-    For example --camera north --before 2026-01-01 deletes what that camera saw before.
+    For example --camera north --before 2026-01-01 deletes what that camera saw before. Entries that have no time are
+    counted, and stay unless --untimed is given.
 
     Example: resight gallery forget site.db --pid 7 --who "data protection officer" --purpose "request 12"
     """
-    conditions: dict[str, Any] = {"pids": pid, "tracks": track, "cameras": camera, "ids": id}
+    conditions: dict[str, Any] = {"pids": pid, "people": person, "tracks": track, "cameras": camera, "ids": id}
     conditions["after"] = None if after is None else parse_time(after)
     conditions["before"] = None if before is None else parse_time(before)
     period = None if older_than is None else parse_period_s(older_than)
     with open_gallery(uri, wait_s=wait, who=who, purpose=purpose) as gallery:
-        gone = gallery.forget(older_than=period, **conditions)
+        gone = gallery.forget(older_than=period, untimed=untimed, **conditions)
     output.tell(f"{gone.entries:,} entries forgotten")
+    if gone.untimed:
+        output.say(
+            f"not judged: {gone.untimed:,} entries have no time, or one that is days ahead of now, and stay; "
+            "--untimed counts them as old"
+        )
     if gone.looked_for:
         output.tell(f"the bytes of {gone.looked_for:,} embeddings and pictures were looked for in the files afterwards")
     for beyond in gone.beyond:
@@ -187,15 +204,18 @@ def forget(
 
 def stats(uri: Uri, *, json_: Json = False) -> None:
     """Shows how much is in a gallery, and of which model."""
-    with open_gallery(uri) as gallery:
-        found, settings = gallery.stats(), gallery.settings
+    with open_gallery(uri, read_only=True) as gallery:
+        found, settings, unfinished = gallery.stats(), gallery.settings, bool(gallery.store.unfinished())
     if json_:
         record = found.to_dict()
-        output.tell(json.dumps({"schema": record["schema"], "settings": asdict(settings), **record}))
+        told = {"schema": record["schema"], "settings": asdict(settings), "unfinished": unfinished, **record}
+        output.tell(json.dumps(told))
         return
     output.tell(f"model     {settings.model_name} ({short_of(settings.model)}, dimension {settings.dim})")
     output.tell(f"rights    {settings.rights}")
     output.tell(f"entries   {found.entries:,} of {found.people:,} people (by pid, else by track, else one each)")
+    if unfinished:
+        output.tell("incomplete: an import or a migration into it has not ended; the same command again goes on")
     output.tell(f"pictures  {found.crops:,} kept")
     output.tell(f"cameras   {', '.join(f'{name} {count:,}' for name, count in found.cameras.items()) or 'none'}")
     output.tell(f"time      {format_time(found.first)} to {format_time(found.last)}")
@@ -206,8 +226,9 @@ def stats(uri: Uri, *, json_: Json = False) -> None:
 
 
 def verify(uri: Uri) -> None:
-    """Checks every entry against its checksum, and the audit's chain; says how to repair what is damaged."""
-    with open_gallery(uri) as gallery:
+    """Checks every entry against its checksum, and the audit's chain; says how to repair what is damaged, and whether
+    an import has not ended."""
+    with open_gallery(uri, read_only=True) as gallery:
         damages = 0
         for damage in gallery.verify():
             damages += 1
@@ -225,12 +246,23 @@ def compact(uri: Uri, *, wait: Wait = 5.0) -> None:
         output.tell(f"{without_password(uri)}: freed space was given back")
 
 
-def link(uri: Uri, pid: int, into: int, *, who: Who = None, purpose: Purpose = "") -> None:
-    """Links two pids as one person, who is reported as INTO from now on; `unlink` undoes it."""
+def link(
+    uri: Uri,
+    pid: Annotated[str, typer.Argument(help="A person id, or a person's name.")],
+    into: Annotated[str, typer.Argument(help="Another.")],
+    *,
+    who: Who = None,
+    purpose: Purpose = "",
+) -> None:
+    """Links two people as one person, who is reported as INTO from now on; `unlink` undoes it."""
     with open_gallery(uri, who=who, purpose=purpose) as gallery:
-        number = gallery.link(pid, into)
+        number = gallery.link(_pid_of(pid), _pid_of(into))
     undo = f"resight gallery unlink {without_password(uri)} {number}"
     output.tell(f"link {number}: {pid} is reported as {into}. `{undo}` undoes it")
+
+
+def _pid_of(text: str) -> int:
+    return int(text) if re.fullmatch(r"-?\d+", text, re.ASCII) else pid_of_name(text)
 
 
 def unlink(uri: Uri, number: int, *, who: Who = None, purpose: Purpose = "") -> None:
@@ -245,20 +277,21 @@ def audit(uri: Uri) -> None:
 
     Keep a copy of the last hash elsewhere: it proves that no line before it was changed.
     """
-    with open_gallery(uri) as gallery:
+    with open_gallery(uri, read_only=True) as gallery:
         for line in gallery.audit():
             output.tell(json.dumps(line.to_dict()))
 
 
 def export(uri: Uri, out: Annotated[Path, typer.Option("--out", "-o", help="The file to write (.jsonl).")]) -> None:
-    """Writes the settings, links and entries, but not the audit, as lines of JSON that `import` reads."""
+    """Writes the settings, links and entries, but not the audit, as lines of JSON that `import` reads.
+
+    The file is written whole or not at all, and says how many entries it has.
+    """
     if out.exists():
         raise ConfigError(f"--out: {out} exists already")
     check_folder_of(out, "--out")
-    with open_gallery(uri) as gallery, out.open("x", encoding="utf-8") as file:
-        file.write(header_line(gallery.settings, gallery.links()) + "\n")
-        count = 0
-        for entry in gallery.entries():
-            file.write(line_of(entry, gallery.settings.model) + "\n")
-            count += 1
+    with open_gallery(uri, read_only=True) as gallery:
+        count = export_lines(gallery, out)
+        if gallery.store.unfinished():
+            output.say("note: this gallery is incomplete: an import or a migration into it has not ended")
     output.tell(f"{count:,} entries: {out}")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import Annotated
@@ -12,13 +14,16 @@ import typer
 
 from resight.cli import output
 from resight.cli.data import open_data
-from resight.core.errors import ConfigError, DataError
+from resight.cli.stopping import exit_code, stopping
+from resight.core.errors import ConfigError, DataError, ResightError
 from resight.data.crops import SPLITS
 from resight.data.embeddings import holds_embeddings
-from resight.gallery.engines import open_store
 from resight.gallery.gallery import Gallery
-from resight.gallery.opening import open_with_model
+from resight.gallery.opening import open_gallery, open_with_model
+from resight.gallery.records import Added
+from resight.gallery.transfer.exporting import restore
 from resight.gallery.transfer.lines import header_of, rows_of_lines
+from resight.gallery.transfer.live import LiveLines, added_live
 from resight.gallery.transfer.rows import Row, crops_of, rows_of_crops, rows_of_embeddings
 
 Uri = Annotated[
@@ -50,13 +55,16 @@ def add(
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first row that cannot be added.")] = False,
     wait: Wait = 5.0,
 ) -> None:
-    """Adds pictures or embeddings. Rows that cannot be added are named and left out.
+    """Adds pictures or embeddings. Rows that cannot be added are named and left out, and so are those that are there
+    already: after an interruption the same command goes on.
 
     A line: {"path": "a.jpg", "camera": "north", "time": "2026-03-01T08:00:00Z", "track": "17"}.
 
     In place of `path`: `crop` (the encoded picture, base64), or `embedding` with `model` (its identity).
 
-    Further fields: `pid`, `attributes` and `name`.
+    Further fields: `pid` or `person` (a name), `attributes` and `name`. Lines that come from `-` are in the gallery a
+    second later, and before SIGTERM, SIGINT or SIGHUP ends it. While another process writes they are tried again for
+    a minute.
 
     Examples:
 
@@ -64,19 +72,29 @@ def add(
 
       camera-process | resight gallery add site.db -
     """
-    if source == "-" or source.endswith(".jsonl"):
-        if camera is not None or only_camera or split or format:
-            raise ConfigError("lines of JSON name their cameras themselves: no --camera, --split or --format")
-        rows: Iterator[Row | DataError] = rows_of_lines(_lines_of(source), source)
-    else:
-        if holds_embeddings(Path(source)):
-            found = rows_of_embeddings(Path(source), camera, split or [], not unnamed)
-        else:
-            dataset = open_data(source, format, strict=False)
-            found = rows_of_crops(crops_of(dataset, split or SPLITS), camera, not unnamed)
+    lines = source == "-" or source.endswith(".jsonl")
+    if lines and (camera is not None or only_camera or split or format):
+        raise ConfigError("lines of JSON name their cameras themselves: no --camera, --split or --format")
+    look = _Look(unnamed)
+    rows: Iterator[Row | DataError] = iter(())
+    if not lines:
+        found = _rows_of(source, camera, split, format, unnamed)
         rows = (row for row in found if not only_camera or row.camera in only_camera)
+    elif source != "-":
+        rows = map(look, rows_of_lines(_lines_of(source), source))
     with open_with_model(uri, model, wait_s=wait) as gallery:
-        _add_all(gallery, rows, strict)
+        if source != "-":
+            with stopping() as came:
+                _add_all(gallery, _until(gallery.add_rows(rows, strict=strict), came))
+        else:
+            live = LiveLines(sys.stdin.buffer)
+            with stopping(live.stop) as came:
+                _add_all(gallery, added_live(gallery, live, look, output.say, strict=strict))
+        look.tell()
+    if came:
+        kept = "what was read is kept" if source == "-" else "the same command again goes on: what is there is left out"
+        output.say(f"stopped by {came[0].name}: {kept}")
+        raise typer.Exit(exit_code(came[0]))
 
 
 def import_lines(
@@ -85,52 +103,101 @@ def import_lines(
     *,
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first line that cannot be added.")] = False,
 ) -> None:
-    """Creates a gallery from an export, with its ids and links. It holds the embeddings, so no model is needed."""
+    """Creates a gallery from an export, with its ids and links. It holds the embeddings, so no model is needed.
+
+    Until all of it is there the gallery is marked as incomplete, which `verify` tells; after an interruption the same
+    command goes on.
+    """
     lines = _lines_of(source)
-    header = header_of(next(lines, ""), source)
-    rows = rows_of_lines(lines, source)
-    first, bad = next(rows, None), 0
-    while isinstance(first, DataError):  # no gallery is created if there is nothing for it
-        if strict:
-            raise first
-        bad += _name_left_out([str(first)])
-        first = next(rows, None)
-    if first is None and bad:
+    first = next(lines, b"")
+    counted = header_of(first, source).entries is not None
+    counts = Counter[str]()
+    with stopping() as came:
+        for added in _until(restore(uri, chain([first], lines), source, strict=strict), came):
+            _count(added, counts)
+    with open_gallery(uri, read_only=True) as gallery:
+        _tell(counts, len(gallery))
+    if came:
+        output.say(f"stopped by {came[0].name}: the gallery is incomplete; the same command again goes on")
+        raise typer.Exit(exit_code(came[0]))
+    if not counted:
+        output.say("note: version 0.1.0 wrote this export, without a count: whether it is whole cannot be told")
+
+
+class _Look:
+    """Looks at the rows of lines: takes out who they show, if asked to, and counts pids that may mean nobody."""
+
+    def __init__(self, unnamed: bool) -> None:
+        self._unnamed = unnamed
+        self._zeros = 0
+
+    def __call__(self, row: Row | DataError) -> Row | DataError:
+        if isinstance(row, DataError):
+            return row
+        if self._unnamed:
+            return replace(row, facts={**row.facts, "pid": None, "person": None})
+        self._zeros += row.facts.get("pid") == 0
+        return row
+
+    def tell(self) -> None:
+        """Says what was doubtful."""
+        if self._zeros:
+            output.say(
+                f"note: {self._zeros:,} lines have the pid 0, which is taken as one person; leave pid out where a line "
+                "shows nobody in particular"
+            )
+
+
+def _rows_of(
+    source: str, camera: str | None, split: list[str] | None, format: str | None, unnamed: bool
+) -> Iterator[Row]:
+    if holds_embeddings(Path(source)):
+        return rows_of_embeddings(Path(source), camera, split or [], not unnamed)
+    dataset = open_data(source, format, strict=False)
+    return rows_of_crops(crops_of(dataset, split or SPLITS), camera, not unnamed)
+
+
+def _until(batches: Iterator[Added], came: Sequence[object]) -> Iterator[Added]:
+    """The batches, no more of them once a signal came."""
+    for added in batches:
+        yield added
+        if came:
+            return
+
+
+def _add_all(gallery: Gallery, batches: Iterable[Added]) -> None:
+    counts = Counter[str]()
+    try:
+        for added in batches:
+            _count(added, counts)
+    except ResightError:
+        if counts.total():
+            _tell(counts, len(gallery))
+        raise
+    _tell(counts, len(gallery))
+    if counts["left out"] and counts.total() == counts["left out"]:
         raise DataError("not one row could be added")
-    with Gallery(open_store(uri, header.settings, new=True)) as gallery:
-        _add_all(gallery, chain([] if first is None else [first], rows), strict, keep_ids=True, left_out=bad)
-        for pid, into in header.links:
-            gallery.link(pid, into)
 
 
-def _add_all(
-    gallery: Gallery, rows: Iterable[Row | DataError], strict: bool, *, keep_ids: bool = False, left_out: int = 0
-) -> None:
-    count = 0
-    for added in gallery.add_rows(rows, strict=strict, keep_ids=keep_ids):
-        count += len(added.ids)
-        left_out += _name_left_out(added.left_out)
-    output.tell(f"{count:,} added, {left_out:,} left out; {len(gallery):,} entries")
-    if left_out and not count:
-        raise DataError("not one row could be added")
-
-
-def _name_left_out(errors: Iterable[str]) -> int:
-    """Names the rows that were left out, and counts them."""
-    count = 0
-    for error in errors:
+def _count(added: Added, counts: Counter[str]) -> None:
+    """Names the rows that were left out, and counts all."""
+    for error in added.left_out:
         output.say(f"left out: {error}")
-        count += 1
-    return count
+    counts.update({"added": len(added.ids), "left out": len(added.left_out), "there already": len(added.there)})
 
 
-def _lines_of(source: str) -> Iterator[str]:
+def _tell(counts: Counter[str], entries: int) -> None:
+    there = f", {counts['there already']:,} there already" if counts["there already"] else ""
+    output.tell(f"{counts['added']:,} added, {counts['left out']:,} left out{there}; {entries:,} entries")
+
+
+def _lines_of(source: str) -> Iterator[bytes]:
     """The lines of a file, or of standard input for `-`. Raises DataError if the file cannot be opened."""
     if source == "-":
-        yield from sys.stdin
+        yield from sys.stdin.buffer
         return
     try:
-        with Path(source).open(encoding="utf-8", errors="replace") as file:
+        with Path(source).open("rb") as file:
             yield from file
     except OSError as error:
         raise DataError(f"{source}: {error.strerror}") from None

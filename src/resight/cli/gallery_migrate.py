@@ -43,7 +43,7 @@ def migrate(
     """
     if uri == to or (Path(to).exists() and Path(uri).exists() and Path(to).samefile(uri)):
         raise ConfigError("the new gallery needs another place than the old one")
-    with open_gallery(uri, wait_s=wait) as old:
+    with open_gallery(uri, read_only=True, wait_s=wait) as old:
         if model is None:
             new = Gallery(open_store(to, old.settings, wait_s=wait), who=who, purpose=purpose)
             if new.settings.model != old.settings.model:

@@ -1,8 +1,9 @@
 """Embeddings made by any tool, from a file: npz or Parquet, a row a crop.
 
-Columns (npz: arrays): `vector` (n, dim), `pid`, `camid`, and `split` (`query` or `gallery`); `name` where known. Two
-rows of one name count as one picture, which the no-camera protocol needs. `model` (npz: one text; Parquet: of the
-file's metadata): the identity of the model that made them, where known. What pid 0 means, `labels` says.
+Columns (npz: arrays): `vector` (n, dim), `pid`, `camid`, and `split` (`query` or `gallery`); `name` where known, and
+`person` and `camera` where pid and camid stand for names. Two rows of one name count as one picture, which the
+no-camera protocol needs. `model` (npz: one text; Parquet: of the file's metadata): the identity of the model that made
+them, where known. What pid 0 means, `labels` says.
 """
 
 from __future__ import annotations
@@ -60,7 +61,8 @@ def read_embeddings(*paths: Path) -> tuple[EmbeddedCrops, EmbeddedCrops]:
 @dataclass(frozen=True, eq=False)
 class EmbeddingRows:
     """The rows of a file of embeddings, one a crop. vectors: (n, dim) float32; the others (n,). pids, camids: -1 where
-    not known. model: the identity of the model that made them, empty where not known."""
+    not known. persons, cameras: what the data call them where pid and camid are not the data's own numbers, empty else.
+    model: the identity of the model that made them, empty where not known."""
 
     vectors: FloatArray
     pids: IntArray
@@ -68,6 +70,8 @@ class EmbeddingRows:
     splits: npt.NDArray[np.str_]
     names: npt.NDArray[np.str_]
     model: str
+    persons: npt.NDArray[np.str_]
+    cameras: npt.NDArray[np.str_]
 
 
 def holds_embeddings(path: Path) -> bool:
@@ -118,12 +122,20 @@ def _rows_of(path: Path, required: Sequence[str]) -> EmbeddingRows:
         raise DatasetError(f"{path}: vector, pid and camid must be numbers ({error})") from None
     splits = np.asarray(columns["split"]).astype(str)
     names = np.asarray(columns.get("name", [f"{path.name} row {row}" for row in range(len(vectors))])).astype(str)
+    none = np.full(len(unknown), "")
+    persons, cameras = (_labels_of(columns.get(name, none)) for name in ("person", "camera"))
     strange = sorted(set(splits.tolist()) - {*SPLITS, "train"})
     if strange:
         raise DatasetError(f"{path}: split {strange[0]!r} is none of {', '.join(SPLITS)}")
-    if vectors.ndim != 2 or not len(vectors) == len(pids) == len(camids) == len(splits) == len(names):
+    lengths = {len(column) for column in (vectors, pids, camids, splits, names, persons, cameras)}
+    if vectors.ndim != 2 or len(lengths) > 1:
         raise DatasetError(f"{path}: vector is {vectors.shape}, beside {len(pids)} pid, {len(camids)} camid")
-    return EmbeddingRows(vectors, pids, camids, splits, names, str(columns.get("model", "")))
+    return EmbeddingRows(vectors, pids, camids, splits, names, str(columns.get("model", "")), persons, cameras)
+
+
+def _labels_of(column: Any) -> npt.NDArray[np.str_]:
+    """Texts, empty where there is none."""
+    return np.array(["" if label is None else str(label) for label in np.asarray(column).tolist()], np.str_)
 
 
 def _read_npz(path: Path) -> Mapping[str, Any]:

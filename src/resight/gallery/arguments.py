@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import wraps
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
@@ -16,9 +16,11 @@ import numpy.typing as npt
 
 from resight.core.errors import ConfigError, EmbeddingError, unknown_name
 from resight.core.pictures.images import is_one
-from resight.core.records import FloatArray
+from resight.core.records import NO_PERSON_PID, FloatArray
 from resight.gallery.filters import Filter
+from resight.gallery.people import is_number, pid_of_name
 from resight.gallery.records import UNIT, Attributes, Entry
+from resight.gallery.search.rows import RESERVED
 
 POOLS = ("mean", "best")
 _SINGULAR = {
@@ -30,6 +32,10 @@ _SINGULAR = {
     "exclude_track": "exclude_tracks",
     "exclude_pid": "exclude_pids",
 }
+PEOPLE = {"people": "pids", "exclude_people": "exclude_pids"}  # conditions in names: which field has the pids
+AHEAD_S = 3 * 86_400  # how far a camera's clock may be ahead
+LAST_S = 1e11  # of a filter's times: the year 5138; milliseconds are above
+_UNITS = (("milliseconds", 1e3), ("microseconds", 1e6), ("nanoseconds", 1e9))
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -55,7 +61,8 @@ def renamed_arguments(**names: str) -> Callable[[Callable[P, R]], Callable[P, R]
 
 
 def filter_of(filter: Filter | None = None, **conditions: Any) -> Filter:
-    """A checked filter, of a Filter or of keywords: the fields of Filter, or in the singular for one value (camera=).
+    """A checked filter, of a Filter or of keywords: the fields of Filter, or in the singular for one value (camera=),
+    and people=, exclude_people=, which are names.
 
     Raises ConfigError for an unknown condition or a wrong value.
     """
@@ -64,22 +71,29 @@ def filter_of(filter: Filter | None = None, **conditions: Any) -> Filter:
             raise ConfigError("give either filter=, or its conditions as keywords")
         conditions = {name: getattr(filter, name) for name in filter.names()}
     found: dict[str, Any] = {}
+    people = {name: value for name, value in conditions.items() if name in PEOPLE and value is not None}
     for name, value in conditions.items():
         field = _SINGULAR.get(name, name)
+        if name in PEOPLE:
+            continue
         if field not in Filter.__dataclass_fields__:
-            raise unknown_name("filter", name, [*Filter.__dataclass_fields__, *_SINGULAR])
+            raise unknown_name("filter", name, [*Filter.__dataclass_fields__, *_SINGULAR, *PEOPLE])
         if value is None:
             continue
         if field in found:
             raise ConfigError(f"{name} is given twice, also as {field}")
-        if field in ("after", "before"):
-            found[field] = seconds_of(value)
+        if field in ("after", "before", "untimed"):
+            found[field] = limit_of(value)
         elif field == "attributes":
             found[field] = attributes_of(value)
         else:
             values = tuple(value) if isinstance(value, list | tuple | set | frozenset) else (value,)
             numbers = field.endswith("ids")
             found[field] = tuple(whole_of(v) if numbers else text_of(str(v)) for v in values)
+    for name, value in people.items():
+        names = tuple(value) if isinstance(value, list | tuple | set | frozenset) else (value,)
+        pids = tuple(pid_of_name(person_name_of(each) or "") for each in names)
+        found[PEOPLE[name]] = (*found.get(PEOPLE[name], ()), *pids)
     return Filter(**found)
 
 
@@ -89,18 +103,22 @@ def entries_of(
     time: Any,
     track: Any,
     pid: Any,
+    person: Any,
     attributes: Attributes | Sequence[Attributes] | None,
     names: Sequence[str] | None,
     crops: Sequence[bytes | None] | None,
     ids: Sequence[int] | None,
 ) -> list[Entry]:
-    """An entry for each of vectors (n, dim), of facts given once for all or once for each.
+    """An entry for each of vectors (n, dim), of facts given once for all or once for each. Entries that have ids are
+    from another gallery, and keep their times, whatever these are.
 
     Raises ConfigError for a wrong value, a wrong number of them, or an id that is given twice.
     """
     num = len(vectors)
     times, tracks = one_for_each(time, num, "time"), one_for_each(track, num, "track")
     cameras, pids = one_for_each(camera, num, "camera"), one_for_each(pid, num, "pid")
+    persons = one_for_each(person, num, "person")
+    latest = seen_until()
     details = [attributes or {}] * num if attributes is None or isinstance(attributes, Mapping) else list(attributes)
     titles, pictures = list(names or [""] * num), list(crops or [None] * num)
     numbers = [whole_of(number) or 0 for number in ids] if ids is not None else [0] * num
@@ -109,22 +127,45 @@ def entries_of(
     twice = [number for number, count in Counter(numbers).items() if number and count > 1]
     if twice:
         raise id_taken(min(twice))
+    people = [person_of_facts(number, label) for number, label in zip(pids, persons, strict=True)]
     return [
         Entry(
             vector,
             camera_of(camera),
-            seconds_of(moment),
+            seconds_of(moment) if number else seen_at(moment, latest),
             word_of(walk, "track"),
-            whole_of(person),
+            who[0],
             text_of(name),
             attributes_of(more),
             crop,
             number,
+            who[1],
         )
-        for vector, camera, moment, walk, person, more, name, crop, number in zip(
-            vectors, cameras, times, tracks, pids, details, titles, pictures, numbers, strict=True
+        for vector, camera, moment, walk, who, more, name, crop, number in zip(
+            vectors, cameras, times, tracks, people, details, titles, pictures, numbers, strict=True
         )
     ]
+
+
+def person_of_facts(pid: Any, name: Any) -> tuple[int | None, str | None]:
+    """A person's pid, and the name where there is one. pid -1 is nobody, as in data; 0 is a person where it is given.
+
+    Raises ConfigError if both are given and do not belong together, or one is none.
+    """
+    number, label = whole_of(pid), person_name_of(name)
+    if label is None:
+        return (None if number == NO_PERSON_PID else number), None
+    computed = pid_of_name(label)
+    if number not in (None, computed):
+        raise ConfigError(f"give pid or person, not both: {pid!r} and {name!r}")
+    return computed, None if is_number(label) else label
+
+
+def person_name_of(name: Any) -> str | None:
+    """A person's name, or None. Raises ConfigError if it is none."""
+    if name is not None and not isinstance(name, str):
+        raise ConfigError(f"a person is a name, not {name!r}; a number is a pid")
+    return None if name is None else text_of(name)
 
 
 def listed(crops: Any) -> list[Any]:
@@ -198,6 +239,33 @@ def seconds_of(value: Any) -> float | None:
     return float(value)
 
 
+def seen_until() -> float:
+    """The latest time that an entry may have: some days ahead of now, as a camera's clock may be off."""
+    return datetime.now(UTC).timestamp() + AHEAD_S
+
+
+def seen_at(value: Any, latest: float) -> float | None:
+    """The time of an entry: as `seconds_of`. Raises ConfigError too if it is after `latest`: no clock is so wrong."""
+    seconds = seconds_of(value)
+    if seconds is None or seconds <= latest:
+        return seconds
+    raise ConfigError(f"{_far_ahead(seconds, latest)}. A time is seconds since 1970")
+
+
+def limit_of(value: Any) -> float | None:
+    """A time in a filter: as `seconds_of`. Raises ConfigError too where it is so far ahead that it is no seconds."""
+    seconds = seconds_of(value)
+    if seconds is None or seconds < LAST_S:
+        return seconds
+    raise ConfigError(f"{_far_ahead(seconds, LAST_S)}. A time is seconds since 1970")
+
+
+def _far_ahead(seconds: float, latest: float) -> str:
+    unit = next((f"; {name} look like this" for name, many in _UNITS if seconds / many <= latest), "")
+    year = 1970 + seconds / 31_556_952
+    return f"the time {seconds:.17g} is far ahead, in the year {year:,.0f}{unit}"
+
+
 def period_of(value: Any) -> float:
     """A period in seconds. Raises ConfigError if it is none."""
     seconds = value.total_seconds() if isinstance(value, timedelta) else value
@@ -211,6 +279,8 @@ def attributes_of(attributes: Attributes) -> Attributes:
     if not isinstance(attributes, Mapping):
         raise ConfigError(f"attributes are names with values, not {attributes!r}")
     for name, value in attributes.items():
+        if name in RESERVED:
+            raise ConfigError(f"an attribute cannot be called {name!r}: resight keeps its own there")
         if isinstance(value, int) and not -(2**63) <= value < 2**63:
             raise ConfigError(f"attribute {name!r} is beyond 64 bits")
         if not isinstance(name, str) or not isinstance(value, str | int | float | bool):

@@ -6,6 +6,7 @@ keep a copy of the last hash elsewhere (`resight gallery audit` prints it).
 
 from __future__ import annotations
 
+import getpass
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
@@ -40,6 +41,14 @@ class AuditLine:
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
         return asdict(self)
+
+
+def user() -> str:
+    """Who is written down where nobody is named: this system's user."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # the user has no name, as in a container
+        return "unknown"
 
 
 def next_line(last: AuditLine | None, action: Action, who: str, purpose: str, detail: Detail) -> AuditLine:

@@ -14,7 +14,8 @@ from resight.gallery.records import Attributes, Value
 class Filter:
     """Selects the entries for which every given condition holds. An empty filter selects all entries.
 
-    after, before: after <= time < before, in seconds since 1970. pids, exclude_pids: with links applied. attributes:
+    after, before: after <= time < before, in seconds since 1970. untimed: with `before`, entries of unknown time match
+    too, and those of this time or later, which is in the future. pids, exclude_pids: with links applied. attributes:
     equal in each of these. An entry whose time, track or pid is unknown does not match a condition on it, and is never
     excluded by it.
 
@@ -35,11 +36,15 @@ class Filter:
     exclude_cameras: tuple[str, ...] = ()
     attributes: Attributes = field(default_factory=dict)
     ids: tuple[int, ...] | None = None
+    untimed: float | None = None
 
     def names(self) -> tuple[str, ...]:
         """The names of the conditions that are given, without their values: what the audit may record."""
         empty = Filter()
         return tuple(name for name in self.__dataclass_fields__ if getattr(self, name) != getattr(empty, name))
+
+
+EVERY_ENTRY = Filter()
 
 
 @dataclass(frozen=True)
@@ -53,10 +58,12 @@ class AmongTerm:
 
 @dataclass(frozen=True)
 class TimeTerm:
-    """The time is known and compares so. value: seconds since 1970."""
+    """The time is known and compares so. value: seconds since 1970. untimed: if given, it matches too if it is not
+    known, or is this or later."""
 
     relation: Literal[">=", "<"]
     value: float
+    untimed: float | None = None
 
 
 @dataclass(frozen=True)
@@ -85,7 +92,7 @@ def terms_of(filter: Filter, links: Links) -> list[Term]:
     if filter.after is not None:
         terms.append(TimeTerm(">=", filter.after))
     if filter.before is not None:
-        terms.append(TimeTerm("<", filter.before))
+        terms.append(TimeTerm("<", filter.before, filter.untimed))
     if filter.tracks is not None:
         terms.append(AmongTerm("track", filter.tracks))
     if filter.exclude_tracks:

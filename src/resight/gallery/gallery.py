@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import getpass
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -24,7 +24,6 @@ from resight.gallery.arguments import (
     encoded,
     entries_of,
     filter_of,
-    id_taken,
     listed,
     min_similarity_of,
     period_of,
@@ -32,18 +31,20 @@ from resight.gallery.arguments import (
     pooled_entry,
     rate_of,
     renamed_arguments,
+    seen_until,
     text_of,
     top_k_of,
     whole_of,
 )
-from resight.gallery.audit import AuditLine
+from resight.gallery.audit import AuditLine, user
 from resight.gallery.filters import Filter
-from resight.gallery.records import Added, Attributes, Damage, Detail, Entry, Forgotten, Link, Settings, Stats
+from resight.gallery.records import Added, Attributes, Damage, Detail, Entry, Forgotten, Link, Placed, Settings, Stats
 from resight.gallery.results import Query, SearchResult, search
 from resight.gallery.search.approximate import Approximation
 from resight.gallery.search.occluded import hidden_of
 from resight.gallery.store import Store
-from resight.gallery.transfer.batches import added_in_batches
+from resight.gallery.transfer.batches import added_in_batches, in_batches
+from resight.gallery.transfer.placing import Names, place
 from resight.gallery.transfer.rows import Row, columns_of, crops_of, rows_of_crops
 
 Times = float | datetime | Sequence[float | datetime | None] | None
@@ -74,8 +75,9 @@ class Gallery:
         """who: this system's user unless given. Raises GalleryError if the gallery holds another model's embeddings."""
         self.store = store
         self.model = model
-        self.who = who if who is not None else _user()
+        self.who = who if who is not None else user()
         self.purpose = purpose
+        self._names: Names = {}
         if model is not None and model.identity != store.settings.model:
             raise GalleryError(
                 f"this gallery holds embeddings of the model {_short(store.settings)}, and those of "
@@ -112,15 +114,18 @@ class Gallery:
         time: Times = None,
         track: str | Sequence[str | None] | None = None,
         pid: int | Sequence[int | None] | None = None,
+        person: str | Sequence[str | None] | None = None,
         attributes: Attributes | None = None,
         pool: str | None = None,
         channel_order: str = "rgb",
     ) -> list[int]:
         """Embeds pictures, adds an entry for each and returns their ids. All are added or, if anything is wrong, none.
+        One that is there already, by name, camera, time, track and embedding, is not added again, and has that id.
 
-        crops: one picture or several, as the model's `embed` takes them. camera, time, track, pid: one for all, or one
-        for each. time: seconds since 1970, or a datetime with a time zone. pool: makes one entry of all pictures:
-        `mean`, their mean embedding at unit length, or `best`, the one that is nearest to the mean.
+        crops: one picture or several, as the model's `embed` takes them. camera, time, track, pid, person: one for all,
+        or one for each. time: seconds since 1970, or a datetime with a time zone. person: a name, in place of a pid.
+        pool: makes one entry of all pictures: `mean`, their mean embedding at unit length, or `best`, the one that is
+        nearest to the mean.
 
         Raises UnreadableImage, ConfigError for a wrong argument, GalleryError if the store fails.
         """
@@ -134,6 +139,7 @@ class Gallery:
             time=time,
             track=track,
             pid=pid,
+            person=person,
             attributes=attributes,
             names=[str(item) if isinstance(item, str | Path) else "" for item in items],
             crops=[encoded(item) for item in items] if self.settings.keep_crops else None,
@@ -150,6 +156,7 @@ class Gallery:
         time: Times = None,
         track: str | Sequence[str | None] | None = None,
         pid: int | Sequence[int | None] | None = None,
+        person: str | Sequence[str | None] | None = None,
         attributes: Attributes | Sequence[Attributes] | None = None,
         names: Sequence[str] | None = None,
         crops: Sequence[bytes | None] | None = None,
@@ -167,13 +174,10 @@ class Gallery:
             own = _short(self.settings)
             raise EmbeddingError(f"these embeddings are of model {short_of(model)}, the gallery is of {own}")
         vectors = embeddings_of(embeddings, self.settings.dim)
-        entries = entries_of(vectors, camera, time, track, pid, attributes, names, crops, ids)
-        taken = self.store.read(sorted(entry.id for entry in entries if entry.id))
-        if taken:
-            raise id_taken(min(entry.id for entry in taken))
+        entries = entries_of(vectors, camera, time, track, pid, person, attributes, names, crops, ids)
         if pool is not None and entries:
             entries = [pooled_entry(entries, pool)]
-        return self.store.add(entries) if entries else []
+        return list(place(self.store, entries, self._names).ids)
 
     def add_dataset(
         self,
@@ -189,8 +193,8 @@ class Gallery:
         """Embeds and adds the crops of a data set, with their cameras, times, tracks and pids.
 
         dataset: opened, or what `open_dataset` takes, such as a folder of crops. camera: a name for all, in place of
-        the data's camids. with_pids: whether to store who the crops show. strict: raises the first error; otherwise
-        pictures that cannot be read are left out.
+        the data's own. with_pids: whether to store who the crops show: by the data's names, or numbers. strict: raises
+        the first error; otherwise pictures that cannot be read are left out.
 
         Raises DatasetError, ConfigError for a wrong argument, GalleryError if the store fails; with strict, DataError.
         """
@@ -199,32 +203,41 @@ class Gallery:
         if strict and left_out:
             raise DataError(left_out[0])
         crops = crops_of(found, splits)
-        ids: list[int] = []
+        ids, there = list[int](), list[int]()
         with progress("adding to the gallery", len(crops)) as advance:
             for added in self.add_rows(rows_of_crops(crops, camera, with_pids), strict=strict):
                 ids += added.ids
+                there += added.there
                 left_out += added.left_out
-                advance(len(added.ids) + len(added.left_out))
-        return Added(tuple(ids), tuple(left_out))
+                advance(len(added.ids) + len(added.there) + len(added.left_out))
+        return Added(tuple(ids), tuple(left_out), tuple(there))
 
     def add_rows(
-        self, rows: Iterable[Row | DataError], *, strict: bool = False, keep_ids: bool = False
+        self, rows: Iterable[Row | DataError], *, strict: bool = False, keep_ids: bool = False, going_on: bool = False
     ) -> Iterator[Added]:
         """Adds rows 64 at a time, and yields what became of each batch once it is committed: iterate over it.
 
         rows: see `transfer.rows` and `transfer.lines`; a DataError stands for a row that could not be read. strict:
-        raises the first error instead of leaving rows out. keep_ids: the entries keep the ids of their rows.
+        raises the first error. keep_ids: entries keep the ids of their rows. going_on: of ids that are taken, equal
+        entries are there already.
 
         Raises GalleryError if the store fails; with strict, DataError.
         """
-        return added_in_batches(rows, partial(self._add_rows, keep_ids=keep_ids), strict)
+        add = partial(self._add_rows, keep_ids=keep_ids, going_on=going_on)
+        return added_in_batches(in_batches(rows), add, strict)
 
-    def _add_rows(self, rows: Sequence[Row], keep_ids: bool) -> list[int]:
+    def add_batches(self, batches: Iterable[Sequence[Row | DataError]], *, strict: bool = False) -> Iterator[Added]:
+        """As `add_rows`, of rows that come in batches already, each of which is committed as it comes."""
+        return added_in_batches(batches, partial(self._add_rows, keep_ids=False, going_on=False), strict)
+
+    def _add_rows(self, rows: Sequence[Row], keep_ids: bool, going_on: bool) -> Placed:
         made: list[Any] = []
         pictures = [row.picture for row in rows if row.embedding is None and row.picture]
         if pictures:
             made = list(self.needed_model().embed([picture.read() for picture in pictures]))
-        return self.add_embeddings(**columns_of(rows, made, self.settings, keep_ids))
+        columns = columns_of(rows, made, self.settings, keep_ids)
+        vectors = embeddings_of(columns.pop("embeddings"), self.settings.dim)
+        return place(self.store, entries_of(vectors, **columns), self._names, going_on=going_on)
 
     @renamed_arguments(top="top_k", at_least="min_similarity")
     def search(
@@ -258,8 +271,8 @@ class Gallery:
     ) -> list[SearchResult]:
         """A result for each row of embeddings (q, dim), or one for all of them with pool.
 
-        top_k: how many matches; None: all. pool: as in `search`; all rows are then one person's. min_similarity:
-        matches of this cosine similarity or more only. filter: which entries to search.
+        top_k: how many; None: all. pool: as in `search`; all rows are then one person's. min_similarity: matches of
+        this cosine similarity or more only. filter: which entries to search.
 
         hidden: the occluded part of the picture, as (from, to) in fractions of its height from the top: (0.6, 1) is the
         lower two fifths. The 100 nearest are then compared again on the visible strips, without a decision:
@@ -289,12 +302,10 @@ class Gallery:
     def approximate(self, top_k: int = 20, *, recall: float = 0.99) -> Approximation:
         """Builds an HNSW index in memory, which searches without a filter for up to `top_k` matches then use.
 
-        Building takes a while. Its recall is measured on rows of the gallery and is returned; it stands in each
-        result. Other searches stay exact, and all are exact again once an entry is removed, until this is called again.
-        recall: what to reach; a higher one makes searches slower.
+        Building takes a while. Its recall is measured on rows of the gallery and stands in each result. Other searches
+        stay exact, and all are again once an entry is removed. recall: what to reach; a higher one is slower.
 
-        Raises MissingExtra if usearch is not installed, ConfigError if the engine supports exact search only or for a
-        wrong argument, GalleryError if the gallery is empty.
+        Raises MissingExtra without usearch, ConfigError if the engine is exact only, GalleryError if nothing is there.
         """
         wanted, recall = top_k_of(top_k), rate_of(recall, "recall")
         if wanted is None:
@@ -306,6 +317,7 @@ class Gallery:
         self,
         *,
         older_than: Any = None,
+        untimed: bool = False,
         filter: Filter | None = None,
         who: str | None = None,
         purpose: str | None = None,
@@ -313,8 +325,9 @@ class Gallery:
     ) -> Forgotten:
         """Deletes the entries that match the filter, with all traces of them, and audits it without saying whom.
 
-        older_than: a period in seconds, or a timedelta: entries whose time is further back. At least one condition is
-        needed. Traces that are left in the gallery's files are reported in what is returned; the entries are deleted.
+        older_than: a period in seconds, or a timedelta: entries whose time is further back. untimed: counts entries of
+        no time, or of one days ahead of now, as old too; otherwise what is returned says how many there are, and also
+        which traces of deleted entries are left in the gallery's files. At least one condition is needed.
 
         Raises ConfigError for a wrong condition or none, GalleryError if the store fails; nothing is deleted then.
         """
@@ -325,7 +338,15 @@ class Gallery:
         wanted = filter_of(filter, **conditions)
         if not wanted.names():
             raise ConfigError("say what to forget: pid, track, camera, before, ...")
-        return self.store.remove(wanted, *self._caller(who, purpose))
+        if untimed and wanted.before is None:
+            raise ConfigError("untimed says what else is old: it goes with older_than or before")
+        limit = seen_until()
+        if untimed:
+            wanted = replace(wanted, untimed=limit)
+        gone = self.store.remove(wanted, *self._caller(who, purpose))
+        if wanted.untimed is not None or (wanted.before is None and wanted.after is None):
+            return gone
+        return replace(gone, untimed=self.store.count_untimed(wanted, limit))
 
     def link(self, pid: int, into: int, *, who: str | None = None, purpose: str | None = None) -> int:
         """Links two pids as one person, who is reported as `into`. Returns the link's number, for `unlink`.
@@ -378,10 +399,3 @@ class Gallery:
 
 def _short(settings: Settings) -> str:
     return f"{settings.model_name} ({short_of(settings.model)})"
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # the user has no name, as in a container
-        return "unknown"

@@ -11,6 +11,7 @@ from resight.gallery.gallery import Gallery
 from resight.gallery.people import root_of
 from resight.gallery.records import Detail, Entry
 from resight.gallery.transfer.batches import in_batches
+from resight.gallery.transfer.placing import facts_of
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,8 @@ def migrate(old: Gallery, new: Gallery, progress: Progress = silent) -> Migrated
     new gallery's.
 
     Call it again after an interruption, or when the old gallery has new entries: what is there already is skipped. The
-    old gallery is not changed. progress: advances by the entries looked at.
+    old gallery is not changed, and until it is done `verify` calls the new one incomplete. progress: advances by the
+    entries looked at.
 
     Raises GalleryError if the new gallery has a different entry of the same id.
 
@@ -44,6 +46,7 @@ def migrate(old: Gallery, new: Gallery, progress: Progress = silent) -> Migrated
     """
     same = old.settings.model == new.settings.model
     count, before, without, unreadable = 0, 0, list[int](), list[int]()
+    new.store.set_unfinished("migration")
     with progress("migrating", old.store.count()) as advance:
         for batch in in_batches(old.store.scan(Filter())):
             there = _there(batch, new, old.settings.model)
@@ -61,6 +64,7 @@ def migrate(old: Gallery, new: Gallery, progress: Progress = silent) -> Migrated
         if root_of(link.pid, linked) != root_of(link.into, linked):
             new.link(link.pid, link.into)
             linked = {each.pid: each.into for each in new.store.links()}
+    new.store.set_unfinished("")
     left = len(without) + len(unreadable)
     detail: Detail = {"entries": count, "left_out": left, "from_model": old.settings.model}
     new.store.append_audit("migrate", new.who, new.purpose, detail)
@@ -74,14 +78,11 @@ def _there(batch: list[Entry], new: Gallery, old_model: str) -> set[int]:
         other = found.get(entry.id)
         same_model = other is not None and old_model == new.settings.model
         if other is not None and (
-            _facts(other) != _facts(entry) or (same_model and other.embedding.tobytes() != entry.embedding.tobytes())
+            facts_of(other) != facts_of(entry)
+            or (same_model and other.embedding.tobytes() != entry.embedding.tobytes())
         ):
             raise GalleryError(f"the new gallery has another entry {entry.id}; migrate into an empty one")
     return set(found)
-
-
-def _facts(entry: Entry) -> tuple[object, ...]:
-    return entry.camera, entry.time, entry.track, entry.pid, entry.name, dict(entry.attributes)
 
 
 def _embedded(entries: list[Entry], new: Gallery, unreadable: list[int]) -> list[Entry]:

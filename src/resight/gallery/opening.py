@@ -60,16 +60,23 @@ def open_gallery(
 
 
 def open_with_model(
-    uri: str | Path, model: str | None = None, *, wait_s: float = 5.0, who: str | None = None, purpose: str = ""
+    uri: str | Path,
+    model: str | None = None,
+    *,
+    reading: bool = False,
+    wait_s: float = 5.0,
+    who: str | None = None,
+    purpose: str = "",
 ) -> Gallery:
     """Opens an existing gallery with its model: the one named, or the packaged one whose embeddings it holds.
 
-    model: as `resight.load` takes it. wait_s, who, purpose: as `open_gallery`.
+    model: as `resight.load` takes it. reading: to search only; it is opened for reading, unless it audits searches.
+    wait_s, who, purpose: as `open_gallery`.
 
     Raises ConfigError if no model is named and the gallery's is not packaged, and what `open_gallery` and
     `resight.load` raise.
     """
-    with open_gallery(uri, wait_s=wait_s) as gallery:
+    with open_gallery(uri, read_only=True, wait_s=wait_s) as gallery:
         settings = gallery.settings
     if model is None:
         fitting = (name for name in packaged_models() if packaged_bundle(name).manifest.identity == settings.model)
@@ -79,4 +86,5 @@ def open_with_model(
         raise ConfigError(
             f"{without_password(uri)} is of the model {named}, which is not packaged; name its bundle: --model (model=)"
         )
-    return open_gallery(uri, load(model), wait_s=wait_s, who=who, purpose=purpose)
+    read_only = reading and not settings.audit_searches
+    return open_gallery(uri, load(model), read_only=read_only, wait_s=wait_s, who=who, purpose=purpose)

@@ -1,13 +1,60 @@
-"""Which person an entry shows: its pid with links applied, else its track, else the entry itself."""
+"""Which person an entry shows: its pid with links applied, else its track, else the entry itself; and people by name.
+
+A name has one pid, computed from the name alone: so it is the same in each add, process, engine and export, and is
+forgotten with the entries. Nothing keeps a table of names.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Collection, Mapping
 
-from resight.core.errors import GalleryError
+from resight.core.errors import ConfigError, GalleryError
+from resight.data.labels import CAMERA, MOST_DIGITS, PERSON, PERSON_ZERO
 from resight.gallery.records import Entry
 
 Links = Mapping[int, int]  # pid: the pid that it is linked into
+NAMED = 2**52  # pids of names are from here to 2**53, above which JSON readers round
+
+
+def pid_of_name(name: str) -> int:
+    """The pid of a person's name. A number is its own pid, as in the data; 0 is a person here, as `labels` has it.
+
+    Raises ConfigError for an empty name and for -1, which is nobody.
+
+    Example:
+        >>> pid_of_name("7")
+        7
+        >>> pid_of_name("bob") == pid_of_name("bob") != pid_of_name("carol")
+        True
+    """
+    if not name.strip() or name == "-1":
+        raise ConfigError(f"{name!r} is no person's name")
+    if is_number(name):
+        return int(name) or PERSON_ZERO
+    return NAMED + int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "big") % NAMED
+
+
+def is_number(label: str) -> bool:
+    """Whether a person's label is a number of the data's own, as 7 or 007."""
+    return bool(PERSON.fullmatch(label)) and label.isascii() and len(label) <= MOST_DIGITS
+
+
+def person_label(label: str, labels: Collection[str]) -> str:
+    """A person's label as a gallery keeps it: 007 is 7, as in data whose people all have numbers, unless `labels`, all
+    of this data, has both."""
+    plain = str(int(label)) if is_number(label) else label
+    return label if plain in labels else plain
+
+
+def camera_label(label: str, labels: Collection[str]) -> str:
+    """A camera's label as a gallery keeps it: c2 is 2, as in data whose cameras all have numbers, unless `labels`, all
+    of this data, has both."""
+    match = CAMERA.fullmatch(label)
+    if match is None or not match[1].isascii() or len(match[1]) > MOST_DIGITS:
+        return label
+    plain = str(int(match[1]))
+    return label if plain in labels else plain
 
 
 def root_of(pid: int, links: Links) -> int:
@@ -34,8 +81,9 @@ def check_link(pid: int, into: int, links: Links) -> tuple[int, int]:
     return first, second
 
 
-def person_of(entry: Entry, links: Links) -> str:
-    """The person's name in a result: `7`, `track north/17`, or `entry 9`."""
+def person_of(entry: Entry, links: Links, names: Mapping[int, str]) -> str:
+    """The person's name in a result: `bob`, `7`, `track north/17`, or `entry 9`. names: of pids that have names."""
     if entry.pid is not None:
-        return str(root_of(entry.pid, links))
+        root = root_of(entry.pid, links)
+        return names.get(root, str(root))
     return f"track {entry.camera}/{entry.track}" if entry.track is not None else f"entry {entry.id}"

@@ -22,7 +22,7 @@ class Entry:
     embedding: (dim,) float32 of unit length. camera: the camera's name. time: seconds since 1970, UTC. track: which
     crops are of one person walking past one camera once. pid: the person id, if known. name: usually the crop's path.
     crop: the encoded picture, if the gallery keeps pictures. id: unique in its gallery and never reused; 0 until the
-    gallery assigns one.
+    gallery assigns one. person: the person's name, if the person is known by one; it determines the pid.
     """
 
     embedding: FloatArray
@@ -34,6 +34,7 @@ class Entry:
     attributes: Attributes = field(default_factory=dict)
     crop: bytes | None = field(default=None, repr=False)
     id: int = 0
+    person: str | None = None
 
 
 @dataclass(frozen=True)
@@ -91,12 +92,22 @@ class Settings:
 
 
 @dataclass(frozen=True)
+class Placed:
+    """What a store did with entries of which some may be there already. ids: of each, in order: a new one, or that of
+    the equal entry. there: which of these ids were there before."""
+
+    ids: tuple[int, ...]
+    there: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
 class Added:
     """What `add_dataset` and `add_rows` did. ids: of the new entries. left_out: an error message for each row that
-    could not be added."""
+    could not be added. there: the ids of the equal entries of rows that were there already, and are not added again."""
 
     ids: tuple[int, ...] = ()
     left_out: tuple[str, ...] = ()
+    there: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -106,12 +117,15 @@ class Forgotten:
     entries: how many were deleted. traces: where their bytes may still be in the gallery's own files, why, and what
     removes them; empty: none were found. looked_for: how many embeddings and pictures (of at most 100 entries) were
     searched for in the files afterwards. beyond: where the engine may keep copies that a deletion cannot reach.
+    untimed: how many entries a condition on time could not judge, and which are still there: they have no time, or one
+    that is far ahead of now.
     """
 
     entries: int
     traces: tuple[str, ...] = ()
     looked_for: int = 0
     beyond: tuple[str, ...] = ()
+    untimed: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, overload
 
@@ -11,7 +11,7 @@ from resight.core.records import FloatArray
 from resight.core.visibility import SECOND_STAGE, Parts
 from resight.embedding.model import Model
 from resight.gallery.filters import Filter
-from resight.gallery.people import person_of
+from resight.gallery.people import NAMED, Links, person_of, root_of
 from resight.gallery.records import Entry, Hit
 from resight.gallery.search.occluded import compared_again
 from resight.gallery.store import Store
@@ -25,8 +25,8 @@ class Match:
     """One entry that a search found.
 
     similarity: cosine, higher is closer. decision: whether it shows the person searched for; None if the model is not
-    calibrated. person: who it shows: the pid with links applied, else its track, else the entry itself. The other
-    properties are the entry's.
+    calibrated. person: who it shows: the name or the pid with links applied, else its track, else the entry itself. The
+    other properties are the entry's.
     """
 
     similarity: float
@@ -172,10 +172,11 @@ def search(store: Store, model: Model | None, query: Query) -> list[SearchResult
             nearest[row] = hits
     links = {link.pid: link.into for link in store.links()}
     entries = _entries(store, (*found.hits, *nearest))
+    names = names_of(store, entries.values(), links)
 
     def match_of(hit: Hit) -> Match:
         decision = decide(hit.similarity) if decide else None
-        return Match(hit.similarity, decision, person_of(entries[hit.id], links), entries[hit.id])
+        return Match(hit.similarity, decision, person_of(entries[hit.id], links, names), entries[hit.id])
 
     results = []
     for hits, first in zip(found.hits, nearest, strict=True):
@@ -184,6 +185,21 @@ def search(store: Store, model: Model | None, query: Query) -> list[SearchResult
         decision = best.decision if best else decide(-1.0) if decide else None
         results.append(SearchResult(matches, decision, found.num_people, found.recall, best.person if best else ""))
     return results
+
+
+def names_of(store: Store, entries: Iterable[Entry], links: Links) -> dict[int, str]:
+    """The names of the people that entries show, by pid, with links applied; of people who have names."""
+    names: dict[int, str] = {}
+    wanted: set[int] = set()
+    for entry in entries:
+        if entry.pid is not None:
+            wanted.add(root_of(entry.pid, links))
+            names |= {} if entry.person is None else {entry.pid: entry.person}
+    for pid in {pid for pid in wanted - set(names) if pid >= NAMED}:  # linked into a name that was not found itself
+        found = (entry.person for entry in store.scan(Filter(pids=(pid,))) if entry.pid == pid)
+        name = next(found, None)
+        names |= {} if name is None else {pid: name}
+    return names
 
 
 def decider(model: Model, num_people: int, query: Query) -> Decide | None:

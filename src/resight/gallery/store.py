@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from re import sub
 from typing import ClassVar
 
 from resight.core.errors import ConfigError
 from resight.core.records import FloatArray
 from resight.gallery.audit import Action, AuditLine
-from resight.gallery.filters import Filter
-from resight.gallery.records import Damage, Detail, Entry, Forgotten, Link, Settings, Stats, StoreHits
+from resight.gallery.filters import EVERY_ENTRY, Filter
+from resight.gallery.records import Damage, Detail, Entry, Forgotten, Link, Placed, Settings, Stats, StoreHits
 from resight.gallery.search.approximate import Approximation
 
 
@@ -39,12 +40,22 @@ class Store(ABC):
         """Adds all entries or none and returns their ids, which are never reused. An entry with an id keeps it."""
 
     @abstractmethod
+    def add_once(self, entries: Sequence[Entry]) -> Placed:
+        """As `add`, but leaves out an entry that equals one which is there: by name, camera, time, track and embedding.
+        The entries are compared with those that were there before, not with each other."""
+
+    @abstractmethod
     def search(self, queries: FloatArray, top_k: int | None, filter: Filter, min_similarity: float | None) -> StoreHits:
         """The `top_k` hits (None: all) for each row of queries (q, dim), by similarity, ties by id."""
 
     @abstractmethod
-    def count(self) -> int:
-        """The number of entries."""
+    def count(self, filter: Filter = EVERY_ENTRY) -> int:
+        """The number of entries that match the filter."""
+
+    def count_untimed(self, filter: Filter, limit: float) -> int:
+        """How many entries match the filter but for its times, and have no time, or one at `limit` or later."""
+        anytime = replace(filter, after=None, before=None)
+        return self.count(anytime) - self.count(replace(anytime, before=limit))
 
     @abstractmethod
     def read(self, ids: Sequence[int]) -> list[Entry]:
@@ -94,6 +105,14 @@ class Store(ABC):
         """Returns freed space to the file system."""
 
     @abstractmethod
+    def unfinished(self) -> str:
+        """What `set_unfinished` was told last: what an import or a migration that has not ended says of itself."""
+
+    @abstractmethod
+    def set_unfinished(self, text: str) -> None:
+        """Marks the gallery as incomplete, which `verify` tells; empty: as complete."""
+
+    @abstractmethod
     def close(self) -> None:
         """Closes the store."""
 
@@ -103,6 +122,13 @@ class Store(ABC):
             "approximate search is for a gallery in a file; this engine supports exact search only, whatever indexes "
             "it has of its own"
         )
+
+
+def damage_of_unfinished(text: str) -> Iterator[Damage]:
+    """What `verify` says of a gallery that is marked as incomplete. text: of `Store.unfinished`."""
+    if text:
+        what = "an import or a migration into it has not ended, so entries or links are missing"
+        yield Damage("gallery", what, "run the same command again: it goes on")
 
 
 def without_password(uri: object) -> str:

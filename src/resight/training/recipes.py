@@ -159,8 +159,8 @@ def _check_choice(name: str, value: str, known: tuple[str, ...]) -> None:
         raise unknown_name(name, value, known)
 
 
-# The four reference models, as the report trained them: Adam at 1e-3, batches of 16, kappa from 1. The
-# counts of batches inside the report's own weights show that both SliceNets saw flipped copies.
+# The four reference models, as the paper trained them: Adam at 1e-3, batches of 16, kappa from 1. The
+# counts of batches inside the paper's own weights show that both SliceNets saw flipped copies.
 BASELINE = Recipe(normalise=False)
 BASELINE_AUG = Recipe(flipped_copies=True)
 SLICENET1 = Recipe(network="slicenet1", slices=4, flipped_copies=True)

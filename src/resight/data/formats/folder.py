@@ -1,4 +1,4 @@
-"""A folder of your own: `<split>/<pid>/<camera>_<anything>.<ext>`, as the reference report's data lie.
+"""A folder of your own: `<split>/<pid>/<camera>_<anything>.<ext>`, as the reference paper's data lie.
 
 Splits: `train`, and `query` and `gallery`, which stand at the top or below `val` or `test`. Pictures that keep the
 names of a known data set inside their person's folder (`0002/0002_c1s1_000451_03.jpg`, as the prepare.py of

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 RANGE = 65_536  # ids that a writer claims at a time
 SETTINGS, CLAIM, LINE, LINK, PERSON = "settings", "range", "line", "link", "person"
+UNFINISHED = "unfinished"
 
 
 class Bookkeeping:
@@ -45,6 +46,18 @@ class Bookkeeping:
     def create(self, text: str) -> None:
         """Writes the settings, with which the gallery exists."""
         self._write(SETTINGS, SETTINGS, 0, text)
+
+    def unfinished(self) -> str:
+        """What `set_unfinished` was told last."""
+        found = self._read(UNFINISHED)
+        return found[0][2] if found else ""
+
+    def set_unfinished(self, text: str) -> None:
+        """Marks the gallery as incomplete, or, with an empty text, as complete."""
+        if text:
+            self._db.call("upsert", self._db.records, [self._row(UNFINISHED, UNFINISHED, 0, text)])
+        else:
+            self._db.call("delete", self._db.records, ids=[UNFINISHED])
 
     # Ids.
 

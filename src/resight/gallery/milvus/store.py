@@ -20,13 +20,25 @@ import numpy as np
 from resight.core.errors import ConfigError, GalleryError
 from resight.core.records import FloatArray
 from resight.gallery.audit import Action, AuditLine
-from resight.gallery.filters import AmongTerm, AttributeTerm, Filter, TimeTerm, terms_of
+from resight.gallery.filters import EVERY_ENTRY, AmongTerm, AttributeTerm, Filter, TimeTerm, terms_of
 from resight.gallery.milvus.bookkeeping import Bookkeeping, person_key
 from resight.gallery.milvus.syntax import LARGEST_TOP_K, LONGEST_TEXT, MOST_PARTS, among, in_parts, quoted
 from resight.gallery.people import root_of
-from resight.gallery.records import Damage, Detail, Entry, Forgotten, Hit, Link, Settings, Stats, StoreHits, in_order
+from resight.gallery.records import (
+    Damage,
+    Detail,
+    Entry,
+    Forgotten,
+    Hit,
+    Link,
+    Placed,
+    Settings,
+    Stats,
+    StoreHits,
+    in_order,
+)
 from resight.gallery.search import rows
-from resight.gallery.store import Store
+from resight.gallery.store import Store, damage_of_unfinished
 
 if TYPE_CHECKING:
     from resight.gallery.milvus.connection import Connection
@@ -107,6 +119,17 @@ class MilvusStore(Store):
             self._db.call("insert", self._db.entries, told)
             return ids
 
+    def add_once(self, entries: Sequence[Entry]) -> Placed:
+        with self._lock:
+            contents = [rows.content_of(entry) for entry in entries]
+            equal = among(f"attributes[{quoted(rows.CONTENT)}]", contents)
+            found = self._db.read(self._db.entries, equal, ("id", "attributes")) if entries else []
+            known = {row["attributes"][rows.CONTENT]: row["id"] for row in found}
+            wanted = [entry for entry, text in zip(entries, contents, strict=True) if text not in known]
+            fresh = iter(self.add(wanted) if wanted else ())
+            ids = [known[text] if text in known else next(fresh) for text in contents]
+            return Placed(tuple(ids), tuple(known[text] for text in contents if text in known))
+
     def search(self, queries: FloatArray, top_k: int | None, filter: Filter, min_similarity: float | None) -> StoreHits:
         with self._lock:
             expression = self._expression(filter)
@@ -115,9 +138,9 @@ class MilvusStore(Store):
             hits = tuple(compared(queries, top_k, expression, min_similarity))
             return StoreHits(hits, self._num_people(filter, expression))
 
-    def count(self) -> int:
+    def count(self, filter: Filter = EVERY_ENTRY) -> int:
         with self._lock:
-            return self._db.count(self._db.entries, EVERYTHING)
+            return self._db.count(self._db.entries, self._expression(filter))
 
     def read(self, ids: Sequence[int]) -> list[Entry]:
         found: dict[int, Entry] = {}
@@ -140,8 +163,11 @@ class MilvusStore(Store):
             found = [row for page in self._pages(self._expression(filter), ("camera", "track", "pid")) for row in page]
             self._records.append("forget", who, purpose, {"entries": len(found), "by": ", ".join(filter.names())})
             ids = [row["id"] for row in found]
-            for part in in_parts(ids):
-                self._db.call("delete", self._db.entries, ids=part)
+            try:
+                for part in in_parts(ids):
+                    self._db.call("delete", self._db.entries, ids=part)
+            except GalleryError as error:
+                raise GalleryError(f"{error}; of the entries to delete some may be gone: delete again") from None
             kept: tuple[str, ...] = ()
             try:
                 self._drop_people(found)
@@ -189,6 +215,7 @@ class MilvusStore(Store):
             return Stats(cameras.total(), people, crops, dict(sorted(cameras.items())), first, last, None, *counts)
 
     def verify(self) -> Iterator[Damage]:
+        yield from damage_of_unfinished(self.unfinished())
         for page in self._pages(EVERYTHING, (*FIELDS, "crop")):
             for row in page:
                 what = rows.damage_of(_raw(row), _crop_of(row), self.settings.dim)
@@ -203,6 +230,15 @@ class MilvusStore(Store):
             for name in (self._db.entries, self._db.records):
                 self._db.call("flush", name)
                 self._db.call("compact", name)
+
+    def unfinished(self) -> str:
+        with self._lock:
+            return self._records.unfinished()
+
+    def set_unfinished(self, text: str) -> None:
+        self._check_writable()
+        with self._lock:
+            self._records.set_unfinished(text)
 
     def close(self) -> None:
         self._db.close()
@@ -273,8 +309,9 @@ class MilvusStore(Store):
                     inside = among(field, values) if values else "id < 0"
                     unknown = "" if field in ("camera", "id") else f"{field} is null or "  # these two are always known
                     texts.append(f"({unknown}not ({inside}))" if never else inside)
-                case TimeTerm(relation, moment):
-                    texts.append(f"(time is not null and time {relation} {quoted(moment)})")
+                case TimeTerm(relation, moment, untimed):
+                    more = "" if untimed is None else f" or time is null or time >= {quoted(untimed)}"
+                    texts.append(f"((time is not null and time {relation} {quoted(moment)}){more})")
                 case AttributeTerm(name, value):
                     texts.append(f"attributes[{quoted(name)}] == {quoted(value)}")
         return " and ".join(texts)
@@ -330,7 +367,7 @@ def _row_of(entry: Entry, number: int) -> dict[str, Any]:
         "track": track,
         "pid": pid,
         "name": name,
-        "attributes": dict(entry.attributes),
+        "attributes": {**rows.attributes_of(entry), rows.CONTENT: rows.content_of(entry)},
         "embedding": entry.embedding.tolist(),
         "checksum": checksum.hex(),
         "crop": crop,
@@ -339,7 +376,8 @@ def _row_of(entry: Entry, number: int) -> dict[str, Any]:
 
 def _raw(row: Any) -> tuple[Any, ...]:
     """As `rows` takes it."""
-    attributes = json.dumps(row["attributes"], sort_keys=True, ensure_ascii=False)
+    known = {name: value for name, value in row["attributes"].items() if name != rows.CONTENT}
+    attributes = json.dumps(known, sort_keys=True, ensure_ascii=False)
     data = np.array(row["embedding"], "<f4").tobytes()
     facts = (row["id"], row["camera"], row["time"], row["track"], row["pid"], row["name"], attributes, data)
     return (*facts, bytes.fromhex(row["checksum"]))

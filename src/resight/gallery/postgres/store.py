@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -16,11 +17,11 @@ import numpy as np
 from resight.core.errors import GalleryError
 from resight.core.records import FloatArray
 from resight.gallery.audit import Action, AuditLine, check_chain, line_of, next_row
-from resight.gallery.filters import AmongTerm, AttributeTerm, Filter, TimeTerm, terms_of
+from resight.gallery.filters import EVERY_ENTRY, AmongTerm, AttributeTerm, Filter, TimeTerm, terms_of
 from resight.gallery.people import check_link, root_of
-from resight.gallery.records import Damage, Detail, Entry, Forgotten, Hit, Link, Settings, Stats, StoreHits
+from resight.gallery.records import Damage, Detail, Entry, Forgotten, Hit, Link, Placed, Settings, Stats, StoreHits
 from resight.gallery.search import rows
-from resight.gallery.store import Store
+from resight.gallery.store import Store, damage_of_unfinished
 
 if TYPE_CHECKING:
     from resight.gallery.postgres.connection import Connection
@@ -61,6 +62,13 @@ ADD = """
         checksum text
     )
 """
+CONTENT = "entries_by_content"
+INDEX = f"CREATE INDEX {CONTENT} ON entries (md5(embedding::text))"  # a gallery of 0.1.0 has none
+EQUAL = """
+    SELECT id FROM entries WHERE md5(embedding::text) = md5(cast(:vector AS vector)::text) AND camera = :camera
+    AND name = :name AND time IS NOT DISTINCT FROM cast(:time AS float8)
+    AND track IS NOT DISTINCT FROM cast(:track AS text) LIMIT 1
+"""
 BEYOND = (
     "PostgreSQL keeps deleted bytes in freed pages until it overwrites them; `resight gallery compact` does",
     "its write-ahead log holds what was added until the segment is recycled, and so do replicas and backups",
@@ -90,6 +98,8 @@ class PostgresStore(Store):
         self.name = self._db.name
         try:
             self._prepare(settings, new)
+            if not read_only:
+                self._index_content()
         except BaseException:
             self.close()
             raise
@@ -111,6 +121,12 @@ class PostgresStore(Store):
                 raise GalleryError(f"{self.name} has schema version {version}, of a newer resight. Nothing was changed")
             self.settings = Settings(**json.loads(self._db.one("SELECT value FROM meta WHERE key = 'settings'")))
 
+    def _index_content(self) -> None:
+        """Makes the index that finds equal entries. Without it (this user may not make one) that takes longer."""
+        with suppress(GalleryError):
+            if self._db.one("SELECT to_regclass(:name)::text", name=f"{self._db.schema}.{CONTENT}") is None:
+                self._db.run(INDEX)
+
     def _there(self) -> bool:
         return self._db.one("SELECT to_regclass(:name)::text", name=f"{self._db.schema}.meta") is not None
 
@@ -127,6 +143,32 @@ class PostgresStore(Store):
 
     def add(self, entries: Sequence[Entry]) -> list[int]:
         with self._db.changing():
+            return self._insert(entries)
+
+    def add_once(self, entries: Sequence[Entry]) -> Placed:
+        with self._db.changing():
+            # Whoever adds at the same time waits, or both would add what is equal.
+            self._db.run("LOCK TABLE entries IN SHARE ROW EXCLUSIVE MODE")
+            known = [self._equal(entry) for entry in entries]
+            pairs = list(zip(known, entries, strict=True))
+            fresh = iter(self._insert([entry for number, entry in pairs if number is None]))
+            ids = [next(fresh) if number is None else number for number in known]
+            return Placed(tuple(ids), tuple(number for number in known if number is not None))
+
+    def _equal(self, entry: Entry) -> int | None:
+        """The id of the entry that equals this one, if there is one."""
+        found = self._db.one(
+            EQUAL,
+            vector=_text_of(entry.embedding),
+            camera=entry.camera,
+            time=entry.time,
+            track=entry.track,
+            name=entry.name,
+        )
+        return None if found is None else int(found)
+
+    def _insert(self, entries: Sequence[Entry]) -> list[int]:
+        if entries:
             wanted = sum(not entry.id for entry in entries)
             fresh = iter(self._db.run("SELECT nextval('entries_id_seq') FROM generate_series(1, :n)", n=wanted))
             ids = [entry.id or next(fresh)[0] for entry in entries]
@@ -140,6 +182,7 @@ class PostgresStore(Store):
                 if entry.crop is not None:
                     self._db.run("INSERT INTO crops VALUES (:entry, :data)", entry=number, data=entry.crop)
             return ids
+        return []
 
     def search(self, queries: FloatArray, top_k: int | None, filter: Filter, min_similarity: float | None) -> StoreHits:
         with self._db.looking():
@@ -154,9 +197,10 @@ class PostgresStore(Store):
             num_people = self._num_people(condition, values)
         return StoreHits(tuple(tuple(Hit(*row) for row in hits) for hits in found), num_people)
 
-    def count(self) -> int:
+    def count(self, filter: Filter = EVERY_ENTRY) -> int:
         with self._db.looking():
-            return int(self._db.one("SELECT count(*) FROM entries"))
+            condition, values = self._condition(filter)
+            return int(self._db.one(f"SELECT count(*) FROM entries e WHERE {condition}", **values))
 
     def read(self, ids: Sequence[int]) -> list[Entry]:
         with self._db.looking():
@@ -240,6 +284,7 @@ class PostgresStore(Store):
             return Stats(count[0], people, count[1], cameras, first, last, size, count[2], count[3])
 
     def verify(self) -> Iterator[Damage]:
+        yield from damage_of_unfinished(self.unfinished())
         last = 0
         while True:
             with self._db.looking():
@@ -255,6 +300,15 @@ class PostgresStore(Store):
 
     def compact(self) -> None:
         self._vacuum("FULL")
+
+    def unfinished(self) -> str:
+        with self._db.looking():
+            return str(self._db.one("SELECT value FROM meta WHERE key = 'unfinished'") or "")
+
+    def set_unfinished(self, text: str) -> None:
+        with self._db.changing():
+            insert = "INSERT INTO meta VALUES ('unfinished', :text) ON CONFLICT (key) DO UPDATE SET value = :text"
+            self._db.run(insert, text=text)
 
     def close(self) -> None:
         self._db.close()
@@ -284,9 +338,10 @@ class PostgresStore(Store):
                     inside = f"e.{field} IN (SELECT value::{kind} FROM json_array_elements_text(:{key}))"
                     texts.append(f"({inside}) IS NOT TRUE" if never else inside)
                     values[key] = json.dumps(among)
-                case TimeTerm(relation, moment):
-                    texts.append(f"e.time {relation} :{key}")
-                    values[key] = moment
+                case TimeTerm(relation, moment, untimed):
+                    more = "" if untimed is None else f" OR e.time IS NULL OR e.time >= :{key}u"
+                    texts.append(f"(e.time {relation} :{key}{more})")
+                    values |= {key: moment} if untimed is None else {key: moment, f"{key}u": untimed}
                 case AttributeTerm(name, value):
                     alike = [bool(value), int(value)] if value in (0, 1) else [value]  # as in Python
                     texts.append(f"e.attributes::jsonb @> ANY (cast(:{key} AS jsonb[]))")

@@ -10,18 +10,34 @@ from typing import Any
 import numpy as np
 
 from resight.core.errors import GalleryError
-from resight.gallery.records import UNIT, Entry
+from resight.gallery.records import UNIT, Entry, Value
 
+PERSON, CONTENT = "resight.person", "resight.content"  # names of attributes that are ours
+RESERVED = (PERSON, CONTENT)
 FIELDS = "id, camera, time, track, pid, name, attributes, embedding, checksum"
 Row = tuple[Any, ...]
 
 
 def row_of(entry: Entry, camera: int | str) -> Row:
     """(camera, time, track, pid, name, attributes, embedding, checksum). camera: as the engine stores it."""
-    attributes = json.dumps(dict(entry.attributes), sort_keys=True, ensure_ascii=False)
+    attributes = json.dumps(attributes_of(entry), sort_keys=True, ensure_ascii=False)
     embedding = np.ascontiguousarray(entry.embedding, "<f4").tobytes()
     parts = (camera, entry.time, entry.track, entry.pid, entry.name, attributes, embedding)
     return (*parts, checksum(parts, entry.crop))
+
+
+def attributes_of(entry: Entry) -> dict[str, Value]:
+    """The attributes as they are stored: with the person's name among them, where there is one."""
+    return dict(entry.attributes) if entry.person is None else {**entry.attributes, PERSON: entry.person}
+
+
+def content_of(entry: Entry) -> str:
+    """What makes two entries equal, so that adding twice is adding once: the digest of name, camera, time, track and
+    embedding."""
+    time = None if entry.time is None else struct.pack("<d", entry.time + 0.0).hex()
+    words = json.dumps([entry.name, entry.camera, time, entry.track])
+    embedding = np.ascontiguousarray(entry.embedding, "<f4").tobytes()
+    return hashlib.blake2b(words.encode() + b"\0" + embedding, digest_size=16).hexdigest()
 
 
 def checksum(parts: Row, crop: bytes | None) -> bytes:
@@ -38,8 +54,11 @@ def entry_of(row: Row, camera: str, dim: int, crop: bytes | None = None) -> Entr
         vector = np.frombuffer(embedding, "<f4").astype(np.float32)
         if len(vector) != dim:
             raise ValueError(f"its dimension is {len(vector)} and not {dim}")
-        return Entry(vector, camera, time, track, pid, name, json.loads(attributes), crop, number)
-    except (TypeError, ValueError) as error:
+        details = json.loads(attributes)
+        person = details.pop(PERSON, None)
+        details.pop(CONTENT, None)
+        return Entry(vector, camera, time, track, pid, name, details, crop, number, person)
+    except (TypeError, ValueError, AttributeError) as error:
         raise GalleryError(f"entry {number} is damaged ({error}); run `resight gallery verify`") from None
 
 

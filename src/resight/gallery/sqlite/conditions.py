@@ -32,9 +32,12 @@ def condition_of(db: sqlite3.Connection, filter: Filter) -> tuple[str, list[Any]
             case AmongTerm(field, among, never):
                 texts.append(f"({field} IS NULL OR NOT {field} {INSIDE})" if never else f"{field} {INSIDE}")
                 values.append(json.dumps(among))
-            case TimeTerm(relation, moment):
+            case TimeTerm(relation, moment, None):
                 texts.append(f"time {relation} ?")
                 values.append(moment)
+            case TimeTerm(relation, moment, untimed):
+                texts.append(f"(time {relation} ? OR time IS NULL OR time >= ?)")
+                values += [moment, untimed]
             case AttributeTerm(name, value):
                 texts.append("EXISTS (SELECT 1 FROM json_each(attributes) a WHERE a.key = ? AND a.value = ?)")
                 values += [name, value]
@@ -54,6 +57,8 @@ def selection_of(db: sqlite3.Connection, filter: Filter) -> Selection:
 
     if not filter.names():
         return EVERY_ROW
+    if filter.untimed is not None:
+        return Selection(only=ids(filter))
     only = never = cameras = None
     if filter.tracks is not None or filter.pids is not None or filter.attributes or filter.ids is not None:
         only = ids(Filter(tracks=filter.tracks, pids=filter.pids, attributes=filter.attributes, ids=filter.ids))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,7 +16,8 @@ BUSY = ("SQLITE_BUSY", "SQLITE_LOCKED")
 WHAT_FAILED = {
     "SQLITE_FULL": "the disk is full",
     "SQLITE_READONLY": "it can only be read here; check the rights of the file and of its folder",
-    "SQLITE_CANTOPEN": "it cannot be opened; check that it exists, and the rights of the file and of its folder",
+    "SQLITE_CANTOPEN": "it cannot be opened; check that it exists, and the rights of the file and of its folder. Where "
+    "nothing can be written and a -wal file lies beside it, copy both to another place, and read them there",
     "SQLITE_NOTADB": "it is no gallery, or its first bytes are damaged; restore it from a backup",
     "SQLITE_CORRUPT": "it is damaged; `resight gallery verify` says where, `resight gallery export` saves what can be",
     "SQLITE_IOERR": "the disk failed to read or write",
@@ -29,15 +31,33 @@ class Connection:
         """wait_s: how long to wait while another process writes. Raises GalleryError."""
         self.path = path
         self._lock = RLock()
+        self._log = path.with_name(path.name + "-wal")
+        mode = self._reading_mode() if read_only else "mode=rwc"
+        self._unlocked = self._version() if "immutable" in mode else None
         with self.told():
-            mode = "ro" if read_only else "rwc"
             self.db = sqlite3.connect(
-                f"{path.absolute().as_uri()}?mode={mode}",
+                f"{path.absolute().as_uri()}?{mode}",
                 uri=True,
                 timeout=wait_s,
                 isolation_level=None,
                 check_same_thread=False,
             )
+            if read_only:
+                self.db.execute("PRAGMA query_only = ON")
+
+    def _reading_mode(self) -> str:
+        """How to open the file for reading. SQLite keeps a log and a lock beside it, which it needs the right to make;
+        what cannot be written here and has no log is read as it is."""
+        if os.access(self.path, os.W_OK) and os.access(self.path.absolute().parent, os.W_OK):
+            return "mode=rw"
+        if not self._log.exists() or not self._log.stat().st_size:
+            return "mode=ro&immutable=1"
+        return "mode=ro"
+
+    def _version(self) -> tuple[int, int, bool]:
+        """Another one after each change of the file."""
+        found = self.path.stat()
+        return found.st_mtime_ns, found.st_size, self._log.exists() and self._log.stat().st_size > 0
 
     def execute(self, query: str, values: Sequence[Any] = ()) -> sqlite3.Cursor:
         """Runs a statement within `reading`, `writing` or `alone`."""
@@ -61,6 +81,8 @@ class Connection:
             finally:
                 if self.db.in_transaction:
                     self.db.execute("ROLLBACK")  # there is nothing to commit
+            if self._unlocked is not None and self._version() != self._unlocked:
+                raise GalleryBusy(f"{self.path}: it was changed while it was read without a lock; try again")
 
     @contextmanager
     def writing(self) -> Iterator[None]:
@@ -97,8 +119,7 @@ class Connection:
 
     def files(self) -> list[Path]:
         """The file and its write-ahead log, if they exist."""
-        names = (self.path, self.path.with_name(self.path.name + "-wal"))
-        return [path for path in names if path.exists()]
+        return [path for path in (self.path, self._log) if path.exists()]
 
     def close(self) -> None:
         """Closes it."""

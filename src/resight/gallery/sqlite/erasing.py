@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-import mmap
 import sqlite3
 from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 
 from resight.core.errors import GalleryError
 from resight.gallery.sqlite.connection import BUSY, Connection
+from resight.gallery.sqlite.searching import found_in, sign_of
 
 SAMPLE = 100  # deleted entries whose bytes are looked for
 
@@ -25,55 +27,83 @@ def delete(db: Connection, ids: Sequence[int]) -> None:
     db.execute("UPDATE meta SET value = value + 1 WHERE key = 'removals'")
 
 
-def signs_of(db: Connection, ids: Sequence[int]) -> list[bytes]:
-    """Bytes by which the entries would be recognised in a file: of embeddings and crops, of SAMPLE entries at most."""
-    signs: list[bytes] = []
+@dataclass(frozen=True)
+class Sign:
+    """Bytes by which a deleted embedding, or its picture, would be recognised in a file. start: of the embedding, by
+    which equal ones are found."""
+
+    data: bytes
+    start: bytes
+    of_picture: bool
+
+
+def signs_of(db: Connection, ids: Sequence[int]) -> list[Sign]:
+    """The signs of entries: of embeddings and pictures, of SAMPLE entries at most. What is so plain that any file holds
+    it has none."""
+    signs: list[Sign] = []
     query = "SELECT embedding, data FROM entries LEFT JOIN crops ON entry = id WHERE id = ?"
     for number in ids[:: max(1, len(ids) // SAMPLE)][:SAMPLE]:
         embedding, crop = db.execute(query, [number]).fetchone()
-        signs += [embedding[:64], *([] if crop is None else [crop[len(crop) // 2 :][:64]])]
+        for data, of_picture in ((embedding, False), (crop and crop[len(crop) // 2 :], True)):
+            sign = sign_of(data) if data else None
+            if sign is not None:
+                signs.append(Sign(sign, embedding[:16], of_picture))
     return signs
 
 
 def scrub(db: Connection) -> tuple[str, ...]:
     """Rewrites the file without its free pages and empties the log; returns what another process kept from it.
 
-    Raises GalleryError if the disk is full or fails; the gallery is then as it was.
+    Raises GalleryError if the file cannot be rewritten, because the disk is full, say. What was deleted is then
+    overwritten, but not cut off, and the log is empty if nobody reads.
     """
     with db.alone():
         try:
+            db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()  # what is rewritten takes the place of the log
             db.execute("VACUUM")
-            busy, _, _ = db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            busy = _empty_log(db)
         except sqlite3.OperationalError as error:
             if not getattr(error, "sqlite_errorname", "").startswith(BUSY):
+                with suppress(sqlite3.Error):
+                    _empty_log(db)
                 raise
-            busy = 1
+            busy = True
     if busy:
         log = db.path.name + "-wal"
         return (f"{log}, while another process reads; `resight gallery compact` empties it afterwards",)
     return ()
 
 
-def traces_of(db: Connection, signs: Sequence[bytes]) -> tuple[str, ...]:
+def _empty_log(db: Connection) -> bool:
+    """Whether another process kept it from that."""
+    return bool(db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0])
+
+
+def traces_of(db: Connection, signs: Sequence[Sign]) -> tuple[str, ...]:
     """Scrubs the file after a deletion and looks for the signs. Never raises: what fails is a trace, as it may be."""
     try:
         kept = scrub(db)
     except GalleryError as error:
-        again = (
-            "the file was not rewritten and may hold bytes of deleted entries; `resight gallery compact` tries again"
-        )
-        kept = (f"{error}: {again}",)
+        again = "so it may hold bytes of deleted entries; make room if the disk is full, and run"
+        kept = (f"the file could not be rewritten ({error}), {again} `resight gallery compact`",)
     try:
         return (*kept, *(f"{name} still holds bytes of a deleted entry" for name in _files_with(db, signs)))
-    except OSError as error:
+    except (OSError, GalleryError) as error:
         return (*kept, f"{error}: the files could not be searched for bytes of deleted entries")
 
 
-def _files_with(db: Connection, signs: Sequence[bytes]) -> list[str]:
-    found = []
-    for path in db.files():
-        if path.stat().st_size:
-            with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-                if any(data.find(sign) >= 0 for sign in signs):
-                    found.append(path.name)
-    return found
+def _files_with(db: Connection, signs: Sequence[Sign]) -> list[str]:
+    found = {path.name: found_in(path, [sign.data for sign in signs]) for path in db.files()}
+    there = set().union(*found.values())
+    if there:
+        with db.reading():
+            there -= {sign.data for sign in signs if sign.data in there and _stays(db, sign)}
+    return [name for name, those in found.items() if those & there]
+
+
+def _stays(db: Connection, sign: Sign) -> bool:
+    """Whether an entry that is still there has the same bytes: it is in the gallery twice."""
+    if sign.of_picture:
+        return db.one("SELECT 1 FROM crops WHERE instr(data, ?) LIMIT 1", [sign.data]) is not None
+    equal = "SELECT 1 FROM entries WHERE substr(embedding, 1, 16) = ? AND instr(embedding, ?) LIMIT 1"
+    return db.one(equal, [sign.start, sign.data]) is not None

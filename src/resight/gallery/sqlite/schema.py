@@ -32,6 +32,10 @@ STEPS = (
         number INTEGER PRIMARY KEY AUTOINCREMENT, pid INTEGER NOT NULL UNIQUE, into_pid INTEGER NOT NULL
     );
     """,
+    """
+    CREATE INDEX IF NOT EXISTS entries_by_content ON entries (substr(embedding, 1, 16), camera, time);
+    """,
 )
+READABLE = 2  # the oldest version that can be read as it is
 VERSION = len(STEPS)
 APPLICATION_ID = 0x72736774  # "rsgt": what tells a gallery from any other SQLite file

@@ -15,9 +15,9 @@ from pathlib import Path
 from resight.core.errors import GalleryBusy, GalleryError
 from resight.core.records import FloatArray
 from resight.gallery.audit import Action, AuditLine, check_chain, line_of, next_row
-from resight.gallery.filters import Filter
+from resight.gallery.filters import EVERY_ENTRY, Filter
 from resight.gallery.people import check_link
-from resight.gallery.records import Damage, Detail, Entry, Forgotten, Hit, Link, Settings, Stats, StoreHits
+from resight.gallery.records import Damage, Detail, Entry, Forgotten, Hit, Link, Placed, Settings, Stats, StoreHits
 from resight.gallery.search import rows
 from resight.gallery.search.approximate import Approximation
 from resight.gallery.search.columns import EVERY_ROW
@@ -25,11 +25,15 @@ from resight.gallery.sqlite import erasing
 from resight.gallery.sqlite.conditions import condition_of, linked, selection_of
 from resight.gallery.sqlite.connection import Connection
 from resight.gallery.sqlite.index import LiveIndex
-from resight.gallery.sqlite.schema import APPLICATION_ID, STEPS, VERSION
-from resight.gallery.store import Store
+from resight.gallery.sqlite.schema import APPLICATION_ID, READABLE, STEPS, VERSION
+from resight.gallery.store import Store, damage_of_unfinished
 
 READ_AT_ONCE = 4096
 MOST_CAMERAS = 65_000  # the index keeps them in 16 bits
+EQUAL = (
+    "SELECT id FROM entries WHERE substr(embedding, 1, 16) = substr(?1, 1, 16) AND camera = ?2 AND time IS ?3 "
+    "AND embedding = ?1 AND track IS ?4 AND name = ?5 LIMIT 1"
+)
 WITH_CROPS = (
     f"SELECT {', '.join('e.' + name for name in rows.FIELDS.split(', '))}, c.data "
     "FROM entries e LEFT JOIN crops c ON c.entry = e.id"
@@ -80,9 +84,9 @@ class SqliteStore(Store):
                 f"{self.path} has schema version {version}, of a newer resight; this one knows up to {VERSION}. "
                 "Nothing was changed"
             )
-        if version < VERSION and read_only:
+        if version < READABLE and read_only:
             raise GalleryError(f"{self.path} has schema version {version}; open it for writing once, to upgrade it")
-        if version < VERSION:
+        if version < VERSION and not read_only:
             self._upgrade(settings)
         self.settings = self._settings()
 
@@ -111,6 +115,16 @@ class SqliteStore(Store):
             cameras = self._camera_codes({entry.camera for entry in entries})
             return [self._insert(entry, cameras[entry.camera]) for entry in entries]
 
+    def add_once(self, entries: Sequence[Entry]) -> Placed:
+        with self._db.writing():
+            cameras = self._camera_codes({entry.camera for entry in entries})
+            known = [self._equal(entry, cameras[entry.camera]) for entry in entries]
+            ids = [
+                number or self._insert(entry, cameras[entry.camera])
+                for number, entry in zip(known, entries, strict=True)
+            ]
+            return Placed(tuple(ids), tuple(number for number in known if number))
+
     def search(self, queries: FloatArray, top_k: int | None, filter: Filter, min_similarity: float | None) -> StoreHits:
         with self._db.reading():
             wanted = selection_of(self._db.db, filter)
@@ -123,9 +137,10 @@ class SqliteStore(Store):
         with self._db.reading():
             return self._index.approximate(top_k, recall)
 
-    def count(self) -> int:
+    def count(self, filter: Filter = EVERY_ENTRY) -> int:
         with self._db.reading():
-            return int(self._db.one("SELECT count(*) FROM entries"))
+            condition, values = condition_of(self._db.db, filter)
+            return int(self._db.one(f"SELECT count(*) FROM entries WHERE {condition}", values))
 
     def read(self, ids: Sequence[int]) -> list[Entry]:
         with self._db.reading():
@@ -208,6 +223,7 @@ class SqliteStore(Store):
 
     def verify(self) -> Iterator[Damage]:
         restore = "restore the file from a backup, or export what can be read and import it into a new gallery"
+        yield from damage_of_unfinished(self.unfinished())
         with self._db.alone():
             for (text,) in self._db.execute("PRAGMA integrity_check"):
                 if text != "ok":
@@ -225,10 +241,24 @@ class SqliteStore(Store):
         if kept:
             raise GalleryBusy(f"{self.path}: space was freed but in {kept[0]}")
 
+    def unfinished(self) -> str:
+        with self._db.reading():
+            return str(self._db.one("SELECT value FROM meta WHERE key = 'unfinished'") or "")
+
+    def set_unfinished(self, text: str) -> None:
+        with self._db.writing():
+            self._db.execute("INSERT OR REPLACE INTO meta VALUES ('unfinished', ?)", [text])
+
     def close(self) -> None:
         with self._db.alone():
             self._index.close()
             self._db.close()
+
+    def _equal(self, entry: Entry, camera: int) -> int | None:
+        """The id of the entry that equals this one, if there is one."""
+        _, time, track, _, name, _, embedding, _ = rows.row_of(entry, camera)
+        found = self._db.one(EQUAL, [embedding, camera, time, track, name])
+        return None if found is None else int(found)
 
     def _insert(self, entry: Entry, camera: int) -> int:
         cursor = self._db.execute(

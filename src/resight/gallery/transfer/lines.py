@@ -1,14 +1,16 @@
 """A gallery as lines of JSON: what a camera process sends, and what `resight gallery export` writes and `import` reads.
 
 A line is an object with `camera`, and one of `path`, `crop` (the encoded picture, base64) or `embedding` (with `model`,
-the identity of the model that made it); and, if known, `time` (seconds since 1970 or ISO 8601), `track`, `pid`,
-`attributes` and `name`. An export begins with a header line: `gallery` (its settings) and `links`.
+the identity of the model that made it); and, if known, `time` (seconds since 1970 or ISO 8601), `track`, `pid` or
+`person` (a name), `attributes` and `name`. An export begins with a header line: `gallery` (its settings), `links`, and
+`entries` (how many lines follow; 0.1.0 did not say). Lines are UTF-8, with or without a byte order mark.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, fields
@@ -22,19 +24,25 @@ from resight.gallery.records import Entry, Link, Settings
 from resight.gallery.transfer.rows import Row
 from resight.gallery.transfer.times import parse_time
 
-FIELDS = ("path", "crop", "embedding", "model", "camera", "time", "track", "pid", "attributes", "name", "id")
+FIELDS = ("path", "crop", "embedding", "model", "camera", "time", "track", "pid", "person", "attributes", "name", "id")
 
 
 @dataclass(frozen=True)
 class Header:
-    """The first line of an export. links: pairs of pids, each linked into the second."""
+    """The first line of an export. links: pairs of pids, each linked into the second. entries: how many follow, None
+    where it does not say. mark: by which the same export is known again."""
 
     settings: Settings
     links: tuple[tuple[int, int], ...] = ()
+    entries: int | None = None
+    mark: str = ""
 
 
-def rows_of_lines(lines: Iterable[str], source: str) -> Iterator[Row | DataError]:
-    """A Row for each line, or a DataError in its place that names the line. source: what the lines are from.
+def rows_of_lines(lines: Iterable[str | bytes], source: str, first: int = 1) -> Iterator[Row | DataError]:
+    """A Row for each line, or a DataError in its place that names the line.
+
+    lines: bytes are UTF-8; a byte that is none spoils its line alone. source: what the lines are from. first: the
+    number of the first line.
 
     Example:
         >>> row, error = rows_of_lines(['{"path": "a.jpg", "camera": "north"}', '{"camera": 7'], "stdin")
@@ -43,10 +51,10 @@ def rows_of_lines(lines: Iterable[str], source: str) -> Iterator[Row | DataError
         >>> print(error)
         stdin, line 2: Expecting ',' delimiter: line 1 column 13 (char 12)
     """
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(lines, first):
         if line.strip():
             try:
-                yield _row_of(json.loads(line), f"{source}, line {number}")
+                yield _row_of(json.loads(_text_of(line)), f"{source}, line {number}")
             except (ConfigError, ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
                 missing = isinstance(error, KeyError)
                 text = f"no {error.args[0]}" if missing else " ".join(str(error).split())[:200]
@@ -57,7 +65,7 @@ def line_of(entry: Entry, model: str) -> str:
     """The line of an entry, which `rows_of_lines` reads. model: the identity of the gallery's model."""
     values: dict[str, Any] = {"id": entry.id, "camera": entry.camera, "model": model}
     values["embedding"] = entry.embedding.tolist()
-    facts = {name: getattr(entry, name) for name in ("time", "track", "pid")}
+    facts = {name: getattr(entry, name) for name in ("time", "track", "pid", "person")}
     facts |= {"name": entry.name or None, "attributes": dict(entry.attributes) or None}
     values |= {name: value for name, value in facts.items() if value is not None}
     if entry.crop is not None:
@@ -65,23 +73,38 @@ def line_of(entry: Entry, model: str) -> str:
     return json.dumps(values, sort_keys=True)
 
 
-def header_line(settings: Settings, links: Iterable[Link]) -> str:
-    """The first line of an export."""
-    return json.dumps({"gallery": asdict(settings), "links": [{"pid": link.pid, "into": link.into} for link in links]})
+def header_line(settings: Settings, links: Iterable[Link], entries: int | None = None) -> str:
+    """The first line of an export. entries: how many lines follow; it is left out where that is not known."""
+    values: dict[str, Any] = {"gallery": asdict(settings)}
+    values["links"] = [{"pid": link.pid, "into": link.into} for link in links]
+    return json.dumps(values if entries is None else {**values, "entries": entries})
 
 
-def header_of(line: str, source: str) -> Header:
+def header_of(line: str | bytes, source: str) -> Header:
     """Reads the first line of an export. source: what it is from. Raises DataError if it is none."""
     try:
-        values = json.loads(line)
+        values = json.loads(_text_of(line))
         settings = Settings(**values["gallery"])
         links = tuple((int(link["pid"]), int(link["into"])) for link in values.get("links", []))
+        entries = None if values.get("entries") is None else int(values["entries"])
+        mark = hashlib.blake2b(json.dumps(values, sort_keys=True).encode(), digest_size=16).hexdigest()
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         raise DataError(f"{source}: its first line is not that of `resight gallery export`") from None
     fitting = all(type(getattr(settings, field.name)).__name__ == field.type for field in fields(settings))
     if not fitting or settings.dim < 1:
         raise DataError(f"{source}: its first line is not what `resight gallery export` wrote: {settings}")
-    return Header(settings, links)
+    return Header(settings, links, entries, mark)
+
+
+def _text_of(line: str | bytes) -> str:
+    """Without a byte order mark, which Windows writes and which stands within files that were joined. Raises ValueError
+    if it is not UTF-8: two names with other bytes must not become one."""
+    if isinstance(line, str):
+        return line.lstrip("\ufeff")
+    try:
+        return line.decode("utf-8").lstrip("\ufeff")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"byte {error.start + 1} is not UTF-8") from None
 
 
 def _row_of(values: Any, place: str) -> Row:
@@ -92,9 +115,12 @@ def _row_of(values: Any, place: str) -> Row:
         raise ValueError(f"unknown field {strange[0]!r}; known: {', '.join(sorted(FIELDS))}")
     camera = camera_of(values["camera"])
     time = values.get("time")
-    facts = {name: values.get(name) for name in ("track", "pid", "attributes", "id")}
+    facts = {name: values.get(name) for name in ("track", "pid", "person", "attributes", "id")}
     facts["time"] = parse_time(time) if isinstance(time, str) else time
-    name = word_of(values.get("name") or values.get("path"), "name") or place
+    name = word_of(values.get("name") or values.get("path"), "name") or ""
+    if values.get("id") is not None:  # of an export, which leaves out an empty name
+        facts["name"] = name
+    name = name or place
     try:
         data = base64.b64decode(values["crop"], validate=True) if values.get("crop") is not None else None
     except binascii.Error as error:

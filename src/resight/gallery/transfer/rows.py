@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from resight.core.errors import ConfigError, EmbeddingError, unknown_name
+from resight.core.records import DISTRACTOR_PID
 from resight.data.crops import SPLITS, Crop, Dataset
 from resight.data.embeddings import read_rows
 from resight.embedding.card import short_of
 from resight.gallery.arguments import camera_of
+from resight.gallery.people import camera_label, person_label
 from resight.gallery.records import Settings
 
 
@@ -19,7 +21,8 @@ from resight.gallery.records import Settings
 class Row:
     """One row to add: a picture, or an embedding with the identity of its model.
 
-    facts: `time`, `track`, `pid`, `attributes` and `id`, as far as they are known; they are checked when it is added.
+    name: for messages, and the entry's unless the facts have another. facts: `time`, `track`, `pid`, `person`,
+    `attributes`, `id` and `name`, as far as they are known; they are checked when it is added.
     """
 
     name: str
@@ -39,11 +42,28 @@ def crops_of(dataset: Dataset, splits: Sequence[str] = SPLITS) -> list[Crop]:
 
 
 def rows_of_crops(crops: Iterable[Crop], camera: str | None = None, with_pids: bool = True) -> Iterator[Row]:
-    """A row for each crop. camera: a name for all, in place of the data's camid. Raises ConfigError if it is none."""
+    """A row for each crop, of the data's own names, so that a person or a camera is the same whichever data show it.
+    Distractors and people without identity (pids 0 and -1) have no pid.
+
+    camera: a name for all, in place of the data's. Raises ConfigError if it is none.
+    """
     camera = None if camera is None else camera_of(camera)
+    crops = list(crops)
+    people = {crop.person for crop in crops if crop.person is not None}
+    cameras = {crop.camera for crop in crops if crop.camera is not None}
     for crop in crops:
-        facts = {"time": crop.time, "track": crop.track, "pid": crop.pid if with_pids and crop.pid >= 0 else None}
-        yield Row(crop.name, camera or str(crop.camid), crop, facts=facts)
+        where = str(crop.camid) if crop.camera is None else camera_label(crop.camera, cameras)
+        facts = {"time": crop.time, "track": crop.track}
+        if with_pids:
+            facts |= who_of(crop.pid, crop.person, people)
+        yield Row(crop.name, camera or where, crop, facts=facts)
+
+
+def who_of(pid: int, person: str | None, people: Collection[str]) -> dict[str, Any]:
+    """The facts about a person of data: `pid`, or `person` by name, or neither. people: all names of the data."""
+    if pid <= DISTRACTOR_PID:
+        return {}
+    return {"pid": pid} if person is None else {"person": person_label(person, people)}
 
 
 def rows_of_embeddings(
@@ -57,17 +77,19 @@ def rows_of_embeddings(
     found = read_rows(path)
     if camera is None and (found.camids < 0).any():
         raise ConfigError(f"{path} does not say which camera its crops are from; name it with --camera (camera=)")
+    people, cameras = set(found.persons.tolist()) - {""}, set(found.cameras.tolist()) - {""}
     for row in range(len(found.vectors)):
         if splits and str(found.splits[row]) not in splits:
             continue
-        pid = int(found.pids[row])
-        facts = {"pid": pid if with_pids and pid >= 0 else None}
-        where = camera or str(int(found.camids[row]))
+        person, named = str(found.persons[row]) or None, str(found.cameras[row])
+        facts = who_of(int(found.pids[row]), person, people) if with_pids else {}
+        where = camera or (camera_label(named, cameras) if named else str(int(found.camids[row])))
         yield Row(str(found.names[row]), where, None, found.vectors[row], found.model, facts)
 
 
 def columns_of(rows: Sequence[Row], made: Sequence[Any], settings: Settings, keep_ids: bool) -> dict[str, Any]:
-    """The rows as arguments of `Gallery.add_embeddings`. made: the embeddings of those that have pictures, in order.
+    """The rows as `embeddings` and the arguments of `entries_of`. made: the embeddings of those that have pictures, in
+    order.
 
     Raises EmbeddingError if an embedding is of another model than the gallery's, UnreadableImage if a picture that is
     to be stored cannot be read.
@@ -79,13 +101,13 @@ def columns_of(rows: Sequence[Row], made: Sequence[Any], settings: Settings, kee
     embeddings = iter(made)
     return {
         "embeddings": [row.embedding if row.embedding is not None else next(embeddings) for row in rows],
-        "model": settings.model,
         "camera": [row.camera for row in rows],
         "time": [row.facts.get("time") for row in rows],
         "track": [row.facts.get("track") for row in rows],
         "pid": [row.facts.get("pid") for row in rows],
+        "person": [row.facts.get("person") for row in rows],
         "attributes": [row.facts.get("attributes") or {} for row in rows],
-        "names": [row.name for row in rows],
+        "names": [row.facts.get("name", row.name) for row in rows],
         "crops": [row.picture.read() if settings.keep_crops and row.picture else None for row in rows],
         "ids": [row.facts.get("id") or 0 for row in rows] if keep_ids else None,
     }
