@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,9 +16,12 @@ from resight.cli.data import tell
 from resight.cli.models import MODEL_HELP
 from resight.core.errors import ConfigError, DataError, DatasetError
 from resight.core.files import check_folder_of
+from resight.core.pictures.cells import NOTHING, shows_nothing
+from resight.core.pictures.images import Pixels
 from resight.data.crops import SPLITS, Crop, Problem
 from resight.data.pictures import is_picture, open_pictures
 
+NAMED = 5  # of the pictures that show nothing
 PART = 2048  # pictures; what a kill costs at the most
 
 
@@ -38,7 +41,7 @@ def embed(
     batch_size: Annotated[int, typer.Option(min=1, max=4096, help="Pictures a run of the network.")] = 32,
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first unreadable picture.")] = False,
 ) -> None:
-    """Writes `vector`, `name` and, of a data set, `pid`, `camid` and `split`, a row a picture.
+    """Writes `vector`, `name`, `blank` (shows nothing) and, of a data set, `pid`, `camid` and `split`, a row a picture.
 
     Stopped or killed, the same command goes on where it was. `resight evaluate --embeddings` reads the file.
 
@@ -60,7 +63,7 @@ def embed(
     listing = hashlib.sha256(
         "\0".join(f"{split}/{crop.name}" for split, crop in rows).encode("utf-8", "surrogateescape")
     )
-    plan = {"model": loaded.identity, "pictures": listing.hexdigest(), "num": len(rows), "part": PART}
+    plan = {"columns": 2, "model": loaded.identity, "pictures": listing.hexdigest(), "num": len(rows), "part": PART}
     named = any(crop.person or crop.camera for _, crop in rows)  # then every part has the same columns
     file = EmbeddingFile(out, {**plan, "names": True} if named else plan)
     check_folder_of(out, "--out")
@@ -68,30 +71,49 @@ def embed(
     if done:
         output.say(f"going on after {min(done * PART, len(rows)):,} of {len(rows):,} pictures")
     problems: list[Problem] = []
+    empty: list[Problem] = []
     parts = [rows[start : start + PART] for start in range(0, len(rows), PART)]
     with output.progress(f"embedding by {loaded.name}", len(rows), min(done * PART, len(rows))) as advance:
         for number, part in enumerate(parts):
             if number < done:
                 continue
             crops = [crop for _, crop in part]
-            embedded, left_out = loaded.embed_crops(crops, strict=strict, keep_blank=False)
+            blank: list[Any] = []
+            embedded, left_out = loaded.embed_crops(crops, strict=strict, edit=_looked_at(blank))
             problems.extend(left_out)
             split_of = {crop.name: split for split, crop in part}
             columns: dict[str, Any] = {"vector": embedded.embeddings, "name": np.array(embedded.names, np.str_)}
+            columns["blank"] = np.concatenate([np.zeros(0, np.bool_), *blank])
             if known:
                 splits = [split_of[name] for name in embedded.names]
                 columns |= {"pid": embedded.pids, "camid": embedded.camids, "split": np.array(splits, np.str_)}
                 crop_of = {crop.name: crop for crop in crops}
                 shown = [crop_of[name] for name in embedded.names]
                 columns |= {name: np.array(labels, np.str_) for name, labels in _labels(shown, named)}
+            empty.extend(Problem(embedded.names[row], NOTHING) for row in np.flatnonzero(columns["blank"]))
             file.write_part(number, columns)
             advance(len(part))
     num = file.finish(len(parts), loaded.identity)
     output.name_problems(problems)
+    for picture in empty[:NAMED]:
+        output.say(f"{picture.name}: {picture.reason}")
+    if empty:
+        output.say(f"{len(empty):,} pictures show nothing: they are in the file, marked as blank; a gallery takes none")
     if not num:
         out.unlink()
         raise DataError(f"not one of {len(rows):,} pictures can be read")
     output.tell(f"{num:,} of {len(rows):,} pictures, of dimension {loaded.dim}, by {loaded.name}: {out}")
+
+
+def _looked_at(blank: list[Any]) -> Callable[[Pixels], Pixels]:
+    """What is done to the pictures before the network sees them: nothing; whether each shows nothing goes into
+    `blank`."""
+
+    def look(pixels: Pixels) -> Pixels:
+        blank.append(shows_nothing(pixels))
+        return pixels
+
+    return look
 
 
 def _labels(crops: Sequence[Crop], named: bool) -> Iterator[tuple[str, list[str]]]:
