@@ -1,9 +1,9 @@
 """Embeddings made by any tool, from a file: npz or Parquet, a row a crop.
 
-Columns (npz: arrays): `vector` (n, dim), `pid`, `camid`, and `split` (`query` or `gallery`); `name` where known; `person`
-and `camera` where pid and camid stand for names; `blank`, true where the picture shows nothing. Two rows of one name
-count as one picture, which the no-camera protocol needs. `model` (npz: one text; Parquet: of the file's metadata): the
-identity of the model that made them, where known. What pid 0 means, `labels` says.
+Columns (npz: arrays): `vector` (n, dim), `pid`, `camid`, and `split` (`query` or `gallery`); `name` where known;
+`person` and `camera` where pid and camid stand for names; `blank`, true where the picture shows nothing. Two rows of
+one name count as one picture, which the no-camera protocol needs. `model` (npz: one text; Parquet: of the file's
+metadata): the identity of the model that made them, where known. What pid 0 means, `labels` says.
 """
 
 from __future__ import annotations
