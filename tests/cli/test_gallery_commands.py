@@ -236,7 +236,7 @@ def test_a_picture_that_shows_nothing_is_embedded_and_not_taken_into_a_gallery(t
         file = tmp_path / f"e.{suffix}"
         done = resight("embed", "city", tmp_path / "flat.png", tmp_path / "person.jpg", "--plain", "-o", file)
         assert "2 of 2 pictures" in done.stdout
-        assert "shows nothing" in done.stderr
+        assert "1 picture(s) show nothing" in done.stderr
         gallery = tmp_path / f"{suffix}.db"
         resight("gallery", "create", gallery, "--model", "city")
         done = resight("gallery", "add", gallery, file, "--camera", "north")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,12 +16,9 @@ from resight.cli.data import tell
 from resight.cli.models import MODEL_HELP
 from resight.core.errors import ConfigError, DataError, DatasetError
 from resight.core.files import check_folder_of
-from resight.core.pictures.cells import NOTHING, shows_nothing
-from resight.core.pictures.images import Pixels
 from resight.data.crops import SPLITS, Crop, Problem
 from resight.data.pictures import is_picture, open_pictures
 
-NAMED = 5  # of the pictures that show nothing
 PART = 2048  # pictures; what a kill costs at the most
 
 
@@ -71,49 +68,34 @@ def embed(
     if done:
         output.say(f"going on after {min(done * PART, len(rows)):,} of {len(rows):,} pictures")
     problems: list[Problem] = []
-    empty: list[Problem] = []
+    blank: list[str] = []
     parts = [rows[start : start + PART] for start in range(0, len(rows), PART)]
     with output.progress(f"embedding by {loaded.name}", len(rows), min(done * PART, len(rows))) as advance:
         for number, part in enumerate(parts):
             if number < done:
                 continue
             crops = [crop for _, crop in part]
-            blank: list[Any] = []
-            embedded, left_out = loaded.embed_crops(crops, strict=strict, edit=_looked_at(blank))
+            embedded, left_out = loaded.embed_crops(crops, strict=strict, on_blank=blank.append)
             problems.extend(left_out)
             split_of = {crop.name: split for split, crop in part}
             columns: dict[str, Any] = {"vector": embedded.embeddings, "name": np.array(embedded.names, np.str_)}
-            columns["blank"] = np.concatenate([np.zeros(0, np.bool_), *blank])
+            columns["blank"] = np.isin(columns["name"], np.array(blank, np.str_))
             if known:
                 splits = [split_of[name] for name in embedded.names]
                 columns |= {"pid": embedded.pids, "camid": embedded.camids, "split": np.array(splits, np.str_)}
                 crop_of = {crop.name: crop for crop in crops}
                 shown = [crop_of[name] for name in embedded.names]
                 columns |= {name: np.array(labels, np.str_) for name, labels in _labels(shown, named)}
-            empty.extend(Problem(embedded.names[row], NOTHING) for row in np.flatnonzero(columns["blank"]))
             file.write_part(number, columns)
             advance(len(part))
     num = file.finish(len(parts), loaded.identity)
     output.name_problems(problems)
-    for picture in empty[:NAMED]:
-        output.say(f"{picture.name}: {picture.reason}")
-    if empty:
-        output.say(f"{len(empty):,} pictures show nothing: they are in the file, marked as blank; a gallery takes none")
+    if blank:
+        output.say(f"{len(blank):,} picture(s) show nothing, and their embeddings tell nobody: {', '.join(blank[:5])}")
     if not num:
         out.unlink()
         raise DataError(f"not one of {len(rows):,} pictures can be read")
     output.tell(f"{num:,} of {len(rows):,} pictures, of dimension {loaded.dim}, by {loaded.name}: {out}")
-
-
-def _looked_at(blank: list[Any]) -> Callable[[Pixels], Pixels]:
-    """What is done to the pictures before the network sees them: nothing; whether each shows nothing goes into
-    `blank`."""
-
-    def look(pixels: Pixels) -> Pixels:
-        blank.append(shows_nothing(pixels))
-        return pixels
-
-    return look
 
 
 def _labels(crops: Sequence[Crop], named: bool) -> Iterator[tuple[str, list[str]]]:
