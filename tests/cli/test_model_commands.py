@@ -177,7 +177,7 @@ def test_bundling_a_network_made_elsewhere(tmp_path: Path) -> None:
         (["evaluate", "BUNDLE", CITY, "--device", "tpu"], 2, "Known: auto"),
         (["model", "inspect", "RUN/config.json"], 4, "not a bundle"),
         (["model", "card", "BUNDLE", "-o", "OUT/deep/card.md"], 2, "does not exist"),
-        (["bundle", "OUT", "--mean", "0", "--std", "1", "--channel-order", "rgb", "-o", "x"], 1, "No such file"),
+        (["bundle", "OUT", "--mean", "0", "--std", "1", "--channel-order", "rgb", "-o", "x"], 2, "does not exist"),
     ],
 )
 def test_mistakes_are_told(run: Path, bundle: Path, tmp_path: Path, arguments: list[str], code: int, says: str) -> None:
@@ -199,7 +199,7 @@ def test_bundle_writes_what_it_has_run_or_nothing(tmp_path: Path) -> None:
     path, out = tmp_path / "net.onnx", tmp_path / "net.resight"
     onnx.save(of_bytes(), path)
     resight("bundle", path, *declared, "-o", out)
-    assert load(out).embed([np.full((8, 4, 3), 99, np.uint8)]).shape == (1, 6)
+    assert load(out).embed([np.arange(96, dtype=np.uint8).reshape(8, 4, 3)]).shape == (1, 6)
     before = out.read_bytes()
     onnx.save(with_classes("more"), path)  # which of the two is the embedding is not clear
     done = resight("bundle", path, *declared, "-o", out, code=2)

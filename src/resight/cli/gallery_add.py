@@ -79,17 +79,15 @@ def add(
     rows: Iterator[Row | DataError] = iter(())
     if not lines:
         found = _rows_of(source, camera, split, format, unnamed)
-        rows = (row for row in found if not only_camera or row.camera in only_camera)
+        rows = (row for row in found if not only_camera or isinstance(row, DataError) or row.camera in only_camera)
     elif source != "-":
         rows = map(look, rows_of_lines(_lines_of(source), source))
-    with open_with_model(uri, model, wait_s=wait) as gallery:
-        if source != "-":
-            with stopping() as came:
-                _add_all(gallery, _until(gallery.add_rows(rows, strict=strict), came))
+    live = LiveLines(sys.stdin.buffer) if source == "-" else None  # from now on lines wait for the model, and are kept
+    with stopping(live.stop if live else None) as came, open_with_model(uri, model, wait_s=wait) as gallery:
+        if live:
+            _add_all(gallery, added_live(gallery, live, look, output.say, strict=strict))
         else:
-            live = LiveLines(sys.stdin.buffer)
-            with stopping(live.stop) as came:
-                _add_all(gallery, added_live(gallery, live, look, output.say, strict=strict))
+            _add_all(gallery, _until(gallery.add_rows(rows, strict=strict), came))
         look.tell()
     if came:
         kept = "what was read is kept" if source == "-" else "the same command again goes on: what is there is left out"
@@ -150,7 +148,7 @@ class _Look:
 
 def _rows_of(
     source: str, camera: str | None, split: list[str] | None, format: str | None, unnamed: bool
-) -> Iterator[Row]:
+) -> Iterator[Row | DataError]:
     if holds_embeddings(Path(source)):
         return rows_of_embeddings(Path(source), camera, split or [], not unnamed)
     dataset = open_data(source, format, strict=False)

@@ -11,7 +11,7 @@ NAMES = ("SIGTERM", "SIGINT", "SIGHUP")
 
 
 @contextmanager
-def stopping(stop: Callable[[], None] = lambda: None) -> Iterator[list[signal.Signals]]:
+def stopping(stop: Callable[[], None] | None = None) -> Iterator[list[signal.Signals]]:
     """While it lasts, the first of these signals calls `stop` and stands in the list; a second one ends the process."""
     came: list[signal.Signals] = []
     before: dict[signal.Signals, Any] = {}
@@ -24,7 +24,8 @@ def stopping(stop: Callable[[], None] = lambda: None) -> Iterator[list[signal.Si
     def handle(number: int, frame: Any) -> None:
         came.append(signal.Signals(number))
         restore()
-        stop()
+        if stop is not None:
+            stop()
 
     with suppress(ValueError):  # of another thread than the main one
         for name in NAMES:

@@ -34,6 +34,7 @@ _SINGULAR = {
 }
 PEOPLE = {"people": "pids", "exclude_people": "exclude_pids"}  # conditions in names: which field has the pids
 AHEAD_S = 3 * 86_400  # how far a camera's clock may be ahead
+LONG_AGO_S = 5e8  # 1985: no camera's files are older
 LAST_S = 1e11  # of a filter's times: the year 5138; milliseconds are above
 _UNITS = (("milliseconds", 1e3), ("microseconds", 1e6), ("nanoseconds", 1e9))
 P = ParamSpec("P")
@@ -261,7 +262,7 @@ def limit_of(value: Any) -> float | None:
 
 
 def _far_ahead(seconds: float, latest: float) -> str:
-    unit = next((f"; {name} look like this" for name, many in _UNITS if seconds / many <= latest), "")
+    unit = next((f"; {name} look like this" for name, many in _UNITS if LONG_AGO_S < seconds / many <= latest), "")
     year = 1970 + seconds / 31_556_952
     return f"the time {seconds:.17g} is far ahead, in the year {year:,.0f}{unit}"
 

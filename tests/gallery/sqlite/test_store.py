@@ -136,7 +136,7 @@ def test_a_second_writer_waits_or_is_told(tmp_path: Path) -> None:
         assert len(second.search(unit(1)[0].tobytes())) == 1  # reading goes on
         other.execute("ROLLBACK")
         other.close()
-        assert second.add(pictures(unit(1)), camera="north") == [2]
+        assert second.add(pictures(unit(1, seed=1)), camera="north") == [2]
 
 
 def test_a_full_disk_keeps_what_was_there(tmp_path: Path) -> None:

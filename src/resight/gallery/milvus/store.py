@@ -47,6 +47,7 @@ VERSION = 1
 FIELDS = ("camera", "time", "track", "pid", "name", "attributes", "embedding", "checksum")
 COUNTED_ROWS = 100_000  # rows among which people are counted exactly; among more an upper bound is taken
 QUERIES_AT_ONCE = 64
+COMPARED_AT_ONCE = 64  # digests in one condition; Milvus Lite takes no `in` for an attribute
 BEYOND = (
     "Milvus marks rows as deleted at once and rewrites its segments later: `resight gallery compact` asks for it, and "
     "a cluster's garbage collection (dataCoord.gc) then removes the old files",
@@ -122,9 +123,12 @@ class MilvusStore(Store):
     def add_once(self, entries: Sequence[Entry]) -> Placed:
         with self._lock:
             contents = [rows.content_of(entry) for entry in entries]
-            equal = among(f"attributes[{quoted(rows.CONTENT)}]", contents)
-            found = self._db.read(self._db.entries, equal, ("id", "attributes")) if entries else []
-            known = {row["attributes"][rows.CONTENT]: row["id"] for row in found}
+            known: dict[str, int] = {}
+            for start in range(0, len(contents), COMPARED_AT_ONCE):
+                part = contents[start : start + COMPARED_AT_ONCE]
+                equal = " or ".join(f"attributes[{quoted(rows.CONTENT)}] == {quoted(text)}" for text in part)
+                found = self._db.read(self._db.entries, equal, ("id", "attributes"))
+                known |= {row["attributes"][rows.CONTENT]: row["id"] for row in found}
             wanted = [entry for entry, text in zip(entries, contents, strict=True) if text not in known]
             fresh = iter(self.add(wanted) if wanted else ())
             ids = [known[text] if text in known else next(fresh) for text in contents]

@@ -84,8 +84,10 @@ def traces_of(db: Connection, signs: Sequence[Sign]) -> tuple[str, ...]:
     try:
         kept = scrub(db)
     except GalleryError as error:
-        again = "so it may hold bytes of deleted entries; make room if the disk is full, and run"
-        kept = (f"the file could not be rewritten ({error}), {again} `resight gallery compact`",)
+        again = (
+            "and may hold bytes of deleted entries; make room if the disk is full, and run `resight gallery compact`"
+        )
+        kept = (f"the file was not rewritten ({error}) {again}",)
     try:
         return (*kept, *(f"{name} still holds bytes of a deleted entry" for name in _files_with(db, signs)))
     except (OSError, GalleryError) as error:

@@ -52,7 +52,7 @@ def _added(rows: Sequence[Row], add: Add, strict: bool) -> Added:
         return Added(tuple(number for number in placed.ids if number not in there), there=placed.there)
     except (UnreadableImage, ConfigError, EmbeddingError) as error:
         if len(rows) == 1:
-            wrong = DataError(f"{rows[0].name}: {error}")
+            wrong = DataError(f"{rows[0].name or rows[0].place}: {error}")
             if strict:
                 raise wrong from None
             return Added((), (str(wrong),))

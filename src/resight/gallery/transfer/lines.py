@@ -118,16 +118,13 @@ def _row_of(values: Any, place: str) -> Row:
     facts = {name: values.get(name) for name in ("track", "pid", "person", "attributes", "id")}
     facts["time"] = parse_time(time) if isinstance(time, str) else time
     name = word_of(values.get("name") or values.get("path"), "name") or ""
-    if values.get("id") is not None:  # of an export, which leaves out an empty name
-        facts["name"] = name
-    name = name or place
     try:
         data = base64.b64decode(values["crop"], validate=True) if values.get("crop") is not None else None
     except binascii.Error as error:
         raise ValueError(f"crop is not base64 ({error})") from None
     picture = None
     if data is not None:
-        picture = Crop(name, -1, -1, data=data)
+        picture = Crop(name or place, -1, -1, data=data)
     elif values.get("embedding") is None:
-        picture = Crop(name, -1, -1, path=Path(values["path"]))
-    return Row(name, camera, picture, values.get("embedding"), str(values.get("model", "")), facts)
+        picture = Crop(name or place, -1, -1, path=Path(values["path"]))
+    return Row(name, camera, picture, values.get("embedding"), str(values.get("model", "")), facts, place)

@@ -32,6 +32,7 @@ class LiveLines:
         self._stream = stream
         self._lines: Queue[bytes] = Queue(4 * BATCH)  # who writes faster than is added has to wait
         self._stopped = Event()
+        self._ended = False
         self.failure: OSError | None = None
         Thread(target=self._read, name="lines", daemon=True).start()
 
@@ -47,7 +48,7 @@ class LiveLines:
     @property
     def waiting(self) -> int:
         """How many lines were read and not handed out."""
-        return self._lines.qsize()
+        return self._lines.qsize() - self._ended
 
     def batches(self) -> Iterator[list[bytes]]:
         """Lists of up to BATCH lines: when there are so many, or a second after the first of them came. Raises OSError
@@ -93,6 +94,7 @@ class LiveLines:
         if rest.strip():
             self._lines.put(rest)
         self._lines.put(END)
+        self._ended = True  # it waits too, and is no line
 
 
 def _reader_of(stream: BinaryIO) -> Callable[[], bytes]:

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from resight.core.errors import ConfigError, EmbeddingError, unknown_name
+from resight.core.errors import ConfigError, DataError, EmbeddingError, unknown_name
+from resight.core.pictures.cells import NOTHING
 from resight.core.records import DISTRACTOR_PID
 from resight.data.crops import SPLITS, Crop, Dataset
 from resight.data.embeddings import read_rows
@@ -21,8 +22,8 @@ from resight.gallery.records import Settings
 class Row:
     """One row to add: a picture, or an embedding with the identity of its model.
 
-    name: for messages, and the entry's unless the facts have another. facts: `time`, `track`, `pid`, `person`,
-    `attributes`, `id` and `name`, as far as they are known; they are checked when it is added.
+    facts: `time`, `track`, `pid`, `person`, `attributes` and `id`, as far as they are known; they are checked when it
+    is added. place: what to call the row in a message, if it has no name.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Row:
     embedding: Any = None
     model: str = ""
     facts: dict[str, Any] = field(default_factory=dict)
+    place: str = ""
 
 
 def crops_of(dataset: Dataset, splits: Sequence[str] = SPLITS) -> list[Crop]:
@@ -68,8 +70,9 @@ def who_of(pid: int, person: str | None, people: Collection[str]) -> dict[str, A
 
 def rows_of_embeddings(
     path: Path, camera: str | None = None, splits: Sequence[str] = (), with_pids: bool = True
-) -> Iterator[Row]:
-    """A row for each row of a file of embeddings, as `resight embed` writes it. camera: as in `rows_of_crops`.
+) -> Iterator[Row | DataError]:
+    """A row for each row of a file of embeddings, as `resight embed` writes it; a DataError in place of one whose
+    picture shows nothing. camera: as in `rows_of_crops`.
 
     Raises DatasetError if it cannot be read, ConfigError if neither it nor `camera` tells the camera.
     """
@@ -80,6 +83,9 @@ def rows_of_embeddings(
     people, cameras = set(found.persons.tolist()) - {""}, set(found.cameras.tolist()) - {""}
     for row in range(len(found.vectors)):
         if splits and str(found.splits[row]) not in splits:
+            continue
+        if found.blank[row]:
+            yield DataError(f"{found.names[row]}: {NOTHING}")
             continue
         person, named = str(found.persons[row]) or None, str(found.cameras[row])
         facts = who_of(int(found.pids[row]), person, people) if with_pids else {}
@@ -107,7 +113,7 @@ def columns_of(rows: Sequence[Row], made: Sequence[Any], settings: Settings, kee
         "pid": [row.facts.get("pid") for row in rows],
         "person": [row.facts.get("person") for row in rows],
         "attributes": [row.facts.get("attributes") or {} for row in rows],
-        "names": [row.facts.get("name", row.name) for row in rows],
+        "names": [row.name for row in rows],
         "crops": [row.picture.read() if settings.keep_crops and row.picture else None for row in rows],
         "ids": [row.facts.get("id") or 0 for row in rows] if keep_ids else None,
     }
