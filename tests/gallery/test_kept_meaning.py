@@ -113,7 +113,7 @@ def test_nobody_has_no_pid(open_store: Open) -> None:
 
 def test_embeddings_carry_the_names(tmp_path: Path) -> None:
     path = tmp_path / "day.npz"
-    names = {"person": ["bob", "carol", ""], "camera": ["gate", "c2", ""]}
+    names: dict[str, Any] = {"person": ["bob", "carol", ""], "camera": ["gate", "c2", ""]}
     np.savez(path, vector=unit(3), pid=[1, 2, 0], camid=[1, 2, 3], split=["gallery"] * 3, **names)
     assert read_rows(path).persons.tolist() == names["person"]
     rows = list(rows_of_embeddings(path))
@@ -146,9 +146,10 @@ def test_times_that_no_clock_tells_are_refused(open_store: Open) -> None:
     for factor, word in ((1e3, "milliseconds"), (1e6, "microseconds"), (1e9, "nanoseconds")):
         with pytest.raises(ConfigError, match=f"{word} look like this"):
             gallery.add(pictures(unit(1)), camera="north", time=old * factor)
-        for limit in ("before", "after"):
+        limit: dict[str, Any]
+        for limit in ({"before": old * factor}, {"after": old * factor}):
             with pytest.raises(ConfigError, match=f"{word} look like this"):
-                gallery.forget(**{limit: old * factor})
+                gallery.forget(**limit)
     with pytest.raises(ConfigError, match="far ahead, in the year"):
         gallery.add(pictures(unit(1)), camera="north", time=time.time() + 30 * DAY_S)
     gallery.add(pictures(unit(1)), camera="north", time=time.time() + DAY_S)  # a clock may be off
