@@ -24,7 +24,7 @@ from resight.evaluation.compare import compare
 from resight.evaluation.evaluate import evaluate
 from resight.training.loop import TrainOptions, is_finished, train
 from resight.training.recipes import find_recipe
-from resight.training.teachers import open_teacher
+from resight.training.teaching.teachers import open_teacher
 
 SHORT: dict[str, Any] = {
     "height": 64,

@@ -23,8 +23,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from resight.core.histogram import colour_histogram
-from resight.core.images import Pixels
+from resight.core.pictures.histogram import colour_histogram
+from resight.core.pictures.images import Pixels
 from resight.core.records import EmbeddedCrops, IntArray
 from resight.core.visibility import THIRDS, hide
 from resight.data.crops import Dataset

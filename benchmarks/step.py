@@ -15,16 +15,16 @@ from itertools import islice, pairwise
 
 import torch
 
-from resight.core.preprocessing import Preprocessing
+from resight.core.pictures.preprocessing import Preprocessing
 from resight.data.formats.catalogue import open_dataset
 from resight.models.catalogue import build_network
 from resight.models.devices import channels_last
-from resight.training.augmentation import augment, flip_where, shrink
 from resight.training.averaging import WeightAverage
+from resight.training.batches.augmentation import augment, flip_where, shrink
+from resight.training.batches.images import TrainingImages, load_training_images
+from resight.training.batches.plan import Plan, local_batches, seed_step
 from resight.training.execution import join_world, mixed_precision
-from resight.training.images import TrainingImages, load_training_images
 from resight.training.objective import architecture_of, make_objective
-from resight.training.plan import Plan, local_batches, seed_step
 from resight.training.recipes import RECIPES, Recipe, find_recipe
 
 PARTS = ("input", "network", "losses", "backward", "optimiser", "average")

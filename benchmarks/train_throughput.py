@@ -29,7 +29,7 @@ from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 from torch.utils.flop_counter import FlopCounterMode
 
-from resight.core.preprocessing import Preprocessing
+from resight.core.pictures.preprocessing import Preprocessing
 from resight.data.city.synthetic import CityConfig, draw_city, save_city
 from resight.data.crops import Crop, labels_of
 from resight.data.formats.folder import read_folder
@@ -38,8 +38,8 @@ from resight.losses.joint import JointLoss
 from resight.models.catalogue import Architecture, build_network
 from resight.models.devices import channels_last
 from resight.models.dropout import Dropout
-from resight.training.augmentation import flip_where
-from resight.training.images import load_training_images
+from resight.training.batches.augmentation import flip_where
+from resight.training.batches.images import load_training_images
 from resight.training.objective import Objective
 
 BATCH, HEIGHT, WIDTH = 16, 128, 48

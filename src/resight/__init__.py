@@ -7,7 +7,7 @@ from typing import Any
 
 from resight.core.calibration import Calibration, Decision
 from resight.core.errors import ResightError
-from resight.core.progress_bar import progress_bar
+from resight.core.progress import progress_bar
 from resight.core.records import EmbeddedCrops
 from resight.core.version import VERSION as __version__
 from resight.data.crops import Crop, Dataset

@@ -62,7 +62,7 @@ def test_reproduce_resumes_and_writes_its_table(tmp_path: Path, monkeypatch: pyt
     from resight.training import reproduce
 
     assert reproduce.MODELS == tuple(reproduce.PUBLISHED) == ("baseline", "baseline-aug", "slicenet1", "slicenet2")
-    monkeypatch.setattr(reproduce, "MODELS", ("baseline", "slicenet2"))
+    monkeypatch.setattr(reproduce, "MODELS", ("baseline-aug", "slicenet2"))
     arguments: list[str | Path] = ["reproduce", CITY, "--quick", *TINY, "-o", tmp_path]
     one_seed = resight(*arguments, "--seeds", "1")
     assert one_seed.stderr.count("training ") == 2
@@ -71,11 +71,11 @@ def test_reproduce_resumes_and_writes_its_table(tmp_path: Path, monkeypatch: pyt
     second = resight(*arguments, "--seeds", "2")
     assert "training " not in second.stderr
     assert second.stdout == first.stdout
-    assert first.stdout.split().count("report") == 2  # the report's own figures, a line a model
+    assert first.stdout.split().count("paper") == 2  # the paper's own figures, a line a model
     assert "0.953" in first.stdout
     assert "flatters" in first.stderr
     values = json.loads((tmp_path / "reproduction.json").read_text())
-    assert [m["model"] for m in values["models"]] == ["baseline", "slicenet2"]
+    assert [m["model"] for m in values["models"]] == ["baseline-aug", "slicenet2"]
     for model in values["models"]:
         assert len(model["market1501"]["mAP"]["values"]) == 2
         assert [e["protocol"] for e in model["evaluations"]] == ["top10", "top10", "market1501", "market1501"]
@@ -85,12 +85,34 @@ def test_reproduce_resumes_and_writes_its_table(tmp_path: Path, monkeypatch: pyt
     assert page.count("<table>") == 3
     assert "<svg" in page
     assert 'href="ranked-lists.html"' in page
-    assert "baseline-aug and slicenet2" in (tmp_path / "ranked-lists.html").read_text()
+    assert "baseline and slicenet2" in (tmp_path / "ranked-lists.html").read_text()
+
+
+def test_a_model_of_ones_own_crops_and_a_teacher(bundle: Path, tmp_path: Path) -> None:
+    """Without any labels, and with some; figures for the record; fewer values by the same pictures."""
+    from resight.data.formats.catalogue import open_dataset
+
+    for number, crop in enumerate(open_dataset(CITY).train):
+        place = tmp_path / ("street" if number % 2 else "hall")
+        place.mkdir(exist_ok=True)
+        (place / f"{number}.jpg").write_bytes(crop.read())
+    tiny = ["--recipe", "general", "--height", "64", "--width", "16", "--dim", "32"]
+    tiny += ["--batch-size", "8", "--epochs", "1"]
+    folders: list[str | Path] = ["--unlabelled", tmp_path / "street", "--unlabelled", tmp_path / "hall"]
+    done = resight("train", *tiny, *folders, "--teacher", bundle, "-o", tmp_path / "own")
+    assert "unlabelled 40 crops (hall, street)" in done.stderr
+    more = ["--images-per-identity", "2", "--record-every", "1"]
+    resight("train", CITY, *tiny, *more, *folders, "--teacher", bundle, "-o", tmp_path / "both")
+    assert (tmp_path / "both" / "record.jsonl").exists()
+    done = resight("reduce", tmp_path / "both", CITY, *folders, "--dim", "16", "-o", tmp_path / "small")
+    assert "dimension 32 to 16" in done.stdout
 
 
 @pytest.mark.parametrize(
     ("arguments", "code", "says"),
     [
+        (["train", "-o", "OUT"], 2, "nothing to train on"),
+        (["train", CITY, "--unlabelled", "nowhere", "-o", "OUT"], 3, "cannot be read"),
         (["train", "nowhere", "-o", "OUT"], 3, "does not exist"),
         (["train", CITY, "--recipe", "nonsense", "-o", "OUT"], 2, "Known: baseline"),
         (["train", CITY, "--height", "100", "-o", "OUT"], 2, "multiple of 32"),
@@ -103,7 +125,8 @@ def test_reproduce_resumes_and_writes_its_table(tmp_path: Path, monkeypatch: pyt
         (["evaluate", "RUN"], 2, "name a model and its data"),
         (["evaluate"], 2, "name a model and its data"),
         (["evaluate", "RUN", CITY, "--alpha", "3"], 2, "--query-expansion"),
-        (["evaluate", "RUN", CITY, "--rerank", "--metric", "euclidean"], 2, "supports cosine only"),
+        (["evaluate", "RUN", CITY, "--rerank", "--distance", "euclidean"], 2, "supports cosine only"),
+        (["evaluate", "RUN", CITY, "--rerank", "--metric", "euclidean"], 2, "--metric is called --distance now"),
         (["evaluate", "--embeddings", "nowhere.npz"], 3, "nowhere.npz"),
         (["import", "nowhere.pth", "--model", "slicenet2", "-o", "OUT"], 4, "cannot be read"),
         (["import", "nowhere.pth", "--model", "slicenet2", "-o", "OUT", "--mean", "1,2"], 2, "three numbers"),

@@ -121,3 +121,26 @@ def test_errors_are_one_paragraph(
 def test_help_has_examples() -> None:
     for verb in (("doctor",), ("compare",), ("data", "export")):
         assert "Example" in resight(*verb, "--help").stdout
+
+
+def test_people_numbered_from_zero_are_people_in_every_command(tmp_path: Path) -> None:
+    exported(tmp_path / "data")
+    table = tmp_path / "data" / "manifest.csv"
+    header, *rows = [line.split(",") for line in table.read_text().splitlines()]
+    person = next(row[1] for row in rows if row[3] == "query")
+    kept = [[*row[:1], "0" if row[1] == person else row[1], *row[2:]] for row in rows if row[1] != "0"]
+    table.write_text("\n".join(",".join(row) for row in [header, *kept]) + "\n")
+    done = resight("evaluate", "city", table)
+    assert "note: pid 0 is a person here" in done.stderr
+    queries = sum(row[3] == "query" for row in kept)
+    assert f"{queries} of {queries} queries scored (0 without a match skipped)" in done.stderr
+    assert "pid 0 are taken as a person" in " ".join(resight("doctor", table, "--fail-on", "never").stdout.split())
+    done = resight("embed", "city", table, "-o", tmp_path / "e.npz")
+    assert "note: pid 0 is a person here" in done.stderr
+
+
+def test_heic_is_named_and_counted(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.HEIC").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
+    done = resight("embed", "city", tmp_path / "in", "--plain", "-o", tmp_path / "e.npz", code=3)
+    assert "HEIF picture (HEIC, as phones take), which is not read: convert it to JPEG" in " ".join(done.stderr.split())

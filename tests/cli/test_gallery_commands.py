@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from resight import load, open_dataset
 from tests.cli.calling import CITY, resight
@@ -226,3 +227,19 @@ def test_what_cannot_be_is_said_plainly(
     done = resight("gallery", *given, code=code)
     assert text in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_picture_that_shows_nothing_is_embedded_and_not_taken_into_a_gallery(tmp_path: Path) -> None:
+    Image.new("RGB", (64, 128), (90, 120, 60)).save(tmp_path / "flat.png")
+    city = open_dataset(CITY)
+    (tmp_path / "person.jpg").write_bytes(city.query[0].read())
+    for suffix in ("npz", "parquet"):
+        file = tmp_path / f"e.{suffix}"
+        done = resight("embed", "city", tmp_path / "flat.png", tmp_path / "person.jpg", "--plain", "-o", file)
+        assert "2 of 2 pictures" in done.stdout
+        assert "1 picture(s) show nothing" in done.stderr
+        gallery = tmp_path / f"{suffix}.db"
+        resight("gallery", "create", gallery, "--model", "city")
+        done = resight("gallery", "add", gallery, file, "--camera", "north")
+        assert "1 added, 1 left out; 1 entries" in done.stdout + done.stderr
+        assert "flat.png: shows nothing" in done.stdout + done.stderr

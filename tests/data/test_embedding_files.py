@@ -19,7 +19,7 @@ def _columns(start: int, stop: int) -> dict[str, Any]:
     return {
         "vector": np.stack([rows, rows + 0.5], axis=1).astype(np.float32),
         "name": np.array([f"ä{'x' * row}.jpg" for row in rows], np.str_),  # texts of unequal widths
-        "pid": rows // 2,
+        "pid": rows // 2 + 1,
         "camid": rows % 2,
         "split": np.array(["query" if row % 2 else "gallery" for row in rows], np.str_),
     }
@@ -35,7 +35,7 @@ def test_parts_become_one_file_that_evaluate_reads(tmp_path: Path, suffix: str) 
     assert [path.name for path in tmp_path.iterdir()] == [f"it{suffix}"]
     query, gallery = read_embeddings(file.path)
     assert query.embeddings.tolist() == [[row, row + 0.5] for row in (1, 3, 5, 7)]
-    assert gallery.pids.tolist() == [0, 1, 2, 3, 4]
+    assert gallery.pids.tolist() == [1, 2, 3, 4, 5]
     assert gallery.names[4] == "ä" + "x" * 8 + ".jpg"
 
 
@@ -89,3 +89,22 @@ def test_shards_join_and_models_do_not_mix(tmp_path: Path) -> None:
     assert len(query) == len(gallery) == 4
     with pytest.raises(DataError, match="different models"):
         read_embeddings(*paths)
+
+
+def test_a_folder_of_parts_that_a_kill_left_empty_is_begun_anew(tmp_path: Path) -> None:
+    file = EmbeddingFile(tmp_path / "e.npz", {"num": 1})
+    file.parts.mkdir()
+    assert file.begin() == 0
+    for path in file.parts.iterdir():
+        path.unlink()
+    (file.parts / "plan.json.part").write_bytes(b"ha")  # the disk was full
+    assert file.begin() == 0
+    assert file.begin() == 0  # and goes on
+    (file.parts / "plan.json").unlink()
+    (file.parts / "part-000000.npz").write_bytes(b"left")  # killed while the folder was removed
+    assert file.begin() == 0
+    assert [path.name for path in file.parts.iterdir()] == ["plan.json"]
+    (file.parts / "plan.json").unlink()
+    (file.parts / "mine.txt").write_bytes(b"mine")
+    with pytest.raises(ConfigError, match="other work"):
+        file.begin()

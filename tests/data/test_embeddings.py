@@ -10,6 +10,7 @@ from pyarrow import parquet
 
 from resight.core.errors import DatasetError, EmbeddingError
 from resight.data.embeddings import read_embeddings
+from resight.data.labels import PERSON_ZERO
 from resight.evaluation.evaluate import evaluate
 
 COLUMNS: dict[str, Any] = {
@@ -81,3 +82,38 @@ def test_files_that_are_none(tmp_path: Path) -> None:
         read_embeddings(write(tmp_path / "ragged.parquet", vector=ragged))
     with pytest.raises(EmbeddingError, match="NaN"):
         read_embeddings(write(tmp_path / "nan.npz", vector=np.full((5, 2), np.nan)))
+
+
+@pytest.mark.parametrize("kind", ["npz", "parquet"])
+def test_pid_zero_means_what_the_data_mean(kind: str, tmp_path: Path) -> None:
+    alone = write(tmp_path / f"alone.{kind}", pid=np.array([1, 2, 1, 0, 9]))
+    assert read_embeddings(alone)[1].pids.tolist() == [1, 0]
+    from_zero = write(tmp_path / f"zero.{kind}", pid=np.array([0, 1, 0, 1, 9]))
+    with pytest.warns(UserWarning, match="pid 0 is a person here, not a distractor, since query holds it"):
+        query, gallery = read_embeddings(from_zero)
+    assert query.pids.tolist() == gallery.pids.tolist() == [PERSON_ZERO, 1]
+    assert evaluate(query, gallery).num_scored == 2
+
+
+def test_pid_zero_is_the_same_in_every_shard(tmp_path: Path) -> None:
+    first = write(tmp_path / "1.npz", pid=np.array([0, 1, 9, 9, 9]), split=np.array(["query"] * 2 + ["train"] * 3))
+    second = write(tmp_path / "2.npz", pid=np.array([0, 1, 0, 1, 9]), split=np.array(["gallery"] * 5))
+    with pytest.warns(UserWarning, match="person here"):
+        _, gallery = read_embeddings(first, second)
+    assert gallery.pids.tolist() == [PERSON_ZERO, 1, PERSON_ZERO, 1, 9]
+
+
+def test_other_files_are_told_what_to_do(tmp_path: Path) -> None:
+    table = tmp_path / "e.csv"
+    table.write_text("pid,camid,split,f0\n1,0,query,0.1\n")
+    with pytest.raises(DatasetError, match=r"neither npz nor Parquet.*numpy\.savez") as caught:
+        read_embeddings(table)
+    assert "allow_pickle" not in str(caught.value)
+    with pytest.raises(DatasetError, match=r"Python objects.*numpy\.asarray\(column, str\)"):
+        read_embeddings(write(tmp_path / "o.npz", split=np.array(COLUMNS["split"], object)))
+    np.save(tmp_path / "one.npy", COLUMNS["vector"])
+    with pytest.raises(DatasetError, match="single array"):
+        read_embeddings(tmp_path / "one.npy")
+    named_otherwise = tmp_path / "table.pq"
+    write(tmp_path / "e.parquet").rename(named_otherwise)
+    assert len(read_embeddings(named_otherwise)[0]) == 2

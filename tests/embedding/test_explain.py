@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional
 
-from resight.core.preprocessing import Preprocessing
+from resight.core.pictures.preprocessing import Preprocessing
 from resight.data.crops import Crop, Dataset
 from resight.embedding.explain import measure_faithfulness
 from resight.embedding.loading import of_run

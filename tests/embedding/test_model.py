@@ -15,7 +15,8 @@ from PIL import Image
 import resight
 from resight.core.distances import unit_rows
 from resight.core.errors import ConfigError, EmbeddingError, UnreadableImage, WeightsError
-from resight.core.images import Pixels, resize_image
+from resight.core.pictures.images import Pixels, resize_image
+from resight.data.crops import Crop
 from resight.embedding.bundle import make_bundle, write_bundle
 from resight.embedding.loading import of_bundle
 from resight.embedding.model import Model
@@ -213,3 +214,20 @@ def test_int8_is_found_to_be_another_model() -> None:
     bundle = small_bundle()
     other = replace(bundle.manifest, network=replace(bundle.manifest.network, precision="int8"))
     assert other.identity != bundle.manifest.identity
+
+
+def test_what_shows_nothing_is_named(model: Model) -> None:
+    black = np.zeros((16, 8, 3), np.uint8)
+    with pytest.raises(UnreadableImage, match="picture 1: shows nothing"):
+        model.embed([*_pictures(1), black])
+    with pytest.raises(UnreadableImage, match="shows nothing"):
+        model.embed(black)
+    rows = model.embed([*_pictures(1), black], strict=False)
+    assert np.isnan(rows).all(axis=1).tolist() == [False, True]
+
+    data = io.BytesIO()
+    Image.fromarray(black).save(data, "PNG")
+    named: list[str] = []
+    crops = [Crop("covered.png", 1, 1, data=data.getvalue())]
+    embedded, problems = model.embed_crops(crops, on_blank=named.append)  # of a data set, figures are of all pictures
+    assert (named, len(embedded), problems) == (["covered.png"], 1, ())

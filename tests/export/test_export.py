@@ -9,9 +9,9 @@ import torch
 from onnx import numpy_helper
 from torch import nn
 
-from resight.core import images
 from resight.core.errors import ConfigError, ParityError
-from resight.core.preprocessing import Preprocessing
+from resight.core.pictures import images
+from resight.core.pictures.preprocessing import Preprocessing
 from resight.data import decoding
 from resight.data.crops import Dataset
 from resight.embedding.model import Model

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from resight.core.calibration import Calibration, Rate, RateCurve
-from resight.core.images import Pixels
-from resight.core.preprocessing import Preprocessing
+from resight.core.pictures.images import Pixels
+from resight.core.pictures.preprocessing import Preprocessing
 from resight.core.records import FloatArray
 from resight.embedding.card import Card, Part
 from resight.embedding.model import Model

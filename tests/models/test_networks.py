@@ -1,4 +1,4 @@
-"""The networks layer by layer, and the arithmetic that the report's weights were trained with."""
+"""The networks layer by layer, and the arithmetic that the paper's weights were trained with."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn import functional
 
 from resight.core.errors import ConfigError, WeightsError
-from resight.core.preprocessing import MAX_SIDE_PX
+from resight.core.pictures.preprocessing import MAX_SIDE_PX
 from resight.models.catalogue import NETWORKS, Architecture, build_network, embedding_parts, trained_parts
 from resight.models.networks.bignet import BigNet, Residual, Trunk, pad_bottom_right
 from resight.models.networks.slicenet import SliceNet1, SliceNet2
@@ -66,7 +66,7 @@ def test_embeddings_are_of_unit_length_in_every_mode(name: str, size: tuple[int,
         (Architecture("bignet", 128, 4), (128, 48), "does not slice"),
         (Architecture("stripnet", 15, 5), (160, 48), "15 does not divide"),  # a half is no whole number
         (Architecture("bignet"), (MAX_SIDE_PX + 8, 48), f"larger than {MAX_SIDE_PX}"),
-        (Architecture("resnet"), (128, 48), "Known: bignet, cosinenet, resnet50, slicenet1, slicenet2, stripnet"),
+        (Architecture("resnet"), (128, 48), "Known: " + ", ".join(sorted(NETWORKS))),
     ],
 )
 def test_sizes_that_do_not_work_say_which_do(architecture: Architecture, size: tuple[int, int], message: str) -> None:
@@ -129,7 +129,7 @@ def test_slicenet2_shares_one_dense_layer() -> None:
 
 
 def test_the_counts_of_parameters() -> None:
-    # The report's own files hold as many: SliceNet1 and SliceNet2 differ in where they slice, not in size.
+    # The paper's own files hold as many: SliceNet1 and SliceNet2 differ in where they slice, not in size.
     def count(module: nn.Module) -> int:
         return sum(p.numel() for p in module.parameters())
 

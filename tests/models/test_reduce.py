@@ -7,7 +7,7 @@ import torch
 from resight.core.calibration import Calibration
 from resight.core.distances import unit_rows
 from resight.core.errors import ConfigError, DataError
-from resight.core.preprocessing import Preprocessing
+from resight.core.pictures.preprocessing import Preprocessing
 from resight.core.records import FloatArray
 from resight.models.catalogue import Architecture, build_network, embedding_parts
 from resight.models.reduce import reduce_dimension

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from resight.core.errors import WeightsError
-from resight.core.preprocessing import Preprocessing
+from resight.core.pictures.preprocessing import Preprocessing
 from resight.models.catalogue import Architecture, build_network
 from resight.models.saved import (
     CARD_FILE,

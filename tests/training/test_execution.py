@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from resight.core.errors import ConfigError
-from resight.core.preprocessing import Preprocessing
+from resight.core.pictures.preprocessing import Preprocessing
 from resight.data.crops import Dataset
 from resight.losses.joint import JointLoss
 from resight.models.catalogue import build_network

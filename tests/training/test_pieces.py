@@ -14,10 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from resight.core.errors import ConfigError
-from resight.core.images import resize_image
+from resight.core.pictures.images import resize_image
 from resight.data.city.synthetic import CityConfig, draw_city
 from resight.data.doctor.doctor import examine
-from resight.training.augmentation import (
+from resight.training.averaging import WeightAverage
+from resight.training.batches.augmentation import (
     augment,
     colour_cast,
     colour_jitter,
@@ -26,10 +27,9 @@ from resight.training.augmentation import (
     random_erasing,
     shrink,
 )
-from resight.training.averaging import WeightAverage
-from resight.training.plan import Plan
+from resight.training.batches.plan import Plan
+from resight.training.batches.samplers import balanced_batches, shuffled_batches
 from resight.training.recipes import BASELINE, RECIPES, Recipe, find_recipe
-from resight.training.samplers import balanced_batches, shuffled_batches
 from resight.training.schedule import rate_factor
 
 

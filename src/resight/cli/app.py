@@ -47,7 +47,7 @@ app = typer.Typer(
 )
 app.command("demo")(demo.demo)
 app.command("train")(train.train)
-app.command("evaluate")(evaluate.evaluate)
+app.command("evaluate", cls=RenamedOptions)(evaluate.evaluate)
 app.command("calibrate")(calibrate.calibrate)
 app.command("compare")(compare.compare)
 app.command("doctor")(doctor.doctor)

@@ -11,7 +11,6 @@ from rich.table import Table
 from resight.cli import output
 from resight.cli.data import open_data
 from resight.cli.import_weights import three_numbers
-from resight.core.errors import ConfigError
 from resight.core.files import check_folder_of
 
 
@@ -39,15 +38,16 @@ def bundle(
     name: Annotated[str | None, typer.Option(help="What the model calls itself. Default: the file's name.")] = None,
     format: Annotated[str | None, typer.Option(help="Of --probe, where it is not to be guessed.")] = None,
 ) -> None:
-    """Writes a bundle of a network made elsewhere; it then works wherever ours do. It is run once before anything is written.
-    No code in the file is executed.
+    """Writes a bundle of a network made elsewhere; it then works wherever ours do.
+
+    It is opened and run once before anything is written. No code in the file is executed.
 
     Example:
 
       resight bundle osnet.onnx --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225 --channel-order rgb
       --probe my_data -o osnet.resight
     """
-    from resight.core.preprocessing import Preprocessing
+    from resight.core.pictures.preprocessing import Preprocessing
     from resight.embedding.bundle import write_bundle
     from resight.embedding.foreign.bundling import bundle_onnx, size_of
     from resight.embedding.foreign.files import read_network

@@ -13,11 +13,15 @@ from resight.cli import output
 from resight.cli.data import open_data
 from resight.core.errors import ConfigError, DataError
 from resight.core.files import check_folder_of
+from resight.core.records import EmbeddedCrops
 
 
 def calibrate(
     model: Annotated[Path, typer.Argument(help="A run's directory or a bundle; the calibration is written into it.")],
-    data: Annotated[str, typer.Argument(help="A folder of crops, a manifest, or `synthetic`.")],
+    data: Annotated[
+        list[str],
+        typer.Argument(help="A folder of crops, a manifest, or `synthetic`; of several places, one each."),
+    ],
     far: Annotated[
         list[float] | None,
         typer.Option(help="A false accept rate that there must be a threshold for; may be given several times."),
@@ -39,18 +43,21 @@ def calibrate(
 ) -> None:
     """Fits P(same), and thresholds that keep to given rates of errors, on people whom the model was not trained on.
 
-    Rates that the people are too few to support are refused.
+    Rates that the people are too few to support are refused. Of several places the rates are those of all their pairs
+    together, none of which is of two places: for a model that is to work at places not known yet.
 
     Examples:
 
       resight calibrate runs/mine my_data --page calibration.html
 
       resight calibrate runs/mine other_site --everybody --far 0.01 --far 0.001
+
+      resight calibrate runs/mine site_a site_b site_c
     """
     from resight.core.files import write_whole
     from resight.embedding.loading import load
     from resight.evaluation.decisions.calibrate import calibrate as fit
-    from resight.evaluation.decisions.verification import verify
+    from resight.evaluation.decisions.verification import pairs_within, verify_pairs
     from resight.report.calibration import ACCEPT_RATES, COST, calibration_page, thresholds_table
 
     for rate in far or ():
@@ -61,18 +68,21 @@ def calibrate(
     opened = load(model, device=device)
     if not opened.can_keep_calibration:
         raise ConfigError(opened.no_calibration)
-    dataset = open_data(data, format, strict)
-    if everybody and str(dataset) == opened.card.trained_on:
-        raise ConfigError(f"--everybody: {model} was trained on these people, whom it knows better than any others")
-    crops = [*dataset.query, *dataset.gallery, *(dataset.train if everybody else ())]
-    if not crops:
-        raise DataError(f"{dataset.name} has no query and gallery pictures; --everybody takes the training ones too")
-    embedded, problems = opened.embed_crops(crops, strict=strict, progress=output.progress)
-    output.name_problems(problems)
+    datasets = [open_data(place, format, strict) for place in data]
+    places: list[EmbeddedCrops] = []
+    for dataset in datasets:
+        if everybody and str(dataset) == opened.card.trained_on:
+            raise ConfigError(f"--everybody: {model} was trained on these people, whom it knows better than any others")
+        crops = [*dataset.query, *dataset.gallery, *(dataset.train if everybody else ())]
+        if not crops:
+            raise DataError(f"{dataset.name} has no query and gallery pictures; --everybody takes training ones too")
+        embedded, problems = opened.embed_crops(crops, strict=strict, progress=output.progress)
+        output.name_problems(problems)
+        places.append(embedded)
     fitted = fit(
-        embedded,
-        data=str(dataset),
-        rights=dataset.rights,
+        places,
+        data="; ".join(map(str, datasets)),
+        rights="; ".join(dict.fromkeys(dataset.rights for dataset in datasets)),
         date=datetime.now(UTC).isoformat(timespec="seconds"),
         seed=seed,
     )
@@ -86,7 +96,7 @@ def calibrate(
         )
     written = opened.save_calibration(c)
     if page is not None:
-        verified = verify(embedded, embedded, seed=seed)
+        verified = verify_pairs(pairs_within(places, seed=seed), seed=seed)
         write_whole(page, calibration_page(model.resolve().name, fitted, verified).encode())
     shown = thresholds_table(c, rates)
     table = Table(box=None, pad_edge=False)
@@ -97,8 +107,8 @@ def calibrate(
     output.print_wide(table)
     output.say(COST)
     output.say(
-        f"{c.num_people:,} people, {c.num_genuine:,} pairs of one and {c.num_impostor:,} of two, by two cameras; in "
-        "brackets: 95% intervals for as many other people of this site"
+        f"{c.num_people:,} people{' at the least a place' if len(places) > 1 else ''}, {c.num_genuine:,} pairs of one "
+        f"and {c.num_impostor:,} of two, by two cameras; in brackets: 95% intervals for as many other people"
     )
     output.say(
         f"P(same): {c.method} (Brier score {c.brier[c.method]:.4f} out of fold), expected calibration error {c.ece}"

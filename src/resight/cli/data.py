@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
 from resight.cli import output
-from resight.core.errors import DatasetError
+from resight.core.errors import ConfigError, DatasetError
 from resight.data.crops import Dataset
 from resight.data.formats.catalogue import open_dataset
+from resight.data.unlabelled import read_unlabelled
 
 
 def open_data(spec: str, format: str | None, strict: bool) -> Dataset:
@@ -15,6 +20,19 @@ def open_data(spec: str, format: str | None, strict: bool) -> Dataset:
     if strict and dataset.problems:
         raise DatasetError(f"{dataset.problems[0].name}: {dataset.problems[0].reason}")
     output.name_problems(dataset.problems)
+    return dataset
+
+
+def open_training_data(spec: str | None, folders: Sequence[Path], format: str | None, strict: bool) -> Dataset:
+    """The data set, if any, and the crops of those folders beside it, of people whom nobody named."""
+    if spec is None and not folders:
+        raise ConfigError("nothing to train on: name a folder of crops, or --unlabelled ones")
+    dataset = open_data(spec, format, strict) if spec is not None else Dataset("unlabelled", "folder", (), (), ())
+    if not folders:
+        return dataset
+    cameras = [crop.camid for part in (dataset.train, dataset.query, dataset.gallery) for crop in part]
+    dataset = replace(dataset, unlabelled=read_unlabelled(folders, max(cameras, default=0) + 1))
+    output.say(str(dataset))
     return dataset
 
 

@@ -38,7 +38,7 @@ def embed(
     batch_size: Annotated[int, typer.Option(min=1, max=4096, help="Pictures a run of the network.")] = 32,
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first unreadable picture.")] = False,
 ) -> None:
-    """Writes `vector`, `name` and, of a data set, `pid`, `camid` and `split`, a row a picture.
+    """Writes `vector`, `name`, `blank` (shows nothing) and, of a data set, `pid`, `camid` and `split`, a row a picture.
 
     Stopped or killed, the same command goes on where it was. `resight evaluate --embeddings` reads the file.
 
@@ -60,7 +60,7 @@ def embed(
     listing = hashlib.sha256(
         "\0".join(f"{split}/{crop.name}" for split, crop in rows).encode("utf-8", "surrogateescape")
     )
-    plan = {"model": loaded.identity, "pictures": listing.hexdigest(), "num": len(rows), "part": PART}
+    plan = {"columns": 2, "model": loaded.identity, "pictures": listing.hexdigest(), "num": len(rows), "part": PART}
     named = any(crop.person or crop.camera for _, crop in rows)  # then every part has the same columns
     file = EmbeddingFile(out, {**plan, "names": True} if named else plan)
     check_folder_of(out, "--out")
@@ -68,16 +68,18 @@ def embed(
     if done:
         output.say(f"going on after {min(done * PART, len(rows)):,} of {len(rows):,} pictures")
     problems: list[Problem] = []
+    blank: list[str] = []
     parts = [rows[start : start + PART] for start in range(0, len(rows), PART)]
     with output.progress(f"embedding by {loaded.name}", len(rows), min(done * PART, len(rows))) as advance:
         for number, part in enumerate(parts):
             if number < done:
                 continue
             crops = [crop for _, crop in part]
-            embedded, left_out = loaded.embed_crops(crops, strict=strict, keep_blank=False)
+            embedded, left_out = loaded.embed_crops(crops, strict=strict, on_blank=blank.append)
             problems.extend(left_out)
             split_of = {crop.name: split for split, crop in part}
             columns: dict[str, Any] = {"vector": embedded.embeddings, "name": np.array(embedded.names, np.str_)}
+            columns["blank"] = np.isin(columns["name"], np.array(blank, np.str_))
             if known:
                 splits = [split_of[name] for name in embedded.names]
                 columns |= {"pid": embedded.pids, "camid": embedded.camids, "split": np.array(splits, np.str_)}
@@ -88,6 +90,8 @@ def embed(
             advance(len(part))
     num = file.finish(len(parts), loaded.identity)
     output.name_problems(problems)
+    if blank:
+        output.say(f"{len(blank):,} picture(s) show nothing, and their embeddings tell nobody: {', '.join(blank[:5])}")
     if not num:
         out.unlink()
         raise DataError(f"not one of {len(rows):,} pictures can be read")

@@ -79,7 +79,7 @@ def add(
     rows: Iterator[Row | DataError] = iter(())
     if not lines:
         found = _rows_of(source, camera, split, format, unnamed)
-        rows = (row for row in found if not only_camera or row.camera in only_camera)
+        rows = (row for row in found if not only_camera or isinstance(row, DataError) or row.camera in only_camera)
     elif source != "-":
         rows = map(look, rows_of_lines(_lines_of(source), source))
     live = LiveLines(sys.stdin.buffer) if source == "-" else None  # from now on lines wait for the model, and are kept
@@ -148,7 +148,7 @@ class _Look:
 
 def _rows_of(
     source: str, camera: str | None, split: list[str] | None, format: str | None, unnamed: bool
-) -> Iterator[Row]:
+) -> Iterator[Row | DataError]:
     if holds_embeddings(Path(source)):
         return rows_of_embeddings(Path(source), camera, split or [], not unnamed)
     dataset = open_data(source, format, strict=False)

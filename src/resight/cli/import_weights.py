@@ -14,31 +14,31 @@ from resight.core.files import check_new
 
 
 def import_weights(
-    weights: Annotated[Path, typer.Argument(help="A PyTorch state dict of the reference report's.")],
+    weights: Annotated[Path, typer.Argument(help="A PyTorch state dict of the reference paper's.")],
     model: Annotated[str, typer.Option(help="bignet, slicenet1 or slicenet2.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="The run's directory.")],
     mean: Annotated[
-        str | None, typer.Option(help="Channel means in [0, 1], R,G,B; the report's own if not given.")
+        str | None, typer.Option(help="Channel means in [0, 1], R,G,B; the paper's own if not given.")
     ] = None,
     std: Annotated[str | None, typer.Option(help="Channel deviations, likewise.")] = None,
     trained_on: Annotated[str | None, typer.Option(help="The data it was trained on, for its card.")] = None,
     rights: Annotated[str | None, typer.Option(help="Who may do what with it, for its card.")] = None,
 ) -> None:
-    """Reads the reference report's own weights into a run, exactly. No code in the file is executed.
+    """Reads the reference paper's own weights into a run, exactly. No code in the file is executed.
 
     Example:
 
       resight import slicenet2.pth --model slicenet2 -o runs/report-slicenet2
     """
-    from resight.models import report_weights
+    from resight.models import reference_weights
     from resight.models.saved import save_model
 
     check_new(out)
-    imported = report_weights.import_report_weights(
+    imported = reference_weights.import_reference_weights(
         weights,
         model,
-        three_numbers(mean, "--mean") if mean else report_weights.REPORT_MEAN,
-        three_numbers(std, "--std") if std else report_weights.REPORT_STD,
+        three_numbers(mean, "--mean") if mean else reference_weights.REFERENCE_MEAN,
+        three_numbers(std, "--std") if std else reference_weights.REFERENCE_STD,
     )
     config = replace(
         imported.config,

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from resight.core.progress_bar import is_main_process, progress_bar
+from resight.core.progress import is_main_process, progress_bar
 from resight.data.crops import Problem
 from resight.evaluation.evaluate import Evaluation
 

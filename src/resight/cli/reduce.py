@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from resight.cli import output
-from resight.cli.data import open_data
+from resight.cli.data import open_training_data
 from resight.core.files import check_new
 
 
@@ -23,6 +23,9 @@ def reduce(
     ],
     *,
     dim: Annotated[int, typer.Option(min=1, help="The new dimension of the embeddings.")],
+    unlabelled: Annotated[
+        list[Path] | None, typer.Option(help="A folder of crops without labels that it was trained on too.")
+    ] = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="The new run's directory.")],
     format: Annotated[str | None, typer.Option(help="The data's format, where it is not to be guessed.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
@@ -42,8 +45,9 @@ def reduce(
 
     check_new(out)
     model = load_model(run)
-    dataset = open_data(data, format, False)
-    embedded, problems = of_run(model, run, device=device).embed_crops(dataset.train, progress=output.progress)
+    dataset = open_training_data(data, unlabelled or [], format, False)
+    crops = (*dataset.train, *dataset.unlabelled)
+    embedded, problems = of_run(model, run, device=device).embed_crops(crops, progress=output.progress)
     output.name_problems(problems)
     smaller = reduce_dimension(model, embedded.embeddings, dim)
     before, after = model.config.architecture.dim, smaller.config.architecture.dim

@@ -8,7 +8,7 @@ from typer.core import TyperCommand
 
 from resight.cli import output
 
-RENAMED = {"--at-least": "--min-similarity", "--top": "--top-k", "--keep": "--older-than"}
+RENAMED = {"--at-least": "--min-similarity", "--top": "--top-k", "--keep": "--older-than", "--metric": "--distance"}
 
 
 class RenamedOptions(TyperCommand):

@@ -1,4 +1,4 @@
-"""`resight reproduce`: the reference report's table, over seeds, beside the report's own figures."""
+"""`resight reproduce`: the reference paper's table, over seeds, beside the paper's own figures."""
 
 from __future__ import annotations
 
@@ -21,17 +21,16 @@ if TYPE_CHECKING:
     from resight.training.reproduce import Reproduced, Spread
 
 NOTE = (
-    "The report chose its checkpoints on the very set that it reports, which flatters; ours takes the last "
-    "one of each training. `top10` is the report's own scoring: the ten nearest, nothing removed, AP divided "
+    "The paper chose its checkpoints on the very set that it reports, which flatters; ours takes the last "
+    "one of each training. `top10` is the paper's own scoring: the ten nearest, nothing removed, AP divided "
     "by the hits among the ten. `market1501` is the field's. ± is the standard deviation over the seeds."
 )
 PAGE, LISTS = "reproduction.html", "ranked-lists.html"
-COMPARED = ("baseline-aug", "slicenet2")  # whose ranked lists are shown: not sliced, and sliced
 
 
 @with_recipe_options
 def reproduce(
-    data: Annotated[str, typer.Argument(help="The report's data, or any other folder of crops.")],
+    data: Annotated[str, typer.Argument(help="The paper's data, or any other folder of crops.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Where the runs and the table go.")] = Path("runs/reproduce"),
     seeds: Annotated[int, typer.Option(min=1, help="How many seeds: 0, 1, ...")] = 3,
     quick: Annotated[bool, typer.Option("--quick", help="The recipes' quick forms.")] = False,
@@ -40,7 +39,7 @@ def reproduce(
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first unreadable picture.")] = False,
     **overrides: Any,
 ) -> None:
-    """Trains the report's four models over several seeds and prints its table; leaves figures and pages to look at.
+    """Trains the paper's four models over several seeds and prints its table; leaves figures and pages to look at.
 
     Stopped at any moment, the same command goes on: a finished run stays as it is, the one under way continues from
     its last checkpoint, and more seeds may be asked for later. At full length (200 epochs) one seed of all four on
@@ -108,7 +107,7 @@ def _tables(rows: Sequence[Reproduced]) -> list[PageTable]:
     for row in rows:
         told = PUBLISHED[row.model]
         report.append((row.model, *map(_spread, row.top10_spreads().values())))
-        report.append(("  in the report", *(f"{value:.3f}" for value in (told.rank1, told.rank5, told.mean_ap))))
+        report.append(("  in the paper", *(f"{value:.3f}" for value in (told.rank1, told.rank5, told.mean_ap))))
     tables = [
         Table("under `top10`", ("", *rows[0].top10_spreads()), tuple(report)),
         Table("under `market1501`", ("", *rows[0].market_spreads()), _lines(rows, "market_spreads")),
@@ -143,7 +142,7 @@ def _write_pages(out: Path, dataset: Dataset, rows: Sequence[Reproduced], tables
 
     told = {row.model: [(told.epochs, told.mean_ap) for told in row.told if told.epochs] for row in rows}
     write_whole(out / PAGE, reproduction_page(str(dataset), NOTE, tables, told, LISTS).encode())
-    first, second = (next(row for row in rows if row.model == model) for model in COMPARED)
+    first, second = rows[0], rows[-1]  # not sliced, and sliced
     pairs = [(row.embedded.query, row.embedded.gallery) for row in (first, second)]
     query, gallery = ({crop.name: crop for crop in crops} for crops in (dataset.query, dataset.gallery))
     page = comparison_page(

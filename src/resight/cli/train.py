@@ -9,13 +9,11 @@ from typing import Annotated, Any
 import typer
 
 from resight.cli import output
-from resight.cli.data import open_data
+from resight.cli.data import open_training_data
 from resight.cli.models import MODEL_HELP
 from resight.cli.recipe_options import given, with_recipe_options
 from resight.core.errors import ConfigError
-from resight.core.progress_bar import is_main_process
-from resight.data.crops import Dataset
-from resight.data.unlabelled import read_unlabelled
+from resight.core.progress import is_main_process
 from resight.training.recipes import RECIPES, Recipe, find_recipe
 
 DEFAULT_RECIPE = "stripnet"
@@ -76,14 +74,14 @@ def train(
     from resight.training.loop import TrainOptions, train
     from resight.training.record import PROTOCOLS, EpochRecord
     from resight.training.run import is_begun
-    from resight.training.teachers import open_teacher
+    from resight.training.teaching.teachers import open_teacher
 
     chosen = given(overrides)
     if resume and is_begun(out):
         resolved, resolved_seed = _resumed(out, recipe, chosen, seed)
     else:
         resolved, resolved_seed = find_recipe(recipe or DEFAULT_RECIPE, **chosen), seed or 0
-    dataset = _with_unlabelled(data, unlabelled or [], format, strict)
+    dataset = open_training_data(data, unlabelled or [], format, strict)
     if rights is not None:
         dataset = replace(dataset, rights=rights)
     teachers = [open_teacher(path, device) for path in teacher or []]
@@ -109,15 +107,6 @@ def train(
         raise typer.Exit(130)
     if is_main_process():
         output.tell(f"trained {result.step:,} steps: {out}")
-
-
-def _with_unlabelled(data: str | None, folders: list[Path], format: str | None, strict: bool) -> Dataset:
-    """The data set, if any, and the crops of those folders beside it."""
-    if data is None and not folders:
-        raise ConfigError("nothing to train on: name a folder of crops, or --unlabelled ones")
-    dataset = open_data(data, format, strict) if data is not None else Dataset("unlabelled", "folder", (), (), ())
-    cameras = [crop.camid for part in (dataset.train, dataset.query, dataset.gallery) for crop in part]
-    return replace(dataset, unlabelled=read_unlabelled(folders, max(cameras, default=0) + 1))
 
 
 def _resumed(out: Path, recipe: str | None, chosen: dict[str, Any], seed: int | None) -> tuple[Recipe, int]:

@@ -220,7 +220,7 @@ class Calibration:
             fields["ece"] = Rate(**{name: float(fields["ece"][name]) for name in ("value", "low", "high")})
             return cls(**fields)
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-            raise CalibrationError(f"this is no calibration: {type(error).__name__} {error}") from None
+            raise CalibrationError(f"this is not a calibration: {type(error).__name__} {error}") from None
 
 
 def _floats(values: Any) -> Floats:

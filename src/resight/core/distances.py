@@ -30,7 +30,7 @@ def distance_blocks(
     if distance not in DISTANCES:
         raise unknown_name("distance", distance, DISTANCES)
     if block_bytes < 1:
-        raise ConfigError("a block takes one byte at the least")
+        raise ConfigError("block_bytes must be at least 1")
     _check_dims(query, gallery)
     fill = DISTANCES[distance](query, gallery)
     rows = min(max(LEAST_ROWS, block_bytes // (4 * max(1, len(gallery)))), max(1, len(query)))

@@ -35,7 +35,7 @@ def written_whole(path: Path) -> Iterator[BinaryIO]:
 def check_new(directory: Path) -> None:
     """Raises ConfigError where there is something already."""
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
-        raise ConfigError(f"{directory} is there already and not empty; name another directory")
+        raise ConfigError(f"{directory} exists already and is not empty; name another directory")
 
 
 def check_folder_of(path: Path, option: str) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 
 from resight.core.distances import unit_rows
 from resight.core.errors import ConfigError
-from resight.core.images import Pixels
+from resight.core.pictures.images import Pixels
 from resight.core.records import FloatArray
 
 SECOND_STAGE = 100  # gallery pictures a query that are compared again

@@ -60,9 +60,8 @@ class Problem:
 @dataclass(frozen=True)
 class Dataset:
     """Crops split into train, query and gallery. format: which reader read it. rights: who may do what with it, in a
-    line. problems: files that were left out. notes: what to know when reading figures of it. doubts: what its labels
-    could also mean. unlabelled: crops to learn from too, of people without pid, whose cameras are none of the
-    others'."""
+    line. problems: files that were left out. notes: what to know when reading figures of it. unlabelled: crops to learn
+    from too, of people without pid, whose cameras are none of the others'. doubts: what its labels could also mean."""
 
     name: str
     format: str
@@ -72,8 +71,8 @@ class Dataset:
     rights: str = "not stated by the data"
     problems: tuple[Problem, ...] = ()
     notes: tuple[str, ...] = ()
-    doubts: tuple[str, ...] = ()
     unlabelled: tuple[Crop, ...] = ()
+    doubts: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         def split(name: str, crops: Sequence[Crop]) -> str:

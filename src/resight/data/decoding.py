@@ -10,10 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from resight.core.cells import NOTHING, shows_nothing
 from resight.core.cores import available_cores
 from resight.core.errors import DatasetError, UnreadableImage
-from resight.core.images import Pixels, content_id, decode_image, resize_image
+from resight.core.pictures.images import Pixels, content_id, decode_image, resize_image
 from resight.data.crops import Crop, Problem
 
 CHUNK = 256
@@ -43,15 +42,15 @@ def iter_decoded(
     chunk: int = CHUNK,
     threads: int | None = None,
     resize: str = "bilinear-antialias",
-    keep_blank: bool = True,
 ) -> Iterator[DecodedCrops]:
-    """Decodes chunk by chunk, on `threads` threads (None: one a core). resize: one of RESIZE_RULES. keep_blank: False
-    counts a picture that shows nothing among the unreadable. Raises UnreadableImage for the first unreadable picture if
-    strict."""
+    """Decodes chunk by chunk, on `threads` threads (None: one a core). resize: one of RESIZE_RULES.
+
+    Raises UnreadableImage for the first unreadable picture if strict.
+    """
     with ThreadPoolExecutor(threads or available_cores(), thread_name_prefix="decode") as pool:
         for start in range(0, len(crops), chunk):
             part = crops[start : start + chunk]
-            results = list(pool.map(lambda crop: _decode(crop, height, width, resize, keep_blank), part))
+            results = list(pool.map(lambda crop: _decode(crop, height, width, resize), part))
             yield _collect(part, results, height, width, strict)
 
 
@@ -104,15 +103,13 @@ class _Decoded:
     digest: bytes
 
 
-def _decode(crop: Crop, height: int, width: int, resize: str, keep_blank: bool) -> _Decoded | UnreadableImage:
+def _decode(crop: Crop, height: int, width: int, resize: str) -> _Decoded | UnreadableImage:
     try:
         data = crop.read()
         pixels = decode_image(data, crop.name)
     except UnreadableImage as error:
         return error
     resized = resize_image(pixels, height, width, resize)
-    if not keep_blank and shows_nothing(resized[None])[0]:
-        return UnreadableImage(crop.name, NOTHING)
     identity = hashlib.blake2b(f"{crop.name}\0{crop.pid}\0{crop.camid}\0".encode("utf-8", "surrogateescape"))
     identity.update(data)
     return _Decoded(resized, content_id(pixels), identity.digest())

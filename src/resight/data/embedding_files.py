@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import shutil
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -22,6 +23,7 @@ from resight.core.errors import ConfigError, DataError, MissingExtra
 from resight.core.files import write_whole
 
 PLAN = "plan.json"
+OURS = re.compile(r"part-\d{6,}\.npz(\.part)?|plan\.json\.part")  # all but the plan
 Columns = Mapping[str, npt.NDArray[Any]]
 
 
@@ -46,7 +48,7 @@ class EmbeddingFile:
         if self.path.suffix.lower() == ".parquet":
             _pyarrow()
         plan = json.dumps(self.plan, sort_keys=True)
-        if self.parts.exists() and not _is_empty(self.parts):
+        if self.parts.exists() and not _is_abandoned(self.parts):
             try:
                 before = (self.parts / PLAN).read_text(encoding="utf-8")
             except OSError:
@@ -55,6 +57,8 @@ class EmbeddingFile:
                 raise ConfigError(f"{self.parts} holds parts of other work; remove it, or name another file")
         else:
             self.parts.mkdir(parents=True, exist_ok=True)
+            for left in self.parts.iterdir():
+                left.unlink()
             write_whole(self.parts / PLAN, plan.encode())
         done = 0
         while self._part(done).exists():
@@ -84,9 +88,10 @@ class EmbeddingFile:
         return self.parts / f"part-{number:06d}.npz"
 
 
-def _is_empty(folder: Path) -> bool:
-    """Whether a kill, or a full disk, left the folder before its plan was whole."""
-    return folder.is_dir() and all(path.name == PLAN + ".part" for path in folder.iterdir())
+def _is_abandoned(folder: Path) -> bool:
+    """Whether a kill, or a full disk, left the folder before its plan was whole, or after it was removed: there is no
+    plan to go on by, and nothing that is not of such a folder."""
+    return folder.is_dir() and all(OURS.fullmatch(path.name) for path in folder.iterdir())
 
 
 def _read(path: Path) -> dict[str, npt.NDArray[Any]]:

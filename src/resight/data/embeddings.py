@@ -1,9 +1,9 @@
 """Embeddings made by any tool, from a file: npz or Parquet, a row a crop.
 
-Columns (npz: arrays): `vector` (n, dim), `pid`, `camid`, and `split` (`query` or `gallery`); `name` where known, and
-`person` and `camera` where pid and camid stand for names. Two rows of one name count as one picture, which the
-no-camera protocol needs. `model` (npz: one text; Parquet: of the file's metadata): the identity of the model that made
-them, where known. What pid 0 means, `labels` says.
+Columns (npz: arrays): `vector` (n, dim), `pid`, `camid`, and `split` (`query` or `gallery`); `name` where known;
+`person` and `camera` where pid and camid stand for names; `blank`, true where the picture shows nothing. Two rows of
+one name count as one picture, which the no-camera protocol needs. `model` (npz: one text; Parquet: of the file's
+metadata): the identity of the model that made them, where known. What pid 0 means, `labels` says.
 """
 
 from __future__ import annotations
@@ -62,6 +62,7 @@ def read_embeddings(*paths: Path) -> tuple[EmbeddedCrops, EmbeddedCrops]:
 class EmbeddingRows:
     """The rows of a file of embeddings, one a crop. vectors: (n, dim) float32; the others (n,). pids, camids: -1 where
     not known. persons, cameras: what the data call them where pid and camid are not the data's own numbers, empty else.
+    blank: the picture shows nothing.
     model: the identity of the model that made them, empty where not known."""
 
     vectors: FloatArray
@@ -72,6 +73,7 @@ class EmbeddingRows:
     model: str
     persons: npt.NDArray[np.str_]
     cameras: npt.NDArray[np.str_]
+    blank: npt.NDArray[np.bool_]
 
 
 def holds_embeddings(path: Path) -> bool:
@@ -127,10 +129,11 @@ def _rows_of(path: Path, required: Sequence[str]) -> EmbeddingRows:
     strange = sorted(set(splits.tolist()) - {*SPLITS, "train"})
     if strange:
         raise DatasetError(f"{path}: split {strange[0]!r} is none of {', '.join(SPLITS)}")
-    lengths = {len(column) for column in (vectors, pids, camids, splits, names, persons, cameras)}
+    blank = np.asarray(columns.get("blank", np.zeros(len(unknown)))).astype(np.bool_)
+    lengths = {len(column) for column in (vectors, pids, camids, splits, names, persons, cameras, blank)}
     if vectors.ndim != 2 or len(lengths) > 1:
         raise DatasetError(f"{path}: vector is {vectors.shape}, beside {len(pids)} pid, {len(camids)} camid")
-    return EmbeddingRows(vectors, pids, camids, splits, names, str(columns.get("model", "")), persons, cameras)
+    return EmbeddingRows(vectors, pids, camids, splits, names, str(columns.get("model", "")), persons, cameras, blank)
 
 
 def _labels_of(column: Any) -> npt.NDArray[np.str_]:

@@ -19,7 +19,7 @@ from typing import Any
 from resight.core.calibration import Calibration
 from resight.core.errors import CalibrationError, ConfigError, WeightsError
 from resight.core.files import write_whole
-from resight.core.preprocessing import MAX_SIDE_PX, Preprocessing
+from resight.core.pictures.preprocessing import MAX_SIDE_PX, Preprocessing
 from resight.embedding.card import Card, Measurement, Part
 from resight.embedding.graph import GraphFacts, inspect_graph
 
@@ -271,7 +271,11 @@ def _check(manifest: Manifest) -> None:
     texts = (manifest.name, manifest.trained_on, manifest.rights, manifest.weaknesses, network.sha256)
     if not all(isinstance(text, str) for text in (*texts, *manifest.provenance.values())):
         raise ValueError("a text is not one")
-    if network.layout not in LAYOUTS or network.precision not in (*PRECISIONS, "fp16") or manifest.similarity != "cosine":
+    if (
+        network.layout not in LAYOUTS
+        or network.precision not in (*PRECISIONS, "fp16")
+        or manifest.similarity != "cosine"
+    ):
         raise ValueError(f"layout {network.layout!r}, precision {network.precision!r}, {manifest.similarity!r}")
     if max(size.height, size.width) > MAX_SIDE_PX:
         raise ValueError(f"pictures of {size.height} x {size.width} are larger than {MAX_SIDE_PX} on a side")

@@ -86,8 +86,8 @@ def read_graph(data: bytes, name: str) -> GraphFacts:
                 _opset(message(value), facts)
             elif number == 25:
                 raise _Refused(
-                    "it brings functions of its own, which are not looked into: inline them (onnx.inliner) or export it "
-                    "with torch.onnx.export(..., dynamo=False)"
+                    "it brings functions of its own, which are not looked into: inline them (onnx.inliner) or export "
+                    "it with torch.onnx.export(..., dynamo=False)"
                 )
     except _Refused as refusal:
         raise WeightsError(f"{name}: the network is refused: {refusal}") from None
@@ -144,8 +144,8 @@ def _node(data: memoryview, facts: GraphFacts, depth: int) -> None:
             attributes.append(message(value))
     if domain not in DOMAINS:
         raise _Refused(
-            f"it needs the operator {operator} of the extension {domain!r}. Take the file before any runtime's optimiser "
-            "went over it, or export it with ONNX's own operators alone"
+            f"it needs the operator {operator} of the extension {domain!r}. Take the file before any runtime's "
+            "optimiser went over it, or export it with ONNX's own operators alone"
         )
     facts.values.update(makes)
     if operator == "Shape":

@@ -16,8 +16,9 @@ from resight.core.calibration import FALSE_ACCEPT_RATE, FALSE_REJECT_RATE, Calib
 from resight.core.cores import available_cores
 from resight.core.distances import unit_rows
 from resight.core.errors import ConfigError, DatasetError, EmbeddingError
-from resight.core.images import Pixels, is_one
-from resight.core.preprocessing import Preprocessing
+from resight.core.pictures.cells import shows_nothing
+from resight.core.pictures.images import Pixels, is_one
+from resight.core.pictures.preprocessing import Preprocessing
 from resight.core.progress import Progress, silent
 from resight.core.records import EmbeddedCrops, FloatArray, IntArray
 from resight.core.visibility import Parts
@@ -198,7 +199,7 @@ class Model:
         *,
         flip: bool = False,
         edit: Callable[[Pixels], Pixels] | None = None,
-        keep_blank: bool = True,
+        on_blank: Callable[[str], object] | None = None,
         strict: bool = False,
         progress: Progress = silent,
         what: str = "embedding",
@@ -206,22 +207,24 @@ class Model:
         """The crops that can be decoded, embedded in order, and those that cannot. what: the progress bar's text.
 
         flip: the mean with the mirrored picture's embedding, at unit length: a little better, at twice the time. edit:
-        what is done to pictures (n, height, width, 3) of the network's size before it sees them. keep_blank: False
-        counts a picture that shows nothing among those that cannot be decoded; figures are of all pictures of a data
-        set.
-        Raises UnreadableImage for the first that cannot be decoded if strict.
+        what is done to pictures (n, height, width, 3) of the network's size before it sees them. on_blank: told the
+        name of each picture that shows nothing (a covered lens); it is embedded all the same, since figures are of all
+        pictures. Raises UnreadableImage for the first that cannot be decoded if strict.
         """
         size = self.preprocessing
         kept: list[Crop] = []
         problems: list[Problem] = []
         embeddings: list[FloatArray] = [np.zeros((0, self.dim), np.float32)]
         content_hashes: list[npt.NDArray[np.uint64]] = [np.zeros(0, np.uint64)]
-        decoded = iter_decoded(crops, size.height, size.width, strict=strict, resize=size.resize, keep_blank=keep_blank)
+        decoded = iter_decoded(crops, size.height, size.width, strict=strict, resize=size.resize)
         with progress(what, len(crops)) as advance:
             for part in ahead(decoded):
                 kept.extend(part.crops)
                 problems.extend(part.problems)
                 content_hashes.append(part.content_hashes)
+                if on_blank is not None:
+                    for row in np.flatnonzero(shows_nothing(part.pixels)):
+                        on_blank(part.crops[row].name)
                 pixels = part.pixels if edit is None else edit(part.pixels)
                 rows = self.embed_pixels(pixels)
                 if flip:

@@ -8,8 +8,8 @@ import numpy as np
 
 from resight.core.distances import unit_rows
 from resight.core.errors import WeightsError
-from resight.core.images import Pixels
-from resight.core.preprocessing import Preprocessing
+from resight.core.pictures.images import Pixels
+from resight.core.pictures.preprocessing import Preprocessing
 from resight.core.records import FloatArray
 from resight.embedding.bundle import Bundle
 from resight.embedding.runtimes import open_runtime

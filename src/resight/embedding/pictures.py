@@ -12,10 +12,10 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from resight.core.cells import NOTHING, shows_nothing
 from resight.core.errors import ConfigError, UnreadableImage
-from resight.core.images import Pixels, decode_image, resize_image, rgb_of
-from resight.core.preprocessing import CHANNEL_ORDERS, Preprocessing
+from resight.core.pictures.cells import NOTHING, shows_nothing
+from resight.core.pictures.images import Pixels, decode_image, resize_image, rgb_of
+from resight.core.pictures.preprocessing import CHANNEL_ORDERS, Preprocessing
 
 Picture = str | Path | bytes | Image.Image | npt.NDArray[np.uint8]
 Box = Sequence[float]  # left, top, right, bottom in pixels

@@ -62,7 +62,7 @@ def open_session(onnx: bytes, source: str, threads: int | None, *, on_gpu: bool 
     try:
         return onnxruntime.InferenceSession(onnx, options, providers=providers)
     except Exception as error:  # its exceptions have no common base of their own
-        raise WeightsError(f"{source}: onnxruntime does not take the network ({_short(error)})") from None
+        raise WeightsError(f"{source}: onnxruntime does not take the network ({short(error)})") from None
 
 
 class OpenVino:
@@ -80,7 +80,7 @@ class OpenVino:
         try:
             self._request = core.compile_model(core.read_model(bundle.onnx), "CPU", settings).create_infer_request()
         except Exception as error:
-            raise WeightsError(f"{bundle.source}: OpenVINO does not take the network ({_short(error)})") from None
+            raise WeightsError(f"{bundle.source}: OpenVINO does not take the network ({short(error)})") from None
         self._one_at_a_time = threading.Lock()  # a request serves one thread
         self.name = f"OpenVINO {openvino.__version__.split('-')[0]} on the CPU"
 
@@ -109,5 +109,7 @@ def open_runtime(
     return RUNTIMES[runtime](bundle, threads or available_cores(), device)
 
 
-def _short(error: Exception) -> str:
-    return " ".join(str(error).split())[:300]
+def short(error: Exception, most: int = 300) -> str:
+    """The end of what a runtime says: places in its own code stand first."""
+    text = " ".join(str(error).split())
+    return text if len(text) <= most else f"... {text[-most:]}"

@@ -91,7 +91,7 @@ def compare(
     """
     for one, other in zip(first, second, strict=True):
         if one.names != other.names or not np.array_equal(one.pids, other.pids):
-            raise DataError("the two models must be compared on the same pictures, in the same order")
+            raise DataError("two models can only be compared on the same pictures, in the same order")
     a, b = (evaluate(query, gallery, protocol, seed=seed) for query, gallery in (first, second))
     people = first[0].pids[a.query_index]
     right_a, right_b = a.first_hit == 0, b.first_hit == 0

@@ -271,7 +271,7 @@ class _Settings:
 def _evaluate(blocks: Iterable[tuple[int, FloatArray]], query: Rows, gallery: Rows, settings: _Settings) -> Evaluation:
     rule = find_protocol(settings.protocol)
     if settings.max_rank < 1 or settings.bootstrap_samples < 1:
-        raise ConfigError("max_rank and bootstrap_samples must be 1 at the least")
+        raise ConfigError("max_rank and bootstrap_samples must be at least 1")
     if not len(query) or not len(gallery):
         raise DataError(f"nothing to score: {len(query)} queries, {len(gallery)} gallery rows")
     ranks = rank_blocks(blocks, query, GalleryRows(gallery), rule)

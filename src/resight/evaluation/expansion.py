@@ -25,7 +25,7 @@ class Expansion:
 
     def __post_init__(self) -> None:
         if min(self.query, self.database) < 0 or self.alpha < 0 or not (self.query or self.database):
-            raise ConfigError("an expansion takes 1 neighbour at the least, and an alpha of 0 or more")
+            raise ConfigError("an expansion takes at least 1 neighbour, and an alpha of at least 0")
 
     def __str__(self) -> str:
         kind = f"alpha={self.alpha:g}" if self.alpha else "average"
@@ -55,7 +55,7 @@ def expand(embeddings: FloatArray, among: FloatArray, neighbours: int, alpha: fl
     compared.
     """
     if neighbours < 1 or alpha < 0:
-        raise ConfigError("an expansion takes 1 neighbour at the least, and an alpha of 0 or more")
+        raise ConfigError("an expansion takes at least 1 neighbour, and an alpha of at least 0")
     unit_among = unit_rows(among)
     joined = unit_rows(embeddings)
     for start, block in distance_blocks(embeddings, among):

@@ -49,7 +49,7 @@ def suspect_labels(crops: EmbeddedCrops, *, folds: int = 5, seed: int = 0, top: 
     rows = np.flatnonzero(crops.pids > DISTRACTOR_PID)
     classes, label, count = np.unique(crops.pids[rows], return_inverse=True, return_counts=True)
     if (count > 1).sum() < 2:
-        raise DataError("labels can be checked where two people or more have two pictures or more")
+        raise DataError("to check labels, at least two people must have at least two pictures each")
     embeddings = unit_rows(crops.embeddings[rows])
     fold_of = np.random.default_rng(seed).integers(0, folds, len(rows))
     found: list[Suspect] = []

@@ -121,7 +121,7 @@ PROTOCOLS: dict[str, Protocol] = {
     ),
     "top10": Protocol(
         "top10",
-        "the reference report's scoring: the ten nearest, nothing removed, AP divided by the hits among the "
+        "the reference paper's scoring: the ten nearest, nothing removed, AP divided by the hits among the "
         "ten; a query without a hit scores 0",
         no_junk,
         keeps_no_person=True,

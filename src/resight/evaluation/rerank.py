@@ -54,7 +54,7 @@ class Reranking:
 
     def __post_init__(self) -> None:
         if self.k1 < 1 or self.k2 < 1 or not 0 <= self.weight <= 1:
-            raise ConfigError("re-ranking takes k1 and k2 of 1 at the least, and a weight between 0 and 1")
+            raise ConfigError("re-ranking takes a k1 and a k2 of at least 1, and a weight between 0 and 1")
 
     def __str__(self) -> str:
         return f"k-reciprocal re-ranking (k1={self.k1}, k2={self.k2}, lambda={self.weight:g})"

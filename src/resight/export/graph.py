@@ -13,8 +13,8 @@ import torch
 from torch import nn
 
 from resight.core.errors import ConfigError, MissingExtra
-from resight.core.images import Pixels
-from resight.core.preprocessing import Preprocessing
+from resight.core.pictures.images import Pixels
+from resight.core.pictures.preprocessing import Preprocessing
 from resight.embedding.runtimes import import_onnxruntime
 
 OPSET = 17

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 
 from resight.core.errors import DataError
-from resight.core.images import Pixels, decode_by_pillow, decode_image, resize_image
-from resight.core.preprocessing import Preprocessing
+from resight.core.pictures.images import Pixels, decode_by_pillow, decode_image, resize_image
+from resight.core.pictures.preprocessing import Preprocessing
 from resight.core.progress import Progress, silent
 from resight.core.records import EmbeddedCrops, FloatArray
 from resight.data.crops import Crop, Dataset

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from resight.core.errors import ConfigError, EmbeddingError, unknown_name
-from resight.core.images import is_one
+from resight.core.pictures.images import is_one
 from resight.core.records import NO_PERSON_PID, FloatArray
 from resight.gallery.filters import Filter
 from resight.gallery.people import is_number, pid_of_name

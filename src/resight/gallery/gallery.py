@@ -80,7 +80,7 @@ class Gallery:
         self._names: Names = {}
         if model is not None and model.identity != store.settings.model:
             raise GalleryError(
-                f"this gallery holds embeddings of the model {_short(store.settings)}, and those of "
+                f"this gallery holds embeddings of the model {store.settings.model_label}, and those of "
                 f"{model.name} ({short_of(model.identity)}) cannot be compared with them. Open it with its "
                 "own model, or make another gallery for this one"
             )
@@ -171,7 +171,8 @@ class Gallery:
         GalleryError.
         """
         if model != self.settings.model:
-            raise EmbeddingError(f"these are of model {short_of(model)}, the gallery is of {_short(self.settings)}")
+            own = self.settings.model_label
+            raise EmbeddingError(f"these embeddings are of model {short_of(model)}, the gallery is of {own}")
         vectors = embeddings_of(embeddings, self.settings.dim)
         entries = entries_of(vectors, camera, time, track, pid, person, attributes, names, crops, ids)
         if pool is not None and entries:
@@ -394,7 +395,3 @@ class Gallery:
 
     def _caller(self, who: str | None, purpose: str | None) -> tuple[str, str]:
         return text_of(self.who if who is None else who), text_of(self.purpose if purpose is None else purpose)
-
-
-def _short(settings: Settings) -> str:
-    return f"{settings.model_name} ({short_of(settings.model)})"

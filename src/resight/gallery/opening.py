@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from resight.core.errors import ConfigError
-from resight.embedding.card import short_of
 from resight.embedding.loading import load
 from resight.embedding.model import Model
 from resight.embedding.packaged import packaged_bundle, packaged_models
@@ -82,9 +81,9 @@ def open_with_model(
         fitting = (name for name in packaged_models() if packaged_bundle(name).manifest.identity == settings.model)
         model = next(fitting, None)
     if model is None:
-        named = f"{settings.model_name} ({short_of(settings.model)})"
         raise ConfigError(
-            f"{without_password(uri)} is of the model {named}, which is not packaged; name its bundle: --model (model=)"
+            f"{without_password(uri)} is of the model {settings.model_label}, which is not packaged; name its bundle: "
+            "--model (model=)"
         )
     read_only = reading and not settings.audit_searches
     return open_gallery(uri, load(model), read_only=read_only, wait_s=wait_s, who=who, purpose=purpose)

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from resight.core.records import FloatArray
+from resight.embedding.card import short_of
 
 UNIT = 1e-3  # how far an embedding's length may be from 1
 STATS_SCHEMA = "resight.gallery-stats/1"
@@ -89,6 +90,11 @@ class Settings:
     audit_searches: bool = False
     created: str = ""
     rights: str = ""
+
+    @property
+    def model_label(self) -> str:
+        """The model's name and enough of its identity, for messages."""
+        return f"{self.model_name} ({short_of(self.model)})"
 
 
 @dataclass(frozen=True)

@@ -92,7 +92,7 @@ class SearchResult(Sequence[Match]):
     Example:
         >>> import resight
         >>> from resight.data.city.synthetic import CityConfig, draw_city
-        >>> size = {"crops_per_camera": 1, "height": 64, "width": 32}
+        >>> size = {"crops_per_camera": 2, "height": 64, "width": 32}
         >>> city = draw_city(CityConfig(train_people=1, test_people=3, cameras=2, **size))
         >>> with resight.open_gallery("result.db", resight.load("city"), new=True) as gallery:
         ...     added = gallery.add_dataset(city, splits=["gallery"])

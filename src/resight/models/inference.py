@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from resight.core.images import Pixels
-from resight.core.preprocessing import Preprocessing
+from resight.core.pictures.images import Pixels
+from resight.core.pictures.preprocessing import Preprocessing
 from resight.core.records import FloatArray
 from resight.models.devices import channels_last, choose_device
 from resight.models.saved import TrainedNetwork

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from resight.core.errors import WeightsError
 from resight.models.network import Network
-from resight.models.report_weights import read_state_dict
+from resight.models.reference_weights import read_state_dict
 from resight.models.saved import Origin, load_model, load_strictly
 
 

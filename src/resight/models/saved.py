@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from resight.core.calibration import Calibration
 from resight.core.errors import CalibrationError, ConfigError, WeightsError
 from resight.core.files import write_whole
-from resight.core.preprocessing import Preprocessing
+from resight.core.pictures.preprocessing import Preprocessing
 from resight.core.version import VERSION
 from resight.models.catalogue import Architecture, build_network
 

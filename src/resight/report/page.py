@@ -16,7 +16,7 @@ from markupsafe import Markup
 from PIL import Image
 
 from resight.core.errors import UnreadableImage
-from resight.core.images import decode_image
+from resight.core.pictures.images import decode_image
 from resight.data.crops import Crop
 
 THUMBNAIL_PX = (128, 96)  # at most so high and so wide

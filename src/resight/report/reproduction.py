@@ -15,11 +15,11 @@ def reproduction_page(
 ) -> str:
     """One self-contained page. told: by model; empty where nothing was recorded. lists: the name of the page beside it
     that shows two of the models' ranked lists."""
-    caption = "mAP under `report` while they were trained, a line a seed; nothing was chosen by it."
+    caption = "mAP under `top10` while they were trained, a line a seed; nothing was chosen by it."
     progress = Plot(caption, progress_drawing(told)) if any(told.values()) else None
     return render(
         "reproduction.html",
-        title="The reference report's table, trained anew",
+        title="The reference paper's table, trained anew",
         data=data,
         note=note,
         tables=tables,

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 
 from resight.core.errors import DatasetError
-from resight.core.histogram import colour_histogram
-from resight.core.preprocessing import Preprocessing
+from resight.core.pictures.histogram import colour_histogram
+from resight.core.pictures.preprocessing import Preprocessing
 from resight.core.progress import Progress, silent
 from resight.core.records import EmbeddedCrops, FloatArray, IntArray
 from resight.data.crops import Crop, Dataset, camids_of, pids_of

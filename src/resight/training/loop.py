@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from resight.core.errors import ConfigError, NonFiniteLoss
-from resight.core.preprocessing import Preprocessing
+from resight.core.pictures.preprocessing import Preprocessing
 from resight.core.progress import Progress, silent
 from resight.core.records import IntArray
 from resight.data.crops import Dataset, Problem
@@ -24,8 +24,11 @@ from resight.models.catalogue import build_network
 from resight.models.devices import channels_last
 from resight.models.pretrained import load_pretrained
 from resight.models.saved import CARD_FILE, ModelConfig, TrainedNetwork, save_model, with_origins
-from resight.training.augmentation import augment, flip_where, shrink
 from resight.training.averaging import WeightAverage
+from resight.training.batches.augmentation import augment, flip_where, shrink
+from resight.training.batches.images import MAX_MEMORY_MB, TrainingImages, load_training_images
+from resight.training.batches.plan import Plan, local_batches, mix_seed, seed_step
+from resight.training.batches.views import cut_batch
 from resight.training.execution import (
     World,
     any_process,
@@ -34,9 +37,7 @@ from resight.training.execution import (
     leave_world,
     mixed_precision,
 )
-from resight.training.images import MAX_MEMORY_MB, TrainingImages, load_training_images
 from resight.training.objective import Objective, architecture_of, make_objective
-from resight.training.plan import Plan, local_batches, mix_seed, seed_step
 from resight.training.recipes import Recipe
 from resight.training.record import EpochHook
 from resight.training.run import (
@@ -48,9 +49,8 @@ from resight.training.run import (
     save_checkpoint,
     write_or_check_config,
 )
-from resight.training.targets import Targets, load_targets
-from resight.training.teachers import Teacher
-from resight.training.views import cut_batch
+from resight.training.teaching.targets import Targets, load_targets
+from resight.training.teaching.teachers import Teacher
 
 
 @dataclass(frozen=True)

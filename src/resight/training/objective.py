@@ -7,7 +7,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from resight.core.preprocessing import Preprocessing
+from resight.core.pictures.preprocessing import Preprocessing
 from resight.losses.joint import OF_LABELS, OF_TARGETS, JointLoss
 from resight.losses.mutual import MutualLoss
 from resight.models.catalogue import Architecture, build_network, trained_parts

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 from resight.core.errors import ConfigError, unknown_name
-from resight.core.preprocessing import MAX_SIDE_PX
+from resight.core.pictures.preprocessing import MAX_SIDE_PX
 
 SCHEDULES = ("constant", "warmup-cosine")
 SAMPLERS = ("shuffled", "balanced", "cameras")
@@ -17,6 +17,11 @@ SAMPLERS = ("shuffled", "balanced", "cameras")
 
 def _field(default: Any, text: str) -> Any:
     return field(default=default, metadata={"help": text})
+
+
+def _weight(default: float, text: str) -> Any:
+    """Of a loss, under the name that it has in losses/joint.py."""
+    return field(default=default, metadata={"help": text, "bounds": (0.0, 1000.0)})
 
 
 @dataclass(frozen=True)
@@ -35,11 +40,11 @@ class Recipe:
     kappa_softplus: bool = _field(False, "learn kappa as log(1 + exp(scale)), which stays above 0")
     label_smoothing: float = _field(0.0, "share of the softmax's target spread over all classes")
     margin: float = _field(0.0, "how much less the right class's cosine counts in the softmax (CosFace)")
-    triplet: float = _field(0.0, "weight of the soft-margin batch-hard triplet loss")
-    circle: float = _field(0.0, "weight of the circle loss of all pairs of a batch")
-    identity: float = _field(1.0, "weight of all losses of labels: the softmax, triplets and circles")
-    imitation: float = _field(0.0, "weight of being where the teachers are; takes --teacher")
-    distillation: float = _field(0.0, "weight of how alike the teachers find every two pictures; takes --teacher")
+    triplet: float = _weight(0.0, "weight of the soft-margin batch-hard triplet loss")
+    circle: float = _weight(0.0, "weight of the circle loss of all pairs of a batch")
+    identity: float = _weight(1.0, "weight of all losses of labels: the softmax, triplets and circles")
+    imitation: float = _weight(0.0, "weight of being where the teachers are; takes --teacher")
+    distillation: float = _weight(0.0, "weight of how alike the teachers find every two pictures; takes --teacher")
     views: int = _field(1, "views of each picture that teachers see: itself, mirrored, and others cut at random")
     mutual: bool = _field(False, "train two networks that learn from each other, and keep one")
     aligned: bool = _field(False, "the strips' triplets by aligned distances (AlignedReID++)")
@@ -77,7 +82,8 @@ class Recipe:
                 f"a balanced batch of {self.batch_size} does not divide into groups of "
                 f"{self.images_per_identity} pictures (images_per_identity)"
             )
-        for name, low, high in _BOUNDS:
+        own = [(f.name, *f.metadata["bounds"]) for f in fields(self) if "bounds" in f.metadata]
+        for name, low, high in (*_BOUNDS, *own):
             value = getattr(self, name)
             if not low <= value <= high:
                 raise ConfigError(f"{name} must be between {low} and {high}, not {value}")
@@ -131,11 +137,6 @@ _BOUNDS: tuple[tuple[str, float, float], ...] = (
     ("kappa", 1e-6, 1e6),
     ("label_smoothing", 0.0, 0.9),
     ("margin", 0.0, 2.0),
-    ("triplet", 0.0, 1000.0),
-    ("distillation", 0.0, 1000.0),
-    ("circle", 0.0, 1000.0),
-    ("identity", 0.0, 1000.0),
-    ("imitation", 0.0, 1000.0),
     ("views", 1, 1000),
     ("epochs", 1, 1_000_000),
     ("batch_size", 2, 1_000_000),
@@ -158,8 +159,8 @@ def _check_choice(name: str, value: str, known: tuple[str, ...]) -> None:
         raise unknown_name(name, value, known)
 
 
-# The four reference models, as the report trained them: Adam at 1e-3, batches of 16, kappa from 1. The
-# counts of batches inside the report's own weights show that both SliceNets saw flipped copies.
+# The four reference models, as the paper trained them: Adam at 1e-3, batches of 16, kappa from 1. The
+# counts of batches inside the paper's own weights show that both SliceNets saw flipped copies.
 BASELINE = Recipe(normalise=False)
 BASELINE_AUG = Recipe(flipped_copies=True)
 SLICENET1 = Recipe(network="slicenet1", slices=4, flipped_copies=True)

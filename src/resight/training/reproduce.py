@@ -1,4 +1,4 @@
-"""Trains the reference report's four models over several seeds, and sets the figures beside the report's."""
+"""Trains the reference paper's four models over several seeds, and sets the figures beside the paper's."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MODELS = ("baseline", "baseline-aug", "slicenet1", "slicenet2")
 
 @dataclass(frozen=True)
 class PublishedFigures:
-    """What the reference report gives for one model, under its own scoring."""
+    """What the reference paper gives for one model, under its own scoring."""
 
     rank1: float
     rank5: float
@@ -82,7 +82,7 @@ class Reproduced:
     embedded: QueryGallery
 
     def top10_spreads(self) -> dict[str, Spread]:
-        """rank-1, rank-5 and mAP under `top10`: the figures that the report gives."""
+        """rank-1, rank-5 and mAP under `top10`: the figures that the paper gives."""
         return {
             "rank-1": Spread.of([e.rank(1) for e in self.top10]),
             "rank-5": Spread.of([e.rank(5) for e in self.top10]),
@@ -135,7 +135,7 @@ def reproduce(
 ) -> list[Reproduced] | None:
     """Trains what is not trained yet, one seed of every model after the other, and scores it all.
 
-    recipes: by the report's model names. None where it was interrupted: calling again goes on.
+    recipes: by the paper's model names. None where it was interrupted: calling again goes on.
     """
     for seed in seeds:
         for model, recipe in recipes.items():

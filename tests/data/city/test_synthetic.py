@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from resight.core.errors import ConfigError
-from resight.core.histogram import colour_histogram
+from resight.core.pictures.histogram import colour_histogram
 from resight.core.records import EmbeddedCrops
 from resight.data.city.people import draw_lookalike, draw_looks
 from resight.data.city.synthetic import CityConfig, draw_city, lookalikes, parse_city, save_city

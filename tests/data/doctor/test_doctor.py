@@ -18,6 +18,7 @@ from resight.data.doctor.advice import wilson_interval
 from resight.data.doctor.doctor import Diagnosis, examine
 from resight.data.doctor.findings import Finding
 from resight.data.formats.catalogue import open_dataset
+from resight.data.labels import settled
 
 
 @pytest.fixture(scope="module")
@@ -198,3 +199,49 @@ def test_memory_does_not_hold_the_pictures(city: Dataset) -> None:
     s = diagnosis.survey
     held = sum(value.nbytes for value in vars(s).values() if isinstance(value, np.ndarray))
     assert held < 150 * len(s.crops)
+
+
+def test_cameras_that_are_the_people(city: Dataset) -> None:
+    """The person's own number stands before the camera in the names, and is taken for it."""
+    train, query, gallery = (
+        tuple(replace(crop, camid=crop.pid) for crop in crops) for crops in (city.train, city.query, city.gallery)
+    )
+    diagnosis = examine(replace(city, train=train, query=query, gallery=gallery))
+    finding = found(diagnosis)["cameras-are-people"]
+    assert finding.severity == "error"
+    assert "each person has a camera of their own" in finding.what
+    assert diagnosis.advice.protocols == ()  # not no-camera, which flatters
+    assert "mend that first" in diagnosis.advice.protocol_reason
+    assert "cameras-are-none" not in found(diagnosis)
+
+
+def test_what_pid_zero_is_taken_for(city: Dataset) -> None:
+    assert "distractors" not in found(examine(city))  # the format itself says so
+    own = replace(city, format="manifest")
+    finding = found(examine(own))["distractors"]
+    assert finding.count == sum(crop.pid == 0 for crop in city.gallery)
+    assert "pid 0" in finding.what
+    person = city.query[0].pid
+    train, query, gallery = (
+        tuple(replace(c, pid=0) if c.pid == person else c for c in crops if c.pid)
+        for crops in (city.train, city.query, city.gallery)
+    )
+    diagnosis = examine(settled(replace(own, train=train, query=query, gallery=gallery)))
+    finding = found(diagnosis)["person-zero"]
+    assert finding.count == sum(crop.pid == person for crop in (*city.query, *city.gallery))
+    assert "numbered from 0" in finding.what
+    assert diagnosis.advice.num_scored == len(city.query)
+
+
+def test_labels_that_could_be_meant_otherwise(city: Dataset) -> None:
+    doubts = ("people that are written in two ways are taken as one: '007' and '7' are both 7",)
+    finding = found(examine(replace(city, doubts=doubts)))["ambiguous-labels"]
+    assert (finding.severity, finding.what) == ("warning", doubts[0])
+    nobody = replace(city, gallery=(*city.gallery, renamed(redrawn(city.gallery[0], mirrored), pid=-1, camid=-1)))
+    diagnosis = examine(nobody)
+    assert found(diagnosis)["unknown-camera"].count == 1
+    assert diagnosis.splits[2].num_ids == examine(city).splits[2].num_ids  # no identity is not one more
+
+
+def mirrored(picture: Image.Image) -> Image.Image:
+    return picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from resight.core.cells import cell_weights, mean_of_cells
 from resight.core.errors import UnreadableImage
-from resight.core.images import Pixels, decode_image
+from resight.core.pictures.cells import cell_weights, mean_of_cells
+from resight.core.pictures.images import Pixels, decode_image
 from resight.data.city.synthetic import CityConfig, draw_city
 from resight.data.crops import Crop, Dataset
 from resight.data.doctor.duplicates import NEAR_BITS

@@ -8,6 +8,7 @@ from PIL import Image
 from resight.core.errors import DatasetError, UnreadableImage
 from resight.data.city.synthetic import save_city
 from resight.data.crops import Dataset, labels_of
+from resight.data.formats.catalogue import open_dataset
 from resight.data.formats.folder import read_folder
 
 
@@ -110,3 +111,59 @@ def test_the_reference_data(pku_reid: Path) -> None:
     assert len({c.pid for c in data.query}) == 12
     assert {c.camid for c in data.train} == {1, 2}
     assert not data.problems
+
+
+MARKET = (
+    "train/0002/0002_c1s1_000451_03.jpg",
+    "train/0002/0002_c3s1_000551_00.jpg",
+    "query/0005/0005_c6s3_000001_00.jpg",
+    "gallery/0005/0005_c2s1_000451_03.jpg",
+    "gallery/0000/0000_c1s1_000151_01.jpg",
+    "gallery/-1/-1_c3s2_000401_02.jpg",
+)
+
+
+def test_names_of_a_known_set_in_peoples_folders_are_read_by_its_pattern(tmp_path: Path) -> None:
+    """Person_reID_baseline_pytorch's prepare.py leaves Market-1501 so."""
+    put(tmp_path, *MARKET, "gallery/0005/odd.jpg")
+    data = open_dataset(tmp_path)
+    assert data.format == "folder"
+    assert [(c.pid, c.camid) for c in (*data.train, *data.query)] == [(2, 1), (2, 3), (5, 6)]
+    assert [(c.pid, c.camid) for c in data.gallery] == [(-1, 3), (0, 1), (5, 2)]
+    assert [p.name for p in data.problems] == ["gallery/0005/odd.jpg"]
+    assert not data.doubts
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("0001_c2_f0046182.jpg", "0001_c7_f0046190.jpg"),  # DukeMTMC-reID
+        ("0001_c2_1.png", "0001_c7_4.png"),  # CUHK03-np
+        ("0001_c002_00016450_0.jpg", "0001_c007_00016460_0.jpg"),  # VeRi-776
+        ("0001_000_02_0303morning_0015_0.jpg", "0001_001_07_0303noon_0015_0.jpg"),  # MSMT17
+        ("0001C2T0001F001.jpg", "0001C7T0001F001.jpg"),  # MARS
+    ],
+)
+@pytest.mark.parametrize("folder", ["query/0001", "query/1", "query"])
+def test_and_so_are_those_of_the_other_sets(names: tuple[str, ...], folder: str, tmp_path: Path) -> None:
+    data = read_folder(put(tmp_path, *(f"{folder}/{name}" for name in names)))
+    assert [(c.pid, c.camid) for c in data.query] == [(1, 2), (1, 7)]
+    assert not data.problems
+
+
+def test_a_camera_that_is_its_persons_number_by_chance_stays_a_camera(tmp_path: Path) -> None:
+    data = read_folder(put(tmp_path, "train/1/1_c2_3.jpg", "train/2/1_a.jpg", "train/2/3_b.jpg"))
+    assert [(c.pid, c.camid) for c in data.train] == [(1, 1), (2, 1), (2, 3)]
+
+
+def test_names_stand_beside_their_numbers(tmp_path: Path) -> None:
+    data = read_folder(put(tmp_path, "train/bob/north_1.png", "gallery/7/north_1.png"))
+    assert [(c.person, c.camera) for c in (*data.train, *data.gallery)] == [("bob", "north"), ("7", "north")]
+    assert data.doubts[0].startswith("'bob' is no number")
+
+
+def test_a_folder_in_a_persons_folder_is_named(tmp_path: Path) -> None:
+    data = read_folder(put(tmp_path, "train/1/1_a.png", "train/north/2/1_a.png"))
+    assert [(p.name, p.reason) for p in data.problems] == [
+        ("train/north/2/", "a folder in a person's folder is not looked into")
+    ]

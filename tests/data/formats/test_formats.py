@@ -8,7 +8,7 @@ import pytest
 from scipy.io import savemat
 
 from resight.core.errors import ConfigError, DatasetError
-from resight.core.images import decode_image
+from resight.core.pictures.images import decode_image
 from resight.data.crops import SPLITS, Dataset
 from resight.data.formats.catalogue import FORMATS, open_dataset
 from resight.data.formats.manifest import write_manifest
@@ -111,7 +111,7 @@ def test_cuhk03_in_either_layout_and_with_a_broken_split_file(
         with pytest.raises(DatasetError, match=r"cannot be read|is no split file"):
             open_dataset(tmp_path / "broken")
     split_file.unlink()
-    with pytest.raises(DatasetError, match="not there"):
+    with pytest.raises(DatasetError, match="does not exist"):
         open_dataset(tmp_path / "broken")
     ones = np.ones((1, 1), np.int64)
     names = np.array([["../../../etc/passwd"]], dtype=object)
@@ -158,3 +158,14 @@ def test_a_path_that_is_none(tmp_path: Path) -> None:
         open_dataset(tmp_path, "coco")
     with pytest.raises(ConfigError, match="no variants"):
         open_dataset(tmp_path, "folder:strange")
+
+
+def test_lists_of_msmt17_as_windows_writes_them(small_city: Dataset, tmp_path: Path) -> None:
+    layouts.msmt17(tmp_path, small_city)
+    for name in ("list_train.txt", "list_query.txt"):
+        text = (tmp_path / name).read_text().replace("/", "\\").replace("\n", "\r\n")
+        (tmp_path / name).write_text(text, encoding="utf-8-sig", newline="")
+    data = open_dataset(tmp_path)
+    assert not data.problems
+    assert len(data.query) == len(small_city.query)
+    assert data.query[0].read()

@@ -101,3 +101,34 @@ def test_a_name_that_climbs_stays_in_the_folder(tmp_path: Path) -> None:
     (problem,) = write_manifest(data, tmp_path / "in" / "new.csv", tmp_path / "in" / "pictures")
     assert problem.name == "gone.jpg"
     assert (tmp_path / "in" / "pictures" / "train" / "outside.jpg").read_bytes() == b"x"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_tables_as_other_programs_write_them(encoding: str, delimiter: str, tmp_path: Path) -> None:
+    text = "Path,PID,camid, split\r\nä.jpg,7,1,query\r\nb.jpg,7,2,gallery\r\n".replace(",", delimiter)
+    (tmp_path / "t.csv").write_text(text, encoding=encoding, newline="")
+    data = read_manifest(tmp_path / "t.csv")
+    assert [(c.name, c.pid) for c in (*data.query, *data.gallery)] == [("ä.jpg", 7), ("b.jpg", 7)]
+
+
+def test_backslashes_of_windows_are_slashes_where_no_file_has_them(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.jpg").write_bytes(b"a")
+    (tmp_path / "odd\\b.jpg").write_bytes(b"b")
+    data = read_manifest(table(tmp_path, r"in\a.jpg,1,1,query", r"odd\b.jpg,1,2,gallery", r"C:\d\c.jpg,1,1,gallery"))
+    assert [(c.name, c.read()) for c in (*data.query, *data.gallery)] == [("in/a.jpg", b"a"), ("odd\\b.jpg", b"b")]
+    assert [p.reason for p in data.problems] == [
+        r"C:\d\c.jpg is a path of Windows with a drive; write it relative to the table's folder"
+    ]
+    data = read_manifest(table(tmp_path, r"in\gone.jpg,1,1,query"))
+    assert data.query[0].path == tmp_path / "in" / "gone.jpg"
+
+
+def test_what_tables_write_for_nothing_is_nobody(tmp_path: Path) -> None:
+    rows = (
+        f"{n}.jpg,{pid},1,gallery" for n, pid in enumerate(("None", "NaN", "NULL", "<NA>", "-3", "-1", "-1.0", "4"))
+    )
+    data = read_manifest(table(tmp_path, *rows))
+    assert [c.pid for c in data.gallery] == [-1, -1, 4]
+    assert [p.reason for p in data.problems] == ["no pid"] * 4 + ["pid -3: of those below 0 only -1 has a meaning"]

@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 
 from resight.core.errors import DataError
 from resight.core.records import EmbeddedCrops
-from resight.evaluation.decisions.calibrate import BINS, CENTRES, calibrate, check, digest, fit_isotonic, fit_logistic
+from resight.evaluation.decisions.calibrate import calibrate, check, digest
+from resight.evaluation.decisions.probability import BINS, CENTRES, fit_isotonic, fit_logistic
 from resight.evaluation.decisions.rates import Trials, share_above, share_below
-from resight.evaluation.decisions.searches import own_and_others
-from resight.evaluation.decisions.verification import score_pairs
+from resight.evaluation.decisions.searches import own_and_others, searches_within
+from resight.evaluation.decisions.verification import pairs_within, score_pairs
 
 
 def crowd(people: int, spread: float = 1.0, seed: int = 0, each: int = 4, first_pid: int = 1) -> EmbeddedCrops:
@@ -96,6 +97,24 @@ def test_promises_hold_on_other_people() -> None:
     assert granted >= 30
     assert broken <= 4
     assert naive >= 10
+
+
+def test_pairs_of_several_places_stay_within_them() -> None:
+    here, there = crowd(30), crowd(20, seed=1)  # the same pids, of other people
+    pairs, searches = pairs_within([here, there]), searches_within([here, there])
+    both = [score_pairs(place, place) for place in (here, there)]
+    assert sorted(pairs.impostor) == sorted(np.concatenate([one.impostor for one in both]))
+    assert len(pairs.genuine) == sum(len(one.genuine) for one in both)
+    assert (pairs.num_people, searches.num_people) == (50, 50)
+    apart = pairs.impostor_people < 30
+    assert (apart[:, 0] == apart[:, 1]).all()
+    assert set(pairs.genuine_person.tolist()) == set(range(50))
+    assert searches.other_person[:120].max() < 30 <= searches.other_person[120:].min()
+    together = calibrate([here, there], **FIT).calibration
+    assert together.num_people == 20  # of the smallest place: a search was among so many at the least
+    assert together.num_impostor == pairs.num_impostor // 2
+    alone = calibrate([here], **FIT).calibration
+    assert alone == calibrate(here, **FIT).calibration
 
 
 def test_too_few_people_are_refused() -> None:

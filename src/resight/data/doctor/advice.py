@@ -77,7 +77,9 @@ def advise(s: Survey, data: str, recipe: RecipeSizes | None = None) -> Advice:
     answered = answered_across_cameras(s) if protocols[:1] == ("market1501",) else _answered_at_all(s)
     scored, people = int(answered.sum()), len(np.unique(s.pids[s.rows("query")][answered]))
     intervals = tuple(
-        (guess, wilson_interval(guess, scored), wilson_interval(guess, people)) for guess in RANK1_GUESSES if scored and protocols
+        (guess, wilson_interval(guess, scored), wilson_interval(guess, people))
+        for guess in RANK1_GUESSES
+        if scored and protocols
     )
     command, why = _command(s, data, recipe)
     return Advice(protocols, reason, scored, people, intervals, command, why)

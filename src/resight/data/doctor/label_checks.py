@@ -15,6 +15,7 @@ MANY_CAMERAS, FEW_EACH = 20, 1.5
 FIRST_DATE = 100_000  # no site numbers so many cameras
 FEW_PEOPLE = 5  # of so few each may well have been seen by a camera of their own
 NEARLY_ALL = 0.9
+UNKNOWN_CAMERA = -1
 # Formats whose own rules say what pid 0 is.
 NUMBERED_BY_THE_USER = ("folder", "manifest")
 
@@ -45,6 +46,17 @@ def labels(s: Survey) -> Iterator[Finding]:
             "They match no query and no picture of each other, and a gallery keeps no pid of them.",
             "Nothing, if so they are meant; if one person has the number 0, number the people from 1.",
             tuple((s.crops[row],) for row in zero[:EXAMPLES]),
+        )
+    nowhere = np.flatnonzero(s.camids == UNKNOWN_CAMERA)
+    if len(nowhere):
+        yield Finding(
+            "unknown-camera",
+            "warning",
+            len(nowhere),
+            f"{counted(len(nowhere), 'picture')} by the camera -1, which is no camera's number",
+            "They count as pictures by one and the same camera: a query finds none of its person among them.",
+            "Find out by which cameras they are, or leave them out.",
+            tuple((s.crops[row],) for row in nowhere[:EXAMPLES]),
         )
     for doubt in s.dataset.doubts:
         yield Finding(

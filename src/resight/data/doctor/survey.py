@@ -15,10 +15,10 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from resight.core.cells import GRID, is_blank, mean_of_cells
 from resight.core.cores import available_cores
 from resight.core.errors import UnreadableImage
-from resight.core.images import Pixels, content_id, decode_image
+from resight.core.pictures.cells import GRID, is_blank, mean_of_cells
+from resight.core.pictures.images import Pixels, content_id, decode_image
 from resight.core.progress import Progress, silent
 from resight.core.records import IntArray
 from resight.data.crops import SPLITS, Crop, Dataset, Problem, camids_of, pids_of

@@ -14,8 +14,8 @@ from resight.data.formats.cuhk03 import looks_like_cuhk03, read_cuhk03
 from resight.data.formats.dukemtmc import looks_like_dukemtmc, read_dukemtmc
 from resight.data.formats.folder import looks_like_folder, read_folder
 from resight.data.formats.manifest import looks_like_manifest, read_manifest
-from resight.data.formats.mars import looks_like_mars, read_mars
 from resight.data.formats.market1501 import looks_like_market1501, read_market1501
+from resight.data.formats.mars import looks_like_mars, read_mars
 from resight.data.formats.msmt17 import looks_like_msmt17, read_msmt17
 from resight.data.formats.veri776 import looks_like_veri776, read_veri776
 from resight.data.formats.viper import looks_like_viper, read_viper
@@ -105,7 +105,7 @@ def open_dataset(spec: str | Path, format: str | None = None) -> Dataset:
     if not variant:
         return settled(chosen.read(root))
     if not chosen.has_variants:
-        raise ConfigError(f"the format {name} has no variants, so {format!r} says nothing")
+        raise ConfigError(f"the format {name} has no variants: name it as {name!r}, not {format!r}")
     return settled(chosen.read(root, variant))
 
 

@@ -96,7 +96,7 @@ def _read_mat(path: Path) -> dict[str, Any]:
     try:
         fields: dict[str, Any] = loadmat(io.BytesIO(path.read_bytes()), variable_names=FIELDS)
     except FileNotFoundError:
-        raise DatasetError(f"{path} is not there: it is the split file of the new protocol") from None
+        raise DatasetError(f"{path} does not exist: it is the split file of the new protocol") from None
     except Exception as error:  # whatever a damaged file makes the reader meet
         raise DatasetError(f"{path} cannot be read ({type(error).__name__}: {error})") from None
     missing = [name for name in FIELDS if name not in fields]
@@ -109,4 +109,4 @@ def _integers(values: Any, path: Path) -> IntArray:
     try:
         return np.asarray(values).ravel().astype(np.int64)
     except (TypeError, ValueError):
-        raise DatasetError(f"{path} holds something else where numbers must stand") from None
+        raise DatasetError(f"{path} holds something other than numbers") from None

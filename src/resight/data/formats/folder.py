@@ -1,8 +1,9 @@
-"""A folder of your own: `<split>/<pid>/<camera>_<anything>.<ext>`, as the reference report's data lie.
+"""A folder of your own: `<split>/<pid>/<camera>_<anything>.<ext>`, as the reference paper's data lie.
 
-Splits: `train`, and `query` and `gallery`, which stand at the top or below `val` or `test`. Pictures that keep the names
-of a known data set inside their person's folder (`0002/0002_c1s1_000451_03.jpg`, as the prepare.py of
-Person_reID_baseline_pytorch leaves them) are read by that data set's pattern. Labels become numbers as `labels` says.
+Splits: `train`, and `query` and `gallery`, which stand at the top or below `val` or `test`. Pictures that keep the
+names of a known data set inside their person's folder (`0002/0002_c1s1_000451_03.jpg`, as the prepare.py of
+Person_reID_baseline_pytorch leaves them), or directly in the split's, are read by that data set's pattern. Labels
+become numbers as `labels` says.
 """
 
 from __future__ import annotations
@@ -116,15 +117,26 @@ def _files(root: Path, places: Iterable[str], problems: list[Problem]) -> Iterat
                 camera, separator, _ = path.name.partition("_")
                 name = path.relative_to(root).as_posix()
                 yield _File(path, name, person, camera if separator and camera else None, _known(path.name, person))
+            for below in subfolders(split / person):
+                problems.append(
+                    Problem(f"{place}/{person}/{below}/", "a folder in a person's folder is not looked into")
+                )
         for path in picture_files(split):
             name = path.relative_to(root).as_posix()
-            problems.append(Problem(name, f"lies directly in {place}/, not in a person's folder"))
+            match = _match(path.name)
+            if match is not None:
+                yield _File(path, name, match["pid"], None, match["camera"])
+            else:
+                problems.append(Problem(name, f"lies directly in {place}/, not in a person's folder"))
 
 
 def _known(file: str, person: str) -> str | None:
     """The camera of a name that begins with its person's own label and goes on as a known data set's does."""
-    for pattern in KNOWN_NAMES:
-        match = pattern.fullmatch(file)
-        if match and (match["pid"] == person or match["pid"].lstrip("0") == person.lstrip("0")):
-            return match["camera"]
+    match = _match(file)
+    if match and (match["pid"] == person or match["pid"].lstrip("0") == person.lstrip("0")):
+        return match["camera"]
     return None
+
+
+def _match(file: str) -> re.Match[str] | None:
+    return next((match for pattern in KNOWN_NAMES if (match := pattern.fullmatch(file))), None)

@@ -105,7 +105,7 @@ def write_manifest(
         raise ConfigError(f"{pictures} holds files already; name an empty folder for the pictures, or a new one")
     crops = [(split, crop) for split in SPLITS for crop in getattr(dataset, split)]
     if pictures is None and any(crop.path is None for _, crop in crops):
-        raise ConfigError(f"the pictures of {dataset.name} are no files; name a folder to write them to (--pictures)")
+        raise ConfigError(f"the pictures of {dataset.name} are not files; name a folder to write them to (--pictures)")
     problems: list[Problem] = []
     rows = []
     with progress("writing", len(crops)) as advance:
@@ -205,9 +205,9 @@ def _optional(row: Row) -> dict[str, Any]:
         try:
             found[name] = kind(text)
         except ValueError:
-            raise ValueError(f"{name} {text!r} is no number") from None
+            raise ValueError(f"{name} {text!r} is not a number") from None
         if kind is float and not math.isfinite(found[name]):
-            raise ValueError(f"{name} {text!r} is no time")
+            raise ValueError(f"{name} {text!r} is not a time")
     return found
 
 

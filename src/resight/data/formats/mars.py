@@ -49,6 +49,7 @@ def read_mars(root: Path) -> Dataset:
     """
     base = _base(root)
     problems: list[Problem] = []
+    notes: tuple[str, ...] = ()
     train, test = (_read_split(base, folder, problems) for folder in (TRAIN, TEST))
     if not (train or test):
         raise DatasetError(
@@ -56,7 +57,7 @@ def read_mars(root: Path) -> Dataset:
             f"found {list_entries(base)}"
         )
     if all((base / "info" / name).is_file() for name in INFO):
-        queries, notes = _queries(base / "info"), ()
+        queries = _queries(base / "info")
     else:
         queries = _first_tracks(test)
         notes = (

@@ -9,7 +9,7 @@ import numpy as np
 
 from resight.core.distances import unit_rows
 from resight.core.errors import ConfigError, WeightsError
-from resight.core.preprocessing import MAX_SIDE_PX, Preprocessing
+from resight.core.pictures.preprocessing import MAX_SIDE_PX, Preprocessing
 from resight.core.version import VERSION
 from resight.embedding.bundle import Bundle, Manifest, Network, bundle_bytes, make_bundle, parse_bundle
 from resight.embedding.card import Part
@@ -19,7 +19,6 @@ from resight.embedding.graph import FLOAT32, GraphFacts, Port, read_graph
 from resight.embedding.loading import of_bundle
 
 SAME = 1e-2  # of embeddings of unit length, by the network and by its bundle: int8 and float16 round
-QUANTIZED = frozenset(["QuantizeLinear", "DequantizeLinear", "QLinearConv", "QLinearMatMul", "DynamicQuantizeLinear"])
 
 
 def size_of(facts: GraphFacts, declared: str | None) -> tuple[int, int]:
@@ -64,8 +63,8 @@ def _input(facts: GraphFacts) -> Port:
     if len(facts.inputs) != 1:
         names = ", ".join(f"{port.name} {_sides(port.shape)}" for port in facts.inputs) or "none"
         raise WeightsError(
-            f"the network has {len(facts.inputs)} inputs ({names}), and a bundle's takes pictures alone: export it with "
-            "the others fixed as constants"
+            f"the network has {len(facts.inputs)} inputs ({names}), and a bundle's takes pictures alone: export it "
+            "with the others fixed as constants"
         )
     return facts.inputs[0]
 
@@ -124,7 +123,7 @@ def _needs_form(facts: GraphFacts, trial: Trial, shape: tuple[int | None, ...]) 
 
 
 def _precision(facts: GraphFacts) -> str:
-    if QUANTIZED & set(facts.ops):
+    if "QuantizeLinear" in facts.ops:
         return "int8"
     return "fp32" if facts.inputs[0].kind == FLOAT32 or facts.inputs[0].kind not in FLOATS else "fp16"
 

@@ -32,8 +32,8 @@ _FOREIGN: tuple[tuple[re.Pattern[bytes], str, str], ...] = tuple(
 def read_network(path: Path) -> bytes:
     """The ONNX bytes of a file, with the weights that lie in files beside it.
 
-    Raises ConfigError where there is no such file or it is too large, WeightsError for what is no ONNX, and says what it
-    is and what to do, or where a file of weights is missing.
+    Raises ConfigError where there is no such file or it is too large, WeightsError where a file of weights is missing,
+    and for what is no ONNX: it says what it is and what to do.
     """
     if not path.is_file():
         what = "is a folder" if path.is_dir() else "does not exist"

@@ -11,13 +11,20 @@ import numpy as np
 import numpy.typing as npt
 
 from resight.core.errors import ConfigError, WeightsError
-from resight.core.preprocessing import Preprocessing
+from resight.core.pictures.preprocessing import Preprocessing
 from resight.core.records import FloatArray
 from resight.embedding.foreign.rewriting import FLOATS, with_output
 from resight.embedding.graph import GraphFacts
-from resight.embedding.runtimes import open_session
+from resight.embedding.runtimes import open_session, short
 
-KINDS: dict[int, type[np.generic]] = {1: np.float32, 10: np.float16, 11: np.float64, 2: np.uint8, 6: np.int32, 7: np.int64}
+KINDS: dict[int, type[np.generic]] = {
+    1: np.float32,
+    10: np.float16,
+    11: np.float64,
+    2: np.uint8,
+    6: np.int32,
+    7: np.int64,
+}
 NUMBERS = {np.dtype(kind).name: number for number, kind in KINDS.items()}
 OF_CLASSES = re.compile(r"logit|class|cls|score|prob|softmax|pred|label|attr|gender|age", re.IGNORECASE)
 BYTES_MEAN, BYTES_STD = (0.0,) * 3, (1 / 255,) * 3
@@ -72,7 +79,7 @@ def try_network(
         try:
             return dict(zip(wanted, session.run(wanted, {image.name: images}), strict=True))
         except Exception as error:  # what a runtime raises has no common base
-            told = " ".join(str(error).split())[:300]
+            told = short(error)
             raise WeightsError(f"{source}: the network cannot be run ({told}). {_advice(told)}") from None
 
     size = (preprocessing.height, preprocessing.width)
@@ -113,8 +120,8 @@ def _check_kind(kind: int, preprocessing: Preprocessing, source: str) -> None:
     as_they_are = np.allclose(preprocessing.mean, BYTES_MEAN) and np.allclose(preprocessing.std, BYTES_STD)
     if kind not in FLOATS and not as_they_are:
         raise ConfigError(
-            f"{source}: the network takes {np.dtype(KINDS[kind]).name}, so pictures from 0 to 255, and scales them itself: "
-            "say --mean 0,0,0 --std 1/255, or export it with an input of float32"
+            f"{source}: the network takes {np.dtype(KINDS[kind]).name}, so pictures from 0 to 255, and scales them "
+            "itself: say --mean 0,0,0 --std 1/255, or export it with an input of float32"
         )
 
 

@@ -8,28 +8,27 @@ each as much as there are people, since so many are what is independent here.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import isotonic_regression
 
 from resight.core.calibration import METHODS, Calibration, Rate
 from resight.core.errors import DataError
 from resight.core.records import EmbeddedCrops, IntArray
 from resight.evaluation.bootstrap import percentile_interval
+from resight.evaluation.decisions.probability import FITS, histogram
 from resight.evaluation.decisions.rates import Trials, Values, share_above, share_below
-from resight.evaluation.decisions.searches import own_and_others
-from resight.evaluation.decisions.verification import FALSE_ACCEPT_RATES, Pairs, score_pairs
+from resight.evaluation.decisions.searches import searches_within
+from resight.evaluation.decisions.verification import FALSE_ACCEPT_RATES, Pairs, pairs_within
 from resight.evaluation.protocols import DISTRACTOR_PID
 
 LEAST_PEOPLE = 10  # by two cameras: fewer say nothing of people in general
 FOLDS = 5
-BINS = 1024  # of similarity, from -1 to 1
 RELIABILITY_BINS = 10
 CURVE_THRESHOLDS = 128  # of each kind
-Knots = tuple[Values, Values]
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +51,7 @@ class Fitted:
 
 
 def calibrate(
-    crops: EmbeddedCrops,
+    crops: EmbeddedCrops | Sequence[EmbeddedCrops],
     *,
     data: str = "not stated",
     rights: str = "not stated",
@@ -61,8 +60,9 @@ def calibrate(
 ) -> Fitted:
     """Fits a calibration on all pairs of the crops by two cameras, and on all searches among them.
 
-    crops: of people whom the model was not trained on, query and gallery together. data, rights: what they are and who
-    may do what with them, in words. date: ISO 8601, UTC; now, unless given. seed: of the folds and the samples.
+    crops: of people whom the model was not trained on, query and gallery together; of several places, one each: pairs
+    and searches stay within a place, and a place weighs by its pairs. data, rights: what they are and who may do what
+    with them, in words. date: ISO 8601, UTC; now, unless given. seed: of the folds and the samples.
 
     Raises DataError where fewer than ten people are seen by two cameras, EmbeddingError where an embedding is all
     zeros.
@@ -88,20 +88,20 @@ def calibrate(
     """
     if date is None:
         date = datetime.now(UTC).isoformat(timespec="seconds")
-    crops = _distinct(crops)
-    pairs = score_pairs(crops, crops, seed=seed)
+    places = [_distinct(place) for place in ([crops] if isinstance(crops, EmbeddedCrops) else crops)]
+    pairs = pairs_within(places, seed=seed)
     people = len(np.unique(pairs.genuine_person))
     if people < LEAST_PEOPLE:
         raise DataError(
-            f"{people} people are seen by two cameras; a calibration takes {LEAST_PEOPLE} at the least, and a hundred "
-            "to be of use"
+            f"{people} people are seen by two cameras; a calibration takes at least {LEAST_PEOPLE}, and a hundred "
+            "to be useful"
         )
-    searches = own_and_others(crops)
+    searches = searches_within(places)
     thresholds = _thresholds(pairs, searches.others)
     told, out_of_fold = _cross_validate(pairs, np.random.default_rng(seed))
     brier = {method: _brier(told[method], out_of_fold) for method in METHODS}
     method = min(METHODS, key=lambda name: (brier[name], name == "isotonic"))
-    similarity, log_odds = FITS[method](_histogram(pairs.genuine, people), _histogram(pairs.impostor, people), people)
+    similarity, log_odds = FITS[method](histogram(pairs.genuine, people), histogram(pairs.impostor, people), people)
     reliability, ece = _reliability(told[method], out_of_fold, np.random.default_rng(seed))
     calibration = Calibration(
         method=method,
@@ -123,13 +123,13 @@ def calibrate(
         false_negative=share_below(
             Trials(searches.own[searches.mated], searches.person[searches.mated], searches.num_people), thresholds
         ),
-        num_people=searches.num_people,
+        num_people=min(len(np.unique(place.pids)) for place in places),
         num_genuine=len(pairs.genuine) // 2,
         num_impostor=pairs.num_impostor // 2,
         brier=brier,
         ece=ece,
         data=data,
-        data_digest=digest(crops),
+        data_digest=digest(*places),
         rights=rights,
         date=date,
     )
@@ -171,10 +171,13 @@ def check(calibration: Calibration, pairs: Pairs, rates: tuple[float, ...] = FAL
     return tuple(found)
 
 
-def digest(crops: EmbeddedCrops) -> str:
-    """The fingerprint of the pictures and of who is in them, whatever their order: hexadecimal SHA-256."""
-    rows = np.stack((crops.content_hashes, crops.pids.astype(np.uint64), crops.camids.astype(np.uint64)), axis=1)
-    return hashlib.sha256(rows[np.lexsort(rows.T)].astype("<u8").tobytes()).hexdigest()
+def digest(*places: EmbeddedCrops) -> str:
+    """The fingerprint of each place's pictures and of who is in them, whatever their order: hexadecimal SHA-256."""
+    found = hashlib.sha256()
+    for crops in places:
+        rows = np.stack((crops.content_hashes, crops.pids.astype(np.uint64), crops.camids.astype(np.uint64)), axis=1)
+        found.update(rows[np.lexsort(rows.T)].astype("<u8").tobytes())
+    return found.hexdigest()
 
 
 def _distinct(crops: EmbeddedCrops) -> EmbeddedCrops:
@@ -201,57 +204,6 @@ def _thresholds(pairs: Pairs, others: npt.NDArray[np.float32]) -> Values:
     return np.unique(np.concatenate([*chosen, [float(top)]]).astype(np.float32)).astype(np.float64)
 
 
-# --- P(same)
-
-
-def _histogram(similarity: npt.NDArray[np.float32], weight: float) -> Values:
-    """(BINS,) of the similarities, adding up to `weight`."""
-    counts = np.histogram(similarity, BINS, (-1.0001, 1.0001))[0].astype(np.float64)
-    scaled: Values = counts * (weight / max(1.0, counts.sum()))
-    return scaled
-
-
-CENTRES = np.linspace(-1.0001, 1.0001, 2 * BINS + 1)[1::2]
-
-
-def fit_isotonic(genuine: Values, impostor: Values, people: int) -> Knots:
-    """Isotonic regression: neighbouring bins are pooled until P(same) rises. P(same) stays between 1 / (people + 2) and
-    1 less that: no surer than so many people can show. genuine, impostor: weights by bin, (BINS,)."""
-    filled = np.flatnonzero(genuine + impostor)
-    weight = (genuine + impostor)[filled]
-    fit = isotonic_regression(genuine[filled] / weight, weights=weight)
-    first, last = fit.blocks[:-1], fit.blocks[1:]
-    place = np.array([np.average(CENTRES[filled[a:b]], weights=weight[a:b]) for a, b in zip(first, last, strict=True)])
-    surest = 1 / (people + 2)
-    probability = np.clip(fit.x[first], surest, 1 - surest)
-    log_odds: Values = np.log(probability / (1 - probability))
-    return place, log_odds
-
-
-def fit_logistic(genuine: Values, impostor: Values, people: int) -> Knots:
-    """Logistic regression: the log-odds are a straight line, fitted by Newton's method towards Platt's targets
-    (n + 1) / (n + 2) instead of 1. genuine, impostor: weights by bin, (BINS,)."""
-    target, weight = (people + 1) / (people + 2), genuine + impostor
-    aim = genuine * target + impostor * (1 - target)
-    features = np.stack((np.ones(BINS), CENTRES), axis=1)
-    line = np.zeros(2)
-    for _ in range(100):
-        told = 1 / (1 + np.exp(-np.clip(features @ line, -40, 40)))
-        gradient = features.T @ (weight * told - aim)
-        curvature = (features * (weight * told * (1 - told))[:, None]).T @ features + 1e-9 * np.eye(2)
-        step = np.linalg.solve(curvature, gradient)
-        line -= step / max(1.0, np.abs(step).max() / 5)  # far steps overshoot where the data are split cleanly
-        if np.abs(step).max() < 1e-9:
-            break
-    line[1] = max(line[1], 0.0)
-    knots = np.array([-1.0, 1.0])
-    log_odds: Values = line[0] + line[1] * knots
-    return knots, log_odds
-
-
-FITS = {"isotonic": fit_isotonic, "logistic": fit_logistic}
-
-
 @dataclass(frozen=True, eq=False)
 class _OutOfFold:
     """Pairs whose people were all left out of the fit: whether of one person, their people (n, 2), and weights of an
@@ -276,7 +228,7 @@ def _cross_validate(pairs: Pairs, rng: np.random.Generator) -> tuple[dict[str, V
         number_left = len(np.unique(pairs.genuine_person[~inside_g]))
         test = np.concatenate((pairs.genuine[inside_g], pairs.impostor[inside_i]))
         for method, fit in FITS.items():
-            knots = fit(_histogram(train_g, number_left), _histogram(train_i, number_left), number_left)
+            knots = fit(histogram(train_g, number_left), histogram(train_i, number_left), number_left)
             told[method].append(1 / (1 + np.exp(-np.interp(test, *knots))))
         same.append(np.repeat([True, False], [inside_g.sum(), inside_i.sum()]))
         own = pairs.genuine_person[inside_g]

@@ -84,7 +84,10 @@ def measure_open_set(
     searched = np.isin(query.pids, people) & np.isfinite(own)
     candidates = np.unique(person[searched])
     if len(candidates) < 4:
-        raise DataError(f"an open set takes four people who can be searched for, not {len(candidates)}")
+        raise DataError(
+            "open-set figures take at least four people with a query and a gallery picture by another camera, not "
+            f"{len(candidates)}"
+        )
     rng = np.random.default_rng(seed)
     halves = [_halve(candidates, len(people), rng) for _ in range(splits)]
     searches = [_Searches(best, own, person, searched, known) for known in halves]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -57,6 +57,20 @@ def own_and_others(crops: EmbeddedCrops) -> Searches:
         np.concatenate(other_person),
         np.concatenate(next_others),
         len(people),
+    )
+
+
+def searches_within(places: Sequence[EmbeddedCrops]) -> Searches:
+    """As `own_and_others`, each crop among those of its own place. A pid means somebody else at each place."""
+    found = [own_and_others(crops) for crops in places]
+    first = np.cumsum([0, *(one.num_people for one in found)])
+    return Searches(
+        np.concatenate([one.person + start for one, start in zip(found, first, strict=False)]),
+        np.concatenate([one.own for one in found]),
+        np.concatenate([one.others for one in found]),
+        np.concatenate([one.other_person + start for one, start in zip(found, first, strict=False)]),
+        np.concatenate([one.next_others for one in found]),
+        int(first[-1]),
     )
 
 

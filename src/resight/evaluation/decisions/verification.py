@@ -8,6 +8,7 @@ often as the one times the other.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -117,7 +118,11 @@ def verify(
         >>> found.num_genuine, found.num_impostor, found.eer < 0.05
         (20, 380, True)
     """
-    pairs = score_pairs(query, gallery, seed=seed)
+    return verify_pairs(score_pairs(query, gallery, seed=seed), bootstrap_samples=bootstrap_samples, seed=seed)
+
+
+def verify_pairs(pairs: Pairs, *, bootstrap_samples: int = 200, seed: int = 0) -> Verification:
+    """As `verify`, of scored pairs. Raises DataError where there is no pair of one person or no pair of two."""
     if not len(pairs.genuine) or not len(pairs.impostor):
         raise DataError(
             f"{len(pairs.genuine)} pairs of one person and {len(pairs.impostor)} of two, by two cameras: "
@@ -202,6 +207,20 @@ def score_pairs(
         np.concatenate(impostor_people),
         num_impostor,
         len(people),
+    )
+
+
+def pairs_within(places: Sequence[EmbeddedCrops], *, seed: int = 0) -> Pairs:
+    """All pairs of two crops of one place, as `score_pairs` has them. A pid means somebody else at each place."""
+    found = [score_pairs(crops, crops, seed=seed) for crops in places]
+    first = np.cumsum([0, *(one.num_people for one in found)])
+    return Pairs(
+        np.concatenate([one.genuine for one in found]),
+        np.concatenate([one.genuine_person + start for one, start in zip(found, first, strict=False)]),
+        np.concatenate([one.impostor for one in found]),
+        np.concatenate([one.impostor_people + start for one, start in zip(found, first, strict=False)]),
+        sum(one.num_impostor for one in found),
+        int(first[-1]),
     )
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from resight.core.distances import unit_rows
-from resight.core.images import Pixels
+from resight.core.pictures.images import Pixels
 from resight.core.records import EmbeddedCrops, FloatArray, IntArray
 from resight.evaluation.evaluate import evaluate
 from resight.evaluation.protocols import GalleryRows, find_protocol, rows_of

@@ -167,8 +167,11 @@ class MilvusStore(Store):
             found = [row for page in self._pages(self._expression(filter), ("camera", "track", "pid")) for row in page]
             self._records.append("forget", who, purpose, {"entries": len(found), "by": ", ".join(filter.names())})
             ids = [row["id"] for row in found]
-            for part in in_parts(ids):
-                self._db.call("delete", self._db.entries, ids=part)
+            try:
+                for part in in_parts(ids):
+                    self._db.call("delete", self._db.entries, ids=part)
+            except GalleryError as error:
+                raise GalleryError(f"{error}; of the entries to delete some may be gone: delete again") from None
             kept: tuple[str, ...] = ()
             try:
                 self._drop_people(found)

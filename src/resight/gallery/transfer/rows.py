@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from resight.core.errors import ConfigError, EmbeddingError, unknown_name
+from resight.core.errors import ConfigError, DataError, EmbeddingError, unknown_name
+from resight.core.pictures.cells import NOTHING
 from resight.core.records import DISTRACTOR_PID
 from resight.data.crops import SPLITS, Crop, Dataset
 from resight.data.embeddings import read_rows
@@ -69,8 +70,9 @@ def who_of(pid: int, person: str | None, people: Collection[str]) -> dict[str, A
 
 def rows_of_embeddings(
     path: Path, camera: str | None = None, splits: Sequence[str] = (), with_pids: bool = True
-) -> Iterator[Row]:
-    """A row for each row of a file of embeddings, as `resight embed` writes it. camera: as in `rows_of_crops`.
+) -> Iterator[Row | DataError]:
+    """A row for each row of a file of embeddings, as `resight embed` writes it; a DataError in place of one whose
+    picture shows nothing. camera: as in `rows_of_crops`.
 
     Raises DatasetError if it cannot be read, ConfigError if neither it nor `camera` tells the camera.
     """
@@ -81,6 +83,9 @@ def rows_of_embeddings(
     people, cameras = set(found.persons.tolist()) - {""}, set(found.cameras.tolist()) - {""}
     for row in range(len(found.vectors)):
         if splits and str(found.splits[row]) not in splits:
+            continue
+        if found.blank[row]:
+            yield DataError(f"{found.names[row]}: {NOTHING}")
             continue
         person, named = str(found.persons[row]) or None, str(found.cameras[row])
         facts = who_of(int(found.pids[row]), person, people) if with_pids else {}

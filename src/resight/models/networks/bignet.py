@@ -1,4 +1,4 @@
-"""BigNet: the 15-layer residual network of the reference report, after Wojke and Bewley (WACV 2018)."""
+"""BigNet: the 15-layer residual network of the reference paper, after Wojke and Bewley (WACV 2018)."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Residual(nn.Module):
 class Trunk(nn.Module):
     """Convolution 1 to residual 9: (n, 3, h, w) to (n, 128, h / 8, w / 8).
 
-    pool_padding: what stands beyond the edge where the maximum is taken. The report's zeros, not minus infinity: ELU's
+    pool_padding: what stands beyond the edge where the maximum is taken. The paper's zeros, not minus infinity: ELU's
     outputs are negative too, so this changes the last row and column.
     """
 

@@ -1,6 +1,6 @@
 """CosineNet: the network of deep cosine metric learning as it was published (Wojke and Bewley, WACV 2018, table 1).
 
-BigNet is the reference report's variant of it. What differs here: no biases where normalisation follows, no scales in
+BigNet is the reference paper's variant of it. What differs here: no biases where normalisation follows, no scales in
 the normalisation, a projection without bias, weights drawn from a truncated normal of 1e-3, and a last normalisation
 before the embedding is brought to unit length. At 128 x 64 it has 2,800,864 trainable parameters.
 """

@@ -1,7 +1,7 @@
-"""SliceNet1 slices the image into horizontal strips, SliceNet2 the feature map (the reference report).
+"""SliceNet1 slices the image into horizontal strips, SliceNet2 the feature map (the reference paper).
 
 In training each strip passes by itself, so that batch normalisation sees one strip's statistics at a
-time. So the report's own weights were trained: their count of batches is K times that of the steps.
+time. So the paper's own weights were trained: their count of batches is K times that of the steps.
 """
 
 from __future__ import annotations

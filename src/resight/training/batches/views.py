@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from resight.core.images import Pixels
+from resight.core.pictures.images import Pixels
 
 LEAST_SHARE = 0.7  # of a picture's height, and of its width, that a cut view still shows
 

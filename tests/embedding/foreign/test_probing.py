@@ -8,16 +8,14 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
-from resight.core.errors import ConfigError, DataError, WeightsError
-from resight.core.preprocessing import Preprocessing
+from resight.core.errors import DataError
+from resight.core.pictures.preprocessing import Preprocessing
 from resight.data.crops import Crop, Dataset
 from resight.data.formats.catalogue import open_dataset
-from resight.embedding.foreign.bundling import bundle_onnx, layout_of, size_of
+from resight.embedding.foreign.bundling import bundle_onnx
 from resight.embedding.foreign.probing import SCALES, probe_preprocessing
-from resight.embedding.graph import inspect_graph
 from resight.embedding.loading import of_bundle
 from resight.evaluation.evaluate import evaluate
-from tests.embedding.networks import linear
 
 
 def _colours() -> bytes:
@@ -47,32 +45,6 @@ def _colours() -> bytes:
 def _declared(scale: str, channel_order: str = "rgb") -> Preprocessing:
     mean, std = SCALES[scale]
     return Preprocessing(64, 32, (mean[0], mean[1], mean[2]), (std[0], std[1], std[2]), channel_order=channel_order)
-
-
-def test_size_and_layout() -> None:
-    facts = inspect_graph(linear("nhwc").SerializeToString(), "it")
-    assert layout_of(facts) == "nhwc"
-    assert size_of(facts, None) == (8, 4)
-    assert size_of(facts, "8x4") == (8, 4)
-    for wrong in ("4x8", "8", "0x4", "8x4x3", "big"):
-        with pytest.raises(ConfigError, match="--size"):
-            size_of(facts, wrong)
-    open_model = linear()
-    for place in (2, 3):
-        open_model.graph.input[0].type.tensor_type.shape.dim[place].dim_param = "side"
-    with pytest.raises(ConfigError, match="--size HEIGHTxWIDTH"):
-        size_of(inspect_graph(open_model.SerializeToString(), "it"), None)
-
-
-def test_what_is_no_network_of_pictures_is_refused() -> None:
-    model = linear()
-    model.graph.input[0].type.tensor_type.shape.dim[1].dim_value = 4
-    with pytest.raises(WeightsError, match="neither"):
-        bundle_onnx(model.SerializeToString(), _declared("0 to 1"), name="it", source="it")
-    model = linear()
-    model.graph.output[0].type.tensor_type.shape.dim[1].dim_param = "dim"
-    with pytest.raises(WeightsError, match="fixed dim"):
-        bundle_onnx(model.SerializeToString(), Preprocessing(8, 4, (0,) * 3, (1,) * 3), name="it", source="it")
 
 
 @pytest.fixture(scope="module")

@@ -14,10 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from resight.core import images
-from resight.core.cells import shows_nothing
 from resight.core.errors import UnreadableImage
-from resight.core.images import content_id, decode_image, resize_image
+from resight.core.pictures import images
+from resight.core.pictures.cells import shows_nothing
+from resight.core.pictures.images import content_id, decode_image, resize_image
 
 # What images.py found when it was imported: the module, or None.
 SIMPLEJPEG: Any = vars(images)["simplejpeg"]
@@ -305,3 +305,25 @@ def test_contents_are_equal_where_the_pixels_are() -> None:
     changed = pixels.copy()
     changed[0, 0, 0] ^= 1
     assert content_id(pixels) != content_id(changed)
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "HEIF picture .*: convert it to JPEG"),
+        (b"\0\0\0\x1cftypmif1\0\0\0\0", "HEIF picture"),
+        (b"\0\0\0\x1cftypavif\0\0\0\0", "AVIF picture.*JPEG"),
+        (b"\xff\x0a\x00", "JPEG XL"),
+        (b"\0\0\0\x0cjP  \r\n\x87\n", "JPEG 2000"),
+        (b"%PDF-1.7", r"not a picture but a drawing .*SVG\)"),
+        (b'<?xml version="1.0"?>\n<svg>', r"not a picture but a drawing .*SVG\)"),
+        (b"\0\0\0\x20ftypisom\0\0\x02\0", "a video.*cut its frames"),
+        (b"RIFF\x24\0\0\0AVI LIST", "a video"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull"),
+        (b"<!DOCTYPE html>", "a web page"),
+        (b"nothing of the kind", r"not a picture of any known kind \(JPEG, PNG, "),
+    ],
+)
+def test_what_people_have_in_place_of_pictures_is_named(data: bytes, says: str) -> None:
+    with pytest.raises(UnreadableImage, match=says):
+        decode_image(data, "a.jpg")

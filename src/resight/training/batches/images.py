@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from resight.core.errors import DatasetError
-from resight.core.images import decode_image, resize_image
+from resight.core.pictures.images import decode_image, resize_image
 from resight.core.progress import Progress, silent
 from resight.core.records import IntArray
 from resight.data.crops import UNKNOWN_PID, Crop, Problem, labels_of

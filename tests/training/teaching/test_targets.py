@@ -13,20 +13,20 @@ import pytest
 import torch
 
 from resight.core.errors import ConfigError, DatasetError
-from resight.core.images import Pixels, decode_image, resize_image
-from resight.core.preprocessing import Preprocessing
+from resight.core.pictures.images import Pixels, decode_image, resize_image
+from resight.core.pictures.preprocessing import Preprocessing
 from resight.core.records import FloatArray
 from resight.data.crops import UNKNOWN_PID, Dataset
 from resight.data.unlabelled import read_unlabelled
 from resight.models.saved import WEIGHTS_FILE, Origin, load_model
 from resight.training import loop
+from resight.training.batches.plan import epoch_batches
+from resight.training.batches.views import LEAST_SHARE, cut_batch, cut_picture, view_boxes
 from resight.training.loop import TrainOptions, train
-from resight.training.plan import epoch_batches
 from resight.training.recipes import find_recipe
 from resight.training.run import read_config, save_checkpoint
-from resight.training.targets import TARGETS_DIR, join_targets, load_targets
-from resight.training.teachers import Teacher, open_teacher
-from resight.training.views import LEAST_SHARE, cut_batch, cut_picture, view_boxes
+from resight.training.teaching.targets import TARGETS_DIR, join_targets, load_targets
+from resight.training.teaching.teachers import Teacher, open_teacher
 
 CPU = TrainOptions(device="cpu", compile="off")
 SMALL = Preprocessing(12, 6, (0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
@@ -141,7 +141,7 @@ def test_teachers_are_asked_once_and_go_on_after_a_kill(city: Dataset, tmp_path:
 
     def load(embed: Callable[[Pixels], FloatArray], views: int = 3, digest: str = "d") -> np.ndarray:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("resight.training.targets.CHUNK", 16)
+            patch.setattr("resight.training.teaching.targets.CHUNK", 16)
             found = load_targets([teacher("a", embed)], crops, tmp_path, digest=digest, views=views, seed=1)
         return found.embeddings
 

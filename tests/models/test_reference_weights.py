@@ -1,4 +1,4 @@
-"""The report's own weights: exactly mapped, and proven so by the report's own figures."""
+"""The paper's own weights: exactly mapped, and proven so by the paper's own figures."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from resight.core.errors import ConfigError, WeightsError
 from resight.data.formats.folder import read_folder
 from resight.embedding.loading import load
 from resight.evaluation.evaluate import evaluate
-from resight.models.report_weights import import_report_weights, rename
+from resight.models.reference_weights import import_reference_weights, rename
 from resight.models.saved import save_model
 
 FILES = {"slicenet1": "slicenet1_cosine_100.pth", "slicenet2": "slicenet2_cosine_augmented_125.pth"}
@@ -21,7 +21,7 @@ FIGURES = {"slicenet1": (0.964, 1.000, 0.953, 0.929, 0.762), "slicenet2": (0.964
 
 @pytest.mark.parametrize("network", FILES)
 def test_the_figures_are_the_reports(network: str, seed_weights: Path, pku_reid: Path, tmp_path: Path) -> None:
-    imported = import_report_weights(seed_weights / FILES[network], network)
+    imported = import_reference_weights(seed_weights / FILES[network], network)
     save_model(tmp_path, imported.network, imported.config)
     embedded = load(tmp_path).embed_dataset(read_folder(pku_reid))
     report = evaluate(embedded.query, embedded.gallery, "top10")
@@ -39,18 +39,18 @@ def test_names() -> None:
 def test_foreign_files(tmp_path: Path) -> None:
     path = tmp_path / "weights.pth"
     with pytest.raises(WeightsError, match="No such file"):
-        import_report_weights(path, "slicenet2")
+        import_reference_weights(path, "slicenet2")
     path.write_bytes(b"not weights")
     with pytest.raises(WeightsError, match="not a file of PyTorch weights"):
-        import_report_weights(path, "slicenet2")
+        import_reference_weights(path, "slicenet2")
     torch.save([1, 2], path)
     with pytest.raises(WeightsError, match="no state dict"):
-        import_report_weights(path, "slicenet2")
+        import_reference_weights(path, "slicenet2")
     torch.save({"bignet.conv_1.0.weight": torch.zeros(1), "other": torch.zeros(1)}, path)
     with pytest.raises(WeightsError, match=r"is missing.*more"):
-        import_report_weights(path, "slicenet2")
+        import_reference_weights(path, "slicenet2")
     with pytest.raises(ConfigError, match="Known: bignet, slicenet1, slicenet2"):
-        import_report_weights(path, "resnet")
+        import_reference_weights(path, "resnet")
 
 
 class Attack:
@@ -66,5 +66,5 @@ class Attack:
 def test_no_pickled_code_is_executed(tmp_path: Path) -> None:
     torch.save({"weight": Attack(tmp_path / "attacked")}, tmp_path / "evil.pth")
     with pytest.raises(WeightsError, match="read safely"):
-        import_report_weights(tmp_path / "evil.pth", "slicenet2")
+        import_reference_weights(tmp_path / "evil.pth", "slicenet2")
     assert not (tmp_path / "attacked").exists()

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from resight.core.errors import ConfigError
-from resight.core.images import RESIZE_RULES, Pixels
+from resight.core.pictures.images import RESIZE_RULES, Pixels
 from resight.core.records import FloatArray
 
 CHANNEL_ORDERS = ("rgb", "bgr")
@@ -33,7 +33,9 @@ class Preprocessing:
 
     def __post_init__(self) -> None:
         if not all(type(side) is int and side >= 1 for side in (self.height, self.width)):
-            raise ConfigError(f"an input of {self.height!r} x {self.width!r} pixels is not one")
+            raise ConfigError(
+                f"height and width must be whole numbers of at least 1, not {self.height!r} and {self.width!r}"
+            )
         if not (_three_numbers(self.mean) and _three_numbers(self.std)):
             raise ConfigError(f"mean and std are three finite numbers each, not {self.mean} and {self.std}")
         if min(self.std) <= 0:

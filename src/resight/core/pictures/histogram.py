@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from resight.core.images import Pixels
+from resight.core.pictures.images import Pixels
 from resight.core.records import FloatArray
 
 MEAN = 110.0  # grey level that every channel's mean is brought to

@@ -41,7 +41,11 @@ _FOREIGN: tuple[tuple[re.Pattern[bytes], str, str], ...] = tuple(
         (rb"\xff\x0a|\0\0\0\x0cJXL ", "a JPEG XL picture", _TO_JPEG),
         (rb"\xff\x4f\xff\x51|\0\0\0\x0cjP  ", "a JPEG 2000 picture", _TO_JPEG),
         (rb"8BPS", "a Photoshop document", _TO_JPEG),
-        (rb"%!PS|%PDF|\s*(<\?xml[^>]*>\s*)?<svg", "a drawing or document (PostScript, PDF or SVG)", _TO_JPEG),
+        (
+            rb"%!PS|%PDF|\s*(<\?xml[^>]*>\s*)?<svg",
+            "not a picture but a drawing or document (PostScript, PDF or SVG)",
+            _TO_JPEG,
+        ),
         (rb"....ftyp|RIFF....AVI |\x1a\x45\xdf\xa3", "a video", "cut its frames into pictures"),
         (rb"version https://git-lfs", "a pointer of Git LFS", "`git lfs pull` fetches the picture"),
         (rb"\s*<(!doctype )?html", "a web page", "it was likely saved in place of the picture: fetch that again"),

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import torch
 
-from resight.core.images import Pixels
-from resight.core.preprocessing import Preprocessing
+from resight.core.pictures.images import Pixels
+from resight.core.pictures.preprocessing import Preprocessing
 from resight.core.records import FloatArray
 from resight.embedding.loading import load
 from resight.models.saved import Origin

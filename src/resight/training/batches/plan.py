@@ -15,10 +15,10 @@ import numpy.typing as npt
 import torch
 
 from resight.core.records import IntArray
+from resight.training.batches.images import TrainingImages
+from resight.training.batches.samplers import balanced_batches, batch_stream, shuffled_batches
 from resight.training.execution import World
-from resight.training.images import TrainingImages
 from resight.training.recipes import Recipe
-from resight.training.samplers import balanced_batches, batch_stream, shuffled_batches
 from resight.training.schedule import rate_factor
 
 

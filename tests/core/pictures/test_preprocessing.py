@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from resight.core.errors import ConfigError
-from resight.core.preprocessing import Preprocessing
+from resight.core.pictures.preprocessing import Preprocessing
 
 RULE = Preprocessing(4, 2, (0.5, 0.25, 0.0), (0.5, 0.25, 1.0))
 

@@ -20,15 +20,15 @@ from resight.core.cores import available_cores
 from resight.core.distances import unit_rows
 from resight.core.errors import ConfigError
 from resight.core.files import write_whole
-from resight.core.images import Pixels, decode_image, resize_image
-from resight.core.preprocessing import Preprocessing
+from resight.core.pictures.images import Pixels, decode_image, resize_image
+from resight.core.pictures.preprocessing import Preprocessing
 from resight.core.progress import Progress, silent
 from resight.core.records import FloatArray, IntArray
 from resight.data.crops import Crop, camids_of
 from resight.evaluation.centring import camera_means
 from resight.models.saved import Origin
-from resight.training.teachers import Teacher
-from resight.training.views import Boxes, cut_picture, view_boxes
+from resight.training.batches.views import Boxes, cut_picture, view_boxes
+from resight.training.teaching.teachers import Teacher
 
 TARGETS_DIR = "targets"
 STATE_FILE = "targets.json"

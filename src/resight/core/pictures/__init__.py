@@ -1,0 +1,1 @@
+"""Single pictures: decoded, resized, normalised, and whether they show anything."""

@@ -1,0 +1,1 @@
+"""What each step of a training sees: pictures, samplers, augmentation, views."""

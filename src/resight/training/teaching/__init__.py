@@ -1,0 +1,1 @@
+"""Models to learn from, and what they say of the training pictures."""
