@@ -16,15 +16,16 @@ from resight.core.files import check_new
 def reduce(
     run: Annotated[Path, typer.Argument(help="A run's directory, of a stripnet or resnet50.")],
     data: Annotated[
-        str,
+        str | None,
         typer.Argument(
-            help="The data that it was trained on: the components that are kept are of its training pictures."
+            help="The data that it was trained on: the components that are kept are of its training pictures. May be "
+            "absent with --unlabelled."
         ),
-    ],
+    ] = None,
     *,
     dim: Annotated[int, typer.Option(min=1, help="The new dimension of the embeddings.")],
     unlabelled: Annotated[
-        list[Path] | None, typer.Option(help="A folder of crops without labels that it was trained on too.")
+        list[Path] | None, typer.Option(help="A folder of crops without labels that it was trained on.")
     ] = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="The new run's directory.")],
     format: Annotated[str | None, typer.Option(help="The data's format, where it is not to be guessed.")] = None,

@@ -205,19 +205,21 @@ STRIPNET = Recipe(
     random_erasing=0.5,
 )
 # For cameras that nobody trained on: what teachers say of crops from many places, identities lightly beside it, and
-# strong changes of colour that leave the target where it is.
+# strong changes of colour that leave the target where it is. Best begun with a stripnet's weights (`--pretrained`).
 GENERAL = replace(
     STRIPNET,
-    identity=0.1,
+    identity=0.15,
     imitation=5.0,
     distillation=2.0,
     views=4,
     epochs=60,
     batch_size=128,
-    progressive="64x32*36,96x48*16",
-    constant_epochs=4,
+    progressive="64x32*10,96x48*25",
+    learning_rate=1e-3,
+    average=0.998,
+    constant_epochs=0,
     random_flip=False,
-    pad_and_crop=0,
+    pad_and_crop=6,
     colour_cast=0.3,
 )
 # AlignedReID++ (Luo et al., 2019) on a ResNet-50, for `--pretrained` with weights trained on ImageNet.
