@@ -21,7 +21,6 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-from onnx import shape_inference
 
 from resight.core.cores import available_cores
 from resight.core.errors import MissingExtra
@@ -29,7 +28,7 @@ from resight.data.formats.catalogue import open_dataset
 from resight.embedding.bundle import Bundle
 from resight.embedding.loading import find_bundle, of_bundle
 from resight.embedding.packaged import packaged_models
-from resight.embedding.runtimes import Runtime, open_runtime
+from resight.embedding.runtimes import Runtime, import_onnxruntime, open_runtime
 
 RUNTIMES = ("onnxruntime", "openvino")
 BATCHES = (1, 32, 128)
@@ -125,30 +124,35 @@ def _matrix_rate() -> float:
 
 
 def count_flops(bundle: Bundle) -> float:
-    """Two for each multiplication and addition of convolutions and dense layers, a picture."""
+    """Two for each multiplication and addition of convolutions and dense layers, a picture.
+
+    The sizes are those of a run of one picture: the graph does not tell all of them (SliceNet1's strips).
+    """
     model = onnx.load_model_from_string(bundle.onnx)
-    graph = shape_inference.infer_shapes(model).graph
-    shapes = {
-        value.name: [side.dim_value or 1 for side in value.type.tensor_type.shape.dim]
-        for value in [*graph.value_info, *graph.input, *graph.output]
-    }
-    weights = {tensor.name: list(tensor.dims) for tensor in graph.initializer}
-    made_by = {output: node for node in graph.node for output in node.output}
-    total = 0.0
-    for node in graph.node:
-        if node.op_type not in ("Conv", "Gemm", "MatMul"):
-            continue
-        name = node.input[1]
+    weights = {tensor.name: list(tensor.dims) for tensor in model.graph.initializer}
+    made_by = {output: node for node in model.graph.node for output in node.output}
+    counted: list[tuple[str, str, float]] = []
+    for node in model.graph.node:
+        name = node.input[1] if len(node.input) > 1 else ""
         if name not in weights and name in made_by and made_by[name].op_type == "DequantizeLinear":
             name = made_by[name].input[0]
-        if name not in weights:
-            continue
-        size = 2 * float(np.prod(weights[name]))
-        if node.op_type == "Conv":
-            total += size * float(np.prod(shapes[node.output[0]][2:]))
-        else:
-            total += size
-    return total / (bundle.manifest.network.batch or 1)
+        if node.op_type in ("Conv", "Gemm", "MatMul") and name in weights:
+            counted.append((node.op_type, node.output[0], 2 * float(np.prod(weights[name]))))
+    for _, output, _ in counted:
+        if output not in {port.name for port in model.graph.output}:
+            model.graph.output.append(onnx.ValueInfoProto(name=output))
+    session = import_onnxruntime().InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    batch = bundle.manifest.network.batch or 1
+    rule = bundle.manifest.preprocessing
+    sides = (rule.height, rule.width)
+    image = (3, *sides) if bundle.manifest.network.layout == "nchw" else (*sides, 3)
+    zeros = {session.get_inputs()[0].name: np.zeros((batch, *image), np.float32)}
+    found = session.run([output for _, output, _ in counted], zeros)
+    total = 0.0
+    for (kind, _, size), out in zip(counted, found, strict=True):
+        channels = out.shape[1] if kind == "Conv" else out.shape[-1]
+        total += size * out.size / channels  # as often as the weights are used
+    return total / batch
 
 
 if __name__ == "__main__":

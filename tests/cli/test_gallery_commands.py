@@ -144,6 +144,7 @@ def test_export_and_import_carry_ids_and_links(site: Path, tmp_path: Path) -> No
 def test_an_id_is_of_one_entry(site: Path, tmp_path: Path) -> None:
     resight("gallery", "export", site, "-o", tmp_path / "all.jsonl")
     header, first, second, *_ = (tmp_path / "all.jsonl").read_text().splitlines()
+    header = json.dumps({**json.loads(header), "entries": 2})
     (tmp_path / "twice.jsonl").write_text("\n".join([header, first, first, second]))
     done = resight("gallery", "import", tmp_path / "copy.db", tmp_path / "twice.jsonl")
     assert "2 added, 1 left out" in done.stdout

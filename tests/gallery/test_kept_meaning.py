@@ -20,7 +20,7 @@ from resight.gallery.migrate import migrate
 from resight.gallery.people import NAMED, pid_of_name
 from resight.gallery.transfer import placing
 from resight.gallery.transfer.exporting import export, restore
-from resight.gallery.transfer.rows import rows_of_crops, rows_of_embeddings
+from resight.gallery.transfer.rows import Row, rows_of_crops, rows_of_embeddings
 from tests.gallery.helpers import CALIBRATED, DIM, MODEL, pictures, unit
 from tests.gallery.test_contract import Open
 from tests.gallery.test_contract import open_store as open_store
@@ -113,10 +113,10 @@ def test_nobody_has_no_pid(open_store: Open) -> None:
 
 def test_embeddings_carry_the_names(tmp_path: Path) -> None:
     path = tmp_path / "day.npz"
-    names = {"person": ["bob", "carol", ""], "camera": ["gate", "c2", ""]}
+    names: dict[str, Any] = {"person": ["bob", "carol", ""], "camera": ["gate", "c2", ""]}
     np.savez(path, vector=unit(3), pid=[1, 2, 0], camid=[1, 2, 3], split=["gallery"] * 3, **names)
     assert read_rows(path).persons.tolist() == names["person"]
-    rows = list(rows_of_embeddings(path))
+    rows = [row for row in rows_of_embeddings(path) if isinstance(row, Row)]
     assert [row.facts for row in rows] == [{"person": "bob"}, {"person": "carol"}, {}]
     assert [row.camera for row in rows] == ["gate", "2", "3"]
 
@@ -147,8 +147,9 @@ def test_times_that_no_clock_tells_are_refused(open_store: Open) -> None:
         with pytest.raises(ConfigError, match=f"{word} look like this"):
             gallery.add(pictures(unit(1)), camera="north", time=old * factor)
         for limit in ("before", "after"):
+            conditions: dict[str, Any] = {limit: old * factor}
             with pytest.raises(ConfigError, match=f"{word} look like this"):
-                gallery.forget(**{limit: old * factor})
+                gallery.forget(**conditions)
     with pytest.raises(ConfigError, match="far ahead, in the year"):
         gallery.add(pictures(unit(1)), camera="north", time=time.time() + 30 * DAY_S)
     gallery.add(pictures(unit(1)), camera="north", time=time.time() + DAY_S)  # a clock may be off

@@ -34,7 +34,7 @@ from resight.core.version import VERSION
 
 EXIT_CODES = """Exit codes: 0 done, 1 a defect of resight's own, 2 a wrong option or name, 3 data that cannot be used,
 4 weights that do not fit, 5 training cannot go on, 6 a part is not installed, 7 the doctor found a
-warning, 8 an error (see --fail-on), 9 another process is writing, 130 interrupted."""
+warning, 8 an error (see --fail-on), 9 another process is writing, 129, 130, 143 stopped by a signal."""
 
 HELP = {"help_option_names": ["-h", "--help"]}
 

@@ -51,6 +51,12 @@ def evaluate(
     flip: Annotated[
         bool, typer.Option("--flip", help="Each embedding is the mean with that of the mirrored picture.")
     ] = False,
+    multi_query: Annotated[
+        bool,
+        typer.Option(
+            "--multi-query", help="One query of all pictures of a person by a camera, those in the gallery included."
+        ),
+    ] = False,
     occlusion: Annotated[
         bool,
         typer.Option("--occlusion", help="Queries with a third hidden: compared plainly, and on what both show."),
@@ -87,6 +93,7 @@ def evaluate(
     from resight.evaluation.decisions.verification import score_pairs, verify
     from resight.evaluation.evaluate import evaluate as score
     from resight.evaluation.expansion import Expansion
+    from resight.evaluation.multi_query import pool_queries
     from resight.evaluation.parts.aligned import Aligned
     from resight.evaluation.rerank import Reranking
 
@@ -95,8 +102,10 @@ def evaluate(
     expanded = query_expansion or database_augmentation
     if alpha and not expanded:
         raise ConfigError("--alpha says how --query-expansion or --database-augmentation weigh; give one of them")
-    if occlusion and (centre_cameras or flip):
-        raise ConfigError("--occlusion compares plainly embedded queries: leave --centre-cameras and --flip out")
+    if occlusion and (centre_cameras or flip or multi_query):
+        raise ConfigError(
+            "--occlusion compares plainly embedded queries: leave --centre-cameras, --flip and --multi-query out"
+        )
     if embeddings and model is None and data is None:
         for option, given in (("--flip", flip), ("--aligned", aligned), ("--occlusion", occlusion)):
             if given:
@@ -115,6 +124,8 @@ def evaluate(
     query, gallery = embedded.query, embedded.gallery
     if centre_cameras:
         query, gallery = centre(query, gallery)
+    if multi_query:
+        query = pool_queries(query, gallery)
 
     evaluations = [
         score(
@@ -129,13 +140,14 @@ def evaluate(
         )
         for name in protocol or ["market1501"]
     ]
-    tables.print_evaluations(evaluations, centred=centre_cameras, flipped=flip)
+    tables.print_evaluations(evaluations, centred=centre_cameras, flipped=flip, pooled=multi_query)
     values: dict[str, Any] = {
         "schema": "resight.evaluations/1",
         **described,
         "left_out": [f"{problem.name}: {problem.reason}" for problem in embedded.problems],
         "flip": flip,
         "centre_cameras": centre_cameras,
+        "multi_query": multi_query,
         "evaluations": [evaluation.to_dict() for evaluation in evaluations],
         **dict.fromkeys(("verification", "open_set", "occlusion", "breakdown")),
         "calibration": [],

@@ -20,14 +20,17 @@ if TYPE_CHECKING:
     from resight.evaluation.parts.occlusion import OcclusionRow
 
 
-def print_evaluations(evaluations: Sequence[Evaluation], *, centred: bool = False, flipped: bool = False) -> None:
-    """A column a protocol, each figure with its interval; then what was counted. centred, flipped: how the embeddings
-    were prepared."""
+def print_evaluations(
+    evaluations: Sequence[Evaluation], *, centred: bool = False, flipped: bool = False, pooled: bool = False
+) -> None:
+    """A column a protocol, each figure with its interval; then what was counted. centred, flipped, pooled: how the
+    embeddings were prepared."""
     output.print_wide(_table(evaluations))
     for evaluation in evaluations:
         output.say(output.counts(evaluation))
     prepared = ", cameras centred" if centred else ""
     prepared += ", with mirrored pictures" if flipped else ""
+    prepared += ", one query a person and camera" if pooled else ""
     output.say(f"by {evaluations[0].distance}{prepared}; {output.INTERVALS}")
 
 

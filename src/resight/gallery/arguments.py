@@ -125,9 +125,7 @@ def entries_of(
     numbers = [whole_of(number) or 0 for number in ids] if ids is not None else [0] * num
     if not len(details) == len(titles) == len(pictures) == len(numbers) == num:
         raise ConfigError(f"{num} embeddings, but {len(details)} attributes, {len(titles)} names")
-    twice = [number for number, count in Counter(numbers).items() if number and count > 1]
-    if twice:
-        raise id_taken(min(twice))
+    check_ids(numbers)
     people = [person_of_facts(number, label) for number, label in zip(pids, persons, strict=True)]
     return [
         Entry(
@@ -179,6 +177,13 @@ def encoded(item: Any) -> bytes | None:
     if isinstance(item, str | Path):
         return Path(item).read_bytes()
     return bytes(item) if isinstance(item, bytes | bytearray | memoryview) else None
+
+
+def check_ids(ids: Sequence[int]) -> None:
+    """Raises ConfigError if an id is given twice; 0 is none."""
+    twice = [number for number, count in Counter(ids).items() if number and count > 1]
+    if twice:
+        raise id_taken(min(twice))
 
 
 def id_taken(number: int) -> ConfigError:

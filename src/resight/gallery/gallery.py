@@ -177,7 +177,7 @@ class Gallery:
         entries = entries_of(vectors, camera, time, track, pid, person, attributes, names, crops, ids)
         if pool is not None and entries:
             entries = [pooled_entry(entries, pool)]
-        return list(place(self.store, entries, self._names).ids)
+        return list(self._place(entries).ids)
 
     def add_dataset(
         self,
@@ -218,26 +218,28 @@ class Gallery:
         """Adds rows 64 at a time, and yields what became of each batch once it is committed: iterate over it.
 
         rows: see `transfer.rows` and `transfer.lines`; a DataError stands for a row that could not be read. strict:
-        raises the first error. keep_ids: entries keep the ids of their rows. going_on: of ids that are taken, equal
-        entries are there already.
+        raises the first error. keep_ids: entries keep the ids of their rows. going_on: equal ones are there already.
 
         Raises GalleryError if the store fails; with strict, DataError.
         """
-        add = partial(self._add_rows, keep_ids=keep_ids, going_on=going_on)
-        return added_in_batches(in_batches(rows), add, strict)
+        prepare = partial(self._entries_of_rows, keep_ids=keep_ids)
+        return added_in_batches(in_batches(rows), prepare, partial(self._place, going_on=going_on), strict)
 
     def add_batches(self, batches: Iterable[Sequence[Row | DataError]], *, strict: bool = False) -> Iterator[Added]:
-        """As `add_rows`, of rows that come in batches already, each of which is committed as it comes."""
-        return added_in_batches(batches, partial(self._add_rows, keep_ids=False, going_on=False), strict)
+        """As `add_rows`, of rows that come in batches already."""
+        return added_in_batches(batches, self._entries_of_rows, self._place, strict)
 
-    def _add_rows(self, rows: Sequence[Row], keep_ids: bool, going_on: bool) -> Placed:
+    def _entries_of_rows(self, rows: Sequence[Row], keep_ids: bool = False) -> list[Entry]:
         made: list[Any] = []
         pictures = [row.picture for row in rows if row.embedding is None and row.picture]
         if pictures:
             made = list(self.needed_model().embed([picture.read() for picture in pictures]))
         columns = columns_of(rows, made, self.settings, keep_ids)
         vectors = embeddings_of(columns.pop("embeddings"), self.settings.dim)
-        return place(self.store, entries_of(vectors, **columns), self._names, going_on=going_on)
+        return entries_of(vectors, **columns)
+
+    def _place(self, entries: Sequence[Entry], going_on: bool = False) -> Placed:
+        return place(self.store, entries, self._names, going_on=going_on)
 
     @renamed_arguments(top="top_k", at_least="min_similarity")
     def search(
@@ -281,8 +283,7 @@ class Gallery:
         false_positive_rate: the largest acceptable rate of strangers reported as known people; false_negative_rate: of
         known people reported as strangers. They hold as far as the model's calibration does.
 
-        Raises EmbeddingError for another shape or length, ConfigError for a wrong argument, GalleryError if the store
-        fails.
+        Raises EmbeddingError for another shape or length, ConfigError for a wrong argument, GalleryError.
         """
         top_k, least, wanted = top_k_of(top_k), min_similarity_of(min_similarity), filter_of(filter, **conditions)
         rates = rate_of(false_positive_rate, "false_positive_rate"), rate_of(false_negative_rate, "false_negative_rate")
@@ -305,7 +306,7 @@ class Gallery:
         Building takes a while. Its recall is measured on rows of the gallery and stands in each result. Other searches
         stay exact, and all are again once an entry is removed. recall: what to reach; a higher one is slower.
 
-        Raises MissingExtra without usearch, ConfigError if the engine is exact only, GalleryError if nothing is there.
+        Raises MissingExtra without usearch, ConfigError if the engine is exact only, GalleryError if it is empty.
         """
         wanted, recall = top_k_of(top_k), rate_of(recall, "recall")
         if wanted is None:
@@ -353,8 +354,7 @@ class Gallery:
 
         Raises ConfigError if they are no pids, GalleryError if they are one person already.
         """
-        first, second = whole_of(pid), whole_of(into)
-        if first is None or second is None:
+        if (first := whole_of(pid)) is None or (second := whole_of(into)) is None:
             raise ConfigError("a link needs two pids")
         return self.store.link(first, second, *self._caller(who, purpose))
 

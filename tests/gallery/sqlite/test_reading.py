@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sqlite3
 from pathlib import Path
@@ -12,7 +13,6 @@ import pytest
 from resight import open_gallery
 from resight.core.errors import GalleryBusy, GalleryError
 from resight.gallery.opening import open_with_model
-from resight.gallery.sqlite import connection
 from resight.gallery.sqlite.schema import STEPS
 from tests.gallery.helpers import MODEL, pictures, unit
 
@@ -30,7 +30,7 @@ def site(tmp_path: Path) -> Path:
 @pytest.fixture
 def nothing_writable(monkeypatch: pytest.MonkeyPatch) -> None:
     """As on a mount that can only be read; root may write everywhere else."""
-    monkeypatch.setattr(connection.os, "access", lambda path, how: False)
+    monkeypatch.setattr(os, "access", lambda path, how: False)
 
 
 @pytest.mark.usefixtures("nothing_writable")

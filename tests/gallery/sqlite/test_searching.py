@@ -39,7 +39,7 @@ def test_a_file_that_is_cut_meanwhile_ends_there(tmp_path: Path, monkeypatch: py
             os.truncate(path, 2500)
         return real(file, size, place)
 
-    monkeypatch.setattr(searching.os, "pread", pread)
+    monkeypatch.setattr(os, "pread", pread)
     assert found_in(path, [first, last]) == {first}
 
 

@@ -74,6 +74,7 @@ class LiveLines:
                     return batch, stopped
                 continue
             if line == END:
+                self._ended = False
                 return batch, True
             until = until or time.monotonic() + WITHIN_S
             batch.append(line)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from resight.core.errors import ConfigError
-from resight.gallery.arguments import id_taken
+from resight.gallery.arguments import check_ids, id_taken
 from resight.gallery.filters import Filter
 from resight.gallery.people import NAMED
 from resight.gallery.records import Entry, Placed
@@ -21,13 +21,15 @@ def place(store: Store, entries: Sequence[Entry], names: Names, *, going_on: boo
     names: what is known already; it is filled. going_on: an equal entry of the same id is there already; otherwise its
     id is taken.
 
-    Raises ConfigError if an id is taken, or a pid stands for another name; GalleryError if the store fails.
+    Raises ConfigError if an id is taken or given twice, or a pid stands for another name; GalleryError if the store
+    fails.
     """
     if not entries:
         return Placed(())
     _check_names(store, entries, names)
     if not any(entry.id for entry in entries):
         return store.add_once(entries)
+    check_ids([entry.id for entry in entries])
     there = {entry.id: entry for entry in store.read(sorted(entry.id for entry in entries if entry.id))}
     taken = [entry.id for entry in entries if entry.id in there and not (going_on and _equal(entry, there[entry.id]))]
     if taken:
