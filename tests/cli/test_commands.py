@@ -85,7 +85,7 @@ def test_reproduce_resumes_and_writes_its_table(tmp_path: Path, monkeypatch: pyt
     assert page.count("<table>") == 3
     assert "<svg" in page
     assert 'href="ranked-lists.html"' in page
-    assert "baseline and slicenet2" in (tmp_path / "ranked-lists.html").read_text()
+    assert "baseline-aug and slicenet2" in (tmp_path / "ranked-lists.html").read_text()
 
 
 def test_a_model_of_ones_own_crops_and_a_teacher(bundle: Path, tmp_path: Path) -> None:
