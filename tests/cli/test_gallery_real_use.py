@@ -137,7 +137,12 @@ def test_lines_of_windows_are_read(site: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
 def test_what_a_camera_sent_is_kept_when_it_is_stopped(site: Path, how: signal.Signals) -> None:
     call = [sys.executable, "-m", "resight.cli", "gallery", "add", str(site), "-"]
-    with subprocess.Popen(call, stdin=subprocess.PIPE, stderr=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+    pipe = subprocess.PIPE
+
+    def heed() -> None:  # a shell's background job, as these tests may be, is started with SIGINT ignored
+        signal.signal(how, signal.SIG_DFL)
+
+    with subprocess.Popen(call, stdin=pipe, stderr=pipe, stdout=pipe, preexec_fn=heed) as process:
         assert process.stdin is not None
         process.stdin.write("".join(line(number) + "\n" for number in range(5)).encode())
         process.stdin.flush()
