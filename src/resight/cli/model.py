@@ -58,7 +58,7 @@ def models() -> None:
 
     table = Table(box=None, pad_edge=False)
     for heading in ("name", "precision", "size", "dimension", "counted on", "rank-1", "mAP", "rights"):
-        table.add_column(heading, overflow="fold")
+        table.add_column(heading, overflow="fold", no_wrap=heading != "rights")
     for name in packaged_models():
         bundle = packaged_bundle(name)
         manifest = bundle.manifest
@@ -73,5 +73,5 @@ def models() -> None:
             f"{figure.mean_ap:.3f}" if figure else "",
             manifest.rights,
         )
-    output.console.print(table)
+    output.print_wide(table)
     output.say(f"figures on different data do not compare; more: resight model inspect NAME. Files: {FOLDER}")
