@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -71,7 +72,9 @@ def models() -> None:
             figure.data.split(" (")[0] if figure else "",
             f"{figure.rank1:.3f}" if figure else "",
             f"{figure.mean_ap:.3f}" if figure else "",
-            manifest.rights,
+            re.split(r" \(|[;:,]", manifest.rights)[0],  # all of it: model inspect
         )
     output.print_wide(table)
-    output.say(f"figures on different data do not compare; more: resight model inspect NAME. Files: {FOLDER}")
+    output.say(
+        f"figures on different data do not compare; the rights in full, and more: resight model inspect NAME. Files: {FOLDER}"
+    )
