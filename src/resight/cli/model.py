@@ -58,7 +58,7 @@ def models() -> None:
     from resight.embedding.packaged import FOLDER, packaged_bundle, packaged_models
 
     table = Table(box=None, pad_edge=False)
-    for heading in ("name", "precision", "size", "dimension", "counted on", "rank-1", "mAP", "rights"):
+    for heading in ("name", "precision", "size", "dim", "counted on", "rank-1", "mAP", "rights"):
         table.add_column(heading, overflow="fold", no_wrap=heading != "rights")
     for name in packaged_models():
         bundle = packaged_bundle(name)
@@ -69,7 +69,7 @@ def models() -> None:
             manifest.network.precision,
             f"{len(bundle.onnx) / 1e6:.1f} MB",
             str(manifest.network.dim),
-            figure.data.split(" (")[0] if figure else "",
+            re.split(r" \(|:", figure.data)[0] if figure else "",
             f"{figure.rank1:.3f}" if figure else "",
             f"{figure.mean_ap:.3f}" if figure else "",
             re.split(r" \(|[;:,]", manifest.rights)[0],  # all of it: model inspect
