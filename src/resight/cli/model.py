@@ -75,6 +75,5 @@ def models() -> None:
             re.split(r" \(|[;:,]", manifest.rights)[0],  # all of it: model inspect
         )
     output.print_wide(table)
-    output.say(
-        f"figures on different data do not compare; the rights in full, and more: resight model inspect NAME. Files: {FOLDER}"
-    )
+    output.say("figures on different data do not compare; the rights in full, and more: resight model inspect NAME")
+    output.say(f"the files: {FOLDER}")
