@@ -125,6 +125,7 @@ def test_a_model_of_ones_own_crops_and_a_teacher(bundle: Path, tmp_path: Path) -
         (["evaluate", "RUN"], 2, "name a model and its data"),
         (["evaluate"], 2, "name a model and its data"),
         (["evaluate", "RUN", CITY, "--alpha", "3"], 2, "--query-expansion"),
+        (["evaluate", "RUN", CITY, "--multi-query", "--protocol", "no-camera"], 2, "--multi-query takes pictures"),
         (["evaluate", "RUN", CITY, "--rerank", "--distance", "euclidean"], 2, "supports cosine only"),
         (["evaluate", "RUN", CITY, "--rerank", "--metric", "euclidean"], 2, "--metric is called --distance now"),
         (["evaluate", "--embeddings", "nowhere.npz"], 3, "nowhere.npz"),

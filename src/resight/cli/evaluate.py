@@ -106,6 +106,10 @@ def evaluate(
         raise ConfigError(
             "--occlusion compares plainly embedded queries: leave --centre-cameras, --flip and --multi-query out"
         )
+    if multi_query and set(protocol or ()) - {"market1501"}:
+        raise ConfigError(
+            "--multi-query takes pictures that market1501 leaves out; other protocols would look for them"
+        )
     if embeddings and model is None and data is None:
         for option, given in (("--flip", flip), ("--aligned", aligned), ("--occlusion", occlusion)):
             if given:

@@ -44,13 +44,13 @@ def load(
         256
     """
     path = Path(model) if model is not None else None
-    if path is not None and path.is_dir() and not _is_hidden_by(path):
+    if path is not None and path.is_dir() and not _means_the_packaged(path):
         from resight.models.saved import load_model
 
         return of_run(load_model(path), path, device=device, threads=threads, batch_size=batch_size)
     bundle = find_bundle(model)
     write = None
-    if path is not None and path.is_file() and not _is_hidden_by(path):
+    if path is not None and path.is_file() and not _means_the_packaged(path):
         write = _writer(path, bundle)
     device = "cuda" if device.startswith("cuda") else device
     return of_bundle(
@@ -111,7 +111,7 @@ def find_card(model: str | Path) -> tuple[Card, str, dict[str, Any]]:
     """The card of a model, its identity, and all that its file says; the network is not run. Raises WeightsError where
     there is none."""
     path = Path(model)
-    if path.is_dir() and not _is_hidden_by(path):
+    if path.is_dir() and not _means_the_packaged(path):
         from resight.models.saved import load_model
 
         trained = load_model(path)
@@ -123,7 +123,7 @@ def find_card(model: str | Path) -> tuple[Card, str, dict[str, Any]]:
 def find_bundle(model: str | Path | None) -> Bundle:
     """The bundle that a path or a packaged name means. Raises WeightsError where there is none, and of a run: how to
     make one."""
-    if model is not None and Path(model).exists() and not _is_hidden_by(Path(model)):
+    if model is not None and Path(model).exists() and not _means_the_packaged(Path(model)):
         return read_bundle(Path(model))
     return packaged_bundle(model)
 
@@ -146,7 +146,7 @@ def _card_of_run(trained: TrainedNetwork, path: Path) -> Card:
     )
 
 
-def _is_hidden_by(path: Path) -> bool:
+def _means_the_packaged(path: Path) -> bool:
     """Whether a packaged model has that name and the path holds no model."""
     if str(path) not in packaged_models():
         return False
