@@ -108,7 +108,7 @@ def evaluate(
         )
     if multi_query and set(protocol or ()) - {"market1501"}:
         raise ConfigError(
-            "--multi-query takes pictures that market1501 leaves out; other protocols would look for them"
+            "--multi-query takes pictures that market1501 leaves out; another protocol would look for them"
         )
     if embeddings and model is None and data is None:
         for option, given in (("--flip", flip), ("--aligned", aligned), ("--occlusion", occlusion)):
