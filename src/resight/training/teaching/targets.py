@@ -31,7 +31,6 @@ from resight.training.batches.views import Boxes, cut_picture, view_boxes
 from resight.training.teaching.teachers import Teacher
 
 TARGETS_DIR = "targets"
-STATE_FILE = "targets.json"
 MOST_VALUES = 256
 CHUNK = 512  # pictures between two notes of how far it is
 
