@@ -49,13 +49,14 @@ from resight.training.run import (
     save_checkpoint,
     write_or_check_config,
 )
-from resight.training.teaching.targets import Targets, load_targets
+from resight.training.teaching.targets import TARGETS_DIR, Targets, load_targets
 from resight.training.teaching.teachers import Teacher
 
 
 @dataclass(frozen=True)
 class TrainOptions:
-    """What does not change the mathematics. checkpoint_every_s: seconds; 0 writes one after every step."""
+    """What does not change the mathematics. checkpoint_every_s: seconds; 0 writes one after every step. targets: a folder
+    of what teachers say, which several runs share; None: one in the run's directory."""
 
     device: str = "auto"
     compile: str = "auto"
@@ -64,6 +65,7 @@ class TrainOptions:
     resume: bool = False
     checkpoint_every_s: float = 30.0
     max_memory_mb: int = MAX_MEMORY_MB
+    targets: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -148,7 +150,7 @@ def _train(
             fixed["teachers"] = [teacher.origin.identity for teacher in teachers]
         write_or_check_config(run_dir, fixed, _described(dataset, images, options, world))
 
-    targets = _targets(recipe, images, teachers, run_dir, seed, world, progress) if teachers else None
+    targets = _targets(recipe, images, teachers, options.targets or run_dir / TARGETS_DIR, world, progress) if teachers else None
     preprocessing = _preprocessing(recipe, images)
     config = ModelConfig(architecture_of(recipe), preprocessing, str(dataset), dataset.rights, images.digest)
     target_dim = targets.dim if targets else 0
@@ -176,7 +178,7 @@ def _train(
             size = recipe.size_at(position.step // plan.steps_per_epoch)
             labels = plan.labels[rows]
             goal = [torch.from_numpy(labels[labels >= 0])]  # labelled rows come first
-            batch = torch.from_numpy(pixels)
+            batch = torch.from_numpy(pixels).to(world.device)  # changed where it is trained on
             if targets is not None:
                 pictures = rows % len(images)
                 views = torch.randint(targets.num_views, (len(rows),), generator=generator).numpy()
@@ -186,7 +188,7 @@ def _train(
             batch = augment(flip_where(shrink(batch, *size), mirrored), recipe, generator)
 
             with torch.autocast(world.device.type, torch.bfloat16, enabled=amp):
-                value = forward(batch.to(world.device), *(part.to(world.device) for part in goal))
+                value = forward(batch, *(part.to(world.device) for part in goal))
             step_loss = value.item()
             if not math.isfinite(step_loss):
                 raise _non_finite(step_loss, position.step, rate, rows, images)
@@ -231,8 +233,7 @@ def _targets(
     recipe: Recipe,
     images: TrainingImages,
     teachers: Sequence[Teacher],
-    run_dir: Path,
-    seed: int,
+    folder: Path,
     world: World,
     progress: Progress,
 ) -> Targets:
@@ -240,7 +241,7 @@ def _targets(
     for turn in (True, False):
         if world.is_main is turn:
             found = load_targets(
-                teachers, images.crops, run_dir, digest=images.digest, views=recipe.views, seed=seed, progress=progress
+                teachers, images.crops, folder, digest=images.digest, views=recipe.views, progress=progress
             )
         any_process(False, world)
     return found
