@@ -85,10 +85,10 @@ def test_fields_that_do_not_go_together() -> None:
         find_recipe("transreid-small", progressive="64x32*3")
     with pytest.raises(ConfigError, match="does not go with circle"):
         find_recipe("transreid-small", circle=1.0)
+    recipe = find_recipe("stripnet", classifier="bnneck", circle=0.0)
+    network = build_network(architecture_of(recipe), recipe.height, recipe.width)
     with pytest.raises(ConfigError, match="cosine classifier only"):
-        recipe = find_recipe("stripnet", classifier="bnneck", circle=0.0)
-        network = build_network(architecture_of(recipe), recipe.height, recipe.width)
-        make_objective(recipe, network, 4, Preprocessing(128, 64, (0.5,) * 3, (0.5,) * 3))
+        make_objective(recipe, network, 4, Preprocessing(128, 64, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)))
+    recipe = find_recipe("transreid-small", dim=100)
     with pytest.raises(ConfigError, match="embeddings of dim 384, not 100"):
-        recipe = find_recipe("transreid-small", dim=100)
         build_network(architecture_of(recipe), recipe.height, recipe.width)
