@@ -38,7 +38,8 @@ from resight.training.execution import (
     mixed_precision,
 )
 from resight.training.objective import Objective, architecture_of, make_objective
-from resight.training.recipes import Recipe
+from resight.training.optimizers import make_optimizer, set_rate
+from resight.training.recipe import STATISTICS, Recipe
 from resight.training.record import EpochHook
 from resight.training.run import (
     Metrics,
@@ -156,7 +157,7 @@ def _train(
     target_dim = targets.dim if targets else 0
     objective = make_objective(recipe, network, images.num_classes, preprocessing, target_dim)
     objective = channels_last(objective, world.device)
-    optimizer = torch.optim.AdamW(_decayed_apart(objective, recipe.weight_decay), fused=True)
+    optimizer = make_optimizer(recipe, objective)
     average = WeightAverage(network, recipe.average)
     trained: dict[str, nn.Module] = {"objective": objective}
     if recipe.average:
@@ -172,8 +173,7 @@ def _train(
     ):
         for rows, pixels in local_batches(images, plan, position.step, world):
             rate = plan.rate(position.step)
-            for group in optimizer.param_groups:
-                group["lr"] = rate
+            set_rate(optimizer, rate)
             generator = seed_step(seed, position.step, world.rank)
             size = recipe.size_at(position.step // plan.steps_per_epoch)
             labels = plan.labels[rows]
@@ -257,17 +257,10 @@ def _prepare(objective: Objective, compiled: bool, world: World) -> nn.Module:
     return module
 
 
-def _decayed_apart(objective: nn.Module, weight_decay: float) -> list[dict[str, object]]:
-    """The optimizer's groups: kernels and matrices decay; scales, shifts and kappa do not."""
-    if not weight_decay:
-        return [{"params": list(objective.parameters()), "weight_decay": 0.0}]
-    matrices = [p for p in objective.parameters() if p.dim() > 1]
-    others = [p for p in objective.parameters() if p.dim() <= 1]
-    return [{"params": matrices, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
-
-
 def _preprocessing(recipe: Recipe, images: TrainingImages) -> Preprocessing:
-    mean, std = (images.mean, images.std) if recipe.normalise else ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+    mean, std = STATISTICS[recipe.statistics] or (images.mean, images.std)
+    if not recipe.normalise:
+        mean, std = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
     return Preprocessing(recipe.height, recipe.width, mean, std)
 
 

@@ -10,7 +10,7 @@ from torch import Generator, Tensor
 from torch.nn import functional
 
 from resight.training.batches import at_once
-from resight.training.recipes import Recipe
+from resight.training.recipe import Recipe
 
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as Pillow's "L"
 
