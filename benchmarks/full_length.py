@@ -68,7 +68,8 @@ TRAININGS: tuple[Training, ...] = (
     Training("cosine/seed0", "market501", "cosine", fields={"epochs": "1515"}),  # of 66 steps: 100,000
     *(general(f"seed{seed}", seed, epochs="120", views="12") for seed in range(3)),
     *(
-        Training(f"reproduce/{model}/seed{seed}", "pku_reid", model, seed, record_every=10)  # as `reproduce -o` has them
+        # As `resight reproduce -o` lays them out.
+        Training(f"reproduce/{model}/seed{seed}", "pku_reid", model, seed, record_every=10)
         for seed in range(3)
         for model in ("slicenet2", "slicenet1", "baseline-aug", "baseline")
     ),

@@ -56,8 +56,11 @@ from resight.training.teaching.teachers import Teacher
 
 @dataclass(frozen=True)
 class TrainOptions:
-    """What does not change the mathematics. checkpoint_every_s: seconds; 0 writes one after every step. targets: a folder
-    of what teachers say, which several runs share; None: one in the run's directory."""
+    """What does not change the mathematics.
+
+    checkpoint_every_s: seconds; 0 writes one after every step. targets: a folder of what teachers say, which several
+    runs share; None: one in the run's directory.
+    """
 
     device: str = "auto"
     compile: str = "auto"
@@ -151,7 +154,8 @@ def _train(
             fixed["teachers"] = [teacher.origin.identity for teacher in teachers]
         write_or_check_config(run_dir, fixed, _described(dataset, images, options, world))
 
-    targets = _targets(recipe, images, teachers, options.targets or run_dir / TARGETS_DIR, world, progress) if teachers else None
+    folder = options.targets or run_dir / TARGETS_DIR
+    targets = _targets(recipe, images, teachers, folder, world, progress) if teachers else None
     preprocessing = _preprocessing(recipe, images)
     config = ModelConfig(architecture_of(recipe), preprocessing, str(dataset), dataset.rights, images.digest)
     target_dim = targets.dim if targets else 0
