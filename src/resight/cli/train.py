@@ -52,6 +52,7 @@ def train(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     compile: Annotated[str, typer.Option(help="torch.compile: auto, on or off.")] = "auto",
     amp: Annotated[bool, typer.Option(help="bfloat16 where the device computes in it.")] = True,
+    capture: Annotated[bool, typer.Option(help="Launch each step on one GPU as one graph.")] = True,
     max_memory_mb: Annotated[int, typer.Option(min=0, help="Stream the pictures above this size.")] = 4096,
     checkpoint_every_s: Annotated[float, typer.Option(min=0, help="Seconds between checkpoints.")] = 30.0,
     record_every: Annotated[
@@ -93,6 +94,7 @@ def train(
         device=device,
         compile=compile,
         amp=amp,
+        capture=capture,
         strict=strict,
         resume=resume,
         checkpoint_every_s=checkpoint_every_s,

@@ -50,6 +50,7 @@ from resight.training.run import (
     save_checkpoint,
     write_or_check_config,
 )
+from resight.training.steps import make_step
 from resight.training.teaching.targets import TARGETS_DIR, Targets, load_targets
 from resight.training.teaching.teachers import Teacher
 
@@ -58,13 +59,14 @@ from resight.training.teaching.teachers import Teacher
 class TrainOptions:
     """What does not change the mathematics.
 
-    checkpoint_every_s: seconds; 0 writes one after every step. targets: a folder of what teachers say, which several
-    runs share; None: one in the run's directory.
+    capture: launch a step on one GPU as a graph. checkpoint_every_s: seconds; 0 writes one after every step. targets: a
+    folder of what teachers say, which several runs share; None: one in the run's directory.
     """
 
     device: str = "auto"
     compile: str = "auto"
     amp: bool = True
+    capture: bool = True
     strict: bool = False
     resume: bool = False
     checkpoint_every_s: float = 30.0
@@ -167,7 +169,8 @@ def _train(
     if recipe.average:
         trained["average"] = average.network
     position = load_checkpoint(run_dir, trained, optimizer)
-    forward = _prepare(objective, compiled, world)
+    capture = options.capture and world.size == 1 and not compiled
+    step = make_step(_prepare(objective, compiled, world), optimizer, world.device, amp=amp, capture=capture)
     metrics = Metrics(run_dir, position.step) if world.is_main else None
     saved_at = time.monotonic()
 
@@ -191,14 +194,10 @@ def _train(
             mirrored = torch.from_numpy(rows >= len(images))
             batch = augment(flip_where(shrink(batch, *size), mirrored), recipe, generator)
 
-            with torch.autocast(world.device.type, torch.bfloat16, enabled=amp):
-                value = forward(batch, *(part.to(world.device) for part in goal))
-            step_loss = value.item()
+            step_loss = step.loss(batch, [part.to(world.device) for part in goal])
             if not math.isfinite(step_loss):
                 raise _non_finite(step_loss, position.step, rate, rows, images)
-            optimizer.zero_grad(set_to_none=True)
-            value.backward()
-            optimizer.step()
+            step.update()
             average.update(position.step)
 
             position = Position(position.step + 1, position.loss_sum + step_loss)

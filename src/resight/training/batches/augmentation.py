@@ -91,7 +91,8 @@ def random_erasing(images: Tensor, probability: float, generator: Generator) -> 
     """Fills one rectangle of noise (Zhong et al., AAAI 2020: 2 to 40% of the area, aspect 0.3 to 3.3)."""
     _, height, width, channels = images.shape
     if images.is_cuda:
-        found = [_rectangle(torch.rand(5, generator=generator).tolist(), probability, height, width) for _ in images]
+        draws = torch.rand(len(images), 5, generator=generator).tolist()
+        found = [_rectangle(u, probability, height, width) for u in draws]
         rectangles = torch.tensor([one or (0, 0, 0, 0) for one in found], device=images.device)
         noise = torch.randint(0, 256, images.shape, dtype=torch.uint8, device=images.device)
         return at_once.fill(images, rectangles, noise)
