@@ -66,7 +66,7 @@ def general(name: str, seed: int = 0, peers: Sequence[str] = PEERS, **fields: st
 
 TRAININGS: tuple[Training, ...] = (
     Training("cosine/seed0", "market501", "cosine", fields={"epochs": "1515"}),  # of 66 steps: 100,000
-    *(general(f"seed{seed}", seed, epochs="120", views="12") for seed in range(3)),
+    *(general(f"seed{seed}", seed, epochs="60", views="8") for seed in range(3)),
     *(
         # As `resight reproduce -o` lays them out.
         Training(f"reproduce/{model}/seed{seed}", "pku_reid", model, seed, record_every=10)
