@@ -6,15 +6,17 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, overload
 
-from resight.core.calibration import KNOWN, Decision
+from resight.core.calibration import KNOWN, UNSURE, Calibration, Decision
 from resight.core.records import FloatArray
 from resight.core.visibility import SECOND_STAGE, Parts
 from resight.embedding.model import Model
+from resight.gallery.arguments import pooled
 from resight.gallery.filters import Filter
 from resight.gallery.people import NAMED, Links, person_of, root_of
 from resight.gallery.records import Entry, Hit
 from resight.gallery.search.occluded import compared_again
-from resight.gallery.store import Store
+from resight.gallery.store import SiteChanged, Store
+from resight.site.transform import SiteTransform
 
 SCHEMA = "resight.answer/1"
 Decide = Callable[[float], Decision]
@@ -85,9 +87,10 @@ class SearchResult(Sequence[Match]):
     """The matches of one search, highest similarity first, and the decision on the search as a whole.
 
     decision, person: of the nearest entry that matches the filter, whether or not it is among the matches; the decision
-    is None if the model is not calibrated. num_people: how many people the entries that match the filter show, which
-    the decision takes into account. recall: 1 if every entry was compared; of an approximate search, the measured share
-    of the true matches that such searches find.
+    is None if what is compared is not calibrated. num_people: how many people the entries that match the filter show,
+    which the decision takes into account. recall: 1 if every entry was compared; of an approximate search, the measured
+    share of the true matches that such searches find. site: the identity of the site transform that was applied, empty
+    if none.
 
     Example:
         >>> import resight
@@ -108,6 +111,7 @@ class SearchResult(Sequence[Match]):
     num_people: int
     recall: float = 1.0
     person: str = ""
+    site: str = ""
 
     @property
     def verdict(self) -> str:
@@ -122,6 +126,7 @@ class SearchResult(Sequence[Match]):
             "decision": asdict(self.decision) if self.decision else None,
             "num_people": self.num_people,
             "recall": self.recall,
+            "site": self.site,
             "matches": [match.to_dict() for match in self.matches],
         }
 
@@ -141,8 +146,9 @@ class SearchResult(Sequence[Match]):
 
 @dataclass(frozen=True, eq=False)
 class Query:
-    """The checked arguments of a search. vectors: (q, dim) float32. hidden: the occluded part of the picture, as (from,
-    to) in fractions of its height; parts: where the strips lie in an embedding, if something is hidden."""
+    """The checked arguments of a search. vectors: (q, dim) float32, raw. hidden: the occluded part of the picture, as
+    (from, to) in fractions of its height; parts: where the strips lie in an embedding, if something is hidden. seen_by:
+    the cameras that saw what is searched for, one a row. pool: makes one search of all rows."""
 
     vectors: FloatArray
     top_k: int | None
@@ -152,39 +158,74 @@ class Query:
     false_negative_rate: float
     hidden: tuple[float, float] | None = None
     parts: Parts | None = None
+    seen_by: tuple[str | None, ...] = ()
+    pool: str | None = None
 
 
 def search(store: Store, model: Model | None, query: Query) -> list[SearchResult]:
-    """A result for each row of the query, with decisions if there is a calibrated model. Raises GalleryError."""
+    """A result for each row of the query, with decisions if there is a calibration of what is compared.
+
+    Raises GalleryError; SiteChanged where the site transform was changed twice meanwhile.
+    """
+    try:
+        return _search(store, model, query)
+    except SiteChanged:
+        return _search(store, model, query)
+
+
+def _search(store: Store, model: Model | None, query: Query) -> list[SearchResult]:
+    site = store.site()
+    identity = site.identity if site else ""
+    raw = query.vectors if query.pool is None else pooled(query.vectors, query.pool)[1][None]
+    compared = raw
+    if site is not None:
+        compared = site.apply(query.vectors, query.seen_by)
+        compared = compared if query.pool is None else pooled(compared, query.pool)[1][None]
     if query.hidden is None or query.parts is None:
-        found = store.search(query.vectors, query.top_k, query.filter, query.min_similarity)
-    else:
-        found = store.search(query.vectors, SECOND_STAGE, query.filter, None)
+        found = store.search(compared, query.top_k, query.filter, query.min_similarity, identity)
+    else:  # the strips are compared as they are stored
+        found = store.search(compared, SECOND_STAGE, query.filter, None, identity)
         entries = _entries(store, found.hits)
         least = query.min_similarity
-        found = compared_again(found, query.vectors, entries, query.parts, query.hidden, query.top_k, least)
-    decide = None if model is None or query.hidden is not None else decider(model, found.num_people, query)
+        found = compared_again(found, raw, entries, query.parts, query.hidden, query.top_k, least)
+    decide = None if query.hidden is not None else decider(model, site, found.num_people, query)
     nearest = [hits[:1] for hits in found.hits]
     cut = [row for row, hits in enumerate(nearest) if not hits]
     if cut and decide and query.min_similarity is not None:  # the decision is on the nearest entry, shown or not
-        again = store.search(query.vectors[cut], 1, query.filter, None).hits
+        again = store.search(compared[cut], 1, query.filter, None, identity).hits
         for row, hits in zip(cut, again, strict=True):
             nearest[row] = hits
+    doubts = [_doubt(site, [query.seen_by[row]] if query.pool is None else query.seen_by) for row in range(len(raw))]
     links = {link.pid: link.into for link in store.links()}
     entries = _entries(store, (*found.hits, *nearest))
     names = names_of(store, entries.values(), links)
 
-    def match_of(hit: Hit) -> Match:
+    def match_of(hit: Hit, doubt: str) -> Match:
+        entry = entries[hit.id]
         decision = decide(hit.similarity) if decide else None
-        return Match(hit.similarity, decision, person_of(entries[hit.id], links, names), entries[hit.id])
+        if decision and (why := doubt or _doubt(site, [entry.camera])):
+            decision = Decision(UNSURE, None, reason=why)
+        return Match(hit.similarity, decision, person_of(entry, links, names), entry)
 
     results = []
-    for hits, first in zip(found.hits, nearest, strict=True):
-        matches = tuple(match_of(hit) for hit in hits if hit.id in entries)  # others were deleted meanwhile
-        best = next((match_of(hit) for hit in first if hit.id in entries), None)
+    for hits, first, doubt in zip(found.hits, nearest, doubts, strict=True):
+        matches = tuple(match_of(hit, doubt) for hit in hits if hit.id in entries)  # others were deleted meanwhile
+        best = next((match_of(hit, doubt) for hit in first if hit.id in entries), None)
         decision = best.decision if best else decide(-1.0) if decide else None
-        results.append(SearchResult(matches, decision, found.num_people, found.recall, best.person if best else ""))
+        who = best.person if best else ""
+        results.append(SearchResult(matches, decision, found.num_people, found.recall, who, identity))
     return results
+
+
+def _doubt(site: SiteTransform | None, cameras: Sequence[str | None]) -> str:
+    """Why similarities are not what the site's calibration means: one is of a camera without a mean. Empty: they
+    are."""
+    unknown = [camera for camera in cameras if site is not None and not site.knows(camera)]
+    if not unknown:
+        return ""
+    if unknown[0] is None:
+        return "it is not said which camera saw what is searched for (seen_by, --seen-by), and the site's means need it"
+    return f"the site transform has no mean of the camera {unknown[0]}; fit it anew when it has 100 pictures"
 
 
 def names_of(store: Store, entries: Iterable[Entry], links: Links) -> dict[int, str]:
@@ -202,9 +243,17 @@ def names_of(store: Store, entries: Iterable[Entry], links: Links) -> dict[int, 
     return names
 
 
-def decider(model: Model, num_people: int, query: Query) -> Decide | None:
-    """What a similarity means among so many people; None if the model is not calibrated."""
-    calibration = model.calibration
+def calibration_of(model: Model | None, site: SiteTransform | None) -> Calibration | None:
+    """What similarities mean: the site's where embeddings are transformed, whose similarities are others; else the
+    model's."""
+    if site is not None:
+        return site.calibration
+    return None if model is None else model.calibration
+
+
+def decider(model: Model | None, site: SiteTransform | None, num_people: int, query: Query) -> Decide | None:
+    """What a similarity means among so many people; None if there is no calibration."""
+    calibration = calibration_of(model, site)
     if calibration is None:
         return None
     rates = {name: getattr(query, name) for name in ("false_positive_rate", "false_negative_rate")}

@@ -26,7 +26,8 @@ LEAST_TRACKLETS = 30  # of two pictures and more
 SHRINKAGE = 10  # pictures: a camera's mean counts n / (n + SHRINKAGE)
 RIDGE = 0.3  # of the mean eigenvalue, added to all
 EXPONENTS = (0.0, 0.15, 0.25, 0.35, 0.5, 0.75)  # 0 is centring alone, 0.5 whitens fully
-NEARLY = 1.03  # times the lowest EER is as good: the least whitening of that is taken
+NEARLY = 1.05  # times the lowest EER is as good, by chance
+USUAL_EXPONENT = 0.35  # of those that are as good the nearest to it is taken
 TOTAL_EXPONENT = 0.25  # of total whitening, which nothing chooses
 DOUBLES = npt.NDArray[np.float64]
 
@@ -97,7 +98,7 @@ def fit_site(
     by_tracklets = num_tracklets > 0
     if by_tracklets:
         criterion = _criterion(rows - means[codes], rows, codes, np.where(tracked, tracklets, -1), seed)
-        chosen = _least_whitening(criterion) if exponent is None else exponent
+        chosen = _best_exponent(criterion) if exponent is None else exponent
     else:
         chosen = TOTAL_EXPONENT if exponent is None else exponent
     centred = unit_rows(rows - means[codes])
@@ -178,9 +179,10 @@ def _criterion(
     return {name: float(np.mean(both)) for name, both in found.items()}
 
 
-def _least_whitening(criterion: dict[str, float]) -> float:
+def _best_exponent(criterion: dict[str, float]) -> float:
     lowest = min(criterion[f"{power:g}"] for power in EXPONENTS)
-    return next(power for power in EXPONENTS if criterion[f"{power:g}"] <= NEARLY * lowest)
+    good = [power for power in EXPONENTS if criterion[f"{power:g}"] <= NEARLY * lowest]
+    return min(good, key=lambda power: abs(power - USUAL_EXPONENT))
 
 
 def _means(rows: FloatArray, codes: IntArray) -> FloatArray:

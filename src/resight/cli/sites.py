@@ -1,0 +1,64 @@
+"""`--site`: the site transform that a verb applies."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from resight.cli import output
+from resight.core.errors import ConfigError
+from resight.core.records import EmbeddedCrops
+from resight.embedding.card import short_of
+from resight.embedding.model import Model
+from resight.gallery.engines import is_gallery
+from resight.gallery.opening import open_gallery
+from resight.gallery.store import without_password
+from resight.site.files import load_site
+from resight.site.transform import SiteTransform, short_of_site
+
+SiteOption = Annotated[
+    str | None,
+    typer.Option(
+        "--site", help="A site that `resight site fit` made, or a gallery that has one: applied to embeddings."
+    ),
+]
+
+
+def open_site(spec: str | None, model: Model | None) -> SiteTransform | None:
+    """The site of a file or a gallery. Raises ConfigError where it is of another model, or the gallery has none."""
+    if spec is None:
+        return None
+    if is_gallery(spec):
+        with open_gallery(spec, read_only=True) as gallery:
+            site = gallery.site.transform
+        if site is None:
+            raise ConfigError(f"--site: {without_password(spec)} has no site transform; `resight site fit` makes one")
+    else:
+        site = load_site(Path(spec))
+    if model is not None and site.model not in ("", model.identity):
+        raise ConfigError(
+            f"--site: {without_password(spec)} was fitted to embeddings of another model ({short_of(site.model)}) than "
+            f"{model.name} ({short_of(model.identity)})"
+        )
+    if model is not None and site.dim != model.dim:
+        raise ConfigError(f"--site: {spec} is of dimension {site.dim}, the model's is {model.dim}")
+    return site
+
+
+def at_site(site: SiteTransform, crops: EmbeddedCrops) -> EmbeddedCrops:
+    """The crops with transformed embeddings."""
+    return replace(crops, embeddings=site.apply(crops.embeddings, crops.camera_names))
+
+
+def tell_unknown(site: SiteTransform, *sides: EmbeddedCrops) -> None:
+    """Says which site it is, and how many pictures are by cameras that it has no mean of."""
+    names = [name for side in sides for name in side.camera_names]
+    unknown = sorted({name for name in names if not site.knows(name)})
+    output.say(f"site {short_of_site(site.identity)}, fitted {site.facts.date} to {site.facts.source or 'embeddings'}")
+    if unknown:
+        num = sum(not site.knows(name) for name in names)
+        shown = ", ".join(unknown[:5]) + (" and more" if len(unknown) > 5 else "")
+        output.say(f"{num:,} of {len(names):,} pictures are by cameras without a mean, and get the site's: {shown}")
