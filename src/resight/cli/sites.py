@@ -28,23 +28,26 @@ SiteOption = Annotated[
 
 
 def open_site(spec: str | None, model: Model | None) -> SiteTransform | None:
+    """The site that an option names, if it does. Raises as `needed_site`."""
+    return None if spec is None else needed_site(spec, model)
+
+
+def needed_site(spec: str, model: Model | None) -> SiteTransform:
     """The site of a file or a gallery. Raises ConfigError where it is of another model, or the gallery has none."""
-    if spec is None:
-        return None
     if is_gallery(spec):
         with open_gallery(spec, read_only=True) as gallery:
             site = gallery.site.transform
         if site is None:
-            raise ConfigError(f"--site: {without_password(spec)} has no site transform; `resight site fit` makes one")
+            raise ConfigError(f"{without_password(spec)} has no site transform; `resight site fit` makes one")
     else:
         site = load_site(Path(spec))
     if model is not None and site.model not in ("", model.identity):
         raise ConfigError(
-            f"--site: {without_password(spec)} was fitted to embeddings of another model ({short_of(site.model)}) than "
+            f"{without_password(spec)} was fitted to embeddings of another model ({short_of(site.model)}) than "
             f"{model.name} ({short_of(model.identity)})"
         )
     if model is not None and site.dim != model.dim:
-        raise ConfigError(f"--site: {spec} is of dimension {site.dim}, the model's is {model.dim}")
+        raise ConfigError(f"{spec} is of dimension {site.dim}, the model's is {model.dim}")
     return site
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+from warnings import warn
 
 from resight.core.errors import ConfigError, DataError, EmbeddingError
 from resight.embedding.card import short_of
@@ -10,6 +12,9 @@ from resight.gallery.store import Store
 from resight.site.crops import SiteCrops
 from resight.site.drift import Drift, drift_of
 from resight.site.transform import SiteTransform
+
+if TYPE_CHECKING:
+    from resight.gallery.gallery import Gallery
 
 Caller = Callable[[str | None, str | None], tuple[str, str]]
 
@@ -96,6 +101,17 @@ def fitted_anew(old: SiteTransform, crops: SiteCrops) -> tuple[SiteTransform | N
     except (DataError, EmbeddingError) as error:
         return None, f"the site transform is deleted too, and none can be fitted to what is left: {error}"
     if new.identity == old.identity:
-        return old, ""
+        return new.with_calibration(old.calibration), ""
     lost = "; its calibration is gone: calibrate anew" if old.calibration else ""
     return new, f"the site transform was fitted anew{lost}"
+
+
+def copy_site(site: SiteTransform, new: Gallery) -> None:
+    """Puts another gallery's transform in force; warns where the engine keeps none."""
+    there = new.site.transform
+    if there is not None and there.identity == site.identity:
+        return
+    try:
+        new.site.use(site)
+    except ConfigError as error:
+        warn(f"the site transform was not copied: {error}", stacklevel=2)

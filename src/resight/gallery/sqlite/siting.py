@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
+from collections.abc import Iterator
 
 import numpy as np
 
 from resight.core.errors import DataError, GalleryError
-from resight.gallery.records import Settings
+from resight.gallery.records import Damage, Settings
 from resight.site.crops import SiteCrops
 from resight.site.files import from_bytes, to_bytes
 from resight.site.transform import SiteTransform
@@ -33,6 +34,14 @@ def read(db: sqlite3.Connection) -> SiteTransform | None:
         raise GalleryError(
             f"{error}; fit it anew: `resight site fit`, or take it away: `resight site remove`"
         ) from None
+
+
+def damage_of(db: sqlite3.Connection) -> Iterator[Damage]:
+    """What is wrong with the transform, if anything is."""
+    try:
+        read(db)
+    except GalleryError as error:
+        yield Damage("site transform", str(error), "fit it anew, or take it away")
 
 
 def write(db: sqlite3.Connection, site: SiteTransform | None) -> None:

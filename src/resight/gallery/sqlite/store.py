@@ -262,6 +262,7 @@ class SqliteStore(Store):
                 what = rows.damage_of(tuple(row), crop, self.settings.dim) if known else "its camera is not known"
                 if what:
                     yield Damage(f"entry {row[0]}", what, f"`resight gallery forget --id {row[0]}`, and add it again")
+            yield from siting.damage_of(self._db.db)
             yield from check_chain(self.audit())
 
     def compact(self) -> None:
