@@ -103,10 +103,15 @@ def test_without_a_mean_or_a_calibration_there_is_no_verdict(tmp_path: Path) -> 
         assert gallery.search_embeddings(query, 1, seen_by="c0")[0].decision is None  # the model's is of raw ones
         gallery.site.use(site.with_calibration(calibration()))
         assert gallery.search_embeddings(query, 1, seen_by="c0")[0].verdict == "known as 2"
+        numbers = gallery.search_embeddings(query, 1, seen_by="c0")[0]
+        assert numbers.strangers == numbers[0].strangers == calibration().strangers_as_alike(numbers[0].similarity, 82)
+        assert numbers[0].probability == calibration().same_among(numbers[0].similarity, numbers.num_people)
+        assert numbers.to_dict()["matches"][0]["probability"]["high"] == 1
         for camera, why in ((None, "not said which camera"), ("c7", "no mean of the camera c7")):
             found = gallery.search_embeddings(query, 1, seen_by=camera)[0]
             assert (found.verdict, found[0].verdict) == ("unsure", "unsure")
             assert why in _decision(found).reason
+            assert found.strangers is found[0].probability is None
         new = gallery.add_embeddings(query[None], model=MODEL.identity, camera="c9", pid=99)
         told = {match.id: _decision(match) for match in gallery.search_embeddings(query, None, seen_by="c0")[0]}
         assert told[new[0]].verdict == "unsure"

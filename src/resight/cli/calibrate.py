@@ -11,6 +11,7 @@ from rich.table import Table
 
 from resight.cli import output
 from resight.cli.data import open_data
+from resight.cli.sites import at_site, keep_calibration, open_site, tell_unknown
 from resight.core.errors import ConfigError, DataError
 from resight.core.files import check_folder_of
 from resight.core.records import EmbeddedCrops
@@ -22,6 +23,14 @@ def calibrate(
         list[str],
         typer.Argument(help="A folder of crops, a manifest, or `synthetic`; of several places, one each."),
     ],
+    site_: Annotated[
+        str | None,
+        typer.Option(
+            "--site",
+            help="Calibrate what MODEL gives at this site: a site of `resight site fit`, or a gallery that has one, "
+            "into which the calibration is written.",
+        ),
+    ] = None,
     far: Annotated[
         list[float] | None,
         typer.Option(help="A false accept rate that there must be a threshold for; may be given several times."),
@@ -66,7 +75,8 @@ def calibrate(
     if page is not None:
         check_folder_of(page, "--page")
     opened = load(model, device=device)
-    if not opened.can_keep_calibration:
+    site = open_site(site_, opened)
+    if site is None and not opened.can_keep_calibration:
         raise ConfigError(opened.no_calibration)
     datasets = [open_data(place, format, strict) for place in data]
     places: list[EmbeddedCrops] = []
@@ -78,12 +88,15 @@ def calibrate(
             raise DataError(f"{dataset.name} has no query and gallery pictures; --everybody takes training ones too")
         embedded, problems = opened.embed_crops(crops, strict=strict, progress=output.progress)
         output.name_problems(problems)
-        places.append(embedded)
+        if site is not None:
+            tell_unknown(site, embedded)
+        places.append(embedded if site is None else at_site(site, embedded))
     fitted = fit(
         places,
         data="; ".join(map(str, datasets)),
         rights="; ".join(dict.fromkeys(dataset.rights for dataset in datasets)),
         date=datetime.now(UTC).isoformat(timespec="seconds"),
+        site=site.identity if site else "",
         seed=seed,
     )
     c = fitted.calibration
@@ -94,7 +107,7 @@ def calibrate(
             f"could be {min(c.false_accept.high):.2g} at any threshold. Nothing was written. Ask for a higher rate, "
             "or give pictures of more people."
         )
-    written = opened.save_calibration(c)
+    written = opened.save_calibration(c) if site is None or site_ is None else keep_calibration(site_, site, c)
     if page is not None:
         verified = verify_pairs(pairs_within(places, seed=seed), seed=seed)
         write_whole(page, calibration_page(model.resolve().name, fitted, verified).encode())

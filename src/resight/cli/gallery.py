@@ -14,6 +14,7 @@ from rich.table import Table
 
 from resight.cli import output
 from resight.cli.gallery_add import Model_, Uri, Wait
+from resight.core.calibration import Rate
 from resight.core.errors import ConfigError, GalleryError
 from resight.core.files import check_folder_of
 from resight.embedding.card import short_of
@@ -149,17 +150,26 @@ def _print_table(pictures: Sequence[Path], result: SearchResult, hidden: bool) -
     undecided = "no decision, the site is not calibrated" if result.site else "no decision, the model is not calibrated"
     undecided = "no decision, part of it is hidden" if hidden else undecided
     output.tell(f"{', '.join(map(str, pictures))}: {result.verdict or undecided} ({about}{rate}){why}")
-    table = Table("similarity", "decision", "person", "camera", "time", "track", "id", "name", box=None)
+    if result.strangers is not None:
+        output.tell(f"  a search for a stranger would find somebody as alike in {_share(result.strangers)} of 100")
+    table = Table("similarity", "decision", "P(same)", "person", "camera", "time", "track", "id", "name", box=None)
     for match in result:
         table.add_row(
             f"{match.similarity:.3f}",
             match.decision.verdict if match.decision else "-",
+            _share(match.probability, 1) if match.probability else "-",
             *(text for text in (match.person, match.camera, format_time(match.time))),
             match.track or "-",
             str(match.id),
             match.name,
         )
     output.print_wide(table)
+
+
+def _share(rate: Rate, of: int = 100) -> str:
+    """`0.42 [0.31, 0.55]`, or so many of a hundred."""
+    value, low, high = (f"{of * part:.2g}" if of * part < 10 else f"{of * part:.0f}" for part in asdict(rate).values())
+    return f"{value} [{low}, {high}]"
 
 
 def forget(

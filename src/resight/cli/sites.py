@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from resight.cli import output
+from resight.core.calibration import Calibration
 from resight.core.errors import ConfigError
 from resight.core.records import EmbeddedCrops
 from resight.embedding.card import short_of
@@ -16,7 +17,7 @@ from resight.embedding.model import Model
 from resight.gallery.engines import is_gallery
 from resight.gallery.opening import open_gallery
 from resight.gallery.store import without_password
-from resight.site.files import load_site
+from resight.site.files import load_site, save_site
 from resight.site.transform import SiteTransform, short_of_site
 
 SiteOption = Annotated[
@@ -49,6 +50,20 @@ def needed_site(spec: str, model: Model | None) -> SiteTransform:
     if model is not None and site.dim != model.dim:
         raise ConfigError(f"{spec} is of dimension {site.dim}, the model's is {model.dim}")
     return site
+
+
+def keep_calibration(spec: str, site: SiteTransform, calibration: Calibration) -> str:
+    """Writes the calibration into the site's file, or the gallery's site; where, in words. Raises ConfigError where
+    another site is in force there by now."""
+    if is_gallery(spec):
+        with open_gallery(spec) as gallery:
+            there = gallery.site.transform
+            if there is None or there.identity != site.identity:
+                raise ConfigError(f"{without_password(spec)} has another site transform by now; calibrate again")
+            gallery.site.use(site.with_calibration(calibration), purpose="calibration")
+    else:
+        save_site(site.with_calibration(calibration), Path(spec))
+    return without_password(spec)
 
 
 def at_site(site: SiteTransform, crops: EmbeddedCrops) -> EmbeddedCrops:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, overload
 
-from resight.core.calibration import KNOWN, UNSURE, Calibration, Decision
+from resight.core.calibration import KNOWN, Decision, Rate
 from resight.core.records import FloatArray
 from resight.core.visibility import SECOND_STAGE, Parts
 from resight.embedding.model import Model
@@ -14,12 +14,11 @@ from resight.gallery.arguments import pooled
 from resight.gallery.filters import Filter
 from resight.gallery.people import NAMED, Links, person_of, root_of
 from resight.gallery.records import Entry, Hit
+from resight.gallery.search.meaning import Meaning, calibration_of
 from resight.gallery.search.occluded import compared_again
 from resight.gallery.store import SiteChanged, Store
-from resight.site.transform import SiteTransform
 
 SCHEMA = "resight.answer/1"
-Decide = Callable[[float], Decision]
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,14 +26,18 @@ class Match:
     """One entry that a search found.
 
     similarity: cosine, higher is closer. decision: whether it shows the person searched for; None if the model is not
-    calibrated. person: who it shows: the name or the pid with links applied, else its track, else the entry itself. The
-    other properties are the entry's.
+    calibrated. probability: P(same), with the prior that the number of people in the gallery gives, and its interval;
+    None where the calibration does not know it. strangers: of searches for strangers, the share whose nearest answer is
+    as similar or more. person: who it shows: the name or the pid with links applied, else its track, else the entry
+    itself. The other properties are the entry's.
     """
 
     similarity: float
     decision: Decision | None
     person: str
     entry: Entry
+    probability: Rate | None = None
+    strangers: Rate | None = None
 
     @property
     def id(self) -> int:
@@ -76,6 +79,7 @@ class Match:
         return {
             "similarity": self.similarity,
             "verdict": self.verdict,
+            "probability": asdict(self.probability) if self.probability else None,
             "person": self.person,
             **{name: getattr(self, name) for name in ("id", "camera", "time", "track", "pid", "name")},
             "attributes": dict(self.entry.attributes),
@@ -90,7 +94,8 @@ class SearchResult(Sequence[Match]):
     is None if what is compared is not calibrated. num_people: how many people the entries that match the filter show,
     which the decision takes into account. recall: 1 if every entry was compared; of an approximate search, the measured
     share of the true matches that such searches find. site: the identity of the site transform that was applied, empty
-    if none.
+    if none. strangers: of searches for strangers among so many people, the share whose nearest answer is as similar as
+    this one's, or more; None if what is compared is not calibrated.
 
     Example:
         >>> import resight
@@ -112,6 +117,7 @@ class SearchResult(Sequence[Match]):
     recall: float = 1.0
     person: str = ""
     site: str = ""
+    strangers: Rate | None = None
 
     @property
     def verdict(self) -> str:
@@ -125,6 +131,7 @@ class SearchResult(Sequence[Match]):
             "verdict": self.verdict,
             "decision": asdict(self.decision) if self.decision else None,
             "num_people": self.num_people,
+            "strangers": asdict(self.strangers) if self.strangers else None,
             "recall": self.recall,
             "site": self.site,
             "matches": [match.to_dict() for match in self.matches],
@@ -188,44 +195,43 @@ def _search(store: Store, model: Model | None, query: Query) -> list[SearchResul
         entries = _entries(store, found.hits)
         least = query.min_similarity
         found = compared_again(found, raw, entries, query.parts, query.hidden, query.top_k, least)
-    decide = None if query.hidden is not None else decider(model, site, found.num_people, query)
+    calibration = None if query.hidden is not None else calibration_of(model, site)
+    rates = query.false_positive_rate, query.false_negative_rate
+    meaning = Meaning(calibration, site, found.num_people, *rates)
     nearest = [hits[:1] for hits in found.hits]
     cut = [row for row, hits in enumerate(nearest) if not hits]
-    if cut and decide and query.min_similarity is not None:  # the decision is on the nearest entry, shown or not
+    if cut and calibration and query.min_similarity is not None:  # the decision is on the nearest entry, shown or not
         again = store.search(compared[cut], 1, query.filter, None, identity).hits
         for row, hits in zip(cut, again, strict=True):
             nearest[row] = hits
-    doubts = [_doubt(site, [query.seen_by[row]] if query.pool is None else query.seen_by) for row in range(len(raw))]
     links = {link.pid: link.into for link in store.links()}
     entries = _entries(store, (*found.hits, *nearest))
     names = names_of(store, entries.values(), links)
 
-    def match_of(hit: Hit, doubt: str) -> Match:
+    def match_of(hit: Hit, seen_by: Sequence[str | None]) -> Match:
         entry = entries[hit.id]
-        decision = decide(hit.similarity) if decide else None
-        if decision and (why := doubt or _doubt(site, [entry.camera])):
-            decision = Decision(UNSURE, None, reason=why)
-        return Match(hit.similarity, decision, person_of(entry, links, names), entry)
+        said = meaning.of(hit.similarity, (*seen_by, entry.camera))
+        return Match(
+            hit.similarity, said.decision, person_of(entry, links, names), entry, said.probability, said.strangers
+        )
 
     results = []
-    for hits, first, doubt in zip(found.hits, nearest, doubts, strict=True):
-        matches = tuple(match_of(hit, doubt) for hit in hits if hit.id in entries)  # others were deleted meanwhile
-        best = next((match_of(hit, doubt) for hit in first if hit.id in entries), None)
-        decision = best.decision if best else decide(-1.0) if decide else None
-        who = best.person if best else ""
-        results.append(SearchResult(matches, decision, found.num_people, found.recall, who, identity))
+    for row, (hits, first) in enumerate(zip(found.hits, nearest, strict=True)):
+        seen_by = query.seen_by if query.pool is not None else query.seen_by[row : row + 1]
+        matches = tuple(match_of(hit, seen_by) for hit in hits if hit.id in entries)  # others were deleted meanwhile
+        best = next((match_of(hit, seen_by) for hit in first if hit.id in entries), None)
+        results.append(
+            SearchResult(
+                matches,
+                best.decision if best else meaning.of(-1.0, seen_by).decision,
+                found.num_people,
+                found.recall,
+                best.person if best else "",
+                identity,
+                best.strangers if best else None,
+            )
+        )
     return results
-
-
-def _doubt(site: SiteTransform | None, cameras: Sequence[str | None]) -> str:
-    """Why similarities are not what the site's calibration means: one is of a camera without a mean. Empty: they
-    are."""
-    unknown = [camera for camera in cameras if site is not None and not site.knows(camera)]
-    if not unknown:
-        return ""
-    if unknown[0] is None:
-        return "it is not said which camera saw what is searched for (seen_by, --seen-by), and the site's means need it"
-    return f"the site transform has no mean of the camera {unknown[0]}; fit it anew when it has 100 pictures"
 
 
 def names_of(store: Store, entries: Iterable[Entry], links: Links) -> dict[int, str]:
@@ -241,23 +247,6 @@ def names_of(store: Store, entries: Iterable[Entry], links: Links) -> dict[int, 
         name = next(found, None)
         names |= {} if name is None else {pid: name}
     return names
-
-
-def calibration_of(model: Model | None, site: SiteTransform | None) -> Calibration | None:
-    """What similarities mean: the site's where embeddings are transformed, whose similarities are others; else the
-    model's."""
-    if site is not None:
-        return site.calibration
-    return None if model is None else model.calibration
-
-
-def decider(model: Model | None, site: SiteTransform | None, num_people: int, query: Query) -> Decide | None:
-    """What a similarity means among so many people; None if there is no calibration."""
-    calibration = calibration_of(model, site)
-    if calibration is None:
-        return None
-    rates = {name: getattr(query, name) for name in ("false_positive_rate", "false_negative_rate")}
-    return lambda similarity: calibration.decide_search(similarity, num_people, **rates)
 
 
 def _entries(store: Store, found: Sequence[Sequence[Hit]]) -> dict[int, Entry]:

@@ -90,7 +90,7 @@ def rows_of_embeddings(
             continue
         person = str(found.persons[row]) or None
         facts = who_of(int(found.pids[row]), person, people) if with_pids else {}
-        facts |= {"track": str(found.tracks[row]) or None}
+        facts |= {"track": str(found.tracks[row])} if found.tracks[row] else {}
         facts |= {} if np.isnan(found.times[row]) else {"time": float(found.times[row])}
         yield Row(str(found.names[row]), camera or cameras[row], None, found.vectors[row], found.model, facts)
 
