@@ -12,21 +12,16 @@ import typer
 from rich.table import Table
 
 from resight.cli import output
-from resight.cli.data import open_data
 from resight.cli.gallery import Json, Purpose, Who
 from resight.cli.gallery_add import Uri, Wait
-from resight.cli.sites import needed_site
+from resight.cli.sites import crops_of_place, needed_site
 from resight.core.errors import ConfigError
 from resight.core.files import check_folder_of
-from resight.data.embeddings import holds_embeddings, read_rows
 from resight.embedding.card import short_of
-from resight.embedding.loading import load
 from resight.gallery.engines import is_gallery
 from resight.gallery.opening import open_gallery
 from resight.gallery.store import without_password
-from resight.gallery.transfer.rows import crops_of
 from resight.gallery.transfer.times import format_time, parse_period_s, parse_time
-from resight.site.crops import SiteCrops
 from resight.site.drift import drift_of
 from resight.site.files import load_site, save_site
 from resight.site.transform import SiteTransform, short_of_site
@@ -89,7 +84,7 @@ def fit(
     elif out is None:
         raise ConfigError("--out: where to write the site (only a gallery keeps its own)")
     else:
-        site = _crops_of(place, model, split, format).fit(**options)  # type: ignore[arg-type]
+        site = crops_of_place(place, model, split, format).fit(**options)  # type: ignore[arg-type]
         save_site(site, out)
     _print(site)
     where = out if out is not None else f"in force in {without_password(place)}"
@@ -132,7 +127,7 @@ def check(
         raise ConfigError("give either --after or --last")
     start = None if after is None else parse_time(after)
     start = start if last is None else datetime.now(UTC).timestamp() - parse_period_s(last)
-    recent = _crops_of(place or site, model, split, format)
+    recent = crops_of_place(place or site, model, split, format)
     if found.model and recent.model not in ("", found.model):
         raise ConfigError(f"{place or site} is embedded by another model than the site's; fit another site for it")
     recent = recent.within(start, None if before is None else parse_time(before))
@@ -171,25 +166,6 @@ def remove(uri: Uri, *, who: Who = None, purpose: Purpose = "", wait: Wait = 5.0
     with open_gallery(uri, wait_s=wait, who=who, purpose=purpose) as gallery:
         gallery.site.use(None)
     output.tell(f"{without_password(uri)}: embeddings are compared as they are stored")
-
-
-def _crops_of(place: str, model: str | None, splits: list[str] | None, format: str | None) -> SiteCrops:
-    """What a gallery, a file of embeddings or pictures hold, embedded."""
-    if is_gallery(place):
-        with open_gallery(place, read_only=True) as gallery:
-            return gallery.site.crops()
-    if holds_embeddings(Path(place)):
-        return SiteCrops.of_rows(read_rows(Path(place)), place)
-    if model is None:
-        raise ConfigError(f"{place} holds pictures: say what embeds them, with --model")
-    loaded = load(model)
-    dataset = open_data(place, format, strict=False)
-    crops = crops_of(dataset, *([splits] if splits else []))
-    embedded, problems = loaded.embed_crops(crops, progress=output.progress)
-    output.name_problems(problems)
-    by_name = {crop.name: crop for crop in crops}
-    kept = [by_name[name] for name in embedded.names]
-    return SiteCrops.of(kept, embedded.embeddings, loaded.identity, f"{dataset.name}, {', '.join(splits or ['all'])}")
 
 
 def _print(site: SiteTransform) -> None:

@@ -1,4 +1,4 @@
-"""`--site`: the site transform that a verb applies."""
+"""What `--site` names, and the pictures of a place."""
 
 from __future__ import annotations
 
@@ -9,14 +9,19 @@ from typing import Annotated
 import typer
 
 from resight.cli import output
+from resight.cli.data import open_data
 from resight.core.calibration import Calibration
 from resight.core.errors import ConfigError
 from resight.core.records import EmbeddedCrops
+from resight.data.embeddings import holds_embeddings, read_rows
 from resight.embedding.card import short_of
+from resight.embedding.loading import load
 from resight.embedding.model import Model
 from resight.gallery.engines import is_gallery
 from resight.gallery.opening import open_gallery
 from resight.gallery.store import without_password
+from resight.gallery.transfer.rows import crops_of
+from resight.site.crops import SiteCrops
 from resight.site.files import load_site, save_site
 from resight.site.transform import SiteTransform, short_of_site
 
@@ -80,3 +85,24 @@ def tell_unknown(site: SiteTransform, *sides: EmbeddedCrops) -> None:
         num = sum(not site.knows(name) for name in names)
         shown = ", ".join(unknown[:5]) + (" and more" if len(unknown) > 5 else "")
         output.say(f"{num:,} of {len(names):,} pictures are by cameras without a mean, and get the site's: {shown}")
+
+
+def crops_of_place(
+    place: str, model: str | Model | None, splits: list[str] | None, format: str | None, strict: bool = False
+) -> SiteCrops:
+    """What a gallery, a file of embeddings or pictures hold, embedded."""
+    if is_gallery(place):
+        with open_gallery(place, read_only=True) as gallery:
+            return gallery.site.crops()
+    if holds_embeddings(Path(place)):
+        return SiteCrops.of_rows(read_rows(Path(place)), place)
+    if model is None:
+        raise ConfigError(f"{place} holds pictures: say what embeds them, with --model")
+    loaded = model if isinstance(model, Model) else load(model)
+    dataset = open_data(place, format, strict)
+    crops = crops_of(dataset, *([splits] if splits else []))
+    embedded, problems = loaded.embed_crops(crops, strict=strict, progress=output.progress)
+    output.name_problems(problems)
+    by_name = {crop.name: crop for crop in crops}
+    kept = [by_name[name] for name in embedded.names]
+    return SiteCrops.of(kept, embedded.embeddings, loaded.identity, f"{dataset.name}, {', '.join(splits or ['all'])}")
