@@ -180,6 +180,7 @@ def test_every_action_of_the_audit_is_listed(gallery: Gallery, tmp_path: Path) -
         other.search(pictures(unit(1))[0])
         other.unlink(other.link(1, 2))
         other.forget(pid=1)
+        other.site.use(None)
         assert {line.action for line in other.audit()} == set(ACTIONS)
 
 

@@ -17,7 +17,7 @@ from typing import Any, Literal, get_args
 from resight.gallery.records import Damage, Detail
 
 START = "0" * 64
-Action = Literal["search", "forget", "link", "unlink", "migrate"]
+Action = Literal["search", "forget", "link", "unlink", "migrate", "site"]
 ACTIONS: tuple[str, ...] = get_args(Action)
 
 
