@@ -75,6 +75,28 @@ class Link:
 
 
 @dataclass(frozen=True)
+class CannotLink:
+    """Two pids that are two people, whatever they look like. number: what `allow_link` takes."""
+
+    number: int
+    pid: int
+    other: int
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """The entries of one pid by one camera, counted. first, last: seconds since 1970, where any time is known. example:
+    the lowest id."""
+
+    pid: int
+    camera: str
+    entries: int
+    first: float | None
+    last: float | None
+    example: int
+
+
+@dataclass(frozen=True)
 class Settings:
     """A gallery's settings, fixed when it is created.
 
