@@ -131,11 +131,13 @@ class Placed:
 @dataclass(frozen=True)
 class Added:
     """What `add_dataset` and `add_rows` did. ids: of the new entries. left_out: an error message for each row that
-    could not be added. there: the ids of the equal entries of rows that were there already, and are not added again."""
+    could not be added. there: the ids of the equal entries of rows that were there already, and are not added again.
+    rows: of `add_rows`, for each row of the batch in order its id, or why it was left out."""
 
     ids: tuple[int, ...] = ()
     left_out: tuple[str, ...] = ()
     there: tuple[int, ...] = ()
+    rows: tuple[int | str, ...] = ()
 
 
 @dataclass(frozen=True)

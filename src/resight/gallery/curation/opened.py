@@ -44,10 +44,17 @@ class Opened:
         if self.cameras is not None:
             raise ConfigError(f"{what} is of the whole gallery, and this opening is bounded to some cameras")
 
-    def _check_people(self, *pids: int) -> None:
-        """Raises ConfigError if one of these people is not here, or was seen beyond the cameras: who is who is then not
-        for this caller to say."""
+    def sees_whole(self, *pids: int) -> bool:
+        """Whether all entries of these people are by cameras that this opening is bounded to."""
         for pid in pids if self.cameras is not None else ():
             everywhere = self.store.count(Filter(pids=(pid,)))
             if not everywhere or everywhere != self.store.count(Filter(pids=(pid,)).within(self.cameras)):
+                return False
+        return True
+
+    def _check_people(self, *pids: int) -> None:
+        """Raises ConfigError if one of these people is not here, or was seen beyond the cameras: who is who is then not
+        for this caller to say."""
+        for pid in pids:
+            if not self.sees_whole(pid):
                 raise ConfigError(f"no person {pid} is known to these cameras alone")
