@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import time
 from collections import OrderedDict
@@ -91,7 +92,9 @@ class Desk:
         self.writing = Lane("writing", 1, settings.waiting, settings.deadline_s)
         self.jobs = Jobs()
         self.hosts = {name.lower() for name in (*settings.loopback, *settings.hosts)}
-        self.cookie = "__Host-resight" if settings.secure else "resight"
+        # Browsers send cookies to every port of a host: another service there has a name of its own.
+        own = hashlib.sha256(str(keys.absolute()).encode()).hexdigest()[:8]
+        self.cookie = f"__Host-resight-{own}" if settings.secure else f"resight-{own}"
         self.ready = False
         self._closing = Event()
         self._ticking: Thread | None = None

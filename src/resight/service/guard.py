@@ -30,7 +30,7 @@ HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; "
     "connect-src 'self'; form-action 'self'; base-uri 'none'; object-src 'none'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
+    "Referrer-Policy": "same-origin",  # with no-referrer, browsers give forms the origin null
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "X-Frame-Options": "DENY",
@@ -53,7 +53,7 @@ class Guard:
                 await self.app(scope, receive, send)
             return
         began = time.monotonic()
-        path = _path_of(scope, self.desk.settings.root)
+        path = scope["path"]
         found = self.table.find(scope["method"], path)
         status = 500
 
@@ -136,7 +136,7 @@ class Guard:
             self.desk.ledger.count("denied", "unknown", "key")
         route = found.route
         if route is not None and not route.is_api and scope["method"] == "GET":
-            return RedirectResponse(f"{up(route.path, scope, self.desk.settings.root)}login", 303)
+            return RedirectResponse(f"{up(scope['path'])}login", 303)
         text = "a key is needed: Authorization: Bearer KEY, or log in on the page"
         return problem(401, text, "no-key", {"WWW-Authenticate": 'Bearer realm="resight"'})
 
@@ -196,8 +196,7 @@ class UnderRoot:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """As ASGI has it."""
         if scope["type"] == "http" and self.root:
-            path = _path_of(scope, self.root)
-            scope = {**scope, "path": path, "root_path": "", "raw_path": None}
+            scope = {**scope, "path": _path_of(scope["path"], self.root), "root_path": "", "raw_path": None}
         await self.app(scope, receive, send)
 
 
@@ -216,9 +215,9 @@ def token_of(headers: Headers, cookie: str) -> str:
     return found.value if found else ""
 
 
-def up(path: str, scope: Scope, root: str) -> str:
-    """The relative way from a request's path up to the root of the service: what makes it work at any path."""
-    depth = _path_of(scope, root).count("/") - 1
+def up(path: str) -> str:
+    """The relative way from a path up to the root of the service: so the page works wherever a proxy shows it."""
+    depth = path.count("/") - 1
     return "../" * depth or "./"
 
 
@@ -231,9 +230,8 @@ def _key_of(headers: Headers) -> str | None:
     return headers.get("x-api-key")
 
 
-def _path_of(scope: Scope, root: str) -> str:
-    path: str = scope["path"]
-    if root and (path == root or path.startswith(f"{root}/")):
+def _path_of(path: str, root: str) -> str:
+    if path == root or path.startswith(f"{root}/"):
         return path[len(root) :] or "/"
     return path
 

@@ -60,7 +60,8 @@ def doubtful_pairs(gallery: Gallery, limit: int = 10, most: int = 1000) -> list[
 
 def _mean(gallery: Gallery, person: Person) -> FloatArray:
     entries = gallery.page(limit=EACH, pids=person.pids)
-    return unit_rows(np.mean([entry.embedding for entry in entries], axis=0, keepdims=True))[0]
+    mean: FloatArray = unit_rows(np.mean([entry.embedding for entry in entries], axis=0, keepdims=True))[0]
+    return mean
 
 
 def _verdict(gallery: Gallery, two: FloatArray) -> str:
