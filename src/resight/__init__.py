@@ -18,6 +18,7 @@ from resight.embedding.model import Model
 from resight.evaluation.evaluate import Evaluation, evaluate
 from resight.gallery.gallery import Gallery
 from resight.gallery.opening import open_gallery
+from resight.service.client.remote import connect
 
 __all__ = [
     "Calibration",
@@ -30,6 +31,7 @@ __all__ = [
     "Model",
     "ResightError",
     "__version__",
+    "connect",
     "evaluate",
     "load",
     "open_dataset",

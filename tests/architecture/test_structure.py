@@ -48,6 +48,7 @@ def test_the_public_names() -> None:
         "Model",
         "ResightError",
         "__version__",
+        "connect",
         "evaluate",
         "load",
         "open_dataset",

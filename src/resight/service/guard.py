@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 import logging
+import re
 import time
 from http.cookies import CookieError, SimpleCookie
 from typing import Any
@@ -24,6 +25,7 @@ from resight.service.problems import problem
 from resight.service.routes import PUBLIC, Found, Route, Table
 
 CALLER = "resight.caller"  # where the scope has it
+HOST = re.compile(r"(\[[0-9a-f:.]+\]|[^:\[\]/@]+)(?::\d{1,5})?")  # a name or an address, and a port
 SAFE = ("GET", "HEAD", "OPTIONS")
 log = logging.getLogger("resight.service")
 HEADERS = {
@@ -111,9 +113,8 @@ class Guard:
         return self._too_large(headers, route)
 
     def _is_ours(self, host: str) -> bool:
-        name = host.lower()
-        name = name[: name.rfind("]") + 1] if name.startswith("[") else name.split(":")[0]
-        return name in self.desk.hosts
+        found = HOST.fullmatch(host.lower())
+        return found is not None and found[1] in self.desk.hosts
 
     def _is_foreign(self, headers: Headers) -> bool:
         """Whether a browser says that another site's page made this request."""

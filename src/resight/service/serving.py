@@ -108,6 +108,7 @@ def serve(
         port=listening.port,
         ssl_certfile=listening.tls_cert,
         ssl_keyfile=listening.tls_key,
+        ws="none",
         access_log=False,  # its lines have paths with pids; the guard writes those of this service
         server_header=False,
         proxy_headers=bool(listening.proxies),

@@ -48,6 +48,10 @@ class Listing(Opened):
         """
         return self.store.page(self._filter(filter, **conditions), whole_of(after) or 0, top_k_of(limit) or 50)
 
+    def unfinished(self) -> bool:
+        """Whether an import or a migration into it has not ended, so that entries are missing."""
+        return bool(self.store.unfinished())
+
     def entry(self, number: int) -> Entry | None:
         """The entry of this id, without its picture; None if there is none, or none of these cameras."""
         return next(iter(self.page(filter=Filter(ids=(whole_of(number) or 0,)))), None)

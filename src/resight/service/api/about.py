@@ -77,6 +77,7 @@ def counted(view: Gallery) -> dict[str, Any]:
     """As `stats`."""
     settings = view.settings
     told = {"model": settings.model, "model_name": settings.model_name, "keep_crops": settings.keep_crops}
+    told["unfinished"] = view.unfinished()
     if view.cameras is None:
         return {**told, **view.stats().to_dict()}
     cameras = {camera: view.store.count(Filter(cameras=(camera,))) for camera in view.cameras}

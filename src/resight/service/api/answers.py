@@ -270,7 +270,8 @@ def sentence(result: SearchResult) -> str:
         return "Nobody is there who could be the answer: no entry matches these conditions."
     people = f"{result.num_people:,} people" if result.num_people > 1 else "one person"
     if decision.reason:
-        return f"Unsure whether this is {result.person} or nobody we know: {decision.reason}{_share(decision)}."
+        why = decision.reason.replace("`", "")
+        return f"Unsure whether this is {result.person} or nobody we know: {why}{_share(decision)}."
     what = f"This is {result.person}" if result.verdict.startswith("known") else "Nobody we know"
     return f"{what}. Among {people}, such an answer is wrong in {_percent(decision)} of searches."
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 from typing import Annotated, Any
 
 from fastapi import File, Form, Header, Query, Request, Response, UploadFile
-from fastapi.responses import StreamingResponse
+from starlette.requests import ClientDisconnect
+from starlette.types import Receive, Scope, Send
 
 from resight.core.errors import ConfigError, DataError, EmbeddingError, ResightError
 from resight.data.crops import Crop
@@ -33,12 +35,31 @@ from resight.service.desk import Desk
 from resight.service.problems import Refusal, missing, problem_of
 
 LINES_AT_ONCE = 64
+
 IdempotencyKey = Annotated[
     str | None, Header(max_length=200, description="The same key with the same body is done once.")
 ]
 Limit = Annotated[int, Query(ge=1, le=500)]
 Cursor = Annotated[int | None, Query(ge=-(2**63), lt=2**63, description="What `next` of the page before says.")]
 CamerasOf = Annotated[list[str] | None, Query(alias="camera", max_length=200)]
+
+
+class Answering(Response):
+    """Lines that are answered while the body of the request still comes. Starlette's own streamed response reads from
+    the connection too, to notice its end, and would take parts of the body away."""
+
+    def __init__(self, lines: AsyncIterator[bytes]) -> None:
+        super().__init__(media_type="application/x-ndjson")
+        del self.headers["content-length"]
+        self.lines = lines
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """As ASGI has it."""
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        with suppress(ClientDisconnect):  # what was answered is kept
+            async for line in self.lines:
+                await send({"type": "http.response.body", "body": line, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
 
 
 async def add(body: EntryBody, request: Request, idempotency_key: IdempotencyKey = None) -> AddedOut:
@@ -71,7 +92,11 @@ async def add_pictures(
     return await _once(request, idempotency_key, digest.digest(), rows)
 
 
-async def add_lines(request: Request, idempotency_key: IdempotencyKey = None) -> Response:
+async def add_lines(
+    request: Request,
+    strict: Annotated[bool, Query(description="All lines, 64 at most, or none.")] = False,
+    idempotency_key: IdempotencyKey = None,
+) -> Response:
     """Adds lines of JSON as they come, and answers each with a line: {"line": 7, "id": 12}, with `there` where it was
     there already, or {"line": 7, "error": ...}. A line is answered when it is on the disk.
 
@@ -85,6 +110,8 @@ async def add_lines(request: Request, idempotency_key: IdempotencyKey = None) ->
         for row in await read(request, _rows, first, 1, desk):
             if isinstance(row, Row) and row.embedding is not None:
                 check_model(row.model, view)
+    if strict:
+        return await _all_or_none(request, view, first or [], lines)
 
     async def answers() -> AsyncIterator[bytes]:
         number, part, total = 1, first, 0
@@ -102,7 +129,21 @@ async def add_lines(request: Request, idempotency_key: IdempotencyKey = None) ->
             part = await anext(lines, None)
         desk.ledger.count("add", caller_of(request).who, "lines", number=total)
 
-    return StreamingResponse(answers(), media_type="application/x-ndjson")
+    return Answering(answers())
+
+
+async def _all_or_none(
+    request: Request, view: Gallery, first: list[bytes], lines: AsyncIterator[list[bytes]]
+) -> Response:
+    async for more in lines:
+        first += more
+    if len(first) > LINES_AT_ONCE:
+        raise ConfigError(f"{len(first)} lines; all or none is for {LINES_AT_ONCE} at most")
+    desk = desk_of(request)
+    outcomes = await _kept(request, view, await read(request, _rows, first, 1, desk), strict=True)
+    desk.ledger.count("add", caller_of(request).who, "lines", number=len(outcomes))
+    told = [json.dumps({"line": place, **outcome}) for place, outcome in enumerate(outcomes, 1)]
+    return Response("\n".join(told) + "\n", media_type="application/x-ndjson")
 
 
 async def list_entries(
@@ -180,10 +221,12 @@ async def _once(request: Request, key: str | None, body: bytes, rows: Sequence[R
     return added
 
 
-async def _kept(request: Request, view: Gallery, rows: Sequence[Row | DataError]) -> list[dict[str, Any]]:
+async def _kept(
+    request: Request, view: Gallery, rows: Sequence[Row | DataError], strict: bool = False
+) -> list[dict[str, Any]]:
     """What became of each row, once it is on the disk: pictures are embedded in one lane, and written in the other."""
     ready = await read(request, _embedded, view, rows)
-    added = (await write(request, lambda: list(view.add_batches([ready]))))[0]
+    added = (await write(request, lambda: list(view.add_batches([ready], strict=strict))))[0]
     there = set(added.there)
     return [
         {"error": each} if isinstance(each, str) else {"id": each, **({"there": True} if each in there else {})}

@@ -42,11 +42,10 @@ async def previewed(request: Request, body: ForgetBody) -> ForgetPreviewOut:
 
     def counted() -> tuple[int, int, dict[str, int], int]:
         bounded = wanted.within(view.cameras)
+        known = view.stats().cameras if view.cameras is None else view.cameras
+        counts = {camera: view.store.count(bounded.within([camera])) for camera in known}
+        cameras = {camera: number for camera, number in counts.items() if number}
         people = view.people(limit=10**9, filter=wanted)
-        cameras: dict[str, int] = {}
-        for each in people:
-            for camera, number in each.cameras.items():
-                cameras[camera] = cameras.get(camera, 0) + number
         timed = wanted.before is not None or wanted.after is not None
         untimed = view.store.count_untimed(bounded, seen_until()) if timed and wanted.untimed is None else 0
         return view.store.count(bounded), len(people), cameras, untimed

@@ -166,7 +166,7 @@ async def _search(request: Request, asked: dict[str, Any], answer: Any) -> Respo
 
 
 def _options_of(form: FormData) -> dict[str, Any]:
-    told: dict[str, Any] = {"purpose": text_in(form, "purpose"), "top_k": 40}
+    told: dict[str, Any] = {"purpose": text_in(form, "purpose"), "top_k": 24}
     if cameras := texts_in(form, "camera"):
         told["cameras"] = cameras
     told |= {name: text for name in ("after", "before") if (text := text_in(form, name))}

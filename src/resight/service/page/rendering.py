@@ -38,7 +38,7 @@ _environment = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_environment.filters["when"] = format_time
+_environment.filters["when"] = lambda seconds: format_time(seconds).replace("T", " ").removesuffix("Z")
 _environment.filters["percent"] = lambda share: f"{share:.1%}"
 
 
