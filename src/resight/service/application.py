@@ -20,7 +20,7 @@ from resight.service.problems import MEDIA, answer_errors
 from resight.service.routes import Route, Table
 
 ROUTES: tuple[Route, ...] = (*REST, *PAGES)
-ERRORS = (401, 403, 404, 405, 408, 409, 413, 415, 421, 422, 429, 503)
+ERRORS = (400, 401, 403, 404, 405, 408, 409, 413, 415, 421, 422, 429, 503)
 
 
 def application(desk: Desk) -> ASGIApp:

@@ -48,7 +48,8 @@ class Table:
         self._patterns: list[tuple[re.Pattern[str], Route]] = [(compile_path(each.path)[0], each) for each in routes]
 
     def find(self, method: str, path: str) -> Found:
-        """The first one that fits, as FastAPI finds it."""
+        """The one that fits. A path that is in the table as it is, is no value of another one's parameter."""
         fitting = [route for pattern, route in self._patterns if pattern.match(path)]
+        fitting = [route for route in fitting if "{" not in route.path] or fitting
         route = next((route for route in fitting if route.method == method), None)
         return Found(route, tuple(sorted({route.method for route in fitting})))

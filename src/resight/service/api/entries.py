@@ -41,7 +41,7 @@ IdempotencyKey = Annotated[
 ]
 Limit = Annotated[int, Query(ge=1, le=500)]
 Cursor = Annotated[int | None, Query(ge=-(2**63), lt=2**63, description="What `next` of the page before says.")]
-CamerasOf = Annotated[list[str] | None, Query(alias="camera", max_length=200)]
+CamerasOf = Annotated[list[str], Query(alias="camera", max_length=200, default_factory=list)]
 
 
 class Answering(Response):
@@ -148,17 +148,24 @@ async def _all_or_none(
 
 async def list_entries(
     request: Request,
+    camera: CamerasOf,
+    track: Annotated[list[str], Query(max_length=200, default_factory=list)],
+    pid: Annotated[list[Whole], Query(max_length=1000, default_factory=list)],
+    person: Annotated[list[str], Query(max_length=200, default_factory=list)],
     cursor: Cursor = None,
     limit: Limit = 50,
-    camera: CamerasOf = None,
-    track: Annotated[list[str] | None, Query(max_length=200)] = None,
-    pid: Annotated[list[Whole] | None, Query(max_length=1000)] = None,
-    person: Annotated[list[str] | None, Query(max_length=200)] = None,
     after: Annotated[str | None, Query(max_length=40)] = None,
     before: Annotated[str | None, Query(max_length=40)] = None,
 ) -> EntriesOut:
     """A page of entries, by id. What is added or forgotten meanwhile shifts nothing."""
-    where = Where(cameras=camera, tracks=track, pids=pid, people=person, after=after, before=before)
+    where = Where(
+        cameras=camera or None,
+        tracks=track or None,
+        pids=pid or None,
+        people=person or None,
+        after=after,
+        before=before,
+    )
     return await read(request, page_of, view_of(request), cursor or 0, limit, where.conditions())
 
 

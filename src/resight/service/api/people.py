@@ -30,11 +30,9 @@ from resight.service.api.shapes import CannotLinkBody, LinkBody, Whole
 from resight.service.problems import missing
 
 
-async def list_people(
-    request: Request, cursor: Cursor = None, limit: Limit = 50, camera: CamerasOf = None
-) -> PeopleOut:
+async def list_people(request: Request, camera: CamerasOf, cursor: Cursor = None, limit: Limit = 50) -> PeopleOut:
     """A page of people who have pids, with links applied and counts."""
-    found = await read(request, view_of(request).people, cursor, limit, filter_of(None, cameras=camera))
+    found = await read(request, view_of(request).people, cursor, limit, filter_of(None, cameras=camera or None))
     return PeopleOut(people=[person_out(each) for each in found], next=found[-1].pid if len(found) == limit else None)
 
 

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Base64Bytes, BaseModel, ConfigDict, Field
+from pydantic import Base64Bytes, BaseModel, ConfigDict, Field, Strict
 
 from resight.gallery.transfer.times import parse_time
 
-Whole = Annotated[int, Field(ge=-(2**63), lt=2**63)]
+Whole = Annotated[int, Field(ge=-(2**63), lt=2**63)]  # in a path or a query, which are texts
+Number = Annotated[int, Strict(), Field(ge=-(2**63), lt=2**63)]
+Float = Annotated[float, Strict(), Field(allow_inf_nan=False)]
 Name = Annotated[str, Field(max_length=500)]
-Moment = Annotated[float, Field(allow_inf_nan=False)] | Annotated[str, Field(max_length=40)]
-Embedding = Annotated[list[Annotated[float, Field(allow_inf_nan=False)]], Field(max_length=8192)]
+Moment = Float | Annotated[str, Field(max_length=40)]
+Embedding = Annotated[list[Float], Field(max_length=8192)]
 Names = Annotated[list[Name], Field(max_length=200)]
-Wholes = Annotated[list[Whole], Field(max_length=1000)]
-Attributes = Annotated[
-    dict[Name, str | bool | int | Annotated[float, Field(allow_inf_nan=False)]], Field(max_length=50)
-]
-Fraction = Annotated[float, Field(ge=0, le=1)]
+Numbers = Annotated[list[Number], Field(max_length=1000)]
+Value = Annotated[str, Strict()] | Annotated[bool, Strict()] | Annotated[int, Strict()] | Float
+Attributes = Annotated[dict[Name, Value], Field(max_length=50)]
+Fraction = Annotated[float, Strict(), Field(ge=0, le=1)]
 Purpose = Annotated[
     str, Field(min_length=3, max_length=500, description="What for; the audit keeps it.", examples=["request 12"])
 ]
@@ -36,11 +37,11 @@ class Where(Shape):
     exclude_cameras: Names | None = None
     tracks: Names | None = None
     exclude_tracks: Names | None = None
-    pids: Wholes | None = None
-    exclude_pids: Wholes | None = None
+    pids: Numbers | None = None
+    exclude_pids: Numbers | None = None
     people: Names | None = Field(None, description="By name.")
     exclude_people: Names | None = None
-    ids: Wholes | None = None
+    ids: Numbers | None = None
     after: Moment | None = None
     before: Moment | None = None
     attributes: Attributes | None = None
@@ -56,8 +57,8 @@ class SearchOptions(Where):
     """How to search."""
 
     purpose: Purpose
-    top_k: int = Field(20, ge=1, le=10_000)
-    min_similarity: float | None = Field(None, ge=-2, le=2)
+    top_k: Annotated[int, Strict()] = Field(20, ge=1, le=10_000)
+    min_similarity: Annotated[float, Strict(), Field(ge=-2, le=2)] | None = None
     hidden: tuple[Fraction, Fraction] | None = Field(
         None, description="The hidden part of the picture, from and to, in fractions of its height from the top."
     )
@@ -81,7 +82,7 @@ class SearchBody(SearchOptions):
     crops: Annotated[list[Base64Bytes], Field(min_length=1, max_length=64)] | None = None
     embedding: Embedding | None = None
     model: Name | None = Field(None, description="The identity of the model that made the embedding.")
-    entry: Whole | None = Field(None, description="An entry of the gallery, whose embedding is searched for.")
+    entry: Number | None = Field(None, description="An entry of the gallery, whose embedding is searched for.")
 
 
 class EntryFacts(Shape):
@@ -90,7 +91,7 @@ class EntryFacts(Shape):
     camera: Annotated[str, Field(min_length=1, max_length=500)]
     time: Moment | None = None
     track: Name | None = None
-    pid: Whole | None = None
+    pid: Number | None = None
     person: Name | None = Field(None, description="A name, in place of a pid.")
     attributes: Attributes | None = None
     name: Name | None = None
@@ -112,16 +113,16 @@ class EntryBody(EntryFacts):
 class LinkBody(Shape):
     """Two pids that are one person, who is reported as `into`."""
 
-    pid: Whole
-    into: Whole
+    pid: Number
+    into: Number
     purpose: Annotated[str, Field(max_length=500)] = ""
 
 
 class CannotLinkBody(Shape):
     """Two pids that are two people."""
 
-    pid: Whole
-    other: Whole
+    pid: Number
+    other: Number
     purpose: Annotated[str, Field(max_length=500)] = ""
 
 
@@ -129,8 +130,8 @@ class ForgetBody(Where):
     """Whom to forget. older_than_s: entries whose time is further back than so many seconds. untimed: entries of no
     time count as old."""
 
-    older_than_s: Annotated[float, Field(ge=0, le=1e10)] | None = None
-    untimed: bool = False
+    older_than_s: Annotated[float, Strict(), Field(ge=0, le=1e10)] | None = None
+    untimed: Annotated[bool, Strict()] = False
 
 
 class ConfirmBody(Shape):

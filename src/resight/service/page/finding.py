@@ -19,7 +19,7 @@ from resight.service.api.forms import checked
 from resight.service.api.search import found
 from resight.service.api.shapes import SearchOptions, Whole
 from resight.service.page.lanes import lanes_of
-from resight.service.page.rendering import form_of, go, page, render, text_in, texts_in
+from resight.service.page.rendering import form_of, go, number_of, page, render, text_in, texts_in
 from resight.service.problems import missing
 
 HIDDEN = {"": None, "lower third": (0.67, 1.0), "lower half": (0.5, 1.0), "upper half": (0.0, 0.5)}
@@ -172,7 +172,7 @@ def _options_of(form: FormData) -> dict[str, Any]:
     told |= {name: text for name in ("after", "before") if (text := text_in(form, name))}
     if hidden := HIDDEN.get(text_in(form, "hidden")):
         told["hidden"] = hidden
-    if rate := text_in(form, "rate"):
+    if rate := number_of(text_in(form, "rate")):
         told["false_positive_rate"] = rate
     return told
 

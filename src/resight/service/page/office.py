@@ -13,7 +13,7 @@ from resight.service.api import about, forgetting, keys
 from resight.service.api.common import caller_of, desk_of, read, view_of, whole_gallery, write
 from resight.service.api.forms import checked
 from resight.service.api.shapes import ForgetBody, KeyBody
-from resight.service.page.rendering import form_of, go, page, render, text_in, texts_in
+from resight.service.page.rendering import form_of, go, number_of, page, render, text_in, texts_in
 
 LINES = 100
 ASKED = dict.fromkeys(("pids", "people", "cameras", "after", "before", "ids"), "")  # of a form that is empty
@@ -32,15 +32,15 @@ async def forget_preview(request: Request) -> Response:
     """Counts whom it would be about."""
     form = await form_of(request)
     told: dict[str, Any] = {}
-    for text in texts_in(form, "pid"):
-        told.setdefault("pids", []).append(text)
+    if pids := texts_in(form, "pid"):
+        told["pids"] = [number_of(text) for text in pids]
     if text := text_in(form, "person"):
         told["people"] = [text]
     if text := text_in(form, "camera"):
         told["cameras"] = [text]
     told |= {name: text for name in ("after", "before") if (text := text_in(form, name))}
     if text := text_in(form, "id"):
-        told["ids"] = text.replace(",", " ").split()
+        told["ids"] = [number_of(each) for each in text.replace(",", " ").split()]
     preview = await forgetting.previewed(request, checked(ForgetBody, told))
     shown = {name: ", ".join(map(str, value)) if isinstance(value, list) else value for name, value in told.items()}
     return render(request, "forget.html", preview=preview, certificate=None, shown={**ASKED, **shown})

@@ -94,6 +94,18 @@ def text_in(form: FormData, name: str) -> str:
     return value.strip() if isinstance(value, str) else ""
 
 
+def number_of(text: str) -> float | int | str:
+    """A number in a form's text; the text itself where it is none, which its shape then refuses."""
+    try:
+        return int(text)
+    except ValueError:
+        pass
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
 def texts_in(form: FormData, name: str) -> list[str]:
     """All texts of a field that are not empty."""
     return [value.strip() for value in form.getlist(name) if isinstance(value, str) and value.strip()]
