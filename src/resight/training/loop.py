@@ -24,7 +24,6 @@ from resight.models.catalogue import build_network
 from resight.models.devices import channels_last
 from resight.models.pretrained import load_pretrained
 from resight.models.saved import CARD_FILE, ModelConfig, TrainedNetwork, save_model, with_origins
-from resight.training.averaging import WeightAverage
 from resight.training.batches.augmentation import augment, flip_where, shrink
 from resight.training.batches.images import MAX_MEMORY_MB, TrainingImages, load_training_images
 from resight.training.batches.plan import Plan, local_batches, mix_seed, seed_step
@@ -38,7 +37,6 @@ from resight.training.execution import (
     mixed_precision,
 )
 from resight.training.objective import Objective, architecture_of, make_objective
-from resight.training.optimizers import make_optimizer, set_rate
 from resight.training.recipe import STATISTICS, Recipe
 from resight.training.record import EpochHook
 from resight.training.run import (
@@ -50,9 +48,11 @@ from resight.training.run import (
     save_checkpoint,
     write_or_check_config,
 )
-from resight.training.steps import make_step
 from resight.training.teaching.targets import TARGETS_DIR, Targets, load_targets
 from resight.training.teaching.teachers import Teacher
+from resight.training.updates.averaging import WeightAverage
+from resight.training.updates.optimizers import make_optimizer, set_rate
+from resight.training.updates.steps import make_step
 
 
 @dataclass(frozen=True)
