@@ -28,7 +28,7 @@ NO_TEXT = (
     "src/resight/embedding/models/city.resight",
     "src/resight/embedding/models/default-int8.resight",
     "src/resight/embedding/models/default.resight",
-    "src/resight/embedding/models/general.resight",
+    "src/resight/embedding/models/market.resight",
     "src/resight/embedding/models/slicenet1.resight",
     "src/resight/embedding/models/slicenet2.resight",
     "tests/saved/v0.1.0/files.tar.xz",
