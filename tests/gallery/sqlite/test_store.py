@@ -257,10 +257,15 @@ def test_copies_that_moved_records_left_go_too(tmp_path: Path) -> None:
             assert dice.choice([first, second]).forget(tracks=chosen).traces == ()
             there -= set(chosen)
             gone |= set(chosen)
-        files = b"".join(path.read_bytes() for path in tmp_path.iterdir() if path.suffix != ".db-shm")
-        digits = set(re.findall(rb"(?=([0-9]{12}))", files))  # wherever they stand
-    assert {track.encode() for track in there} <= digits
-    assert not {track.encode() for track in gone} & digits
+            more = [f"{dice.randrange(10**12):012d}" for _ in range(20)]  # into pages that are in memory
+            dice.choice([first, second]).add_embeddings(
+                unit(20, seed=100 + step), model=MODEL.identity, camera="south", track=more
+            )
+            there |= set(more)
+            files = b"".join(path.read_bytes() for path in tmp_path.iterdir())
+            digits = set(re.findall(rb"(?=([0-9]{12}))", files))  # wherever they stand
+            assert {track.encode() for track in there} <= digits
+            assert not {track.encode() for track in gone} & digits
 
 
 def test_looking_into_the_file_keeps_the_locks_on_it(tmp_path: Path) -> None:

@@ -10,12 +10,14 @@ The format: https://www.sqlite.org/fileformat2.html, 1.3 and 1.6.
 from __future__ import annotations
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from resight.gallery.sqlite.searching import LENGTH, Signs
+from resight.core.cores import available_cores
+from resight.gallery.sqlite.searching import Signs
 
 READ_AT_ONCE = 1 << 22
 # The first byte of a page that holds no records is the highest one of a page's number, or 0; of one that holds some, one
@@ -48,29 +50,40 @@ def page_size(file: int) -> int | None:
 
 
 def sweep(file: int, size: int, signs: Signs) -> Swept:
-    """Overwrites the gaps of all pages, and looks for the signs. For a file to which nobody else writes meanwhile.
+    """Overwrites the gaps of all pages, and looks for the signs, each within a page. For a file to which nobody else
+    writes meanwhile.
 
     size: of `page_size`. Only what is not zero already is written. Raises OSError.
     """
+    cores = available_cores()
+    pages = os.fstat(file).st_size // size
+    parts = [range(start, pages, READ_AT_ONCE // size * cores) for start in range(0, pages, READ_AT_ONCE // size)][:cores]
+    with ThreadPoolExecutor(cores, thread_name_prefix="sweep") as pool:
+        swept = list(pool.map(lambda starts: _sweep(file, size, signs, starts, pages), parts))
+    os.fsync(file)
+    return Swept(
+        frozenset[bytes]().union(*(part.found for part in swept)),
+        sum(part.wiped for part in swept),
+        tuple(sorted(number for part in swept for number in part.damaged)),
+    )
+
+
+def _sweep(file: int, size: int, signs: Signs, starts: range, end: int) -> Swept:
+    """Of the pieces that begin at these pages."""
     found, damaged, wiped = set[bytes](), list[int](), 0
-    buffer = bytearray(size + READ_AT_ONCE)  # before each piece, the end of the one before
-    piece = memoryview(buffer)[size:]
-    end = os.fstat(file).st_size // size * size
-    for place in range(0, end, READ_AT_ONCE):
-        read = os.preadv(file, [piece[: min(READ_AT_ONCE, end - place)]], place)
-        pages = np.frombuffer(buffer, np.uint8, read // size * size, size).reshape(-1, size)
-        skip = int(place == 0)  # the first page has the schema, and another header
+    buffer = np.empty((READ_AT_ONCE // size, size), np.uint8)
+    for start in starts:
+        pages = buffer[: os.preadv(file, [buffer[: end - start]], start * size) // size]
+        skip = int(start == 0)  # the first page has the schema, and another header
         for row in _with_leftovers(pages[skip:]) + skip:
             gap = _gap(pages[row])
             if gap is None:
-                damaged.append(place // size + int(row) + 1)
+                damaged.append(start + int(row) + 1)
                 continue
             pages[row, gap] = 0
-            os.pwrite(file, bytes(gap.stop - gap.start), place + int(row) * size + gap.start)
+            os.pwrite(file, pages[row, gap], (start + int(row)) * size + gap.start)
             wiped += 1
-        found |= signs.within(memoryview(buffer)[size - LENGTH + 1 : size + read])
-        buffer[size - LENGTH + 1 : size] = buffer[size + read - LENGTH + 1 : size + read]
-    os.fsync(file)
+        found |= signs.within(memoryview(pages.reshape(-1)))
     return Swept(frozenset(found), wiped, tuple(damaged))
 
 
@@ -89,10 +102,13 @@ def _with_leftovers(pages: Bytes) -> npt.NDArray[np.int64]:
     wrong = holds & ((start > end) | (end > size))
     start, end = np.where(holds & ~wrong, start, 0), np.where(holds & ~wrong, end, 0)
     # Whole words first, then the bytes of the gap before and after them.
-    words = pages.view("<u8") != 0
-    column = np.arange(size // 8)
-    within = (column >= ((start + 7) // 8)[:, None]) & (column < (end // 8)[:, None])
-    dirty = (words & within).any(axis=1)
+    words, row = pages.view("<u8").reshape(-1), np.arange(len(pages)) * (size // 8)
+    bounds = np.stack([row + (start + 7) // 8, row + end // 8], axis=1)
+    whole = bounds[:, 1] > bounds[:, 0]
+    dirty = np.zeros(len(pages), np.bool_)
+    if whole.any():  # the last word of all is one of the bytes after them
+        between = np.minimum(bounds[whole].reshape(-1), len(words) - 1)
+        dirty[whole] = np.bitwise_or.reduceat(words, between)[::2] != 0
     for edge in (start[:, None] + np.arange(8), end[:, None] - 1 - np.arange(8)):
         inside = (edge >= start[:, None]) & (edge < end[:, None])
         dirty |= (np.take_along_axis(pages, np.where(inside, edge, 0), axis=1).astype(np.bool_) & inside).any(axis=1)
