@@ -42,9 +42,7 @@ def words_in(path: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("page_size", [512, 4096, 65_536])
-def test_nothing_is_left_beside_what_is_stored(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, page_size: int
-) -> None:
+def test_nothing_is_left_beside_what_is_stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, page_size: int) -> None:
     monkeypatch.setattr(pages, "READ_AT_ONCE", 2 * page_size)
     path = tmp_path / "words.db"
     gone = filled(path, page_size)

@@ -243,29 +243,29 @@ def test_a_deletion_whose_file_cannot_be_swept_says_so(tmp_path: Path, monkeypat
 
 
 def test_copies_that_moved_records_left_go_too(tmp_path: Path) -> None:
-    """Records move between pages as others come and go, and SQLite leaves copies of them where they were. By two openings
-    in turn, which keep pages in memory."""
+    """Records move between pages as others come and go, and SQLite leaves copies of them where they were. By two
+    openings in turn, which keep pages in memory."""
     dice = random.Random(0)
     there, gone = set[str](), set[str]()
     with open_gallery(tmp_path / "site.db", MODEL) as first, open_gallery(tmp_path / "site.db", MODEL) as second:
-        for step in range(12):
+
+        def add(num: int, seed: int) -> None:
+            tracks = [f"{dice.randrange(10**12):012d}" for _ in range(num)]
             gallery = dice.choice([first, second])
-            tracks = [f"{dice.randrange(10**12):012d}" for _ in range(150)]
-            gallery.add_embeddings(unit(150, seed=step), model=MODEL.identity, camera="north", track=tracks)
-            there |= set(tracks)
+            gallery.add_embeddings(unit(num, seed=seed), model=MODEL.identity, camera="n", track=tracks)
+            there.update(tracks)
+
+        for step in range(12):
+            add(150, step)
             chosen = dice.sample(sorted(there), 50)
             assert dice.choice([first, second]).forget(tracks=chosen).traces == ()
-            there -= set(chosen)
-            gone |= set(chosen)
-            more = [f"{dice.randrange(10**12):012d}" for _ in range(20)]  # into pages that are in memory
-            dice.choice([first, second]).add_embeddings(
-                unit(20, seed=100 + step), model=MODEL.identity, camera="south", track=more
-            )
-            there |= set(more)
+            there.difference_update(chosen)
+            gone.update(chosen)
+            add(20, 100 + step)  # into pages that are in memory
             files = b"".join(path.read_bytes() for path in tmp_path.iterdir())
-            digits = set(re.findall(rb"(?=([0-9]{12}))", files))  # wherever they stand
-            assert {track.encode() for track in there} <= digits
-            assert not {track.encode() for track in gone} & digits
+            digits = {found.decode() for found in re.findall(rb"(?=([0-9]{12}))", files)}  # wherever they stand
+            assert there <= digits
+            assert not gone & digits
 
 
 def test_looking_into_the_file_keeps_the_locks_on_it(tmp_path: Path) -> None:
@@ -315,7 +315,9 @@ def test_a_killed_deletion_is_told_and_can_be_ended(tmp_path: Path, when: str) -
         assert (gone.entries, gone.traces) == (0, ())
         assert not list(gallery.verify())
         raw = b"".join(file.read_bytes() for file in tmp_path.iterdir())
-        assert [number for number in range(300) if rows[number].tobytes() in raw] == [n for n in range(300) if n % 3 != 1]
+        assert [number for number in range(300) if rows[number].tobytes() in raw] == [
+            n for n in range(300) if n % 3 != 1
+        ]
         assert [tracks[n] for n in range(1, 300, 3) if tracks[n].encode() in raw] == []
 
 

@@ -210,8 +210,8 @@ class Index:
                 self._tail = Tail(self.dim)
 
     def add_block(self, vectors: FloatArray, columns: Columns) -> None:
-        """Adds rows as a block, which has the arrays from then on. Rows of one camera and time in one block let a filter
-        skip the whole block."""
+        """Adds rows as a block, which owns the arrays from then on. Rows of one camera and time in one block let a
+        filter skip the whole block."""
         self._everybody = None
         if len(vectors):
             self._blocks.append(Block(vectors, columns))

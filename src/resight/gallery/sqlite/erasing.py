@@ -82,8 +82,8 @@ def _signs_of_site(before: SiteTransform, after: SiteTransform | None) -> list[S
 
 
 def owed(db: Connection) -> bool:
-    """Whether entries were deleted and their bytes not yet swept out of the files: the process that did it was killed, or
-    another one read meanwhile. Within a transaction."""
+    """Whether entries were deleted and their bytes not yet swept out of the files: the process that did it was killed,
+    or another one read meanwhile. Within a transaction."""
     swept = db.one("SELECT value FROM meta WHERE key = 'swept'")
     return swept is not None and swept != db.one("SELECT value FROM meta WHERE key = 'removals'")
 
@@ -142,8 +142,8 @@ def rewrite(db: Connection) -> tuple[str, ...]:
 
 
 def _swept(db: Connection) -> None:
-    """Writes down that nothing is owed. The pages in memory are read anew, by this connection and, because something was
-    written, by all others: or what they held beside entries would come back with the next change of such a page."""
+    """Writes down that nothing is owed. The pages in memory are read anew, by this connection and, because something
+    was written, by all others: or what they held beside entries would come back with the next change of such a page."""
     db.execute("PRAGMA shrink_memory")
     db.execute("INSERT OR REPLACE INTO meta SELECT 'swept', value FROM meta WHERE key = 'removals'")
 

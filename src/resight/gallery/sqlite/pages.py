@@ -1,8 +1,8 @@
 """The pages of a database's file: what stands in them beside what is stored is overwritten with zeros, in place.
 
 With `secure_delete`, SQLite overwrites what is deleted. But where it moves records to another page, when a page is full
-or nearly empty, it leaves a copy in the gap between a page's list of records and the first of them (`rebuildPage` in its
-btree.c). Deleted later, they are overwritten where they then are, and not there. So the gaps are overwritten here.
+or nearly empty, it leaves a copy in the gap between the page's list of records and the first of them (`rebuildPage` in
+its btree.c). Deleted later, they are overwritten where they then are, and not there. So the gaps are overwritten here.
 
 The format: https://www.sqlite.org/fileformat2.html, 1.3 and 1.6.
 """
@@ -20,8 +20,8 @@ from resight.core.cores import available_cores
 from resight.gallery.sqlite.searching import Signs
 
 READ_AT_ONCE = 1 << 22
-# The first byte of a page that holds no records is the highest one of a page's number, or 0; of one that holds some, one
-# of these. So in a file of fewer pages than this the first byte tells them apart.
+# The first byte of a page that holds no records is the highest one of a page's number, or 0; of one that holds some,
+# one of LIST_AT. So in a file of fewer pages than this the first byte tells them apart.
 MOST_PAGES = 2 << 24
 LIST_AT = {2: 12, 5: 12, 10: 8, 13: 8}  # where the list of records begins, by a page's first byte
 Bytes = npt.NDArray[np.uint8]
@@ -57,7 +57,9 @@ def sweep(file: int, size: int, signs: Signs) -> Swept:
     """
     cores = available_cores()
     pages = os.fstat(file).st_size // size
-    parts = [range(start, pages, READ_AT_ONCE // size * cores) for start in range(0, pages, READ_AT_ONCE // size)][:cores]
+    parts = [range(start, pages, READ_AT_ONCE // size * cores) for start in range(0, pages, READ_AT_ONCE // size)][
+        :cores
+    ]
     with ThreadPoolExecutor(cores, thread_name_prefix="sweep") as pool:
         swept = list(pool.map(lambda starts: _sweep(file, size, signs, starts, pages), parts))
     os.fsync(file)
@@ -73,7 +75,7 @@ def _sweep(file: int, size: int, signs: Signs, starts: range, end: int) -> Swept
     found, damaged, wiped = set[bytes](), list[int](), 0
     buffer = np.empty((READ_AT_ONCE // size, size), np.uint8)
     for start in starts:
-        pages = buffer[: os.preadv(file, [buffer[: end - start]], start * size) // size]
+        pages = buffer[: os.preadv(file, [buffer[: end - start].data], start * size) // size]
         skip = int(start == 0)  # the first page has the schema, and another header
         for row in _with_leftovers(pages[skip:]) + skip:
             gap = _gap(pages[row])
@@ -81,9 +83,9 @@ def _sweep(file: int, size: int, signs: Signs, starts: range, end: int) -> Swept
                 damaged.append(start + int(row) + 1)
                 continue
             pages[row, gap] = 0
-            os.pwrite(file, pages[row, gap], (start + int(row)) * size + gap.start)
+            os.pwrite(file, bytes(gap.stop - gap.start), (start + int(row)) * size + gap.start)
             wiped += 1
-        found |= signs.within(memoryview(pages.reshape(-1)))
+        found |= signs.within(pages.reshape(-1).data)
     return Swept(frozenset(found), wiped, tuple(damaged))
 
 

@@ -98,8 +98,8 @@ def found_in(path: Path, signs: Collection[bytes]) -> set[bytes]:
 
 
 def _keys(sign: bytes, stride: int) -> list[tuple[bytes, int]]:
-    """Eight bytes of the sign for each place at which a stride may begin in it, and where in the sign they stand. Raises
-    ValueError where some are not varied enough, or the sign is too short."""
+    """Eight bytes of the sign for each place at which a stride may begin in it, and where in the sign they stand.
+    Raises ValueError where some are not varied enough, or the sign is too short."""
     keys = []
     for shift in range(stride):
         starts = range(shift, len(sign) - KEY + 1, stride)
@@ -108,4 +108,3 @@ def _keys(sign: bytes, stride: int) -> list[tuple[bytes, int]]:
             raise ValueError
         keys.append((sign[start : start + KEY], start))
     return keys
-
