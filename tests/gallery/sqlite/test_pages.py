@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from resight import open_gallery
 from resight.gallery.sqlite import pages
 from resight.gallery.sqlite.searching import Signs
+from tests.gallery.helpers import MODEL, pictures, unit
 
 
 def filled(path: Path, page_size: int) -> list[str]:
@@ -96,3 +98,18 @@ def test_files_whose_pages_cannot_be_told_apart(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(pages, "MOST_PAGES", 10)
     assert pages.page_size(file) is None
     os.close(file)
+
+
+def test_a_gallery_whose_pages_cannot_be_told_apart_is_rewritten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pages, "MOST_PAGES", 1)
+    rows = unit(200)
+    with open_gallery(tmp_path / "site.db", MODEL) as gallery:
+        gallery.add(pictures(rows), camera="north", track=[f"track-{n:03d}-walk" for n in range(200)])
+        size = (tmp_path / "site.db").stat().st_size
+        assert gallery.forget(ids=list(range(1, 151))).traces == ()
+        assert not list(gallery.verify())
+        assert (tmp_path / "site.db").stat().st_size < size
+    raw = (tmp_path / "site.db").read_bytes()
+    assert [n for n in range(200) if f"track-{n:03d}-walk".encode() in raw] == list(range(150, 200))

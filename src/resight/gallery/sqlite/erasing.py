@@ -13,7 +13,7 @@ from resight.gallery.records import Settings
 from resight.gallery.siting import fitted_anew
 from resight.gallery.sqlite import pages, raw, siting
 from resight.gallery.sqlite.connection import BUSY, Connection
-from resight.gallery.sqlite.searching import Signs, sign_of
+from resight.gallery.sqlite.searching import Signs, found_in, sign_of
 from resight.site.transform import SiteTransform
 
 TRIES = 100  # to empty the log before another process writes again
@@ -95,26 +95,30 @@ def sweep(db: Connection, signs: Sequence[Sign]) -> tuple[str, ...]:
     entries becomes zeros. Raises GalleryError or OSError if that fails.
     """
     with db.alone(), raw.opened(db.path) as file:
-        size = pages.page_size(file)
-        if size is None:
-            return rewrite(db)  # tens of millions of pages, or not as we made it
-        for _ in range(TRIES):
-            if _empty_log(db):
-                return (_kept_from(db),)
-            with db.writing():
-                if db.log_is_empty():  # nobody wrote in between, and from here on nobody can
-                    found = pages.sweep(file, size, Signs([sign.data for sign in signs]))
-                    _swept(db)
-                    break
+        data, size = [sign.data for sign in signs], pages.page_size(file)
+        if size is None:  # tens of millions of pages, or not as we made it
+            kept, found = rewrite(db), found_in(db.path, data)
         else:
-            return (_kept_from(db),)
+            kept, found = _sweep(db, file, size, data)
+        with db.reading():
+            left = any(sign.data in found and not _stays(db, sign) for sign in signs)
+        return (*kept, *([f"{db.path.name} still holds bytes of a deleted entry"] if left else []))
+
+
+def _sweep(db: Connection, file: int, size: int, signs: list[bytes]) -> tuple[tuple[str, ...], set[bytes]]:
+    """Where traces may be left, and which of the signs are in the file."""
+    for _ in range(TRIES):
+        if _empty_log(db):
+            break
+        with db.writing():
+            if not db.log_is_empty():
+                continue  # somebody wrote in between
+            done = pages.sweep(file, size, Signs(signs))  # from here on nobody can
+            _swept(db)
         kept = [_kept_from(db)] if _empty_log(db) else []
-        kept += [f"{db.path.name}: page {page} is damaged and was not searched" for page in found.damaged]
-        there = {sign.data for sign in signs if sign.data in found.found}
-        if there:
-            with db.reading():
-                there -= {sign.data for sign in signs if sign.data in there and _stays(db, sign)}
-        return (*kept, *([f"{db.path.name} still holds bytes of a deleted entry"] if there else []))
+        kept += [f"{db.path.name}: page {page} is damaged and was not searched" for page in done.damaged]
+        return tuple(kept), set(done.found)
+    return (_kept_from(db),), set()
 
 
 def rewrite(db: Connection) -> tuple[str, ...]:
