@@ -11,6 +11,7 @@ import torch
 from resight.training.batches import at_once
 from resight.training.batches.augmentation import augment, pad_and_crop, random_erasing, shrink
 from resight.training.batches.views import cut_batch, view_boxes
+from resight.training.recipe import Recipe
 from resight.training.recipes import GENERAL, STRIPNET
 
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="this machine has no CUDA device")
@@ -53,8 +54,8 @@ def test_windows_and_rectangles() -> None:
 
 @needs_cuda
 @pytest.mark.parametrize("recipe", [GENERAL, STRIPNET], ids=["general", "stripnet"])
-def test_a_gpu_changes_pictures_as_the_cpu_does(recipe: object) -> None:
-    calm = replace(recipe, random_erasing=0.0, height=40, width=20, progressive="")  # type: ignore[type-var]
+def test_a_gpu_changes_pictures_as_the_cpu_does(recipe: Recipe) -> None:
+    calm = replace(recipe, random_erasing=0.0, height=40, width=20, progressive="")
     images = pictures()
     on_gpu = augment(images.cuda(), calm, generator())
     assert (on_gpu.cpu().int() - augment(images, calm, generator()).int()).abs().max() <= 1
