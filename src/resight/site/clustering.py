@@ -22,8 +22,7 @@ from resight.site.criterion import tracklet_eer
 from resight.site.fitting import USUAL_EXPONENT, whitening, within_scatter
 from resight.site.transform import SiteTransform
 
-LARGEST = 0.02  # share of the pictures that one cluster may hold, or
-USUAL_TIMES = 5  # times the median cluster, where there are few people: more is many people in one
+LARGEST = 0.02  # share of the points that one cluster may hold, or as many as one person may have: more is a collapse
 NEARLY = 1.02  # times the lowest EER is as good, by chance
 USUAL_EPS = 0.5  # of those that are as good the nearest to it is taken
 
@@ -31,39 +30,37 @@ USUAL_EPS = 0.5  # of those that are as good the nearest to it is taken
 @dataclass(frozen=True)
 class Neighbourhood:
     """How tracklets, or pictures, become clusters. k1, k2: of the Jaccard distance. least: points within eps of a core
-    point, itself among them. eps: the distances to choose from."""
+    point, itself among them. of_a_person: points that one person may have by one camera. eps: the distances to choose
+    from."""
 
     k1: int = 10
     k2: int = 3
     least: int = 2
+    of_a_person: int = 5
     eps: tuple[float, ...] = (0.35, 0.4, 0.45, 0.5, 0.55, 0.6)
 
 
 OF_TRACKLETS = Neighbourhood()
-OF_PICTURES = Neighbourhood(k1=20, k2=6, least=4)
+OF_PICTURES = Neighbourhood(k1=20, k2=6, least=4, of_a_person=20)
 
 
 @dataclass(frozen=True, eq=False)
 class Clustering:
     """labels: (n,) int64, the cluster of each picture, 0 to `num` - 1, or -1. eps: the distance that was taken. judged:
     the criterion at each eps that was possible; empty where nothing judges. parted: tracklets taken out of a cluster,
-    since another of it was elsewhere before the same camera at that time."""
+    since another of it was elsewhere before the same camera at that time. sound: whether there are two clusters and
+    more, and none is so large that it is many people."""
 
     labels: IntArray
     eps: float
     judged: dict[str, float]
     parted: int
+    sound: bool
 
     @property
     def num(self) -> int:
         """How many clusters there are."""
         return int(self.labels.max(initial=-1)) + 1
-
-    @property
-    def sound(self) -> bool:
-        """Whether there are two clusters and more, and none is so large that it is many people."""
-        sizes = np.bincount(self.labels[self.labels >= 0])
-        return len(sizes) > 1 and bool(sizes.max() <= max(LARGEST * len(self.labels), USUAL_TIMES * np.median(sizes)))
 
     @property
     def largest(self) -> float:
@@ -107,11 +104,14 @@ def cluster(
     points = np.unique(points, return_inverse=True)[1].astype(np.int64)
     graph = jaccard_within(_means(moved, points), how.k1, how.k2, max(how.eps))
     camera_codes = np.unique(np.asarray(cameras, np.str_), return_inverse=True)[1].astype(np.int64)
+    most = max(LARGEST * len(np.unique(points)), how.of_a_person * len(np.unique(camera_codes)))
     found = []
     for eps in sorted(how.eps):
         of_points = dbscan(graph, eps, how.least)
         of_points, parted = _part_impossible(of_points, moved, points, camera_codes, times)
-        found.append(Clustering(of_points[points], eps, {}, parted))
+        sizes = np.bincount(of_points[of_points >= 0])
+        sound = len(sizes) > 1 and bool(sizes.max() <= most)
+        found.append(Clustering(of_points[points], eps, {}, parted, sound))
     possible = [one for one in found if one.sound] or [min(found, key=lambda one: (one.num < 2, one.largest, -one.eps))]
     judged: dict[str, float] = {}
     if judges is not None:

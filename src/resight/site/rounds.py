@@ -26,7 +26,8 @@ class RoundFacts:
     """A round, as it began. number: from 1. criterion: EER of the tracklets that judge, transformed; raw: of raw
     embeddings; both None where nothing judges. eps: of the clusters. judged: the criterion of each possible eps.
     clusters: how many; across: by more than one camera. pictures: in clusters, of `of` that learn. largest: share of
-    the largest cluster. parted: tracklets that cannot be one person and were taken apart."""
+    the largest cluster. parted: tracklets that cannot be one person and were taken apart. sound: whether no cluster is
+    so large that it is many people."""
 
     number: int
     criterion: float | None
@@ -40,6 +41,7 @@ class RoundFacts:
     of: int
     largest: float
     parted: int
+    sound: bool
 
 
 @dataclass(frozen=True, eq=False)

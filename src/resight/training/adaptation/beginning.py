@@ -75,6 +75,7 @@ def begin_round(
         len(learning),
         found.largest,
         found.parted,
+        found.sound,
     )
     return Round(facts, labels, proxies, memory)
 
@@ -84,7 +85,7 @@ def why_not(found: Round) -> str | None:
     facts = found.facts
     if facts.clusters < 2:
         return f"in round {facts.number} no two clusters were found"
-    if facts.largest > COLLAPSED:
+    if facts.largest > COLLAPSED and not facts.sound:
         return f"in round {facts.number} one cluster held {facts.largest:.0%} of the pictures: many people in one"
     return None
 
