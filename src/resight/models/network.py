@@ -31,15 +31,22 @@ class Architecture:
         values = asdict(self)
         return values if self.options else {name: value for name, value in values.items() if name != "options"}
 
+    def check_dim(self, dim: int) -> None:
+        """Raises ConfigError where the embedding's size is not that which follows from the options."""
+        if self.dim != dim:
+            raise ConfigError(f"a {self.name} of this form has embeddings of dim {dim}, not {self.dim}")
+
 
 Form = TypeVar("Form")
 
 
 def read_options(form: Callable[..., Form], architecture: Architecture) -> Form:
-    """The architecture's options as a network's own form. Raises ConfigError for an unknown one."""
+    """The architecture's options as a network's own form. Raises ConfigError for an unknown one, or a wrong value."""
     try:
         return form(**architecture.options)
-    except TypeError:
+    except (TypeError, ValueError) as error:
+        if isinstance(error, ConfigError):
+            raise
         known = ", ".join(inspect.signature(form).parameters)
         raise ConfigError(
             f"the options of a {architecture.name} are not {dict(architecture.options)}. Known: {known}."

@@ -97,7 +97,7 @@ class TransReID(Network):
         """As Network's; any size that holds a patch does."""
         form = read_options(TransReIDForm, architecture)
         form.grid(height, width)
-        check_dim(architecture, form.width * form.branches)
+        architecture.check_dim(form.width * form.branches)
 
     def branches(self, images: Tensor, places: Tensor | None = None) -> Tensor:
         """The global feature and those of the parts, before the neck: (n, branches, width).
@@ -162,9 +162,3 @@ def check_unseen(unseen: str, rows: int) -> None:
         raise ConfigError(
             f"a camera that the network has not seen is mean, none, or one of 0 to {rows - 1}: {unseen!r}"
         )
-
-
-def check_dim(architecture: Architecture, dim: int) -> None:
-    """Raises ConfigError where the embedding's size is not what follows from the form."""
-    if architecture.dim != dim:
-        raise ConfigError(f"a {architecture.name} of this form has embeddings of dim {dim}, not {architecture.dim}")
