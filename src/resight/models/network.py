@@ -118,6 +118,15 @@ class Network(nn.Module):
         """As the class says."""
         raise NotImplementedError
 
+    def begin_with(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The network's own weights, those of a file trained elsewhere (on ImageNet) among them; what does not fit is
+        left in, to be named by whoever loads them. Raises ConfigError for a network that takes none."""
+        if self.foreign_layers is None:
+            raise ConfigError(f"a {type(self).__name__} begins with a run's weights only, not with a file")
+        taken = {name: tensor for name, tensor in weights.items() if not name.startswith(self.foreign_layers)}
+        own = {name: tensor for name, tensor in self.state_dict().items() if name.startswith(self.own_layers)}
+        return {**taken, **own}
+
     def branches(self, images: Tensor) -> Tensor:
         """What classifiers of their own learn from, one each: (n, branches, width), not of unit length. Raises
         ConfigError for a network that has none."""

@@ -38,7 +38,7 @@ from resight.training.execution import (
     mixed_precision,
 )
 from resight.training.objective import Objective, architecture_of, make_objective
-from resight.training.optimizers import make_optimizer, set_rate
+from resight.training.optimizers import hold_frozen, make_optimizer, set_rate
 from resight.training.recipe import STATISTICS, Recipe
 from resight.training.record import EpochHook
 from resight.training.run import (
@@ -192,6 +192,7 @@ def _train(
                 raise _non_finite(step_loss, position.step, rate, rows, images)
             optimizer.zero_grad(set_to_none=True)
             value.backward()
+            hold_frozen(recipe, network, position.step // plan.steps_per_epoch)
             optimizer.step()
             average.update(position.step)
 

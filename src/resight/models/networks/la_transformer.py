@@ -7,6 +7,7 @@ its own for each m_i. The embedding is of the l_i alone, each at unit length, as
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
 
@@ -15,7 +16,7 @@ from torch.nn import functional
 
 from resight.core.errors import ConfigError
 from resight.models.network import Architecture, Network, read_options
-from resight.models.vit import VisionTransformer, VitForm
+from resight.models.vit import VisionTransformer, VitForm, imagenet_weights
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,10 @@ class LATransformer(Network):
         """(g + lambda l_i) / (1 + lambda): (n, rows, width)."""
         whole, rows = self.tokens(images)
         return (whole[:, None] + self.form.local_weight * rows) / (1 + self.form.local_weight)
+
+    def begin_with(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """As Network's: a ViT or DeiT trained on ImageNet."""
+        return {f"base.{name}": tensor for name, tensor in imagenet_weights(weights, self.base.grid).items()}
 
     def forward(self, images: Tensor) -> Tensor:
         _, rows = self.tokens(images)

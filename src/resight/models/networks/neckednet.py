@@ -5,6 +5,7 @@ Luo et al. (CVPRW 2019); He et al., "FastReID" (2020). What their projects' netw
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
 
@@ -69,6 +70,11 @@ class NeckedNet(Network):
         if min(height, width) < LEAST_PX:
             raise ConfigError(f"a {architecture.name} takes pictures of {LEAST_PX} x {LEAST_PX} pixels at the least")
         architecture.check_dim(CHANNELS)
+
+    def begin_with(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """As Network's: a ResNet-50 trained on ImageNet, of the usual names."""
+        own = {n: t for n, t in self.state_dict().items() if n.startswith(("pool.", "bottleneck.", "base.NL_"))}
+        return {**own, **{f"base.{n}": t for n, t in weights.items() if not n.startswith("fc.")}}
 
     def joined(self, images: Tensor) -> Tensor:
         """The published embedding, not of unit length: (n, 2048)."""

@@ -8,6 +8,7 @@ for all parts, makes a feature of each of them beside the global one.
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
 
@@ -17,7 +18,7 @@ from torch.nn import functional
 
 from resight.core.errors import ConfigError
 from resight.models.network import Architecture, Network, read_options
-from resight.models.vit import INIT_STD, VisionTransformer, VitForm, make_block
+from resight.models.vit import INIT_STD, VisionTransformer, VitForm, imagenet_weights, make_block
 
 NECKS = ("before", "after")
 
@@ -117,6 +118,19 @@ class TransReID(Network):
             features.append(self.b2(part)[:, :1])
         return torch.cat(features, dim=1)
 
+    def begin_with(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """As Network's: a ViT or DeiT trained on ImageNet; its last block and norm begin both of the jigsaw's."""
+        trained = imagenet_weights(weights, self.base.grid)
+        last = f"blocks.{self.form.depth - 1}."
+        found: dict[str, Tensor] = {n: t for n, t in self.state_dict().items() if n.startswith(("side", "necks."))}
+        for name, tensor in trained.items():
+            if self.form.jigsaw and name.startswith((last, "norm.")):
+                ours = f"0.{name.removeprefix(last)}" if name.startswith(last) else f"1.{name.removeprefix('norm.')}"
+                found |= {f"{branch}.{ours}": tensor for branch in ("b1", "b2")}
+            else:
+                found[f"base.{name}"] = tensor
+        return found
+
     def forward(self, images: Tensor, places: Tensor | None = None) -> Tensor:
         return functional.normalize(self.joined(images, places).float(), dim=1)
 
@@ -141,7 +155,7 @@ def shuffle(patches: Tensor, shift: int, groups: int) -> Tensor:
     tokens, width = patches.shape[1:]
     if tokens % groups:
         patches = torch.cat([patches, patches[:, -2:-1]], dim=1)
-        tokens += 1
+        tokens = tokens + 1
     runs = patches.reshape(-1, groups, tokens // groups, width)
     return runs.transpose(1, 2).reshape(-1, tokens, width)
 
