@@ -12,9 +12,8 @@ import torch
 from torch import Tensor
 
 from resight.core.errors import ConfigError, WeightsError, unknown_name
-from resight.models import reference_weights
 from resight.models.catalogue import build_network
-from resight.models.foreign import convolutional, transformers
+from resight.models.foreign import convolutional, reference_weights, transformers
 from resight.models.foreign.kind import Converted, Kind, Tensors
 from resight.models.foreign.reading import read_tensors
 from resight.models.saved import ModelConfig, TrainedNetwork
