@@ -73,7 +73,7 @@ def _load(path: Path, data: bytes) -> Any:
     try:
         return torch.load(stream, map_location="cpu", pickle_module=inert, weights_only=False)
     except DAMAGED as error:
-        raise WeightsError(f"{path} is not a file of PyTorch weights that can be read ({_line(error)})") from None
+        raise WeightsError(f"{path} cannot be read as a file of PyTorch weights ({_line(error)})") from None
 
 
 def _check_zip(path: Path, stream: io.BytesIO) -> None:
