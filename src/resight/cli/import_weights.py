@@ -47,12 +47,14 @@ def import_weights(
     from resight.models.saved import save_model
 
     check_new(out)
+    means = three_numbers(mean, "--mean") if mean else None
+    deviations = three_numbers(std, "--std") if std else None
     imported = import_foreign(weights, model, dict(map(_option, option or [])))
     config = imported.trained.config
     preprocessing = replace(
         config.preprocessing,
-        mean=three_numbers(mean, "--mean") if mean else config.preprocessing.mean,
-        std=three_numbers(std, "--std") if std else config.preprocessing.std,
+        mean=means or config.preprocessing.mean,
+        std=deviations or config.preprocessing.std,
     )
     config = replace(
         config,
