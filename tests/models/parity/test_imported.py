@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from resight.losses.bnneck import BNNeckLoss
+from resight.losses.local_heads import LocalHeadsLoss
 from resight.models.foreign.importing import Imported, import_foreign
 from resight.models.networks.transreid import TransReID
 from resight.models.vit import resample_positions
@@ -138,6 +139,56 @@ def _check_la(got: Imported, folder: Path) -> None:
         cases.close(network.tokens(images)[1], cases.expected(folder, "test-tokens"))
         features = cases.expected(folder, "test-features")
         cases.close(network(images), features.reshape(len(images), -1))
+
+
+def la_heads(folder: Path, hidden: int) -> LocalHeadsLoss:
+    """The fourteen classifiers of a case, without dropout, as it was left out there."""
+    weights = cases.weights(folder)
+    width = weights["classifier0.add_block.0.weight"].shape[1]
+    loss = LocalHeadsLoss(width, 14, cases.config(folder)["num_classes"], hidden=hidden)
+    layers = {"0": "add_block.0", "1": "add_block.1", "3": "classifier.0"}
+    for k, head in enumerate(loss.heads):
+        head.load_state_dict(
+            {
+                name: weights[f"classifier{k}.{layers[name[0]]}{name[1:]}"]
+                for name in cast(nn.Sequential, head).state_dict()
+            }
+        )
+        cast(nn.Dropout, head.get_submodule("2")).p = 0.0
+    return loss
+
+
+def test_a_small_la_transformer_learns_as_published(tmp_path: Path) -> None:
+    folder = cases.case("la-transformer/small")
+    told = cases.config(folder)["train"]
+    options = {"height": 112, "width": 112, "stride": 8, "heads": 4}
+    network: Any = imported(folder, tmp_path, options).trained.network
+    images, loss = cases.inputs(folder), la_heads(folder, 32)
+    loss.eval()
+    with torch.no_grad():
+        cases.close(loss.scores(network.branches(images)), cases.expected(folder, "eval-scores"))
+    network.train()
+    loss.train()
+    branches = network.branches(images)
+    value = loss(branches, torch.tensor(told["labels"]))
+    value.backward()
+    assert value.item() == pytest.approx(told["loss"], abs=5e-5)
+    cases.close(loss.scores(branches), cases.expected(folder, "train-scores"))
+    named = dict(network.named_parameters())
+    theirs = {
+        "cls_token": "base.cls_token",
+        "pos_embed": "base.pos_embed",
+        "model.patch_embed.proj.weight": "base.patch_embed.proj.weight",
+        "model.blocks.0.attn.qkv.weight": "base.blocks.0.attn.qkv.weight",
+    }
+    heads = {
+        "classifier0.add_block.0.weight": loss.get_parameter("heads.0.0.weight"),
+        "classifier13.classifier.0.weight": loss.get_parameter("heads.13.3.weight"),
+    }
+    for name, norm in told["gradient_norms"].items():
+        gradient = (heads[name] if name in heads else named[theirs[name]]).grad
+        assert gradient is not None
+        assert gradient.norm().item() == pytest.approx(norm, rel=1e-5)
 
 
 def test_a_small_osnet(tmp_path: Path) -> None:

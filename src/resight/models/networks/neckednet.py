@@ -18,7 +18,7 @@ from resight.models.networks.resnet import EXPANSION, WIDTHS, ResNetForm, add_la
 from resight.models.pooling import POOLINGS
 
 CHANNELS = WIDTHS[-1] * EXPANSION
-LEAST_PX = 32
+LEAST_PX = 16
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class NeckedNet(Network):
 
     @classmethod
     def check(cls, architecture: Architecture, height: int, width: int) -> None:
-        """As Network's; any size of 32 pixels a side and more does."""
+        """As Network's; any size of 16 pixels a side and more does."""
         read_options(NeckedForm, architecture)
         if min(height, width) < LEAST_PX:
             raise ConfigError(f"a {architecture.name} takes pictures of {LEAST_PX} x {LEAST_PX} pixels at the least")

@@ -27,7 +27,7 @@ VARIANTS = ("plain", "ibn", "ain")
 # Of OSNet-AIN: which of the two blocks of conv2, conv3 and conv4 have an instance norm.
 AIN_BLOCKS = ((True, True), (False, True), (True, False))
 GATE_REDUCTION = 16
-LEAST_PX = 32
+LEAST_PX = 16
 
 
 @dataclass(frozen=True)
@@ -183,7 +183,7 @@ class OSNet(Network):
 
     @classmethod
     def check(cls, architecture: Architecture, height: int, width: int) -> None:
-        """As Network's; any size of 32 pixels a side and more does."""
+        """As Network's; any size of 16 pixels a side and more does."""
         read_options(OSNetForm, architecture)
         if min(height, width) < LEAST_PX:
             raise ConfigError(f"an osnet takes pictures of {LEAST_PX} x {LEAST_PX} pixels at the least")
