@@ -18,10 +18,10 @@ from resight.models.saved import load_model
 from resight.models.vit import VisionTransformer, VitForm, resample_positions
 from resight.training.loop import train
 from resight.training.objective import architecture_of, make_objective
-from resight.training.optimizers import hold_frozen, make_optimizer, set_rate
 from resight.training.recipes import Recipe, find_recipe
 from resight.training.run import read_metrics
-from resight.training.schedule import epoch_factor
+from resight.training.updates.optimizers import hold_frozen, make_optimizer, set_rate
+from resight.training.updates.schedule import epoch_factor
 from tests.training.test_loop import CPU, train_copying, weights
 
 PUBLISHED = find_recipe(

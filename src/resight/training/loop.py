@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -24,7 +25,6 @@ from resight.models.catalogue import build_network
 from resight.models.devices import channels_last
 from resight.models.pretrained import load_pretrained
 from resight.models.saved import CARD_FILE, ModelConfig, TrainedNetwork, save_model, with_origins
-from resight.training.averaging import WeightAverage
 from resight.training.batches.augmentation import augment, flip_where, shrink
 from resight.training.batches.images import MAX_MEMORY_MB, TrainingImages, load_training_images
 from resight.training.batches.plan import Plan, local_batches, mix_seed, seed_step
@@ -38,7 +38,6 @@ from resight.training.execution import (
     mixed_precision,
 )
 from resight.training.objective import Objective, architecture_of, make_objective
-from resight.training.optimizers import hold_frozen, make_optimizer, set_rate
 from resight.training.recipe import STATISTICS, Recipe
 from resight.training.record import EpochHook
 from resight.training.run import (
@@ -50,21 +49,30 @@ from resight.training.run import (
     save_checkpoint,
     write_or_check_config,
 )
-from resight.training.teaching.targets import Targets, load_targets
+from resight.training.teaching.targets import TARGETS_DIR, Targets, load_targets
 from resight.training.teaching.teachers import Teacher
+from resight.training.updates.averaging import WeightAverage
+from resight.training.updates.optimizers import hold_frozen, make_optimizer, set_rate
+from resight.training.updates.steps import make_step
 
 
 @dataclass(frozen=True)
 class TrainOptions:
-    """What does not change the mathematics. checkpoint_every_s: seconds; 0 writes one after every step."""
+    """What does not change the mathematics.
+
+    capture: launch a step on one GPU as a graph. checkpoint_every_s: seconds; 0 writes one after every step. targets: a
+    folder of what teachers say, which several runs share; None: one in the run's directory.
+    """
 
     device: str = "auto"
     compile: str = "auto"
     amp: bool = True
+    capture: bool = True
     strict: bool = False
     resume: bool = False
     checkpoint_every_s: float = 30.0
     max_memory_mb: int = MAX_MEMORY_MB
+    targets: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -149,7 +157,8 @@ def _train(
             fixed["teachers"] = [teacher.origin.identity for teacher in teachers]
         write_or_check_config(run_dir, fixed, _described(dataset, images, options, world))
 
-    targets = _targets(recipe, images, teachers, run_dir, seed, world, progress) if teachers else None
+    folder = options.targets or run_dir / TARGETS_DIR
+    targets = _targets(recipe, images, teachers, folder, world, progress) if teachers else None
     preprocessing = _preprocessing(recipe, images)
     config = ModelConfig(architecture_of(recipe), preprocessing, str(dataset), dataset.rights, images.digest)
     target_dim = targets.dim if targets else 0
@@ -161,7 +170,9 @@ def _train(
     if recipe.average:
         trained["average"] = average.network
     position = load_checkpoint(run_dir, trained, optimizer)
-    forward = _prepare(objective, compiled, world)
+    # What is frozen changes from epoch to epoch; a captured step cannot.
+    capture = options.capture and world.size == 1 and not compiled and not recipe.unfreeze_epochs
+    step = make_step(_prepare(objective, compiled, world), optimizer, world.device, amp=amp, capture=capture)
     metrics = Metrics(run_dir, position.step) if world.is_main else None
     saved_at = time.monotonic()
 
@@ -173,10 +184,11 @@ def _train(
             rate = plan.rate(position.step)
             set_rate(optimizer, rate)
             generator = seed_step(seed, position.step, world.rank)
-            size = recipe.size_at(position.step // plan.steps_per_epoch)
+            epoch = position.step // plan.steps_per_epoch
+            size = recipe.size_at(epoch)
             labels = plan.labels[rows]
             goal = [torch.from_numpy(labels[labels >= 0])]  # labelled rows come first
-            batch = torch.from_numpy(pixels)
+            batch = torch.from_numpy(pixels).to(world.device)  # changed where it is trained on
             if targets is not None:
                 pictures = rows % len(images)
                 views = torch.randint(targets.num_views, (len(rows),), generator=generator).numpy()
@@ -185,15 +197,10 @@ def _train(
             mirrored = torch.from_numpy(rows >= len(images))
             batch = augment(flip_where(shrink(batch, *size), mirrored), recipe, generator)
 
-            with torch.autocast(world.device.type, torch.bfloat16, enabled=amp):
-                value = forward(batch.to(world.device), *(part.to(world.device) for part in goal))
-            step_loss = value.item()
+            step_loss = step.loss(batch, [part.to(world.device) for part in goal])
             if not math.isfinite(step_loss):
                 raise _non_finite(step_loss, position.step, rate, rows, images)
-            optimizer.zero_grad(set_to_none=True)
-            value.backward()
-            hold_frozen(recipe, network, position.step // plan.steps_per_epoch)
-            optimizer.step()
+            step.update(partial(hold_frozen, recipe, network, epoch))
             average.update(position.step)
 
             position = Position(position.step + 1, position.loss_sum + step_loss)
@@ -232,8 +239,7 @@ def _targets(
     recipe: Recipe,
     images: TrainingImages,
     teachers: Sequence[Teacher],
-    run_dir: Path,
-    seed: int,
+    folder: Path,
     world: World,
     progress: Progress,
 ) -> Targets:
@@ -241,7 +247,7 @@ def _targets(
     for turn in (True, False):
         if world.is_main is turn:
             found = load_targets(
-                teachers, images.crops, run_dir, digest=images.digest, views=recipe.views, seed=seed, progress=progress
+                teachers, images.crops, folder, digest=images.digest, views=recipe.views, progress=progress
             )
         any_process(False, world)
     return found

@@ -55,8 +55,8 @@ def inputs(folder: Path) -> Tensor:
         coarse, fine = r.standard_normal(small), r.standard_normal(told["shape"])
         values = 2 * np.repeat(np.repeat(coarse, 16, 2), 16, 3) + fine
     else:
-        pixels, noise = r.randint(0, 256, small), r.randint(-20, 21, told["shape"])
-        values = np.clip(np.repeat(np.repeat(pixels, 16, 2), 16, 3) + noise, 0, 255).astype(np.float64)
+        whole, noise = r.randint(0, 256, small), r.randint(-20, 21, told["shape"])
+        values = np.clip(np.repeat(np.repeat(whole, 16, 2), 16, 3) + noise, 0, 255).astype(np.float64)
     return torch.from_numpy(values.astype(np.float32))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from resight.training.recipe import Recipe
 
@@ -30,7 +30,11 @@ def make_optimizer(recipe: Recipe, objective: nn.Module) -> torch.optim.Optimize
 def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
     """The rate of the next step, in each group times its share."""
     for group in optimizer.param_groups:
-        group["lr"] = rate * group.get("rate_share", 1.0)
+        own = rate * group.get("rate_share", 1.0)
+        if isinstance(group["lr"], Tensor):  # a captured step reads it where it is
+            group["lr"].fill_(own)
+        else:
+            group["lr"] = own
 
 
 def hold_frozen(recipe: Recipe, network: nn.Module, epoch: int) -> None:
