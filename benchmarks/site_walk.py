@@ -1,4 +1,4 @@
-"""A walk past one camera, searched for among all others, with a promise: raw and at the site, by pictures and by tracks.
+"""A walk past one camera, searched for among all others with a promise: raw and at the site, by pictures and by tracks.
 
 As walk.py has it: the test part of a data set becomes a gallery, but for one camera and every fourth person, a stranger
 to it; that camera's people are searched for. Here each variant is a gallery of its own, calibrated with labels on
@@ -8,8 +8,8 @@ always fitted to the training part, without its labels. A track is one person by
 without a long gap); its embeddings are pooled into one entry, and one search.
 
     python benchmarks/site_walk.py market501 --camera 6 --model default
-    python benchmarks/site_walk.py synthetic:seed=7,train_people=120,test_people=120,cameras=6 --camera 5 --model city \\
-        --calibrate train
+    python benchmarks/site_walk.py synthetic:seed=7,train_people=120,test_people=120,cameras=6 --camera 5 \\
+        --model city --calibrate train
 """
 
 from __future__ import annotations
@@ -90,14 +90,10 @@ def _walk(model: Model, test: EmbeddedCrops, site: SiteTransform, options: argpa
             right += known and found
             verdict = answer.decision.verdict if answer.decision else ""
             told[known][verdict + (", rightly" if verdict == "known" and found else "")] += 1
-    known, strange = told[True], told[False]
-    counts = [known["known, rightly"], known["known"], known["nobody we know"], known["unsure"]]
-    return [
-        f"{right} of {known.total()}",
-        *map(str, counts),
-        f"{strange['known']} of {strange.total()}",
-        str(strange["unsure"]),
-    ]
+    there, strange = told[True], told[False]
+    counts = [there[verdict] for verdict in ("known, rightly", "known", "nobody we know", "unsure")]
+    last = f"{strange['known']} of {strange.total()}", str(strange["unsure"])
+    return [f"{right} of {there.total()}", *map(str, counts), *last]
 
 
 def _nothing(site: SiteTransform) -> SiteTransform:
