@@ -21,6 +21,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 from site_transform import embedded, market_tracks, part  # type: ignore[import-not-found]
 
 import resight
@@ -110,7 +111,7 @@ def _tracks(crops: Sequence[Crop]) -> list[str]:
     return [f"{crop.pid} {crop.camid}" for crop in crops]
 
 
-def _pooled(crops: EmbeddedCrops, groups: Sequence[str]) -> EmbeddedCrops:
+def _pooled(crops: EmbeddedCrops, groups: npt.NDArray[np.str_]) -> EmbeddedCrops:
     """A row for each group: the mean embedding."""
     place, first = np.unique(groups, return_inverse=True)[1], np.unique(groups, return_index=True)[1]
     sums = np.zeros((len(first), crops.embeddings.shape[1]))

@@ -2,7 +2,7 @@
 
 The people of a place are halved twenty times. One half, nobody of whom is named, gives the site transform and a
 threshold for each false accept rate; the labels of the other half count what it does there. A promise at 95% is kept in
-19 of 20. TAR: what the threshold still accepts of pairs of one person by two cameras, which nobody knows without labels.
+19 of 20. TAR: what the threshold still accepts of pairs of one person by two cameras, not known without labels.
 
 Tracks of market501 are made as site_transform.py makes them; prid has one picture a person and camera. The last column:
 strangers of one camera at one moment (two tracks of one camera and sequence that overlap in time, which are two people

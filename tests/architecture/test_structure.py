@@ -49,6 +49,7 @@ def test_the_public_names() -> None:
         "ResightError",
         "SiteTransform",
         "__version__",
+        "connect",
         "evaluate",
         "fit_site",
         "load",

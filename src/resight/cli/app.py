@@ -26,6 +26,7 @@ from resight.cli import (
     output,
     reduce,
     reproduce,
+    serve,
     site,
     train,
 )
@@ -58,6 +59,7 @@ app.command("export")(export.export)
 app.command("embed")(embed.embed)
 app.command("models")(model.models)
 app.command("reproduce")(reproduce.reproduce)
+app.command("serve")(serve.serve)
 app.command("import")(import_weights.import_weights)
 app.command("bundle")(bundle.bundle)
 model_app = typer.Typer(no_args_is_help=True, help="What a model says of itself.", context_settings=HELP)

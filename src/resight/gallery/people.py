@@ -61,7 +61,7 @@ def members_of(pid: int, links: Links) -> set[int]:
 
 
 def check_link(pid: int, into: int, links: Links) -> tuple[int, int]:
-    """The link to store: from root to root, so that none is ever overwritten.
+    """The link to store: from root to root, so that none is ever overwritten. See `apart.check_apart` too.
 
     Raises GalleryError if both are the same person already.
     """
