@@ -58,7 +58,12 @@ def connect(
 
     Raises ConfigError for a wrong address, or without a key; GalleryError if it cannot be reached.
     """
-    return RemoteGallery(Transport(url, key, cafile=cafile, wait_s=wait_s), purpose)
+    transport = Transport(url, key, cafile=cafile, wait_s=wait_s)
+    try:
+        return RemoteGallery(transport, purpose)
+    except BaseException:
+        transport.close()
+        raise
 
 
 class RemoteGallery:
