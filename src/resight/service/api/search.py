@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import File, Form, Request, UploadFile
 
 from resight.core.errors import ConfigError
+from resight.core.records import FloatArray
 from resight.gallery.gallery import Gallery
 from resight.service.api.answers import SearchOut, search_out
 from resight.service.api.common import caller_of, check_model, checked_pictures, desk_of, read, view_of
@@ -52,9 +53,11 @@ async def found(
     view = view_of(request, asked.purpose)
     options = {"top_k": min(asked.top_k, desk.settings.max_top_k), **asked.options()}
 
+    vectors = None if pictures is None else await _embedded(request, pictures)
+
     def act() -> SearchOut:
-        if pictures is not None:
-            result = view.search(checked_pictures(pictures, desk), pool=asked.pool, **options)
+        if vectors is not None:
+            result = view.search_embeddings(vectors, pool=asked.pool, **options)[0]
         else:
             vector = _embedding_of(view, entry) if entry is not None else embedding or []
             result = view.search_embeddings(vector, **options)[0]
@@ -64,6 +67,13 @@ async def found(
     if not view.settings.audit_searches:  # which the gallery has written down itself
         desk.ledger.count("search", caller_of(request).who, "search", asked.purpose)
     return answer
+
+
+async def _embedded(request: Request, pictures: list[bytes]) -> FloatArray:
+    desk = desk_of(request)
+    if desk.batcher is None:
+        raise ConfigError("this service has no model, so it searches by embedding only")
+    return await desk.batcher.embed(await read(request, checked_pictures, pictures, desk))
 
 
 def _embedding_of(view: Gallery, entry: int) -> list[float]:
