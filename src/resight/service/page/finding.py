@@ -128,7 +128,8 @@ async def correct(request: Request) -> Response:
         raise ConfigError("this is none of link, apart, unlink and allow")
     back = text_in(form, "back")
     if back == "review":
-        return go(request, f"review?skip={text_in(form, 'skip')}&last={act}-{first}-{second}")
+        skip = text_in(form, "skip")
+        return go(request, f"review?skip={int(skip) if _is_whole(skip) else 0}&last={act}-{first}-{second}")
     return go(request, f"people/{int(back)}{f'?done={number}' if number else ''}" if _is_whole(back) else "people")
 
 
