@@ -97,7 +97,7 @@ async def add_lines(
     strict: Annotated[bool, Query(description="All lines, 64 at most, or none.")] = False,
     idempotency_key: Annotated[
         str | None,
-        Header(max_length=200, description="Taken, and not needed: a line that is there is not added again."),
+        Header(max_length=200, description="Not needed: a line that is there is not added again."),
     ] = None,
 ) -> Response:
     """Adds lines of JSON as they come, and answers each with a line: {"line": 7, "id": 12}, with `there` where it was
