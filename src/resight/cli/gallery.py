@@ -15,6 +15,7 @@ from rich.table import Table
 from resight.cli import output
 from resight.cli.gallery_add import Model_, Uri, Wait
 from resight.cli.place import is_service, opened, opened_with_model
+from resight.core.calibration import Rate
 from resight.core.errors import ConfigError, GalleryError
 from resight.core.files import check_folder_of, written_whole
 from resight.embedding.card import short_of
@@ -26,6 +27,7 @@ from resight.gallery.store import without_password
 from resight.gallery.transfer.exporting import export as export_lines
 from resight.gallery.transfer.lines import header_of
 from resight.gallery.transfer.times import format_time, parse_period_s, parse_time
+from resight.site.transform import short_of_site
 
 Who = Annotated[str | None, typer.Option(help="Who does it, for the audit. By default this system's user.")]
 Purpose = Annotated[str, typer.Option(help="What for, for the audit.")]
@@ -90,6 +92,10 @@ def search(
     person: People = None,
     after: After = None,
     before: Before = None,
+    seen_by: Annotated[
+        str | None,
+        typer.Option(help="The camera that saw what is searched for, which a gallery with a site transform asks for."),
+    ] = None,
     hidden: Annotated[
         str | None,
         typer.Option(help="The occluded part of the height, from the top: 0.6:1. The rest is compared."),
@@ -118,6 +124,7 @@ def search(
         "people": person,
         "after": None if after is None else parse_time(after),
         "before": None if before is None else parse_time(before),
+        "seen_by": seen_by,
         "hidden": None if hidden is None else hidden.split(":"),
         "false_positive_rate": false_positive_rate,
         "false_negative_rate": false_negative_rate,
@@ -142,19 +149,29 @@ def _print_table(pictures: Sequence[Path], result: SearchResult, hidden: bool) -
     decision = result.decision
     rate = f"; {'so of' if decision.reason else 'wrong in'} {decision.rate}" if decision and decision.rate else ""
     why = f": {decision.reason}" if decision and decision.reason else ""
-    undecided = "no decision, part of it is hidden" if hidden else "no decision, the model is not calibrated"
+    undecided = "no decision, the site is not calibrated" if result.site else "no decision, the model is not calibrated"
+    undecided = "no decision, part of it is hidden" if hidden else undecided
     output.tell(f"{', '.join(map(str, pictures))}: {result.verdict or undecided} ({about}{rate}){why}")
-    table = Table("similarity", "decision", "person", "camera", "time", "track", "id", "name", box=None)
+    if result.strangers is not None:
+        output.tell(f"  a search for a stranger would find somebody as alike in {_share(result.strangers)} of 100")
+    table = Table("similarity", "decision", "P(same)", "person", "camera", "time", "track", "id", "name", box=None)
     for match in result:
         table.add_row(
             f"{match.similarity:.3f}",
             match.decision.verdict if match.decision else "-",
+            _share(match.probability, 1) if match.probability else "-",
             *(text for text in (match.person, match.camera, format_time(match.time))),
             match.track or "-",
             str(match.id),
             match.name,
         )
     output.print_wide(table)
+
+
+def _share(rate: Rate, of: int = 100) -> str:
+    """`0.42 [0.31, 0.55]`, or so many of a hundred."""
+    value, low, high = (f"{of * part:.2g}" if of * part < 10 else f"{of * part:.0f}" for part in asdict(rate).values())
+    return f"{value} [{low}, {high}]"
 
 
 def forget(
@@ -196,6 +213,8 @@ def forget(
         )
     if gone.looked_for:
         output.tell(f"the bytes of {gone.looked_for:,} embeddings and pictures were looked for in the files afterwards")
+    if gone.site:
+        output.say(gone.site)
     for beyond in gone.beyond:
         output.say(f"out of reach: {beyond}")
     for trace in gone.traces:
@@ -208,9 +227,11 @@ def stats(uri: Uri, *, json_: Json = False) -> None:
     """Shows how much is in a gallery, and of which model."""
     with opened(uri, read_only=True) as gallery:
         found, settings, unfinished = gallery.stats(), gallery.settings, gallery.unfinished()
+        site = gallery.site.transform
     if json_:
         record = found.to_dict()
         told = {"schema": record["schema"], "settings": asdict(settings), "unfinished": unfinished, **record}
+        told["site"] = site.identity if site else None
         output.tell(json.dumps(told))
         return
     output.tell(f"model     {settings.model_name} ({short_of(settings.model)}, dimension {settings.dim})")
@@ -220,6 +241,9 @@ def stats(uri: Uri, *, json_: Json = False) -> None:
         output.tell("incomplete: an import or a migration into it has not ended; the same command again goes on")
     output.tell(f"pictures  {found.crops:,} kept")
     output.tell(f"cameras   {', '.join(f'{name} {count:,}' for name, count in found.cameras.items()) or 'none'}")
+    if site is not None:
+        calibrated = "calibrated" if site.calibration else "not calibrated"
+        output.tell(f"site      {short_of_site(site.identity)}, fitted {site.facts.date}; {calibrated}")
     output.tell(f"time      {format_time(found.first)} to {format_time(found.last)}")
     output.tell(f"links     {found.links:,}")
     output.tell(f"audit     {found.audit_lines:,} lines{', searches too' if settings.audit_searches else ''}")

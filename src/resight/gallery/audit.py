@@ -26,6 +26,7 @@ Action = Literal[
     "cannot-link",
     "allow-link",
     "migrate",
+    "site",
     "add",
     "view",
     "export",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -23,16 +23,17 @@ from resight.gallery.arguments import (
     embeddings_of,
     encoded,
     entries_of,
-    filter_of,
+    forgotten_of,
     listed,
     min_similarity_of,
-    period_of,
-    pooled,
+    one_for_each,
+    pool_of,
     pooled_entry,
     rate_of,
     renamed_arguments,
     seen_until,
     top_k_of,
+    word_of,
 )
 from resight.gallery.audit import AuditLine, user
 from resight.gallery.curation.corrections import Corrections
@@ -42,6 +43,7 @@ from resight.gallery.records import Added, Attributes, Damage, Detail, Entry, Fo
 from resight.gallery.results import Query, SearchResult, search
 from resight.gallery.search.approximate import Approximation
 from resight.gallery.search.occluded import hidden_of
+from resight.gallery.siting import GallerySite
 from resight.gallery.store import Store
 from resight.gallery.transfer.batches import added_in_batches, in_batches
 from resight.gallery.transfer.placing import Names, place
@@ -100,6 +102,11 @@ class Gallery(Corrections, Listing):
     def close(self) -> None:
         """Closes the gallery."""
         self.store.close()
+
+    @property
+    def site(self) -> GallerySite:
+        """Its site transform: to fit, to use another, to take away."""
+        return GallerySite(self.store, self._caller)
 
     @property
     def settings(self) -> Settings:
@@ -269,6 +276,7 @@ class Gallery(Corrections, Listing):
         min_similarity: float | None = None,
         filter: Filter | None = None,
         hidden: tuple[float, float] | None = None,
+        seen_by: str | Sequence[str | None] | None = None,
         false_positive_rate: float = FALSE_ACCEPT_RATE,
         false_negative_rate: float = FALSE_REJECT_RATE,
         who: str | None = None,
@@ -284,6 +292,9 @@ class Gallery(Corrections, Listing):
         lower two fifths. The 100 nearest are then compared again on the visible strips, without a decision:
         calibrations are of whole pictures.
 
+        seen_by: the camera that saw what is searched for, of all rows or of each, which a gallery with a site transform
+        needs for a decision.
+
         false_positive_rate: the largest acceptable rate of strangers reported as known people; false_negative_rate: of
         known people reported as strangers. They hold as far as the model's calibration does.
 
@@ -292,11 +303,11 @@ class Gallery(Corrections, Listing):
         top_k, least, wanted = top_k_of(top_k), min_similarity_of(min_similarity), self._filter(filter, **conditions)
         rates = rate_of(false_positive_rate, "false_positive_rate"), rate_of(false_negative_rate, "false_negative_rate")
         vectors = embeddings_of(embeddings, self.settings.dim)
-        if pool is not None:
-            vectors = pooled(vectors, pool)[1][None]
+        cameras = tuple(word_of(name, "camera") for name in one_for_each(seen_by, len(vectors), "seen_by"))
         occluded = None if hidden is None else hidden_of(hidden)
         parts = None if hidden is None else self.needed_model().strips
-        results = search(self.store, self.model, Query(vectors, top_k, wanted, least, *rates, occluded, parts))
+        asked = Query(vectors, top_k, wanted, least, *rates, occluded, parts, cameras, pool_of(pool, len(vectors)))
+        results = search(self.store, self.model, asked)
         if self.settings.audit_searches:
             num_matches = sum(map(len, results))
             detail: Detail = {"searches": len(vectors), "answers": num_matches, "by": ", ".join(wanted.names())}
@@ -336,17 +347,8 @@ class Gallery(Corrections, Listing):
 
         Raises ConfigError for a wrong condition or none, GalleryError if the store fails; nothing is deleted then.
         """
-        if older_than is not None:
-            if filter is not None or conditions.get("before") is not None:
-                raise ConfigError("give either older_than, or before or filter")
-            conditions["before"] = datetime.now(UTC).timestamp() - period_of(older_than)
-        wanted = filter_of(filter, **conditions)
-        if not wanted.names():
-            raise ConfigError("say what to forget: pid, track, camera, before, ...")
-        if untimed and wanted.before is None:
-            raise ConfigError("untimed says what else is old: it goes with older_than or before")
         limit = seen_until()
-        wanted = (replace(wanted, untimed=limit) if untimed else wanted).within(self.cameras)
+        wanted = forgotten_of(filter, older_than, limit if untimed else None, conditions).within(self.cameras)
         gone = self.store.remove(wanted, *self._caller(who, purpose))
         if wanted.untimed is not None or (wanted.before is None and wanted.after is None):
             return gone

@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Collection, Mapping
 
 from resight.core.errors import ConfigError, GalleryError
-from resight.data.labels import CAMERA, MOST_DIGITS, PERSON, PERSON_ZERO
+from resight.data.labels import MOST_DIGITS, PERSON, PERSON_ZERO
 from resight.gallery.records import Entry
 
 Links = Mapping[int, int]  # pid: the pid that it is linked into
@@ -44,16 +44,6 @@ def person_label(label: str, labels: Collection[str]) -> str:
     """A person's label as a gallery keeps it: 007 is 7, as in data whose people all have numbers, unless `labels`, all
     of this data, has both."""
     plain = str(int(label)) if is_number(label) else label
-    return label if plain in labels else plain
-
-
-def camera_label(label: str, labels: Collection[str]) -> str:
-    """A camera's label as a gallery keeps it: c2 is 2, as in data whose cameras all have numbers, unless `labels`, all
-    of this data, has both."""
-    match = CAMERA.fullmatch(label)
-    if match is None or not match[1].isascii() or len(match[1]) > MOST_DIGITS:
-        return label
-    plain = str(int(match[1]))
     return label if plain in labels else plain
 
 

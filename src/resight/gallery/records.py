@@ -148,7 +148,8 @@ class Forgotten:
     removes them; empty: none were found. looked_for: how many embeddings and pictures (of at most 100 entries) were
     searched for in the files afterwards. beyond: where the engine may keep copies that a deletion cannot reach.
     untimed: how many entries a condition on time could not judge, and which are still there: they have no time, or one
-    that is far ahead of now.
+    that is far ahead of now. site: what became of the site transform, which was made of them too; empty where there is
+    none or it was not.
     """
 
     entries: int
@@ -156,6 +157,7 @@ class Forgotten:
     looked_for: int = 0
     beyond: tuple[str, ...] = ()
     untimed: int = 0
+    site: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""

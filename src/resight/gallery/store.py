@@ -8,7 +8,9 @@ from dataclasses import replace
 from re import sub
 from typing import ClassVar
 
-from resight.core.errors import ConfigError
+import numpy as np
+
+from resight.core.errors import ConfigError, GalleryBusy
 from resight.core.records import FloatArray
 from resight.gallery.audit import Action, AuditLine
 from resight.gallery.curation import apart
@@ -16,6 +18,13 @@ from resight.gallery.filters import EVERY_ENTRY, Filter
 from resight.gallery.people import Links
 from resight.gallery.records import Damage, Detail, Entry, Forgotten, Link, Placed, Settings, Sighting, Stats, StoreHits
 from resight.gallery.search.approximate import Approximation
+from resight.site.crops import SiteCrops
+from resight.site.transform import SiteTransform
+
+
+class SiteChanged(GalleryBusy):
+    """Another process put another site transform in force between two steps of a search."""
+
 
 Edit = Callable[[str, Links], tuple[str, Detail]]  # of a note: the text and the links to a new text, and the detail
 
@@ -49,8 +58,14 @@ class Store(ABC):
         The entries are compared with those that were there before, not with each other."""
 
     @abstractmethod
-    def search(self, queries: FloatArray, top_k: int | None, filter: Filter, min_similarity: float | None) -> StoreHits:
-        """The `top_k` hits (None: all) for each row of queries (q, dim), by similarity, ties by id."""
+    def search(
+        self, queries: FloatArray, top_k: int | None, filter: Filter, min_similarity: float | None, site: str = ""
+    ) -> StoreHits:
+        """The `top_k` hits (None: all) for each row of queries (q, dim), by similarity, ties by id.
+
+        site: the identity of the site transform that was applied to the queries; empty: none. Raises SiteChanged where
+        another one is in force.
+        """
 
     @abstractmethod
     def count(self, filter: Filter = EVERY_ENTRY) -> int:
@@ -161,6 +176,30 @@ class Store(ABC):
     @abstractmethod
     def close(self) -> None:
         """Closes the store."""
+
+    def site(self) -> SiteTransform | None:
+        """The site transform that is in force. Engines that keep none have none."""
+        return None
+
+    def set_site(self, site: SiteTransform | None, who: str, purpose: str) -> None:
+        """Puts a site transform in force, or none, and appends the audit line in the same transaction. Raises
+        ConfigError unless the engine overrides it."""
+        raise ConfigError(
+            "a site transform is for a gallery in a file; this engine compares the embeddings as they are stored. "
+            "`resight gallery migrate` copies it into a file"
+        )
+
+    def site_crops(self) -> SiteCrops:
+        """What a site transform is fitted to: all entries."""
+        entries = list(self.scan(EVERY_ENTRY))
+        return SiteCrops(
+            np.array([entry.embedding for entry in entries], np.float32).reshape(len(entries), self.settings.dim),
+            tuple(entry.camera for entry in entries),
+            tuple(entry.track for entry in entries),
+            np.array([np.nan if entry.time is None else entry.time for entry in entries], np.float64),
+            self.settings.model,
+            f"{len(entries):,} entries of a gallery",
+        )
 
     def approximate(self, top_k: int, recall: float) -> Approximation:
         """As `Gallery.approximate`. Raises ConfigError unless the engine overrides it."""

@@ -136,7 +136,9 @@ class MilvusStore(Store):
             ids = [known[text] if text in known else next(fresh) for text in contents]
             return Placed(tuple(ids), tuple(known[text] for text in contents if text in known))
 
-    def search(self, queries: FloatArray, top_k: int | None, filter: Filter, min_similarity: float | None) -> StoreHits:
+    def search(
+        self, queries: FloatArray, top_k: int | None, filter: Filter, min_similarity: float | None, site: str = ""
+    ) -> StoreHits:
         with self._lock:
             expression = self._expression(filter)
             here = top_k is None or top_k > LARGEST_TOP_K

@@ -163,7 +163,9 @@ class PostgresStore(Store):
             return ids
         return []
 
-    def search(self, queries: FloatArray, top_k: int | None, filter: Filter, min_similarity: float | None) -> StoreHits:
+    def search(
+        self, queries: FloatArray, top_k: int | None, filter: Filter, min_similarity: float | None, site: str = ""
+    ) -> StoreHits:
         with self._db.looking():
             condition, values = self._condition(filter)
             near = "" if min_similarity is None else " AND -(embedding <#> cast(:query AS vector)) >= :min_similarity"

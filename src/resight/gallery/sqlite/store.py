@@ -34,12 +34,14 @@ from resight.gallery.records import (
 from resight.gallery.search import rows
 from resight.gallery.search.approximate import Approximation
 from resight.gallery.search.columns import EVERY_ROW
-from resight.gallery.sqlite import erasing
+from resight.gallery.sqlite import erasing, siting
 from resight.gallery.sqlite.conditions import condition_of, linked, selection_of
 from resight.gallery.sqlite.connection import Connection
 from resight.gallery.sqlite.index import LiveIndex
 from resight.gallery.sqlite.schema import APPLICATION_ID, READABLE, STEPS, VERSION
-from resight.gallery.store import Edit, Store, damage_of_unfinished
+from resight.gallery.store import Edit, SiteChanged, Store, damage_of_unfinished
+from resight.site.crops import SiteCrops
+from resight.site.transform import SiteTransform
 
 READ_AT_ONCE = 4096
 MOST_CAMERAS = 65_000  # the index keeps them in 16 bits
@@ -138,8 +140,13 @@ class SqliteStore(Store):
             ]
             return Placed(tuple(ids), tuple(number for number in known if number))
 
-    def search(self, queries: FloatArray, top_k: int | None, filter: Filter, min_similarity: float | None) -> StoreHits:
+    def search(
+        self, queries: FloatArray, top_k: int | None, filter: Filter, min_similarity: float | None, site: str = ""
+    ) -> StoreHits:
         with self._db.reading():
+            self._index.sync()
+            if (self._index.site.identity if self._index.site else "") != site:
+                raise SiteChanged(f"{self.path}: its site transform was changed meanwhile; search again")
             wanted = selection_of(self._db.db, filter)
             found, recall = self._index.search(queries, top_k, wanted, min_similarity)
             num_people = self._index.num_people(wanted)
@@ -216,10 +223,31 @@ class SqliteStore(Store):
                 gone = erasing.delete(self._db, ids)
                 if kept := self._note(apart.APART):
                     self._set_note(apart.APART, apart.without(kept, gone))
-                self._append("forget", who, purpose, {"entries": len(ids), "by": ", ".join(filter.names())})
+                site, more = erasing.without_their_site(self._db, self.settings) if ids else ("", [])
+                signs += more
+                detail: Detail = {
+                    "entries": len(ids),
+                    "by": ", ".join(filter.names()),
+                    **({"site": site} if site else {}),
+                }
+                self._append("forget", who, purpose, detail)
             with suppress(GalleryError), self._db.reading():  # of another entry: the next search names it
                 self._index.sync()  # so that nothing of them stays in memory
-            return Forgotten(len(ids), erasing.traces_of(self._db, signs), len(signs))
+            return Forgotten(len(ids), erasing.traces_of(self._db, signs), len(signs), site=site)
+
+    def site(self) -> SiteTransform | None:
+        with self._db.reading():
+            return self._index.current_site()
+
+    def set_site(self, site: SiteTransform | None, who: str, purpose: str) -> None:
+        with self._db.writing():
+            siting.write(self._db.db, site)
+            detail: Detail = {"transform": site.identity if site else "none", "fitted": site.facts.date if site else ""}
+            self._append("site", who, purpose, detail)
+
+    def site_crops(self) -> SiteCrops:
+        with self._db.reading():
+            return siting.crops(self._db.db, self.settings)
 
     def link(self, pid: int, into: int, who: str, purpose: str) -> int:
         with self._db.writing():
@@ -285,6 +313,7 @@ class SqliteStore(Store):
                 what = rows.damage_of(tuple(row), crop, self.settings.dim) if known else "its camera is not known"
                 if what:
                     yield Damage(f"entry {row[0]}", what, f"`resight gallery forget --id {row[0]}`, and add it again")
+            yield from siting.damage_of(self._db.db)
             yield from check_chain(self.audit())
 
     def compact(self) -> None:

@@ -12,6 +12,7 @@ from resight.gallery.engines import open_store
 from resight.gallery.gallery import Gallery
 from resight.gallery.people import root_of
 from resight.gallery.records import Added
+from resight.gallery.siting import copy_site
 from resight.gallery.store import Store, without_password
 from resight.gallery.transfer.lines import Header, header_line, header_of, line_of, rows_of_lines
 from resight.gallery.transfer.placing import copy_cannot_links
@@ -21,20 +22,21 @@ DIGITS = 18  # of a count: room for one is left in the first line, and filled wh
 
 
 def export(gallery: Gallery, path: Path) -> int:
-    """Writes settings, links, cannot-links and entries, but not the audit, and returns the number of entries. A kill or
-    a full disk leaves no file of this name, or the one that was there.
+    """Writes settings, links, cannot-links, the site transform and entries, but not the audit; the number of entries.
+
+    A kill or a full disk leaves no file of this name, or the one that was there.
 
     Raises GalleryError if the gallery fails, OSError if the file cannot be written.
     """
-    links, apart, count = gallery.links(), gallery.cannot_links(), 0
-    room = len(header_line(gallery.settings, links, 10**DIGITS, apart))
+    links, apart, site, count = gallery.links(), gallery.cannot_links(), gallery.site.transform, 0
+    room = len(header_line(gallery.settings, links, 10**DIGITS, apart, site))
     with written_whole(path) as file:
         file.write(b" " * room + b"\n")
         for entry in gallery.entries():
             file.write(line_of(entry, gallery.settings.model).encode() + b"\n")
             count += 1
         file.seek(0)
-        file.write(header_line(gallery.settings, links, count, apart).ljust(room).encode())
+        file.write(header_line(gallery.settings, links, count, apart, site).ljust(room).encode())
     return count
 
 
@@ -82,6 +84,8 @@ def _restored(
                 gallery.link(pid, into)
                 links = {link.pid: link.into for link in gallery.links()}
         copy_cannot_links(header.apart, gallery)
+        if header.site is not None:
+            copy_site(header.site, gallery)
         store.set_unfinished("")
         missing = (header.entries or 0) - len(gallery)
         if missing > 0:

@@ -126,7 +126,12 @@ async def export(request: Request) -> Response:
     )
 
     def lines() -> Iterator[bytes]:
-        yield header_line(gallery.settings, gallery.links(), count, gallery.cannot_links()).encode() + b"\n"
+        yield (
+            header_line(
+                gallery.settings, gallery.links(), count, gallery.cannot_links(), gallery.site.transform
+            ).encode()
+            + b"\n"
+        )
         for entry in gallery.entries():
             yield line_of(entry, desk.gallery.settings.model).encode() + b"\n"
 
