@@ -123,7 +123,8 @@ class Desk:
     def _tick(self) -> None:
         try:
             nothing = np.zeros((1, self.gallery.settings.dim), np.float32)
-            self.gallery.store.search(nothing, 1, EVERY_ENTRY, None)  # which reads the index
+            site = self.gallery.site.transform
+            self.gallery.store.search(nothing, 1, EVERY_ENTRY, None, site.identity if site else "")  # reads the index
             self.ready = True
         except ResightError as error:
             log.error("the gallery cannot be searched: %s", error)
