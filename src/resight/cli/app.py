@@ -27,6 +27,7 @@ from resight.cli import (
     reduce,
     reproduce,
     train,
+    video_add,
 )
 from resight.cli.renamed import RenamedOptions
 from resight.core.errors import MissingExtra, ResightError
@@ -80,6 +81,10 @@ for name, verb in (
 ):
     gallery_app.command(name, cls=RenamedOptions)(verb)
 app.add_typer(gallery_app, name="gallery")
+video_app = typer.Typer(no_args_is_help=True, help="From video to people across cameras.", context_settings=HELP)
+for name, verb in (("add", video_add.add),):
+    video_app.command(name)(verb)
+app.add_typer(video_app, name="video")
 data_app = typer.Typer(no_args_is_help=True, help="Data sets as tables.", context_settings=HELP)
 data_app.command("export")(data_export.data_export)
 app.add_typer(data_app, name="data")

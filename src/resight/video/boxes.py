@@ -22,6 +22,17 @@ def intersections(first: npt.ArrayLike, second: npt.ArrayLike) -> npt.NDArray[np
     return found
 
 
+def grown_ious(first: npt.ArrayLike, second: npt.ArrayLike, margins: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """(n, m): as `ious`, with both boxes of each pair grown by the margins (n, 2) of the first, across and down."""
+    one, other = np.asarray(first, np.float64)[:, None], np.asarray(second, np.float64)[None]
+    more = 2 * np.asarray(margins, np.float64)[:, None]
+    shared = np.minimum(one[..., 2:], other[..., 2:]) - np.maximum(one[..., :2], other[..., :2]) + more
+    area = (shared.clip(0)).prod(axis=-1)
+    sizes = [(side[..., 2:] - side[..., :2] + more).prod(axis=-1) for side in (one, other)]
+    found: npt.NDArray[np.float64] = area / np.maximum(sizes[0] + sizes[1] - area, np.finfo(np.float64).eps)
+    return found
+
+
 def ious(first: npt.ArrayLike, second: npt.ArrayLike) -> npt.NDArray[np.float64]:
     """(n, m): intersection over union of each box of first (n, 4) and each of second (m, 4)."""
     shared = intersections(first, second)

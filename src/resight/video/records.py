@@ -6,7 +6,7 @@ Boxes are (left, top, right, bottom) in pixels of the frame. Times are seconds, 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -18,24 +18,6 @@ from resight.core.records import FloatArray, IntArray
 
 Times = npt.NDArray[np.float64]
 NO_TRACK = -1
-
-
-@dataclass(frozen=True, eq=False)
-class Frame:
-    """One frame. time: seconds. pixels: (height, width, 3) uint8 RGB; None where only boxes are known. epoch: rises
-    where the source was cut, or its clock jumped; tracks never cross that."""
-
-    time: float
-    pixels: Pixels | None
-    epoch: int = 0
-
-    @property
-    def size(self) -> tuple[int, int] | None:
-        """(height, width) in pixels, if known."""
-        return None if self.pixels is None else (self.pixels.shape[0], self.pixels.shape[1])
-
-
-Frames = Iterable[Frame]  # all that a source of frames must be
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,6 +80,25 @@ def from_detections(found: Any) -> Detections:
     return detections(found.xyxy, getattr(found, "confidence", None), tracks, data.get("embedding"))
 
 
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """One frame. time: seconds. pixels: (height, width, 3) uint8 RGB; None where only boxes are known. epoch: rises
+    where the source was cut, or its clock jumped; tracks never cross that. found: what another tool found in it."""
+
+    time: float
+    pixels: Pixels | None
+    epoch: int = 0
+    found: Detections | None = None
+
+    @property
+    def size(self) -> tuple[int, int] | None:
+        """(height, width) in pixels, if known."""
+        return None if self.pixels is None else (self.pixels.shape[0], self.pixels.shape[1])
+
+
+Frames = Iterable[Frame]  # all that a source of frames must be
+
+
 @dataclass
 class Cleaned:
     """How many boxes were mended or left out. outside: altogether beyond the frame. cut: at its edge. broken: not
@@ -147,13 +148,14 @@ Detector = Callable[[Pixels], Detections]
 
 @dataclass(frozen=True, eq=False)
 class Shot:
-    """One crop of a tracklet. time: seconds. box: in the frame. pixels: the crop, (h, w, 3) uint8 RGB. quality: in
-    [0, 1]; see `quality`."""
+    """One crop of a tracklet. time: seconds. box: in the frame. quality: in [0, 1]; see `quality`. pixels: the crop,
+    (h, w, 3) uint8 RGB, where the frame is known. embedding: (dim,), where it is known."""
 
     time: float
     box: FloatArray
-    pixels: Pixels
     quality: float
+    pixels: Pixels | None = None
+    embedding: FloatArray | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,7 +165,8 @@ class Tracklet:
     camera: its name. epoch: of the source, as text: the time at which it began. number: of the track in its epoch.
     times: (n,) seconds, rising. boxes: (n, 4). scores: (n,). shots: the best crops, by time; none where the frames are
     not known. embedding: (dim,) float32 of unit length, if it was embedded. quality: of its best crop, in [0, 1].
-    part: of a track that was split in several, from 0.
+    part: of a track that was split in several, from 0. size: of
+    the frames, (height, width), if known.
     """
 
     camera: str
@@ -175,8 +178,8 @@ class Tracklet:
     shots: tuple[Shot, ...] = ()
     embedding: FloatArray | None = None
     quality: float = 0.0
+    size: tuple[int, int] | None = None
     part: int = 0
-    notes: tuple[str, ...] = field(default=())
 
     @property
     def start(self) -> float:
@@ -197,3 +200,16 @@ class Tracklet:
     def key(self) -> str:
         """Its name within its site."""
         return f"{self.camera}/{self.track}"
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A track that became no tracklet, and why. start, end: seconds. kind: of the reason, in a word or two; reason: with
+    figures."""
+
+    camera: str
+    track: str
+    start: float
+    end: float
+    kind: str
+    reason: str

@@ -44,7 +44,7 @@ class Stream:
         self.report = report if report is not None else ClockReport()
         self.problems: list[str] = []
         self.frames, self.rate = 0, 0.0
-        self._say, self._clock = say, clock
+        self.say, self._clock = say, clock
         self._av = import_av()
         self._stopped = threading.Event()
         self._readers: list[threading.Thread] = []
@@ -68,7 +68,7 @@ class Stream:
                 raise DataError(f"{self._shown()}: no frame in {failed} tries ({self.problems[-1]})")
             if not self._stopped.is_set():
                 wait = WAITS_S[min(failed, len(WAITS_S) - 1)]
-                self._say(f"{self._shown()}: {self.problems[-1]}; connecting again in {wait:g} s")
+                self.say(f"{self._shown()}: {self.problems[-1]}; connecting again in {wait:g} s")
                 self._stopped.wait(wait)
 
     def _connection(self) -> Iterator[tuple[float, Any]]:

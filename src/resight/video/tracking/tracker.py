@@ -15,9 +15,12 @@ from scipy.optimize import linear_sum_assignment
 
 from resight.core.errors import ConfigError
 from resight.core.records import FloatArray, IntArray
-from resight.video.boxes import ious
+from resight.video.boxes import grown_ious
 from resight.video.records import NO_TRACK, Detections
 from resight.video.tracking.motion import Motion, Values
+
+
+UNSURE_S = 0.5  # a track that was not seen for longer is not prolonged by what the detector is unsure of
 
 
 @dataclass(frozen=True)
@@ -29,11 +32,11 @@ class TrackerConfig:
     similar: the least cosine similarity, where detections bring embeddings."""
 
     sure: float = 0.5
-    begin: float = 0.55
+    begin: float = 0.65
     unsure: float = 0.1
     overlap_sure: float = 0.2
     overlap_unsure: float = 0.4
-    memory_s: float = 1.5
+    memory_s: float = 3.0
     unproven_s: float = 0.25
     grow: float = 1.0
     most_grown: float = 0.5
@@ -80,7 +83,7 @@ class TimeTracker:
         unsure = np.flatnonzero((found.scores < config.sure) & (found.scores >= config.unsure))
         tracks = np.arange(len(self._numbers))
         tracks = self._match(found, sure, tracks, config.overlap_sure, time, numbers)
-        recent = tracks[time - self._seen_at[tracks] <= config.memory_s / 3]
+        recent = tracks[time - self._seen_at[tracks] <= UNSURE_S]
         self._match(found, unsure, recent, config.overlap_unsure, time, numbers)
         fresh = sure[(numbers[sure] == NO_TRACK) & (found.scores[sure] >= config.begin)]
         self._begin(found, fresh, time, numbers)
@@ -116,12 +119,8 @@ class TimeTracker:
         """(t, n): IoU of tracks, where they are expected, and detections, both grown by the track's doubt."""
         motion = self._motion[tracks]
         most = self.config.most_grown * motion.place[:, 2:]
-        margin = np.minimum(self.config.grow * motion.doubt(), most)
-        grown = np.concatenate([-margin, margin], axis=1)
-        expected = motion.boxes() + grown
-        return np.stack(
-            [ious(expected[row : row + 1], boxes + grown[row])[0] for row in range(len(tracks))]
-        )
+        margins = np.minimum(self.config.grow * motion.doubt(), most)
+        return grown_ious(motion.boxes(), boxes, margins)
 
     def _begin(self, found: Detections, rows: IntArray, time: float, numbers: IntArray) -> None:
         if not len(rows):
