@@ -28,6 +28,7 @@ from resight.cli import (
     reproduce,
     train,
     video_add,
+    video_link,
 )
 from resight.cli.renamed import RenamedOptions
 from resight.core.errors import MissingExtra, ResightError
@@ -82,7 +83,7 @@ for name, verb in (
     gallery_app.command(name, cls=RenamedOptions)(verb)
 app.add_typer(gallery_app, name="gallery")
 video_app = typer.Typer(no_args_is_help=True, help="From video to people across cameras.", context_settings=HELP)
-for name, verb in (("add", video_add.add),):
+for name, verb in (("add", video_add.add), ("link", video_link.link), ("unlink", video_link.unlink)):
     video_app.command(name)(verb)
 app.add_typer(video_app, name="video")
 data_app = typer.Typer(no_args_is_help=True, help="Data sets as tables.", context_settings=HELP)
