@@ -13,9 +13,11 @@ from resight.video.scoring.moments import Compared, Seen, compare
 
 def seen(rows: list[tuple[int, int, float]]) -> Seen:
     """moment, identity, left side of a box of 10 x 20."""
-    boxes = [[left, 0, left + 10, 20] for _, _, left in rows]
+    boxes = np.array([[left, 0, left + 10, 20] for _, _, left in rows], np.float32).reshape(-1, 4)
     columns = list(zip(*rows, strict=True)) or [(), (), ()]
-    return Seen(np.array(columns[0], np.int64), np.array(columns[1], np.int64), np.array(boxes, np.float32).reshape(-1, 4))
+    return Seen(
+        np.array(columns[0], np.int64), np.array(columns[1], np.int64), np.array(boxes, np.float32).reshape(-1, 4)
+    )
 
 
 def wandering(seed: int, people: int = 6, moments: int = 40) -> tuple[Seen, Seen]:

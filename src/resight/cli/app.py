@@ -83,8 +83,9 @@ for name, verb in (
     gallery_app.command(name, cls=RenamedOptions)(verb)
 app.add_typer(gallery_app, name="gallery")
 video_app = typer.Typer(no_args_is_help=True, help="From video to people across cameras.", context_settings=HELP)
-for name, verb in (("add", video_add.add), ("link", video_link.link), ("unlink", video_link.unlink)):
-    video_app.command(name)(verb)
+video_app.command("add")(video_add.add)
+video_app.command("link")(video_link.link)
+video_app.command("unlink")(video_link.unlink)
 app.add_typer(video_app, name="video")
 data_app = typer.Typer(no_args_is_help=True, help="Data sets as tables.", context_settings=HELP)
 data_app.command("export")(data_export.data_export)

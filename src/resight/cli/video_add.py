@@ -100,9 +100,7 @@ def add(
             guarded = counted if live else _checked(counted, gallery, camera, name)
             found = tracklets_of(guarded, camera, detector=finder, gates=gates, counts=report.boxes)
             batch = 1 if live else 8
-            for _ in add_tracklets(
-                gallery, found, report, source=name, gates=gates, batch=batch, on_refused=refused
-            ):
+            for _ in add_tracklets(gallery, found, report, source=name, gates=gates, batch=batch, on_refused=refused):
                 pass
         _tell(report, lines, opened, len(gallery))
     if came:
@@ -138,7 +136,7 @@ def _frames(
         for moment in moments:
             if moment[2] != own.model:
                 told = short_of(moment[2]) or "that is not named"
-                raise EmbeddingError(f"the lines have embeddings of a model {told}; the gallery is of {own.model_label}")
+                raise EmbeddingError(f"the embeddings are of a model {told}; the gallery is of {own.model_label}")
             yield from without_video([moment], start, rate)
 
     return of_this_model()
@@ -180,4 +178,6 @@ def _tell(report: VideoReport, lines: LinesReport, opened: Source | None, entrie
     there = f", {report.there:,} there already" if report.there else ""
     why = ", ".join(f"{number:,} {kind}" for kind, number in sorted(report.refused.items()))
     refused = f", {report.refused.total():,} tracks refused ({why})" if report.refused else ""
-    output.tell(f"{report.added:,} tracklets added{there}{refused}; {report.clock.frames:,} frames; {entries:,} entries")
+    output.tell(
+        f"{report.added:,} tracklets added{there}{refused}; {report.clock.frames:,} frames; {entries:,} entries"
+    )

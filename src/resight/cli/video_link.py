@@ -110,8 +110,8 @@ def _tell(plan: Plan, dry: bool) -> None:
         f"more, {plan.alone:,} tracklets by themselves, {len(plan.unsure):,} unsure"
     )
     output.tell(
-        f"{len(plan.links):,} links {would}made, {len(plan.undo):,} {would}undone, {plan.stay:,} stay; expected F-measure "
-        f"of pairs {plan.expected_f:.2f}"
+        f"{len(plan.links):,} links {would}made, {len(plan.undo):,} {would}undone, {plan.stay:,} stay; "
+        f"expected F-measure of pairs {plan.expected_f:.2f}"
     )
     for table in _tables(plan, dry):
         output.print_wide(table)

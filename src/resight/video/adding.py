@@ -22,7 +22,7 @@ from resight.gallery.transfer.times import format_time
 from resight.video.frames.clock import ClockReport
 from resight.video.looks import embedded
 from resight.video.packing import pack_boxes, unpack_boxes
-from resight.video.quality import Gates
+from resight.video.quality import GATES, Gates
 from resight.video.records import Cleaned, Refused, Times, Tracklet
 
 JPEG_QUALITY = 90
@@ -31,8 +31,8 @@ KIND = "tracklet"  # the attribute `kind` of entries that are tracklets
 
 @dataclass
 class VideoReport:
-    """What `add_tracklets` did. added, there: new entries, and those that were there already. refused: tracks that became
-    no tracklet, by kind of reason. clock, boxes: what was odd about times and boxes. warnings: anything else."""
+    """What `add_tracklets` did. added, there: new entries, and those that were there already. refused: tracks that
+    became no tracklet, by kind of reason. clock, boxes: what was odd about times and boxes. warnings: anything else."""
 
     added: int = 0
     there: int = 0
@@ -48,7 +48,7 @@ def add_tracklets(
     report: VideoReport,
     *,
     source: str,
-    gates: Gates = Gates(),
+    gates: Gates = GATES,
     batch: int = 8,
     on_refused: Callable[[Refused], object] | None = None,
 ) -> Iterator[Added]:
@@ -132,9 +132,9 @@ def check_source(gallery: Gallery, camera: str, source: str, start: float, end: 
         other = entry.attributes.get("source")
         if is_tracklet(entry) and other != source:
             raise ConfigError(
-                f"camera {camera} has tracklets of {other} at {format_time(entry.time)} already, and {source} is of the "
-                "same time: two cameras cannot have one name, and one cannot be at two places. Another --camera, or "
-                "another --start"
+                f"camera {camera} has tracklets of {other} at {format_time(entry.time)} already, and {source} is of "
+                "the same time: two cameras cannot have one name, and one cannot be at two places. Another --camera, "
+                "or another --start"
             )
 
 

@@ -84,7 +84,7 @@ def without_video(moments: Moments, start: float | None, rate: float | None) -> 
     """
     for line, found, _ in moments:
         if found.embeddings is None:
-            raise DataError("lines without a video need an `embedding` and its `model` each, or nobody is told again by them")
+            raise DataError("without a video each line needs an `embedding` and its `model`")
         yield Frame(time_of(line, start, rate), None, found=found)
 
 
@@ -97,7 +97,7 @@ def time_of(line: Line, start: float | None, rate: float | None) -> float:
             raise ConfigError("the lines' times are not since 1970: say when the video began, --start (start=)")
         return start + line.time
     if start is None or not rate:
-        raise ConfigError("the lines have frame numbers and no times: --start and --rate (start=, rate=) make times of them")
+        raise ConfigError("the lines have frame numbers and no times: give --start and --rate (start=, rate=)")
     return start + (line.frame - 1) / rate
 
 

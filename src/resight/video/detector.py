@@ -5,7 +5,9 @@
 | `(1, n, 5 + classes)` | YOLOX's grid of strides 8, 16 and 32, undecoded | BGR, 0 to 255 |
 | `(1, 4 + classes, n)` | middle, size and class scores, in pixels of the input | RGB, 0 to 1 |
 | `(n, 6)` or `(1, n, 6)` | left, top, right, bottom, score, class | RGB, 0 to 1 |
-| boxes `(.., n, 4)` and scores `(.., n)` or `(.., n, classes)`, and classes `(.., n)` | corners, in pixels or fractions of the input | RGB, 0 to 1 |
+| boxes `(.., n, 4)` and scores | corners, in pixels or fractions of the input | RGB, 0 to 1 |
+
+Scores beside boxes are `(.., n)`, with classes `(.., n)` where there are some, or `(.., n, classes)`.
 
 The frame is resized into the upper left corner of the input, its sides kept in proportion, and the rest is grey.
 """
@@ -126,7 +128,7 @@ class OnnxDetector:
             return "boxes and scores"
         raise WeightsError(
             f"{self.path}: outputs of shapes {', '.join(map(str, shapes))} are none that resight reads (YOLOX's grid, "
-            "(n, 6), (1, 4 + classes, n), boxes and scores). Run it yourself and hand in its boxes: --tracks (docs/video.md)"
+            "(n, 6), (1, 4 + classes, n), boxes and scores). Run it yourself and hand in its boxes: --tracks"
         )
 
     def _of_grid(self, outputs: Sequence[Array]) -> tuple[Array, Array]:
@@ -159,7 +161,8 @@ class OnnxDetector:
         if scores.size > len(boxes):
             scores = scores.reshape(len(boxes), -1)[:, self.person]
         else:
-            classes = next((output for output in others if output.dtype.kind in "iu" and output.size == len(boxes)), None)
+            whole = [output for output in others if output.dtype.kind in "iu" and output.size == len(boxes)]
+            classes = next(iter(whole), None)
             scores = scores.reshape(-1)
             if classes is not None:
                 scores = np.where(classes.reshape(-1) == self.person, scores, 0)

@@ -9,7 +9,7 @@ import numpy as np
 
 from resight.core.records import FloatArray
 from resight.embedding.model import Model
-from resight.video.quality import Gates
+from resight.video.quality import GATES, Gates
 from resight.video.records import Refused, Shot, Tracklet
 from resight.video.tracklets import refusal, refused
 
@@ -20,7 +20,7 @@ ASTRAY = 0.25  # a single crop that lies so much further from the others than th
 
 
 def embedded(
-    found: Iterable[Tracklet | Refused], model: Model | None, *, gates: Gates = Gates(), batch: int = BATCH_TRACKLETS
+    found: Iterable[Tracklet | Refused], model: Model | None, *, gates: Gates = GATES, batch: int = BATCH_TRACKLETS
 ) -> Iterator[Tracklet | Refused]:
     """The same tracklets with their embeddings, `batch` at a time; some split in two, some refused.
 
@@ -76,7 +76,7 @@ def _whole_or_split(tracklet: Tracklet, gates: Gates) -> Iterator[Tracklet | Ref
             part=100 * (tracklet.part + 1) + part,
         )
         why = refusal(half, gates)
-        yield _pooled(half) if why is None else replace(why, reason=f"{why.reason}; it is a part of a track that was split")
+        yield (_pooled(half) if why is None else replace(why, reason=f"{why.reason}; a part of a split track"))
 
 
 def where_split(vectors: FloatArray) -> int | None:

@@ -34,12 +34,17 @@ class Gates:
     quality: float = 0.1
 
 
+GATES = Gates()
+
+
 def of_boxes(boxes: FloatArray, scores: FloatArray, size: tuple[int, int] | None) -> Values:
     """(n,) quality of all boxes of a frame, as far as boxes tell it. size: of the frame, (height, width)."""
     if not len(boxes):
         return np.zeros(0)
     wide, high = (boxes[:, 2:] - boxes[:, :2]).T.astype(np.float64)
-    quality = np.sqrt(np.clip(high / FULL_HEIGHT_PX, 0, 1)) * visible(boxes) * np.clip(0.4 + 0.75 * scores, 0, 1)
+    quality: Values = (
+        np.sqrt(np.clip(high / FULL_HEIGHT_PX, 0, 1)) * visible(boxes) * np.clip(0.4 + 0.75 * scores, 0, 1)
+    )
     shape = wide / np.maximum(high, 1)
     quality *= np.clip(1 - 3 * np.maximum(SLIM - shape, 0) - 1.2 * np.maximum(shape - WIDE, 0), 0.2, 1)
     if size is not None:

@@ -204,8 +204,8 @@ class Tracklet:
 
 @dataclass(frozen=True)
 class Refused:
-    """A track that became no tracklet, and why. start, end: seconds. kind: of the reason, in a word or two; reason: with
-    figures."""
+    """A track that became no tracklet, and why. start, end: seconds. kind: of the reason, in a word or two; reason:
+    with figures."""
 
     camera: str
     track: str

@@ -11,7 +11,7 @@ import numpy as np
 from resight.core.errors import ConfigError
 from resight.core.pictures.images import Pixels
 from resight.core.records import FloatArray
-from resight.video.quality import Gates, of_boxes, sharpness
+from resight.video.quality import GATES, Gates, of_boxes, sharpness
 from resight.video.records import (
     NO_TRACK,
     Cleaned,
@@ -87,7 +87,7 @@ class _Track:
 class Builder:
     """Collects the boxes of tracks of one camera, frame by frame, and gives out tracklets when they have ended."""
 
-    def __init__(self, camera: str, epoch: float, gates: Gates = Gates(), hold_s: float = HOLD_S) -> None:
+    def __init__(self, camera: str, epoch: float, gates: Gates = GATES, hold_s: float = HOLD_S) -> None:
         """epoch: the time of the first frame, which names the tracks. hold_s: see HOLD_S; more than the tracker's
         memory."""
         self.camera, self.epoch = camera, epoch_name(epoch)
@@ -166,7 +166,7 @@ def tracklets_of(
     *,
     detector: Detector | None = None,
     tracker: Tracker | None = None,
-    gates: Gates = Gates(),
+    gates: Gates = GATES,
     counts: Cleaned | None = None,
 ) -> Iterator[Tracklet | Refused]:
     """Tracklets of one camera's frames, each once it has ended, not embedded; and refused ones.
@@ -208,7 +208,7 @@ def _found(detector: Detector | None, frame: Frame) -> Detections:
     if frame.found is not None:
         return frame.found
     if detector is None or frame.pixels is None:
-        raise ConfigError("who is in the frames must come from somewhere: a --detector, or boxes of another tool (--tracks)")
+        raise ConfigError("who finds the people? Give a --detector, or boxes of another tool: --tracks")
     return detector(frame.pixels)
 
 

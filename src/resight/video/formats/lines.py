@@ -13,7 +13,7 @@ import json
 import math
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import chain
 from pathlib import Path
@@ -65,17 +65,22 @@ class Boxes:
         return len(self.frames)
 
     def __getitem__(self, rows: Any) -> Boxes:
-        columns = (self.cameras, self.frames, self.times, self.tracks, self.boxes, self.scores, self.visibility)
-        more = None if self.embeddings is None else self.embeddings[rows]
-        return Boxes(*(column[rows] for column in columns), embeddings=more, model=self.model)
+        """Some of the lines."""
+        return Boxes(
+            self.cameras[rows],
+            self.frames[rows],
+            self.times[rows],
+            self.tracks[rows],
+            self.boxes[rows],
+            self.scores[rows],
+            self.visibility[rows],
+            None if self.embeddings is None else self.embeddings[rows],
+            self.model,
+        )
 
     def timed(self, start: float, rate: float) -> Boxes:
         """With the times of frames at an even rate, where lines had none. start: of frame 1, seconds."""
-        times = np.where(np.isnan(self.times), start + (self.frames - 1) / rate, self.times)
-        return Boxes(
-            self.cameras, self.frames, times, self.tracks, self.boxes, self.scores, self.visibility, self.embeddings,
-            self.model,
-        )  # fmt: skip
+        return replace(self, times=np.where(np.isnan(self.times), start + (self.frames - 1) / rate, self.times))
 
 
 def read_boxes(path: str | Path) -> Boxes:
@@ -116,7 +121,8 @@ def table_of(lines: Iterable[Line]) -> Boxes:
     rows = list(lines)
     with_embedding = [row.embedding for row in rows if row.embedding is not None]
     models = {row.model for row in rows if row.embedding is not None}
-    if with_embedding and (len(with_embedding) != len(rows) or len(models) > 1 or len(set(map(len, with_embedding))) > 1):
+    lengths = set(map(len, with_embedding))
+    if with_embedding and (len(with_embedding) != len(rows) or len(models) > 1 or len(lengths) > 1):
         raise DataError("either every box has an embedding, all of one model and length, or none has")
     return Boxes(
         np.array([row.camera for row in rows], np.str_),

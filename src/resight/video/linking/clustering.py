@@ -103,9 +103,7 @@ def _tree(ratios: FloatArray, prior: float, forbidden: Bools, together: IntArray
     return kept, float(highest)
 
 
-def _moved(
-    ratios: FloatArray, prior: float, forbidden: Bools, labels: IntArray, together: IntArray | None
-) -> IntArray:
+def _moved(ratios: FloatArray, prior: float, forbidden: Bools, labels: IntArray, together: IntArray | None) -> IntArray:
     """Each tracklet, unless it is held, where the mean evidence for it is strongest by more than a nat."""
     labels = np.unique(labels, return_inverse=True)[1].astype(np.int64)
     held = np.zeros(len(labels), np.bool_) if together is None else together >= 0

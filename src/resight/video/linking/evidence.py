@@ -4,11 +4,12 @@ Everything is a log likelihood ratio of `one person` against `two`, in nats, and
 
 Appearance begins with the model's calibration: a straight line through the log odds of its isotonic knots, which, other
 than they, goes on beyond the last one; without that no pair could ever be called one person at a place of hundreds. It
-is of single pictures by other cameras, so it is then fitted anew to the tracklets of this place, without labels: each
-camera's mean is taken out of its embeddings, and a logistic line is fitted to the similarities, each pair counting for
-both answers by the probability that it has so far. Travel times are learnt from the same pairs, a camera pair at a
-time, and given ones are taken as they are. The share of pairs of one person, from which the number of people follows,
-is the most likely one under these ratios.
+is of single pictures by other cameras, so it is then fitted to this place, without labels. Tracklets that one camera
+sees at one time are known to be of two people: if they are more alike than the calibration's strangers were, the line
+moves by so much. Then each camera's mean is taken out of its embeddings, and a logistic line is fitted to the
+similarities, each pair counting for both answers by the probability that it has so far. Travel times are learnt from
+the same pairs, a camera pair at a time, and given ones are taken as they are. The share of pairs of one person, from
+which the number of people follows, is the most likely one under these ratios.
 """
 
 from __future__ import annotations
@@ -23,16 +24,18 @@ from resight.core.distances import unit_rows
 from resight.core.errors import ConfigError
 from resight.core.records import FloatArray
 from resight.video.linking.sightings import Bools, Sightings, Values
-from resight.video.linking.site import Pair, Site, Travel
+from resight.video.linking.site import UNKNOWN_PLACE, Pair, Site, Travel
 
 LOWEST, HIGHEST = -8.0, 12.0  # of appearance
 TRAVEL_LOWEST, TRAVEL_HIGHEST = -3.0, 4.0
 EDGES_S = np.concatenate([[-np.inf], 2.0 ** np.arange(0, 13), [28_800.0, np.inf]])  # of gaps, doubling
 AT_ONCE_S = 0.2  # for longer nobody is at two places at once; clocks and boxes are not better than this
-ROUNDS = 2  # of fitting to the place
+ROUNDS = 3  # of fitting to the place
+KNOWN_STRANGERS = 20  # pairs
 ENOUGH_PAIRS = 40.0  # expected pairs of one person, below which nothing is fitted to the place
 SHRINK = 30.0  # pairs for which the pooled travel times count, beside a camera pair's own
 MOST_PEOPLE = 1e5
+GUESSED_TRACKLETS, GUESSED_PAIRS = 4.0, 100.0  # of a person, where little is known; and how many pairs that outweighs
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,7 @@ class Line:
 
     slope: float
     offset: float
+    strangers: float | None = None  # the median similarity of two people where it was fitted, if known
 
     def __call__(self, similarity: FloatArray) -> FloatArray:
         found: FloatArray = np.clip(np.float32(self.slope) * similarity + np.float32(self.offset), LOWEST, HIGHEST)
@@ -76,7 +80,9 @@ class Evidence:
 def line_of(calibration: Calibration | None) -> Line:
     """The parametric form of a model's calibration. Raises ConfigError where the model has none."""
     if calibration is None:
-        raise ConfigError("linking needs a calibrated model: `resight calibrate` on people of your site (docs/guide.md)")
+        raise ConfigError(
+            "linking needs a calibrated model: `resight calibrate` on people of your site (docs/guide.md)"
+        )
     similarity, odds = np.array(calibration.similarity), np.array(calibration.log_odds)
     if calibration.method == "isotonic" and len(odds) > 3:  # its first and last steps are level for want of data
         inner = (odds > odds.min() + 0.05) & (odds < odds.max() - 0.05)
@@ -85,22 +91,48 @@ def line_of(calibration: Calibration | None) -> Line:
     if len(odds) < 2 or np.ptp(similarity) == 0:
         raise ConfigError("the model's calibration has one step only; calibrate it on more people")
     slope, offset = np.polyfit(similarity, odds, 1)
-    return Line(float(slope), float(offset))
+    falls = np.array(calibration.false_accept.rate)
+    half = int(np.argmax(falls <= 0.5))
+    strangers = float(calibration.thresholds[half]) if falls[half] <= 0.5 and (falls[0] > 0.5 or half) else None
+    return Line(float(slope), float(offset), strangers)
 
 
-def evidence_of(found: Sightings, first: Line, site: Site = Site()) -> Evidence:
+def moved(line: Line, similarity: FloatArray, strangers: Bools) -> Line:
+    """The line, moved by how much more alike people are here. strangers: (n, n) pairs that are known to be two people;
+    with fewer than KNOWN_STRANGERS of them it stays."""
+    known = similarity[np.triu(strangers, 1)]
+    if line.strangers is None or len(known) < KNOWN_STRANGERS:
+        return line
+    shift = max(0.0, float(np.median(known)) - line.strangers)
+    return Line(line.slope, line.offset - line.slope * shift, line.strangers + shift)
+
+
+def most_at_once(found: Sightings) -> int:
+    """How many tracklets one camera saw at one time, at the most: there are so many people at the least."""
+    most = 1
+    for camera in range(len(found.names)):
+        rows = found.cameras == camera
+        changes = [(start + AT_ONCE_S, 1) for start in found.starts[rows]] + [(end, -1) for end in found.ends[rows]]
+        most = max(most, int(np.cumsum([change for _, change in sorted(changes)]).max(initial=0)))
+    return most
+
+
+def evidence_of(found: Sightings, first: Line, site: Site = UNKNOWN_PLACE) -> Evidence:
     """All evidence of these tracklets. first: the model's own calibration, see `line_of`."""
     gaps = found.gaps()
     similarity = (found.embeddings @ found.embeddings.T).astype(np.float32)
     forbidden = cannot_link(found, gaps, site)
     pairs = np.triu_indices(len(found), 1)
     free = ~forbidden[pairs]
-    appearance, travel = first(similarity), given_travel(found, gaps, site)
+    same_camera = found.cameras[:, None] == found.cameras[None]
+    here = moved(first, similarity, same_camera & (gaps < -AT_ONCE_S) & ~np.eye(len(found), dtype=np.bool_))
+    appearance, travel = here(similarity), given_travel(found, gaps, site)
+    least_people = most_at_once(found)
     centred = centre(found)
     centred_similarity = centred @ centred.T
     fitted = False
     for _ in range(ROUNDS):
-        share = share_of_same((appearance + travel)[pairs][free], site)
+        share = share_of_same((appearance + travel)[pairs][free], site, least_people)
         weights = np.where(free, _sigmoid((appearance + travel)[pairs] + _log_odds(share)), 0.0)
         if weights.sum() < ENOUGH_PAIRS:
             break
@@ -109,7 +141,7 @@ def evidence_of(found: Sightings, first: Line, site: Site = Site()) -> Evidence:
             break
         appearance, fitted = line(centred_similarity), True
         travel = learnt_travel(found, gaps, weights, free, site)
-    share = share_of_same((appearance + travel)[pairs][free], site)
+    share = share_of_same((appearance + travel)[pairs][free], site, least_people)
     return Evidence(similarity, appearance, travel, gaps, forbidden, _log_odds(share), fitted)
 
 
@@ -141,17 +173,19 @@ def centre(found: Sightings) -> FloatArray:
     return unit_rows(vectors)
 
 
-def share_of_same(ratios: npt.NDArray[np.floating], site: Site) -> float:
-    """The share of pairs that are of one person: 1 in the site's people, or else the most likely one."""
+def share_of_same(ratios: npt.NDArray[np.floating], site: Site, least_people: int = 2) -> float:
+    """The share of pairs that are of one person: 1 in the site's people, or else the most likely one, of so many people
+    at the least."""
     if site.people is not None:
         return 1 / max(2.0, site.people)
     odds = np.exp(np.clip(ratios.astype(np.float64), -30, 30))
-    share = 0.02
+    start = share = 1 / max(5.0, (1 + (1 + 8 * len(odds)) ** 0.5) / 2 / GUESSED_TRACKLETS)
     for _ in range(200):
-        last, share = share, float(np.mean(share * odds / (share * odds + 1 - share))) if len(odds) else share
+        same = float(np.sum(share * odds / (share * odds + 1 - share)))
+        last, share = share, (same + GUESSED_PAIRS * start) / (len(odds) + GUESSED_PAIRS)
         if abs(np.log(share / last)) < 1e-4:
             break
-    return float(np.clip(share, 1 / MOST_PEOPLE, 0.5))
+    return float(np.clip(share, 1 / MOST_PEOPLE, 1 / max(2, least_people)))
 
 
 def fitted_line(similarity: npt.NDArray[np.floating], weights: Values) -> Line | None:

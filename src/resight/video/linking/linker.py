@@ -20,7 +20,7 @@ from resight.video.linking.clustering import cluster
 from resight.video.linking.evidence import evidence_of, line_of
 from resight.video.linking.planning import SURE, Plan, held_together, plan_of
 from resight.video.linking.sightings import sightings_of
-from resight.video.linking.site import Site
+from resight.video.linking.site import UNKNOWN_PLACE, Site
 
 WINDOW = 3000  # tracklets that are compared at once; windows overlap by half
 PURPOSE = "video link"
@@ -36,7 +36,7 @@ class Done:
 
 
 def plan_links(
-    gallery: Gallery, site: Site = Site(), *, after: float | None = None, before: float | None = None,
+    gallery: Gallery, site: Site = UNKNOWN_PLACE, *, after: float | None = None, before: float | None = None,
     sure: float = SURE,
 ) -> Iterator[Plan]:  # fmt: skip
     """A plan for each window of the tracklets, by time; carry one out before the next is asked for, or the next knows

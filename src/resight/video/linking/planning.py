@@ -187,7 +187,9 @@ def _unsure(
             label, probability = int(clusters.labels[row]), float(clusters.probability[row])
         else:
             label, probability = int(clusters.alternative[row]), float(clusters.alternative_probability[row])
-        mates = [mate for mate in np.flatnonzero(clusters.labels == label).tolist() if mate != row] if label >= 0 else []
+        mates = (
+            [mate for mate in np.flatnonzero(clusters.labels == label).tolist() if mate != row] if label >= 0 else []
+        )
         if not mates or probability < least:
             continue
         mate, reason = reason_of(found, evidence, row, mates)

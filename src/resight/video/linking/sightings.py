@@ -12,7 +12,7 @@ from resight.core.errors import DataError
 from resight.core.records import FloatArray, IntArray
 from resight.gallery.records import Entry
 from resight.video.adding import is_tracklet
-from resight.video.linking.site import Site
+from resight.video.linking.site import UNKNOWN_PLACE, Site
 
 Values = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
@@ -47,7 +47,7 @@ class Sightings:
         return found.astype(np.float32)
 
 
-def sightings_of(entries: Sequence[Entry], site: Site = Site()) -> Sightings:
+def sightings_of(entries: Sequence[Entry], site: Site = UNKNOWN_PLACE) -> Sightings:
     """Of a gallery's entries, those that are tracklets. Raises DataError where none is."""
     kept = [entry for entry in entries if is_tracklet(entry) and entry.pid is not None]
     if not kept:

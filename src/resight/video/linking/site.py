@@ -1,18 +1,18 @@
 """What a place knows of itself: which views overlap, how far cameras lie apart, how many people there are. A TOML file.
 
-    people = 60                              # who are about in one window of linking; estimated unless given
-    fastest_m_s = 3.0                        # nobody walks faster
-    overlaps = [["north", "hall"]]           # cameras that may see one person at one time
-    apart = [[12, 31]]                       # entries that a user knows to be two people
+people = 60                              # who are about in one window of linking; estimated unless given
+fastest_m_s = 3.0                        # nobody walks faster
+overlaps = [["north", "hall"]]           # cameras that may see one person at one time
+apart = [[12, 31]]                       # entries that a user knows to be two people
 
-    [clock_s]                                # what to add to a camera's times
-    door = -2.5
+[clock_s]                                # what to add to a camera's times
+door = -2.5
 
-    [[travel]]                               # all but `between` may be left out
-    between = ["north", "door"]
-    metres = 40
-    least_s = 8
-    typical_s = 35
+[[travel]]                               # all but `between` may be left out
+between = ["north", "door"]
+metres = 40
+least_s = 8
+typical_s = 35
 """
 
 from __future__ import annotations
@@ -53,10 +53,13 @@ class Site:
         return {name for pair in (*self.overlaps, *self.travel) for name in pair} | set(self.clock_s)
 
 
+UNKNOWN_PLACE = Site()
+
+
 def read_site(path: str | Path | None) -> Site:
     """Of a file; of None, what is known of no place. Raises ConfigError where it is none."""
     if path is None:
-        return Site()
+        return UNKNOWN_PLACE
     try:
         values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:

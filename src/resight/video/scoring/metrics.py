@@ -1,8 +1,8 @@
 """IDF1 and HOTA, of moments pooled over all cameras.
 
 IDF1: Ristani et al., "Performance Measures and a Data Set for Multi-Target, Multi-Camera Tracking", 2016. HOTA: Luiten
-et al., "HOTA: A Higher Order Metric for Evaluating Multi-Object Tracking", 2021. Both equal TrackEval's, which the tests
-hold to 1e-6.
+et al., "HOTA: A Higher Order Metric for Evaluating Multi-Object Tracking", 2021. Both equal TrackEval's, which the
+tests hold to 1e-6.
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ class Motion:
         spread[..., 2] = (FIRST_SPEED * height) ** 2
         return cls(place, np.zeros_like(place), spread)
 
-    def __getitem__(self, rows: npt.ArrayLike) -> Motion:
+    def __getitem__(self, rows: npt.NDArray[np.int64]) -> Motion:
         return Motion(self.place[rows], self.speed[rows], self.spread[rows])
 
     def joined(self, other: Motion) -> Motion:

@@ -19,7 +19,6 @@ from resight.video.boxes import grown_ious
 from resight.video.records import NO_TRACK, Detections
 from resight.video.tracking.motion import Motion, Values
 
-
 UNSURE_S = 0.5  # a track that was not seen for longer is not prolonged by what the detector is unsure of
 
 
