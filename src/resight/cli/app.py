@@ -28,6 +28,7 @@ from resight.cli import (
     reproduce,
     train,
     video_add,
+    video_evaluate,
     video_link,
 )
 from resight.cli.renamed import RenamedOptions
@@ -85,6 +86,7 @@ app.add_typer(gallery_app, name="gallery")
 video_app = typer.Typer(no_args_is_help=True, help="From video to people across cameras.", context_settings=HELP)
 video_app.command("add")(video_add.add)
 video_app.command("link")(video_link.link)
+video_app.command("evaluate")(video_evaluate.evaluate)
 video_app.command("unlink")(video_link.unlink)
 app.add_typer(video_app, name="video")
 data_app = typer.Typer(no_args_is_help=True, help="Data sets as tables.", context_settings=HELP)

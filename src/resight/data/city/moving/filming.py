@@ -17,8 +17,8 @@ LEAST_SEEN = 0.1  # of whom less is within the frame and not hidden has no box
 
 @dataclass(frozen=True)
 class TrueBox:
-    """A person in a frame. pid: from 1. box: left, top, right, bottom in pixels, cut at the frame. visibility: the share
-    of the person that is within the frame and that nothing hides."""
+    """A person in a frame. pid: from 1. box: left, top, right, bottom in pixels, cut at the frame. visibility: the
+    share of the person that is within the frame and that nothing hides."""
 
     pid: int
     box: tuple[float, float, float, float]

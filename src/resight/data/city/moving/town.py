@@ -109,8 +109,8 @@ class Visit:
 
 @dataclass(frozen=True)
 class Placed:
-    """Where a person is in a frame. scale: the body's height in pixels. x: its middle; top: the crown; foot: the ground,
-    by which people are in front of each other. box: left, top, right, bottom, not cut at the frame."""
+    """Where a person is in a frame. scale: the body's height in pixels. x: its middle; top: the crown; foot: the
+    ground, by which people are in front of each other. box: left, top, right, bottom, not cut at the frame."""
 
     person: int
     x: float

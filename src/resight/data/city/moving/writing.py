@@ -28,7 +28,7 @@ def save_town(town: Town, root: Path, *, pixels: bool = True, progress: Progress
     check_new(root)
     (root / "truth").mkdir(parents=True, exist_ok=True)
     (root / "site.toml").write_text(site_file(town))
-    starts = {}
+    starts: dict[str, float] = {}
     lines: list[dict[str, Any]] = []
     for camera, name in enumerate(town.names):
         frames: Iterable[TownFrame] = film(town, camera, pixels=pixels)
