@@ -29,6 +29,7 @@ from resight.cli import (
     train,
     video_add,
     video_evaluate,
+    video_follow,
     video_link,
 )
 from resight.cli.renamed import RenamedOptions
@@ -87,6 +88,7 @@ video_app = typer.Typer(no_args_is_help=True, help="From video to people across 
 video_app.command("add")(video_add.add)
 video_app.command("link")(video_link.link)
 video_app.command("evaluate")(video_evaluate.evaluate)
+video_app.command("follow")(video_follow.follow)
 video_app.command("unlink")(video_link.unlink)
 app.add_typer(video_app, name="video")
 data_app = typer.Typer(no_args_is_help=True, help="Data sets as tables.", context_settings=HELP)
