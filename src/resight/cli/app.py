@@ -28,6 +28,7 @@ from resight.cli import (
     reproduce,
     train,
     video_add,
+    video_draw,
     video_evaluate,
     video_follow,
     video_link,
@@ -89,6 +90,7 @@ video_app.command("add")(video_add.add)
 video_app.command("link")(video_link.link)
 video_app.command("evaluate")(video_evaluate.evaluate)
 video_app.command("follow")(video_follow.follow)
+video_app.command("draw")(video_draw.draw)
 video_app.command("unlink")(video_link.unlink)
 app.add_typer(video_app, name="video")
 data_app = typer.Typer(no_args_is_help=True, help="Data sets as tables.", context_settings=HELP)

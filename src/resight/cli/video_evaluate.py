@@ -53,18 +53,19 @@ def _tell(found: VideoEvaluation) -> None:
     ceiling = found.perfect.identity.idf1
     share = found.linked.identity.idf1 / ceiling if ceiling else 0.0
     output.tell(
-        f"IDF1 as linked: 95% [{found.interval[0]:.3f}, {found.interval[1]:.3f}] over people; {share:.2f} of what perfect "
-        "links of these tracklets would have; the rest of the way to 1 is the detector's and the tracker's"
+        f"IDF1 as linked: 95% [{found.interval[0]:.3f}, {found.interval[1]:.3f}] over people; {share:.2f} of what "
+        "perfect links of these tracklets would have; the rest of the way to 1 is the detector's and the tracker's"
     )
     output.tell(
         f"{found.num_people:,} people, {found.num_identities:,} identities, {found.num_tracklets:,} tracklets "
-        f"({found.false_tracklets:,} of nobody); a person is {found.identities_per_person:.2f} identities, an identity is "
-        f"{found.people_per_identity:.2f} people; {found.right_time:.0%} of their time people are under their main identity"
+        f"({found.false_tracklets:,} of nobody); a person is {found.identities_per_person:.2f} identities, an identity "
+        f"is {found.people_per_identity:.2f} people; people are under their main identity for {found.right_time:.0%} of "
+        "their time"
     )
     pairs = Table("cameras", "pairs of one person", "linked", "precision", "recall", box=None)
-    for each in found.pairs:
-        name = each.first if each.first == each.second else f"{each.first}, {each.second}"
-        pairs.add_row(name, f"{each.same:,}", f"{each.linked:,}", f"{each.precision:.2f}", f"{each.recall:.2f}")
+    for pair in found.pairs:
+        name = pair.first if pair.first == pair.second else f"{pair.first}, {pair.second}"
+        pairs.add_row(name, f"{pair.same:,}", f"{pair.linked:,}", f"{pair.precision:.2f}", f"{pair.recall:.2f}")
     output.print_wide(pairs)
 
 

@@ -66,9 +66,7 @@ def timeline_page(people: Sequence[Followed], title: str, notes: Sequence[str] =
     )
 
 
-def _row(
-    person: Followed, cameras: Sequence[str], colours: dict[str, str], first: float, span: float
-) -> Row:
+def _row(person: Followed, cameras: Sequence[str], colours: dict[str, str], first: float, span: float) -> Row:
     own = [each for each in person.sightings if not each.unsure]
     unsure = len(person.sightings) - len(own)
     seen_by = sorted({each.camera for each in own})

@@ -21,8 +21,8 @@ from resight.video.linking.site import UNKNOWN_PLACE, Site
 
 @dataclass(frozen=True, eq=False)
 class Sighting:
-    """One tracklet of a timeline. start, end: seconds since 1970. probability: of its link, None where a user made it or
-    there is none. reason: in words. unsure: it is not linked, but may be this person too. crop: the encoded picture."""
+    """One tracklet of a timeline. start, end: seconds since 1970. probability: of its link, None where a user made it
+    or there is none. reason: in words. unsure: it is not linked, but may be this person too. crop: the encoded picture."""
 
     entry: int
     camera: str
@@ -76,7 +76,7 @@ def follow(
     people = []
     for root in dict.fromkeys(roots):
         rows = [row for row in range(len(found)) if roots[row] == root]
-        number = None if TRACKLETS <= root and len(rows) == 1 else root
+        number = None if root >= TRACKLETS and len(rows) == 1 else root
         if wanted is not None and root not in wanted and not wanted & {int(found.pids[row]) for row in rows}:
             continue
         if number is None and not alone and wanted is None:
@@ -126,9 +126,7 @@ def _unsure(by_id: dict[int, Entry], found: Sightings, row: int, chance: float, 
     return _made(by_id[int(found.ids[row])], found, row, chance, reason, True)
 
 
-def _made(
-    entry: Entry, found: Sightings, row: int, chance: float | None, reason: str, unsure: bool
-) -> Sighting:
+def _made(entry: Entry, found: Sightings, row: int, chance: float | None, reason: str, unsure: bool) -> Sighting:
     start, end = float(found.starts[row]), float(found.ends[row])
     return Sighting(entry.id, entry.camera, entry.track or "", start, end, chance, reason, unsure, entry.crop)
 

@@ -92,9 +92,7 @@ class VideoEvaluation:
         return {"schema": SCHEMA, **values}
 
 
-def evaluate_tracks(
-    tracks: Sequence[Track], truth: Boxes, *, samples: int = SAMPLES, seed: int = 0
-) -> VideoEvaluation:
+def evaluate_tracks(tracks: Sequence[Track], truth: Boxes, *, samples: int = SAMPLES, seed: int = 0) -> VideoEvaluation:
     """Scores tracklets against the truth. truth: boxes with times and cameras; `tracks` of it are the people.
 
     Raises DataError where they have no camera in common.
