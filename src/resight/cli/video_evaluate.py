@@ -59,8 +59,8 @@ def _tell(found: VideoEvaluation) -> None:
     output.tell(
         f"{found.num_people:,} people, {found.num_identities:,} identities, {found.num_tracklets:,} tracklets "
         f"({found.false_tracklets:,} of nobody); a person is {found.identities_per_person:.2f} identities, an identity "
-        f"is {found.people_per_identity:.2f} people; people are under their main identity for {found.right_time:.0%} of "
-        "their time"
+        f"is {found.people_per_identity:.2f} people; people are under their main identity for "
+        f"{found.right_time:.0%} of their time"
     )
     pairs = Table("cameras", "pairs of one person", "linked", "precision", "recall", box=None)
     for pair in found.pairs:

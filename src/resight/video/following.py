@@ -22,7 +22,8 @@ from resight.video.linking.site import UNKNOWN_PLACE, Site
 @dataclass(frozen=True, eq=False)
 class Sighting:
     """One tracklet of a timeline. start, end: seconds since 1970. probability: of its link, None where a user made it
-    or there is none. reason: in words. unsure: it is not linked, but may be this person too. crop: the encoded picture."""
+    or there is none. reason: in words. unsure: it is not linked, but may be this person too. crop: the encoded picture,
+    if the gallery keeps it."""
 
     entry: int
     camera: str

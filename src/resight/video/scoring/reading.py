@@ -70,5 +70,12 @@ def _timed(boxes: Boxes, file: Path, camera: str, start: float | None, rate: flo
 
 
 def _joined(parts: list[Boxes]) -> Boxes:
-    columns = ("cameras", "frames", "times", "tracks", "boxes", "scores", "visibility")
-    return Boxes(*(np.concatenate([getattr(part, name) for part in parts]) for name in columns))
+    return Boxes(
+        np.concatenate([part.cameras for part in parts]),
+        np.concatenate([part.frames for part in parts]),
+        np.concatenate([part.times for part in parts]),
+        np.concatenate([part.tracks for part in parts]),
+        np.concatenate([part.boxes for part in parts]),
+        np.concatenate([part.scores for part in parts]),
+        np.concatenate([part.visibility for part in parts]),
+    )

@@ -7,6 +7,7 @@ than what is known; boxes are grown by how far the prediction may be off before 
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +20,7 @@ from resight.video.boxes import grown_ious
 from resight.video.records import NO_TRACK, Detections
 from resight.video.tracking.motion import Motion, Values
 
+RECENT = 8  # steps between frames that tell how rarely they come
 UNSURE_S = 0.5  # a track that was not seen for longer is not prolonged by what the detector is unsure of
 
 
@@ -62,6 +64,7 @@ class TimeTracker:
         self.config = config
         self._next = first
         self._time: float | None = None
+        self._steps: deque[float] = deque(maxlen=RECENT)
         self._motion = Motion.of(np.zeros((0, 4)))
         self._numbers: IntArray = np.zeros(0, np.int64)
         self._seen_at: Values = np.zeros(0)
@@ -75,6 +78,7 @@ class TimeTracker:
             raise ConfigError(f"a tracker's times must rise: {time} comes after {self._time}")
         if self._time is not None:
             self._motion = self._motion.after(time - self._time)
+            self._steps.append(time - self._time)
         self._time = time
         self._forget(time)
         numbers = np.full(len(found), NO_TRACK, np.int64)
@@ -82,7 +86,7 @@ class TimeTracker:
         unsure = np.flatnonzero((found.scores < config.sure) & (found.scores >= config.unsure))
         tracks = np.arange(len(self._numbers))
         tracks = self._match(found, sure, tracks, config.overlap_sure, time, numbers)
-        recent = tracks[time - self._seen_at[tracks] <= UNSURE_S]
+        recent = tracks[time - self._seen_at[tracks] <= self._at_least(UNSURE_S)]
         self._match(found, unsure, recent, config.overlap_unsure, time, numbers)
         fresh = sure[(numbers[sure] == NO_TRACK) & (found.scores[sure] >= config.begin)]
         self._begin(found, fresh, time, numbers)
@@ -135,9 +139,13 @@ class TimeTracker:
             old = np.zeros((0, found.embeddings.shape[1]), np.float32) if self._looks is None else self._looks
             self._looks = np.concatenate([old, found.embeddings[rows]])
 
+    def _at_least(self, seconds: float) -> float:
+        """So many seconds, or longer where frames come so rarely that a track would never be looked for again."""
+        return max(seconds, 1.5 * max(self._steps, default=0.0))
+
     def _forget(self, time: float) -> None:
-        limit = np.where(self._hits > 1, self.config.memory_s, self.config.unproven_s)
-        kept = np.flatnonzero(time - self._seen_at <= np.maximum(limit, 1e-9))
+        limit = np.where(self._hits > 1, self.config.memory_s, self._at_least(self.config.unproven_s))
+        kept = np.flatnonzero(time - self._seen_at <= limit)
         self._motion = self._motion[kept]
         self._numbers, self._seen_at, self._hits = self._numbers[kept], self._seen_at[kept], self._hits[kept]
         if self._looks is not None:
