@@ -104,7 +104,7 @@ def test_detections_of_any_tool_by_their_attributes() -> None:
 
 
 def test_broken_boxes_are_counted() -> None:
-    boxes = [[10, 10, 20, 40], [-5, 10, 20, 40], [500, 10, 520, 40], [10, 10, np.nan, 40], [30, 10, 20, 40]]
+    boxes = np.array([[10, 10, 20, 40], [-5, 10, 20, 40], [500, 10, 520, 40], [10, 10, np.nan, 40], [30, 10, 20, 40]])
     counts = Cleaned()
     kept: Detections = cleaned(detections(boxes), (100, 200), counts)
     assert kept.boxes.tolist() == [[10, 10, 20, 40], [0, 10, 20, 40]]
