@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -137,3 +140,27 @@ def test_nothing_to_link(tmp_path: Path) -> None:
         "resight video add"
         in resight("video", "follow", tmp_path / "empty.db", "-o", tmp_path / "a.html", code=3).stderr
     )
+
+
+@pytest.mark.slow
+def test_a_kill_loses_open_tracklets_only(tmp_path: Path) -> None:
+    path = tmp_path / "live.db"
+    resight("gallery", "create", path, "-m", "city")
+    settings = json.loads(resight("gallery", "stats", path, "--json").stdout)["settings"]
+    vector = (1.0,) + (0.0,) * (settings["dim"] - 1)
+    call = [sys.executable, "-m", "resight.cli", "video", "add", str(path), "--camera", "door", "--tracks", "-"]
+    with subprocess.Popen(call, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        assert process.stdin is not None
+        for number in range(1, 400):
+            track = number // 40  # each is followed for four seconds, then the next
+            at = 1_772_352_000 + number / 10 + 10 * track
+            line = Line("door", 0, at, track, (10, 10, 60, 160), 0.9, embedding=vector, model=settings["model"])
+            process.stdin.write(json_line(line).encode() + b"\n")
+        process.stdin.flush()
+        for _ in range(600):
+            time.sleep(0.1)
+            if json.loads(resight("gallery", "stats", path, "--json").stdout)["entries"] >= 9:
+                break
+        process.kill()
+    assert json.loads(resight("gallery", "stats", path, "--json").stdout)["entries"] == 9  # the tenth was still seen
+    assert "every row" in resight("gallery", "verify", path).stdout

@@ -57,8 +57,10 @@ def test_of_two_boxes_of_one_track_the_surer_stays() -> None:
         Line("", 1, math.nan, 7, (0, 0, 9, 9), 0.8),
         Line("", 1, math.nan, -1, BOX),
     ]
-    ((_, found, _),) = by_moment(lines)
+    left_out: list[int] = []
+    ((_, found, _),) = by_moment(lines, left_out.append)
     assert found.tracks.tolist() == [7, -1]
+    assert left_out == [1]
     assert found.scores[0] == pytest.approx(0.8)
 
 

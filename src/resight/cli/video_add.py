@@ -99,7 +99,7 @@ def add(
             counted = _until(_counted(frames, advance), came)
             guarded = counted if live else _checked(counted, gallery, camera, name)
             found = tracklets_of(guarded, camera, detector=finder, gates=gates, counts=report.boxes)
-            batch = 1 if live else 8
+            batch = 1 if live or tracks == "-" else 8  # what ends while it is watched is durable at once
             for _ in add_tracklets(gallery, found, report, source=name, gates=gates, batch=batch, on_refused=refused):
                 pass
         _tell(report, lines, opened, len(gallery))

@@ -16,17 +16,19 @@ ABSOLUTE_S = 1e8  # times above are seconds since 1970; below, since the video b
 
 @dataclass
 class LinesReport:
-    """What did not fit. without_frame: moments whose frame the video does not have. other_camera: lines of other
-    cameras, left out."""
+    """What did not fit, and was left out. without_frame: moments whose frame the video does not have. other_camera:
+    lines of other cameras. shared: boxes whose track has a surer one in the same frame."""
 
     without_frame: int = 0
     other_camera: int = 0
+    shared: int = 0
 
     def told(self) -> list[str]:
         """A line for each kind that occurred."""
         texts = {
             "without_frame": "moments of the lines have no frame in the video: left out",
             "other_camera": "lines are of other cameras: left out",
+            "shared": "boxes share their track's number with a surer one of the same frame: left out",
         }
         return [f"{getattr(self, name):,} {text}" for name, text in texts.items() if getattr(self, name)]
 
@@ -55,7 +57,11 @@ def moments_of(path: str | Path, camera: str, report: LinesReport) -> Iterator[t
         lines = sorted(lines, key=lambda line: (line.frame, line.time if line.frame == 0 else 0.0))
         if not lines and cameras:
             raise DataError(f"{path} has no line of camera {camera}: it has {', '.join(sorted(cameras)[:8])}")
-    return by_moment(lines)
+
+    def count(number: int) -> None:
+        report.shared += number
+
+    return by_moment(lines, count)
 
 
 def with_boxes(frames: Frames, moments: Moments, report: LinesReport, start: float) -> Iterator[Frame]:

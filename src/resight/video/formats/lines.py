@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import chain
@@ -137,17 +137,22 @@ def table_of(lines: Iterable[Line]) -> Boxes:
     )
 
 
-def by_moment(lines: Iterable[Line]) -> Iterator[tuple[Line, Detections, str]]:
+def by_moment(
+    lines: Iterable[Line], on_shared: Callable[[int], object] = lambda number: None
+) -> Iterator[tuple[Line, Detections, str]]:
     """The boxes of each moment together: the first of its lines, the detections, and the model of their embeddings.
-    A moment is a run of lines of one frame, or of one time. Of two boxes of one track in one moment the surer stays."""
+    A moment is a run of lines of one frame, or of one time. Of two boxes of one track in one moment the surer stays.
+
+    on_shared: told how many others were left out of a moment.
+    """
     group: list[Line] = []
     for line in lines:
         if group and _moment(line) != _moment(group[0]):
-            yield group[0], _together(group), group[0].model
+            yield group[0], _together(group, on_shared), group[0].model
             group = []
         group.append(line)
     if group:
-        yield group[0], _together(group), group[0].model
+        yield group[0], _together(group, on_shared), group[0].model
 
 
 def mot_line(frame: int, track: int, box: Sequence[float], score: float = 1.0, visibility: float | None = None) -> str:
@@ -179,7 +184,7 @@ def _moment(line: Line) -> tuple[str, int, float]:
     return line.camera, line.frame, line.time if line.frame == 0 else 0.0
 
 
-def _together(group: Sequence[Line]) -> Detections:
+def _together(group: Sequence[Line], on_shared: Callable[[int], object]) -> Detections:
     best: dict[int, Line] = {}
     free = []
     for line in group:
@@ -188,6 +193,8 @@ def _together(group: Sequence[Line]) -> Detections:
         elif line.track not in best or line.score > best[line.track].score:
             best[line.track] = line
     kept = [*best.values(), *free]
+    if len(kept) < len(group):
+        on_shared(len(group) - len(kept))
     whole = all(line.embedding is not None for line in kept)
     return detections(
         [line.box for line in kept],
