@@ -28,12 +28,13 @@ from typing import IO
 BROUGHT = ("config.json", "metrics.jsonl", "record.jsonl", "model.safetensors", "model.json", "log.txt")
 SAVING_S = 20.0  # from the interruption to the limit
 CROPS = ("cuhk", "ilid", "mit", "towncentre")
-PEERS = ("retail-0248", "osnet")  # as `resight bundle` makes them (docs/results.md)
+PEERS = ("retail-0248", "osnet", "retail-0287")  # as `resight bundle` makes them (docs/results.md)
 
 
 @dataclass(frozen=True)
 class Training:
-    """data: below SHARED/data, or any that `resight train` takes. fields: of the recipe. more: other options."""
+    """data: below SHARED/data, or any that `resight train` takes. fields: of the recipe. more: other options, in which
+    SHARED and RUNS stand for those folders. record_every: epochs between two scorings for the record; 0: none."""
 
     name: str
     data: str
@@ -41,37 +42,41 @@ class Training:
     seed: int = 0
     fields: dict[str, str] = field(default_factory=dict)
     more: tuple[str, ...] = ()
+    record_every: int = 0
 
     def command(self, shared: Path, out: Path, device: str, data: str | None, fields: Sequence[str]) -> list[str]:
         """The call, which begins the run or goes on with it. data, fields: in place of the list's own, for a try."""
         options = [*(f"--{name.replace('_', '-')}={value}" for name, value in self.fields.items()), *fields]
-        more = [part.replace("SHARED", str(shared)) for part in self.more]
+        more = [part.replace("SHARED", str(shared)).replace("RUNS", str(out)) for part in self.more]
+        record = [f"--record-every={self.record_every}"] if self.record_every else []
         return [
             *(sys.executable, "-m", "resight.cli", "train", data or str(shared / "data" / self.data), "--resume"),
-            *("--recipe", self.recipe, "--seed", str(self.seed), "--device", device, "--record-every", "10"),
-            *("-o", str(out / self.name), *options, *more),
+            *("--recipe", self.recipe, "--seed", str(self.seed), "--device", device, "--compile", "off"),
+            *("-o", str(out / self.name), *options, *more, *record),
         ]
 
 
-def general(seed: int) -> Training:
-    """The generalist: `pku_reid` and the sites are left out."""
+def general(name: str, seed: int = 0, peers: Sequence[str] = PEERS, **fields: str) -> Training:
+    """The generalist: `pku_reid` and the sites are left out. What its teachers say is kept for all of its runs."""
     unlabelled = [f"--unlabelled=SHARED/data/crops/{place}" for place in CROPS]
-    teachers = [f"--teacher=SHARED/models/{peer}.resight" for peer in PEERS]
-    return Training(f"general/seed{seed}", "market501", "general", seed, more=(*unlabelled, *teachers))
+    teachers = [f"--teacher=SHARED/models/{peer}.resight" for peer in peers]
+    targets = f"--targets=RUNS/targets-{'-'.join(peers)}"
+    return Training(f"general/{name}", "market501", "general", seed, fields, (*unlabelled, *teachers, targets))
 
 
 TRAININGS: tuple[Training, ...] = (
-    *(
-        Training(f"reproduce/{model}/seed{seed}", "pku_reid", model, seed)  # as `resight reproduce -o` lays them out
-        for seed in range(3)
-        for model in ("baseline", "baseline-aug", "slicenet1", "slicenet2")
-    ),
     Training("cosine/seed0", "market501", "cosine", fields={"epochs": "1515"}),  # of 66 steps: 100,000
+    *(general(f"seed{seed}", seed, epochs="60", views="8") for seed in range(3)),
+    *(
+        # As `resight reproduce -o` lays them out.
+        Training(f"reproduce/{model}/seed{seed}", "pku_reid", model, seed, record_every=10)
+        for seed in range(3)
+        for model in ("slicenet2", "slicenet1", "baseline-aug", "baseline")
+    ),
     *(Training(f"stripnet/seed{seed}", "market501", "stripnet", seed) for seed in range(3)),
-    Training("aligned/seed0", "market501", "stripnet-aligned"),
     Training("aligned-mutual/seed0", "market501", "stripnet-aligned", more=("--mutual",)),
+    Training("aligned/seed0", "market501", "stripnet-aligned"),
     *(Training(f"slices-{k}/seed0", "market501", "stripnet", fields={"slices": str(k)}) for k in (1, 2)),
-    *(general(seed) for seed in range(3)),
 )
 
 

@@ -18,6 +18,10 @@ from resight.embedding.model import Model
 from resight.evaluation.evaluate import Evaluation, evaluate
 from resight.gallery.gallery import Gallery
 from resight.gallery.opening import open_gallery
+from resight.service.client.remote import connect
+from resight.site.files import load_site, save_site
+from resight.site.fitting import fit_site
+from resight.site.transform import SiteTransform
 
 __all__ = [
     "Calibration",
@@ -29,13 +33,18 @@ __all__ = [
     "Gallery",
     "Model",
     "ResightError",
+    "SiteTransform",
     "__version__",
+    "connect",
     "evaluate",
+    "fit_site",
     "load",
+    "load_site",
     "open_dataset",
     "open_gallery",
     "open_pictures",
     "progress_bar",
+    "save_site",
 ]
 
 

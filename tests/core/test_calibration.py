@@ -75,6 +75,30 @@ def test_a_search_needs_a_higher_threshold_among_more_people() -> None:
     assert decide(0.9, 0).verdict == NOBODY
 
 
+def test_the_numbers_of_a_row_move_with_the_size_of_the_gallery() -> None:
+    known = replace(CALIBRATION, log_odds_low=(-5.0, 2.0), log_odds_high=(-3.0, 5.0))
+    found = known.same_among(1.0, 99)
+    assert found is not None
+    assert (found.value, found.low, found.high) == pytest.approx([1 / (1 + 99 * np.exp(-x)) for x in (4, 2, 5)])
+    assert CALIBRATION.same_among(1.0, 99) == Rate(found.value, 0.0, 1.0)  # of version 0.1: the interval is not known
+    assert CALIBRATION.strangers_as_alike(0.6, 100) == FALLS.at(1)  # as counted at 0.5
+    assert CALIBRATION.strangers_as_alike(0.6, 10) == FALLS.at(1)
+    assert CALIBRATION.strangers_as_alike(0.6, 200).value == pytest.approx(1 - 0.95**2)
+    assert CALIBRATION.strangers_as_alike(0.1, 100) == Rate(1.0, 1.0, 1.0)
+
+
+def test_without_labels_there_is_no_probability() -> None:
+    blind = replace(CALIBRATION, method="none", similarity=(), log_odds=())
+    assert Calibration.from_dict(json.loads(json.dumps(blind.to_dict()))) == blind
+    assert blind.same_among(0.9, 10) is None
+    assert blind.decide_pair(0.8, false_accept_rate=0.01).verdict == "same"
+    with pytest.raises(ConfigError, match="without labels"):
+        blind.probability(0.9)
+    for wrong in ({"method": "none"}, {"similarity": (), "log_odds": ()}, {"log_odds_low": (1.0,)}):
+        with pytest.raises(CalibrationError, match="unequal lengths"):
+            replace(CALIBRATION, **wrong)
+
+
 def test_it_survives_json() -> None:
     assert Calibration.from_dict(json.loads(json.dumps(CALIBRATION.to_dict()))) == CALIBRATION
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,6 +20,8 @@ from resight.models.networks.stripnet import StripNet
 from resight.models.pooling import POOLINGS, GeneralisedMean
 from resight.models.pretrained import load_pretrained
 from resight.models.strips import STRIPS
+
+OPTIONS: dict[str, dict[str, Any]] = {"transreid": {"width": 128, "depth": 2, "heads": 4}}
 
 
 def test_the_table_of_layers() -> None:
@@ -48,7 +51,8 @@ def test_the_table_of_layers() -> None:
 @pytest.mark.parametrize("training", [True, False])
 def test_embeddings_are_of_unit_length_in_every_mode(name: str, size: tuple[int, int], training: bool) -> None:
     torch.manual_seed(0)
-    network = build_network(Architecture(name, 128, 4 if NETWORKS[name].slices_images else 1), *size).train(training)
+    slices = 4 if NETWORKS[name].slices_images else 1
+    network = build_network(Architecture(name, 128, slices, options=OPTIONS.get(name, {})), *size).train(training)
     out = network(torch.randn(3, 3, *size))
     assert out.shape == (3, 128)
     assert out.dtype == torch.float32

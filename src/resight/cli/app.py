@@ -26,6 +26,8 @@ from resight.cli import (
     output,
     reduce,
     reproduce,
+    serve,
+    site,
     train,
     video_add,
     video_draw,
@@ -38,8 +40,9 @@ from resight.core.errors import MissingExtra, ResightError
 from resight.core.version import VERSION
 
 EXIT_CODES = """Exit codes: 0 done, 1 a defect of resight's own, 2 a wrong option or name, 3 data that cannot be used,
-4 weights that do not fit, 5 training cannot go on, 6 a part is not installed, 7 the doctor found a
-warning, 8 an error (see --fail-on), 9 another process is writing, 129, 130, 143 stopped by a signal."""
+4 weights that do not fit, 5 training cannot go on, 6 a part is not installed, 7 the doctor or
+`site check` found a warning, 8 an error (see --fail-on), 9 another process is writing, 129, 130, 143
+stopped by a signal."""
 
 HELP = {"help_option_names": ["-h", "--help"]}
 
@@ -61,6 +64,7 @@ app.command("export")(export.export)
 app.command("embed")(embed.embed)
 app.command("models")(model.models)
 app.command("reproduce")(reproduce.reproduce)
+app.command("serve")(serve.serve)
 app.command("import")(import_weights.import_weights)
 app.command("bundle")(bundle.bundle)
 model_app = typer.Typer(no_args_is_help=True, help="What a model says of itself.", context_settings=HELP)
@@ -93,6 +97,15 @@ video_app.command("follow")(video_follow.follow)
 video_app.command("draw")(video_draw.draw)
 video_app.command("unlink")(video_link.unlink)
 app.add_typer(video_app, name="video")
+site_app = typer.Typer(
+    no_args_is_help=True, help="What your cameras add to embeddings, taken out without a label.", context_settings=HELP
+)
+site_app.command("fit")(site.fit)
+site_app.command("show")(site.show)
+site_app.command("check")(site.check)
+site_app.command("use")(site.use)
+site_app.command("remove")(site.remove)
+app.add_typer(site_app, name="site")
 data_app = typer.Typer(no_args_is_help=True, help="Data sets as tables.", context_settings=HELP)
 data_app.command("export")(data_export.data_export)
 app.add_typer(data_app, name="data")

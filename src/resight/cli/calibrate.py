@@ -11,9 +11,14 @@ from rich.table import Table
 
 from resight.cli import output
 from resight.cli.data import open_data
+from resight.cli.sites import at_site, crops_of_place, keep_calibration, open_site, tell_unknown
 from resight.core.errors import ConfigError, DataError
 from resight.core.files import check_folder_of
 from resight.core.records import EmbeddedCrops
+from resight.embedding.model import Model
+from resight.site.transform import SiteTransform
+
+RATES = (0.1, 0.01, 0.001)  # without labels, unless others are asked for
 
 
 def calibrate(
@@ -22,10 +27,26 @@ def calibrate(
         list[str],
         typer.Argument(help="A folder of crops, a manifest, or `synthetic`; of several places, one each."),
     ],
+    site_: Annotated[
+        str | None,
+        typer.Option(
+            "--site",
+            help="Calibrate what MODEL gives at this site: a site of `resight site fit`, or a gallery that has one, "
+            "into which the calibration is written.",
+        ),
+    ] = None,
     far: Annotated[
         list[float] | None,
         typer.Option(help="A false accept rate that there must be a threshold for; may be given several times."),
     ] = None,
+    unlabelled: Annotated[
+        bool,
+        typer.Option(
+            "--unlabelled",
+            help="Nobody is named: thresholds for false accept rates alone. DATA may be a gallery or a file of "
+            "embeddings too, of a place where no picture need have a name.",
+        ),
+    ] = False,
     everybody: Annotated[
         bool,
         typer.Option(
@@ -53,6 +74,8 @@ def calibrate(
       resight calibrate runs/mine other_site --everybody --far 0.01 --far 0.001
 
       resight calibrate runs/mine site_a site_b site_c
+
+      resight calibrate default site.db --site site.db --unlabelled
     """
     from resight.core.files import write_whole
     from resight.embedding.loading import load
@@ -66,8 +89,14 @@ def calibrate(
     if page is not None:
         check_folder_of(page, "--page")
     opened = load(model, device=device)
-    if not opened.can_keep_calibration:
+    site = open_site(site_, opened)
+    if site is None and not opened.can_keep_calibration:
         raise ConfigError(opened.no_calibration)
+    if unlabelled:
+        if everybody or page is not None or len(data) > 1:
+            raise ConfigError("--unlabelled takes one place, all its pictures, and makes no page")
+        _without_labels(opened, data[0], site, site_, tuple(far or RATES), format, strict, seed)
+        return
     datasets = [open_data(place, format, strict) for place in data]
     places: list[EmbeddedCrops] = []
     for dataset in datasets:
@@ -78,12 +107,15 @@ def calibrate(
             raise DataError(f"{dataset.name} has no query and gallery pictures; --everybody takes training ones too")
         embedded, problems = opened.embed_crops(crops, strict=strict, progress=output.progress)
         output.name_problems(problems)
-        places.append(embedded)
+        if site is not None:
+            tell_unknown(site, embedded)
+        places.append(embedded if site is None else at_site(site, embedded))
     fitted = fit(
         places,
         data="; ".join(map(str, datasets)),
         rights="; ".join(dict.fromkeys(dataset.rights for dataset in datasets)),
         date=datetime.now(UTC).isoformat(timespec="seconds"),
+        site=site.identity if site else "",
         seed=seed,
     )
     c = fitted.calibration
@@ -94,7 +126,7 @@ def calibrate(
             f"could be {min(c.false_accept.high):.2g} at any threshold. Nothing was written. Ask for a higher rate, "
             "or give pictures of more people."
         )
-    written = opened.save_calibration(c)
+    written = opened.save_calibration(c) if site is None or site_ is None else keep_calibration(site_, site, c)
     if page is not None:
         verified = verify_pairs(pairs_within(places, seed=seed), seed=seed)
         write_whole(page, calibration_page(model.resolve().name, fitted, verified).encode())
@@ -112,5 +144,52 @@ def calibrate(
     )
     output.say(
         f"P(same): {c.method} (Brier score {c.brier[c.method]:.4f} out of fold), expected calibration error {c.ece}"
+    )
+    output.say(f"written into {written}; at another site, calibrate anew")
+
+
+def _without_labels(
+    model: Model,
+    place: str,
+    site: SiteTransform | None,
+    spec: str | None,
+    rates: tuple[float, ...],
+    format: str | None,
+    strict: bool,
+    seed: int,
+) -> None:
+    from resight.evaluation.decisions.unlabelled import calibrate_unlabelled
+
+    crops = crops_of_place(place, model, None, format, strict)
+    if crops.model not in ("", model.identity):
+        raise ConfigError(f"{place} holds embeddings of another model than {model.name}")
+    embeddings = crops.embeddings if site is None else site.apply(crops.embeddings, crops.cameras)
+    identity = site.identity if site else ""
+    blind = calibrate_unlabelled(
+        embeddings, crops.cameras, crops.tracks, data=f"{crops.source}, without labels", site=identity, seed=seed
+    )
+    c = blind.calibration
+    if all(c.accept_index(rate) is None for rate in rates):
+        raise DataError(
+            f"{len(crops):,} pictures are too few for a false accept rate of {max(rates):g}: it could be "
+            f"{min(c.false_accept.high):.2g} at any threshold. Nothing was written. Ask for a higher rate, or give more"
+        )
+    written = model.save_calibration(c) if site is None or spec is None else keep_calibration(spec, site, c)
+    table = Table("decision", "threshold", "counted", "missed within a track", box=None, pad_edge=False)
+    for rate in sorted(rates, reverse=True):
+        index = c.accept_index(rate)
+        if index is None:
+            table.add_row(f"same, FAR {rate:g}", "refused", "", "")
+            continue
+        missed = f"{blind.missed_within[index]:.2g}" if blind.missed_within else "-"
+        table.add_row(f"same, FAR {rate:g}", f"{c.thresholds[index]:.3f}", str(c.false_accept.at(index)), missed)
+    output.print_wide(table)
+    output.say(
+        f"{c.num_impostor:,} pairs by two cameras, of which {blind.one_person:.2g} at the most are of one person. They "
+        "count as false accepts too: the rates are rather lower"
+    )
+    output.say(
+        "how many pairs of one person are missed is not known without labels: more than within a track. So nothing is "
+        "told to be `different` or `nobody we know`"
     )
     output.say(f"written into {written}; at another site, calibrate anew")

@@ -13,8 +13,10 @@ from rich.table import Table
 from resight.cli import output
 from resight.cli.data import open_data
 from resight.cli.models import MODEL_HELP
+from resight.cli.sites import at_site, open_site, tell_unknown
 from resight.core.errors import ConfigError, DataError
 from resight.core.files import check_folder_of
+from resight.gallery.store import without_password
 
 if TYPE_CHECKING:
     from resight.core.records import EmbeddedCrops
@@ -30,6 +32,10 @@ def compare(
     first: Annotated[Path, typer.Argument(help=MODEL_HELP)],
     second: Annotated[Path, typer.Argument(help="The other model, named in the same way.")],
     data: Annotated[str, typer.Argument(help="A folder of crops, a manifest, or `synthetic`.")],
+    first_site: Annotated[
+        str | None, typer.Option(help="A site, or a gallery that has one: applied to the first model's embeddings.")
+    ] = None,
+    second_site: Annotated[str | None, typer.Option(help="The same of the second model.")] = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="Where the page goes.")] = Path("compare.html"),
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures to this file.")] = None,
     protocol: Annotated[
@@ -50,26 +56,33 @@ def compare(
       resight compare runs/baseline runs/slicenet2 my_data -o compare.html
 
       resight compare runs/a runs/b synthetic --protocol market1501 --json compare.json
+
+      resight compare default default my_data --second-site my.site
     """
     from resight.core.files import write_whole
     from resight.embedding.loading import load
-    from resight.report.compare import comparison_page
+    from resight.report.compare import ComparedModel, comparison_page
 
     for option, path in (("--out", out), ("--json", json_file)):
         if path is not None:
             check_folder_of(path, option)
-    names = _names(first, second)
+    names = _names(first, second, first_site, second_site)
     models = [load(path, device=device) for path in (first, second)]
+    sites = [open_site(spec, model) for spec, model in zip((first_site, second_site), models, strict=True)]
     dataset = open_data(data, format, strict)
     both = [model.embed_dataset(dataset, strict=strict, progress=output.progress) for model in models]
-    for side in both:
+    embedded = []
+    for side, site in zip(both, sites, strict=True):
         output.name_problems(side.problems)
-    embedded = [(side.query, side.gallery) for side in both]
+        pair = side.query, side.gallery
+        if site is not None:
+            tell_unknown(site, *pair)
+        embedded.append(pair if site is None else (at_site(site, pair[0]), at_site(site, pair[1])))
     comparisons = _comparisons(embedded, protocol, seed)
     lists_by = comparisons[0].first.protocol
     sides = [
-        _explain(name, model, dataset, pair, lists_by)
-        for name, model, pair in zip(names, models, embedded, strict=True)
+        _explain(name, model, dataset, pair, lists_by) if site is None else ComparedModel(name, *pair)
+        for name, model, pair, site in zip(names, models, embedded, sites, strict=True)
     ]
     _print(names, comparisons, sides)
     if json_file is not None:
@@ -77,8 +90,13 @@ def compare(
             "schema": "resight.comparison/1",
             "data": str(dataset),
             "models": [
-                {"name": name, "path": str(path), "model_identity": model.identity}
-                for name, path, model in zip(names, (first, second), models, strict=True)
+                {
+                    "name": name,
+                    "path": str(path),
+                    "model_identity": model.identity,
+                    "site": site.identity if site else None,
+                }
+                for name, path, model, site in zip(names, (first, second), models, sites, strict=True)
             ],
             "comparisons": [comparison.to_dict() for comparison in comparisons],
             "without_a_strip": {side.name: side.faithful.to_dict() for side in sides if side.faithful},
@@ -97,8 +115,15 @@ def compare(
     output.say(f"the page, to look at: {out}")
 
 
-def _names(first: Path, second: Path) -> tuple[str, str]:
+def _names(first: Path, second: Path, first_site: str | None, second_site: str | None) -> tuple[str, str]:
     """As short as they can be and still differ. Raises ConfigError where both are one."""
+    if first_site != second_site:
+        named = [
+            path.resolve().name + ("" if site is None else f" at {Path(without_password(site)).name}")
+            for path, site in ((first, first_site), (second, second_site))
+        ]
+        if named[0] != named[1]:
+            return named[0], named[1]
     one, other = first.resolve().parts, second.resolve().parts
     for number in range(1, max(len(one), len(other)) + 1):
         short = "/".join(one[-number:]), "/".join(other[-number:])

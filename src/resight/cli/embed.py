@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
+import numpy.typing as npt
 import typer
 
 from resight.cli import output
 from resight.cli.data import tell
 from resight.cli.models import MODEL_HELP
+from resight.cli.sites import SiteOption, open_site
 from resight.core.errors import ConfigError, DataError, DatasetError
 from resight.core.files import check_folder_of
 from resight.data.crops import SPLITS, Crop, Problem
 from resight.data.pictures import is_picture, open_pictures
 
 PART = 2048  # pictures; what a kill costs at the most
+COLUMNS = {"names": "camera", "tracks": "track", "times": "time"}  # further ones, and what of a crop makes them
 
 
 def embed(
@@ -36,9 +39,11 @@ def embed(
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     threads: Annotated[int | None, typer.Option(min=1, help="Of the network, and as many to decode.")] = None,
     batch_size: Annotated[int, typer.Option(min=1, max=4096, help="Pictures a run of the network.")] = 32,
+    site_: SiteOption = None,
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first unreadable picture.")] = False,
 ) -> None:
-    """Writes `vector`, `name`, `blank` (shows nothing) and, of a data set, `pid`, `camid` and `split`, a row a picture.
+    """Writes `vector`, `name`, `blank` (shows nothing) and, of a data set, `pid`, `camid` and `split`, and as far as
+    they are known `person`, `camera`, `track` and `time`, a row a picture.
 
     Stopped or killed, the same command goes on where it was. `resight evaluate --embeddings` reads the file.
 
@@ -52,6 +57,7 @@ def embed(
     from resight.embedding.loading import load
 
     loaded = load(model, runtime=runtime, threads=threads, device=device, batch_size=batch_size)
+    site = open_site(site_, loaded)
     rows, known = _rows(paths, format, plain)
     first, last = _share(len(rows), shard)
     rows = rows[first:last]
@@ -61,8 +67,12 @@ def embed(
         "\0".join(f"{split}/{crop.name}" for split, crop in rows).encode("utf-8", "surrogateescape")
     )
     plan = {"columns": 2, "model": loaded.identity, "pictures": listing.hexdigest(), "num": len(rows), "part": PART}
-    named = any(crop.person or crop.camera for _, crop in rows)  # then every part has the same columns
-    file = EmbeddingFile(out, {**plan, "names": True} if named else plan)
+    more = {name: any(getattr(crop, field) is not None for _, crop in rows) for name, field in COLUMNS.items()}
+    more["names"] |= any(crop.person for _, crop in rows)
+    more = {name: True for name, there in more.items() if there}  # then every part has the same columns
+    if site is not None:
+        plan["site"] = site.identity
+    file = EmbeddingFile(out, {**plan, **more})
     check_folder_of(out, "--out")
     done = file.begin()
     if done:
@@ -78,17 +88,18 @@ def embed(
             embedded, left_out = loaded.embed_crops(crops, strict=strict, on_blank=blank.append)
             problems.extend(left_out)
             split_of = {crop.name: split for split, crop in part}
-            columns: dict[str, Any] = {"vector": embedded.embeddings, "name": np.array(embedded.names, np.str_)}
+            vectors = embedded.embeddings if site is None else site.apply(embedded.embeddings, embedded.camera_names)
+            columns: dict[str, Any] = {"vector": vectors, "name": np.array(embedded.names, np.str_)}
             columns["blank"] = np.isin(columns["name"], np.array(blank, np.str_))
             if known:
                 splits = [split_of[name] for name in embedded.names]
                 columns |= {"pid": embedded.pids, "camid": embedded.camids, "split": np.array(splits, np.str_)}
                 crop_of = {crop.name: crop for crop in crops}
                 shown = [crop_of[name] for name in embedded.names]
-                columns |= {name: np.array(labels, np.str_) for name, labels in _labels(shown, named)}
+                columns |= dict(_labels(shown, more))
             file.write_part(number, columns)
             advance(len(part))
-    num = file.finish(len(parts), loaded.identity)
+    num = file.finish(len(parts), loaded.identity if site is None else f"{loaded.identity}+{site.identity}")
     output.name_problems(problems)
     if blank:
         output.say(f"{len(blank):,} picture(s) show nothing, and their embeddings tell nobody: {', '.join(blank[:5])}")
@@ -98,11 +109,15 @@ def embed(
     output.tell(f"{num:,} of {len(rows):,} pictures, of dimension {loaded.dim}, by {loaded.name}: {out}")
 
 
-def _labels(crops: Sequence[Crop], named: bool) -> Iterator[tuple[str, list[str]]]:
-    """What the data call people and cameras, where any of the data has names."""
-    if named:
-        yield "person", [crop.person or "" for crop in crops]
-        yield "camera", [crop.camera or "" for crop in crops]
+def _labels(crops: Sequence[Crop], more: Collection[str]) -> Iterator[tuple[str, npt.NDArray[Any]]]:
+    """What the data call people and cameras, tracks and times, where any of the data has them."""
+    if "names" in more:
+        yield "person", np.array([crop.person or "" for crop in crops], np.str_)
+        yield "camera", np.array([crop.camera or "" for crop in crops], np.str_)
+    if "tracks" in more:
+        yield "track", np.array([crop.track or "" for crop in crops], np.str_)
+    if "times" in more:
+        yield "time", np.array([np.nan if crop.time is None else crop.time for crop in crops], np.float64)
 
 
 def _rows(paths: Sequence[str], format: str | None, plain: bool) -> tuple[list[tuple[str, Crop]], bool]:

@@ -13,6 +13,7 @@ from resight.cli import evaluate_tables as tables
 from resight.cli import output
 from resight.cli.data import open_data
 from resight.cli.models import MODEL_HELP
+from resight.cli.sites import SiteOption, at_site, open_site, tell_unknown
 from resight.core.errors import ConfigError
 from resight.core.files import check_folder_of
 
@@ -46,8 +47,12 @@ def evaluate(
         bool, typer.Option("--aligned", help="Compare by the whole and by strips aligned on a shortest path.")
     ] = False,
     centre_cameras: Annotated[
-        bool, typer.Option("--centre-cameras", help="Take each camera's mean embedding from its pictures' embeddings.")
+        bool,
+        typer.Option(
+            "--centre-cameras", help="Take each camera's mean over these very pictures from their embeddings."
+        ),
     ] = False,
+    site_: SiteOption = None,
     flip: Annotated[
         bool, typer.Option("--flip", help="Each embedding is the mean with that of the mirrored picture.")
     ] = False,
@@ -102,9 +107,14 @@ def evaluate(
     expanded = query_expansion or database_augmentation
     if alpha and not expanded:
         raise ConfigError("--alpha says how --query-expansion or --database-augmentation weigh; give one of them")
-    if occlusion and (centre_cameras or flip or multi_query):
+    if centre_cameras and site_:
+        raise ConfigError("--site takes its cameras' means out itself: leave --centre-cameras out")
+    if aligned and site_:
+        raise ConfigError("--aligned compares strips, which a site's matrix mixes: leave it or --site out")
+    if occlusion and (centre_cameras or site_ or flip or multi_query):
         raise ConfigError(
-            "--occlusion compares plainly embedded queries: leave --centre-cameras, --flip and --multi-query out"
+            "--occlusion compares plainly embedded queries: leave --centre-cameras, --site, --flip and --multi-query "
+            "out"
         )
     if multi_query and set(protocol or ()) - {"market1501"}:
         raise ConfigError(
@@ -126,8 +136,12 @@ def evaluate(
     else:
         raise ConfigError("name a model and its data, or --embeddings FILE alone")
     query, gallery = embedded.query, embedded.gallery
+    site = open_site(site_, loaded)
     if centre_cameras:
         query, gallery = centre(query, gallery)
+    if site is not None:
+        tell_unknown(site, query, gallery)
+        query, gallery = at_site(site, query), at_site(site, gallery)
     if multi_query:
         query = pool_queries(query, gallery)
 
@@ -144,13 +158,14 @@ def evaluate(
         )
         for name in protocol or ["market1501"]
     ]
-    tables.print_evaluations(evaluations, centred=centre_cameras, flipped=flip, pooled=multi_query)
+    tables.print_evaluations(evaluations, centred=centre_cameras, sited=bool(site), flipped=flip, pooled=multi_query)
     values: dict[str, Any] = {
         "schema": "resight.evaluations/1",
         **described,
         "left_out": [f"{problem.name}: {problem.reason}" for problem in embedded.problems],
         "flip": flip,
         "centre_cameras": centre_cameras,
+        "site": site.identity if site else None,
         "multi_query": multi_query,
         "evaluations": [evaluation.to_dict() for evaluation in evaluations],
         **dict.fromkeys(("verification", "open_set", "occlusion", "breakdown")),
@@ -161,7 +176,7 @@ def evaluate(
         verified = verify(query, gallery, seed=seed)
         tables.print_verification(verified)
         values["verification"] = verified.to_dict()
-        calibration = loaded.calibration if loaded else None
+        calibration = site.calibration if site else loaded.calibration if loaded else None
         if calibration:
             promises = check(calibration, score_pairs(query, gallery, seed=seed))
             tables.print_promises(calibration, promises)

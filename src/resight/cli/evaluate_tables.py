@@ -21,14 +21,20 @@ if TYPE_CHECKING:
 
 
 def print_evaluations(
-    evaluations: Sequence[Evaluation], *, centred: bool = False, flipped: bool = False, pooled: bool = False
+    evaluations: Sequence[Evaluation],
+    *,
+    centred: bool = False,
+    sited: bool = False,
+    flipped: bool = False,
+    pooled: bool = False,
 ) -> None:
-    """A column a protocol, each figure with its interval; then what was counted. centred, flipped, pooled: how the
-    embeddings were prepared."""
+    """A column a protocol, each figure with its interval; then what was counted. centred, sited, flipped, pooled: how
+    the embeddings were prepared."""
     output.print_wide(_table(evaluations))
     for evaluation in evaluations:
         output.say(output.counts(evaluation))
-    prepared = ", cameras centred" if centred else ""
+    prepared = ", cameras centred by means of these very pictures" if centred else ""
+    prepared += ", at the site" if sited else ""
     prepared += ", with mirrored pictures" if flipped else ""
     prepared += ", one query a person and camera" if pooled else ""
     output.say(f"by {evaluations[0].distance}{prepared}; {output.INTERVALS}")

@@ -14,16 +14,20 @@ from rich.table import Table
 
 from resight.cli import output
 from resight.cli.gallery_add import Model_, Uri, Wait
+from resight.cli.place import is_service, opened, opened_with_model
+from resight.core.calibration import Rate
 from resight.core.errors import ConfigError, GalleryError
-from resight.core.files import check_folder_of
+from resight.core.files import check_folder_of, written_whole
 from resight.embedding.card import short_of
 from resight.embedding.loading import load
-from resight.gallery.opening import open_gallery, open_with_model
+from resight.gallery.opening import open_gallery
 from resight.gallery.people import pid_of_name
 from resight.gallery.results import SearchResult
 from resight.gallery.store import without_password
 from resight.gallery.transfer.exporting import export as export_lines
+from resight.gallery.transfer.lines import header_of
 from resight.gallery.transfer.times import format_time, parse_period_s, parse_time
+from resight.site.transform import short_of_site
 
 Who = Annotated[str | None, typer.Option(help="Who does it, for the audit. By default this system's user.")]
 Purpose = Annotated[str, typer.Option(help="What for, for the audit.")]
@@ -88,6 +92,10 @@ def search(
     person: People = None,
     after: After = None,
     before: Before = None,
+    seen_by: Annotated[
+        str | None,
+        typer.Option(help="The camera that saw what is searched for, which a gallery with a site transform asks for."),
+    ] = None,
     hidden: Annotated[
         str | None,
         typer.Option(help="The occluded part of the height, from the top: 0.6:1. The rest is compared."),
@@ -116,12 +124,13 @@ def search(
         "people": person,
         "after": None if after is None else parse_time(after),
         "before": None if before is None else parse_time(before),
+        "seen_by": seen_by,
         "hidden": None if hidden is None else hidden.split(":"),
         "false_positive_rate": false_positive_rate,
         "false_negative_rate": false_negative_rate,
     }
     searches = [[picture] for picture in pictures] if pool is None else [pictures]
-    with open_with_model(uri, model, reading=True, who=who, purpose=purpose) as gallery:
+    with opened_with_model(uri, model, reading=True, who=who, purpose=purpose) as gallery:
         for searched in searches:
             result = gallery.search(searched, top_k, pool=pool or "mean", **options)
             (_print_json if json_ else _print_table)(searched, result, hidden is not None)
@@ -140,19 +149,29 @@ def _print_table(pictures: Sequence[Path], result: SearchResult, hidden: bool) -
     decision = result.decision
     rate = f"; {'so of' if decision.reason else 'wrong in'} {decision.rate}" if decision and decision.rate else ""
     why = f": {decision.reason}" if decision and decision.reason else ""
-    undecided = "no decision, part of it is hidden" if hidden else "no decision, the model is not calibrated"
+    undecided = "no decision, the site is not calibrated" if result.site else "no decision, the model is not calibrated"
+    undecided = "no decision, part of it is hidden" if hidden else undecided
     output.tell(f"{', '.join(map(str, pictures))}: {result.verdict or undecided} ({about}{rate}){why}")
-    table = Table("similarity", "decision", "person", "camera", "time", "track", "id", "name", box=None)
+    if result.strangers is not None:
+        output.tell(f"  a search for a stranger would find somebody as alike in {_share(result.strangers)} of 100")
+    table = Table("similarity", "decision", "P(same)", "person", "camera", "time", "track", "id", "name", box=None)
     for match in result:
         table.add_row(
             f"{match.similarity:.3f}",
             match.decision.verdict if match.decision else "-",
+            _share(match.probability, 1) if match.probability else "-",
             *(text for text in (match.person, match.camera, format_time(match.time))),
             match.track or "-",
             str(match.id),
             match.name,
         )
     output.print_wide(table)
+
+
+def _share(rate: Rate, of: int = 100) -> str:
+    """`0.42 [0.31, 0.55]`, or so many of a hundred."""
+    value, low, high = (f"{of * part:.2g}" if of * part < 10 else f"{of * part:.0f}" for part in asdict(rate).values())
+    return f"{value} [{low}, {high}]"
 
 
 def forget(
@@ -184,7 +203,7 @@ def forget(
     conditions["after"] = None if after is None else parse_time(after)
     conditions["before"] = None if before is None else parse_time(before)
     period = None if older_than is None else parse_period_s(older_than)
-    with open_gallery(uri, wait_s=wait, who=who, purpose=purpose) as gallery:
+    with opened(uri, wait_s=wait, who=who, purpose=purpose) as gallery:
         gone = gallery.forget(older_than=period, untimed=untimed, **conditions)
     output.tell(f"{gone.entries:,} entries forgotten")
     if gone.untimed:
@@ -194,6 +213,8 @@ def forget(
         )
     if gone.looked_for:
         output.tell(f"the bytes of {gone.looked_for:,} embeddings and pictures were looked for in the files afterwards")
+    if gone.site:
+        output.say(gone.site)
     for beyond in gone.beyond:
         output.say(f"out of reach: {beyond}")
     for trace in gone.traces:
@@ -204,11 +225,13 @@ def forget(
 
 def stats(uri: Uri, *, json_: Json = False) -> None:
     """Shows how much is in a gallery, and of which model."""
-    with open_gallery(uri, read_only=True) as gallery:
-        found, settings, unfinished = gallery.stats(), gallery.settings, bool(gallery.store.unfinished())
+    with opened(uri, read_only=True) as gallery:
+        found, settings, unfinished = gallery.stats(), gallery.settings, gallery.unfinished()
+        site = gallery.site.transform
     if json_:
         record = found.to_dict()
         told = {"schema": record["schema"], "settings": asdict(settings), "unfinished": unfinished, **record}
+        told["site"] = site.identity if site else None
         output.tell(json.dumps(told))
         return
     output.tell(f"model     {settings.model_name} ({short_of(settings.model)}, dimension {settings.dim})")
@@ -218,6 +241,9 @@ def stats(uri: Uri, *, json_: Json = False) -> None:
         output.tell("incomplete: an import or a migration into it has not ended; the same command again goes on")
     output.tell(f"pictures  {found.crops:,} kept")
     output.tell(f"cameras   {', '.join(f'{name} {count:,}' for name, count in found.cameras.items()) or 'none'}")
+    if site is not None:
+        calibrated = "calibrated" if site.calibration else "not calibrated"
+        output.tell(f"site      {short_of_site(site.identity)}, fitted {site.facts.date}; {calibrated}")
     output.tell(f"time      {format_time(found.first)} to {format_time(found.last)}")
     output.tell(f"links     {found.links:,}")
     output.tell(f"audit     {found.audit_lines:,} lines{', searches too' if settings.audit_searches else ''}")
@@ -228,7 +254,7 @@ def stats(uri: Uri, *, json_: Json = False) -> None:
 def verify(uri: Uri) -> None:
     """Checks every entry against its checksum, and the audit's chain; says how to repair what is damaged, and whether
     an import has not ended."""
-    with open_gallery(uri, read_only=True) as gallery:
+    with opened(uri, read_only=True) as gallery:
         damages = 0
         for damage in gallery.verify():
             damages += 1
@@ -241,7 +267,7 @@ def verify(uri: Uri) -> None:
 
 def compact(uri: Uri, *, wait: Wait = 5.0) -> None:
     """Returns freed space to the file system, and empties the log."""
-    with open_gallery(uri, wait_s=wait) as gallery:
+    with opened(uri, wait_s=wait) as gallery:
         gallery.compact()
         output.tell(f"{without_password(uri)}: freed space was given back")
 
@@ -255,7 +281,7 @@ def link(
     purpose: Purpose = "",
 ) -> None:
     """Links two people as one person, who is reported as INTO from now on; `unlink` undoes it."""
-    with open_gallery(uri, who=who, purpose=purpose) as gallery:
+    with opened(uri, who=who, purpose=purpose) as gallery:
         number = gallery.link(_pid_of(pid), _pid_of(into))
     undo = f"resight gallery unlink {without_password(uri)} {number}"
     output.tell(f"link {number}: {pid} is reported as {into}. `{undo}` undoes it")
@@ -267,7 +293,7 @@ def _pid_of(text: str) -> int:
 
 def unlink(uri: Uri, number: int, *, who: Who = None, purpose: Purpose = "") -> None:
     """Removes a link."""
-    with open_gallery(uri, who=who, purpose=purpose) as gallery:
+    with opened(uri, who=who, purpose=purpose) as gallery:
         gallery.unlink(number)
     output.tell(f"link {number} undone")
 
@@ -277,7 +303,7 @@ def audit(uri: Uri) -> None:
 
     Keep a copy of the last hash elsewhere: it proves that no line before it was changed.
     """
-    with open_gallery(uri, read_only=True) as gallery:
+    with opened(uri, read_only=True) as gallery:
         for line in gallery.audit():
             output.tell(json.dumps(line.to_dict()))
 
@@ -290,8 +316,22 @@ def export(uri: Uri, out: Annotated[Path, typer.Option("--out", "-o", help="The 
     if out.exists():
         raise ConfigError(f"--out: {out} exists already")
     check_folder_of(out, "--out")
-    with open_gallery(uri, read_only=True) as gallery:
-        count = export_lines(gallery, out)
-        if gallery.store.unfinished():
+    with opened(uri, read_only=True) as gallery:
+        count = export_lines(gallery, out) if not is_service(uri) else _downloaded(gallery, out)
+        if gallery.unfinished():
             output.say("note: this gallery is incomplete: an import or a migration into it has not ended")
     output.tell(f"{count:,} entries: {out}")
+
+
+def _downloaded(gallery: Any, out: Path) -> int:
+    """A service's export into a file, and how many entries it has."""
+    with written_whole(out) as file:
+        lines = gallery.export_lines()
+        first = next(lines, b"")
+        file.write(first)
+        count = sum(1 for line in lines if file.write(line))
+        if count != header_of(first, "the export").entries:
+            raise GalleryError(
+                "the export is not whole: it ended early, or entries were deleted meanwhile; export again"
+            )
+    return count

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from resight.training.recipes import Recipe
+from resight.training.recipe import Recipe
 
 TYPES: Mapping[str, type] = {"int": int, "float": float, "bool": bool, "str": str}
 

@@ -39,6 +39,10 @@ def train(
         list[Path] | None,
         typer.Option(help=f"Learn from this model too; several together. Of `general`, or --imitation. {MODEL_HELP}"),
     ] = None,
+    targets: Annotated[
+        Path | None,
+        typer.Option(help="A folder for what teachers say of the pictures, to be shared by runs. Default: the run's."),
+    ] = None,
     unlabelled: Annotated[
         list[Path] | None,
         typer.Option(help="A folder of crops of nobody in particular, all of one place, to learn from by --teacher."),
@@ -48,6 +52,7 @@ def train(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     compile: Annotated[str, typer.Option(help="torch.compile: auto, on or off.")] = "auto",
     amp: Annotated[bool, typer.Option(help="bfloat16 where the device computes in it.")] = True,
+    capture: Annotated[bool, typer.Option(help="Launch each step on one GPU as one graph.")] = True,
     max_memory_mb: Annotated[int, typer.Option(min=0, help="Stream the pictures above this size.")] = 4096,
     checkpoint_every_s: Annotated[float, typer.Option(min=0, help="Seconds between checkpoints.")] = 30.0,
     record_every: Annotated[
@@ -89,10 +94,12 @@ def train(
         device=device,
         compile=compile,
         amp=amp,
+        capture=capture,
         strict=strict,
         resume=resume,
         checkpoint_every_s=checkpoint_every_s,
         max_memory_mb=max_memory_mb,
+        targets=targets,
     )
     record = EpochRecord(out, (dataset,), PROTOCOLS, record_every, device) if record_every else None
     result = train(resolved, dataset, out, resolved_seed, options, output.progress, pretrained, teachers, record)
@@ -103,6 +110,7 @@ def train(
         again += f" --pretrained {pretrained}" * bool(pretrained)
         again += "".join(f" --unlabelled {path}" for path in unlabelled or [])
         again += "".join(f" --teacher {path}" for path in teacher or [])
+        again += f" --targets {targets}" * bool(targets)
         output.say(f"stopped after step {result.step:,}, saved in {out}. Go on with: {again}")
         raise typer.Exit(130)
     if is_main_process():

@@ -8,7 +8,7 @@ travels with the model. Its rates were counted on those people, at that site: el
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -17,7 +17,7 @@ import numpy.typing as npt
 from resight.core.errors import CalibrationError, ConfigError
 
 SCHEMA = "resight.calibration/1"
-METHODS = ("isotonic", "logistic")
+METHODS = ("isotonic", "logistic", "none")
 SAME: Final = "same"
 DIFFERENT: Final = "different"
 KNOWN: Final = "known"
@@ -72,8 +72,9 @@ class Decision:
 class Calibration:
     """P(same) of a similarity, and thresholds with their error rates, as `calibrate` fitted them.
 
-    method: one of METHODS. similarity, log_odds: m knots of P(same) at even odds; between them it is a straight line,
-    beyond them level.
+    method: one of METHODS; `none` where nobody was named, which tells nothing of pairs of one person. similarity,
+    log_odds: m knots of P(same) at even odds; between them it is a straight line, beyond them level. log_odds_low,
+    log_odds_high: the ends of their 95% intervals; empty: not known.
 
     thresholds: k similarities, ascending, at which four rates were counted. false_accept: pairs of two people at or
     above the threshold. false_reject: pairs of one person below it. false_positive: searches for strangers, among
@@ -82,7 +83,8 @@ class Calibration:
 
     num_genuine, num_impostor: pairs of one person and of two. ece: expected calibration error of P(same). brier: Brier
     score of each method. Both are of people left out of the fit, at even odds. data, data_digest, rights: what it was
-    fitted on. date: ISO 8601, UTC.
+    fitted on. date: ISO 8601, UTC. site: the identity of the site transform whose similarities it is of; empty: of the
+    model's own.
 
     Raises CalibrationError where the fields do not fit together.
     """
@@ -104,6 +106,9 @@ class Calibration:
     data_digest: str
     rights: str
     date: str
+    log_odds_low: Floats = ()
+    log_odds_high: Floats = ()
+    site: str = ""
 
     def __post_init__(self) -> None:
         _check(self)
@@ -112,13 +117,41 @@ class Calibration:
         """P(same person), float64, of similarities of any shape. prior: the share of pairs of one person among all
         pairs that are looked at.
 
-        Raises ConfigError where the prior is not between 0 and 1.
+        Raises ConfigError where the prior is not between 0 and 1, or nobody was named.
         """
+        if not self.similarity:
+            raise ConfigError("a calibration without labels knows no P(same)")
         if not 0 < prior < 1:
             raise ConfigError(f"a prior lies between 0 and 1, not at {prior}")
         odds = np.interp(np.asarray(similarity, np.float64), self.similarity, self.log_odds)
         probability: npt.NDArray[np.float64] = 1 / (1 + np.exp(-(odds + np.log(prior / (1 - prior)))))
         return probability
+
+    def same_among(self, similarity: float, num_people: int) -> Rate | None:
+        """P(same) of a row that a search among so many people finds, with its interval; None where nobody was named.
+
+        The prior is 1 / (num_people + 1): before it is looked at, the person searched for is as likely any of them as
+        nobody. The interval is from 0 to 1 where the calibration does not know it.
+        """
+        if not self.similarity:
+            return None
+        prior = 1 / (max(1, num_people) + 1)
+        value = float(self.probability(similarity, prior))
+        if not self.log_odds_low:
+            return Rate(value, 0.0, 1.0)
+        ends = (
+            replace(self, log_odds=odds).probability(similarity, prior)
+            for odds in (self.log_odds_low, self.log_odds_high)
+        )
+        low, high = map(float, ends)
+        return Rate(value, min(low, value), max(high, value))
+
+    def strangers_as_alike(self, similarity: float, num_people: int) -> Rate:
+        """Of searches for strangers among so many people, the share whose nearest answer is as similar or more, at the
+        most: as counted at the next lower threshold, and grown as `known_index` has it."""
+        index = int(np.searchsorted(np.array(self.thresholds), similarity, "right")) - 1
+        counted = self.false_positive.at(index) if index >= 0 else Rate(1.0, 1.0, 1.0)
+        return self._grown(counted, num_people)
 
     def accept_index(self, false_accept_rate: float) -> int | None:
         """The index into `thresholds` of the lowest one whose false accept rate is at most this, at the upper end of
@@ -167,10 +200,15 @@ class Calibration:
         accept = self.known_index(false_positive_rate, num_people)
         reject = _last_below(self.false_negative.high, false_negative_rate)
         found = self._decide(similarity, accept, reject, self.false_positive, self.false_negative, (KNOWN, NOBODY))
-        if found.verdict == KNOWN and found.rate is not None and num_people > self.num_people:
-            grown = (1 - (1 - value) ** (num_people / self.num_people) for value in asdict(found.rate).values())
-            return Decision(KNOWN, Rate(*grown), found.threshold)
+        if found.verdict == KNOWN and found.rate is not None:
+            return Decision(KNOWN, self._grown(found.rate, num_people), found.threshold)
         return found
+
+    def _grown(self, rate: Rate, num_people: int) -> Rate:
+        """A rate of searches, among more people than it was counted among."""
+        if num_people <= self.num_people:
+            return rate
+        return Rate(*(1 - (1 - value) ** (num_people / self.num_people) for value in asdict(rate).values()))
 
     def _at_own_size(self, rate: float, num_people: int) -> float:
         return rate if num_people <= self.num_people else 1 - (1 - rate) ** (self.num_people / num_people)
@@ -216,6 +254,8 @@ class Calibration:
                 fields[name] = RateCurve(*(_floats(curve[part]) for part in ("rate", "low", "high")))
             for name in ("similarity", "log_odds", "thresholds"):
                 fields[name] = _floats(fields[name])
+            for name in ("log_odds_low", "log_odds_high"):  # which version 0.1 did not have
+                fields[name] = _floats(fields.get(name, ()))
             fields["brier"] = {str(name): float(value) for name, value in fields["brier"].items()}
             fields["ece"] = Rate(**{name: float(fields["ece"][name]) for name in ("value", "low", "high")})
             return cls(**fields)
@@ -243,7 +283,9 @@ def _check(c: Calibration) -> None:
     knots, odds, thresholds = (np.array(v) for v in (c.similarity, c.log_odds, c.thresholds))
     if c.method not in METHODS:
         raise CalibrationError(f"a calibration's method is one of {', '.join(METHODS)}, not {c.method!r}")
-    if shares.shape != (12, len(thresholds)) or len(knots) != len(odds) or not len(knots) or not len(thresholds):
+    unequal = len(knots) != len(odds) or bool(len(knots)) == (c.method == "none")
+    unequal |= any(len(ends) not in (0, len(odds)) for ends in (c.log_odds_low, c.log_odds_high))
+    if shares.shape != (12, len(thresholds)) or unequal or not len(thresholds):
         raise CalibrationError("a calibration's curves are of unequal lengths, or empty")
     if not (np.isfinite(shares).all() and np.isfinite(odds).all() and (shares >= 0).all() and (shares <= 1).all()):
         raise CalibrationError("a calibration's rates lie between 0 and 1, and its log-odds are finite")

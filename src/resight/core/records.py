@@ -21,7 +21,8 @@ class EmbeddedCrops:
 
     embeddings: (n, dim) float32. pids: (n,) int64, the person in each crop; 0 is a distractor, nobody's match, and -1
     no person at all. camids: (n,) int64, its camera. content_hashes: (n,) uint64, equal where two crops are the same
-    picture. names: what to call each crop in a listing, its path usually.
+    picture. names: what to call each crop in a listing, its path usually. cameras: what the data call each one's
+    camera; empty where its number is its name.
 
     Raises EmbeddingError where lengths differ or an embedding is not finite.
     """
@@ -31,6 +32,7 @@ class EmbeddedCrops:
     camids: IntArray
     content_hashes: npt.NDArray[np.uint64]
     names: tuple[str, ...]
+    cameras: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.embeddings.ndim != 2:
@@ -39,6 +41,8 @@ class EmbeddedCrops:
         for field in ("pids", "camids", "content_hashes", "names"):
             if len(getattr(self, field)) != num:
                 raise EmbeddingError(f"{num} embeddings but {len(getattr(self, field))} {field}")
+        if self.cameras and len(self.cameras) != num:
+            raise EmbeddingError(f"{num} embeddings but {len(self.cameras)} cameras")
         bad = np.flatnonzero(~np.isfinite(self.embeddings).all(axis=1))
         if bad.size:
             raise EmbeddingError(
@@ -48,3 +52,8 @@ class EmbeddedCrops:
 
     def __len__(self) -> int:
         return len(self.embeddings)
+
+    @property
+    def camera_names(self) -> tuple[str, ...]:
+        """The name of each crop's camera, or its number in digits."""
+        return self.cameras or tuple(map(str, self.camids.tolist()))

@@ -1,9 +1,10 @@
 """Embeddings made by any tool, from a file: npz or Parquet, a row a crop.
 
 Columns (npz: arrays): `vector` (n, dim), `pid`, `camid`, and `split` (`query` or `gallery`); `name` where known;
-`person` and `camera` where pid and camid stand for names; `blank`, true where the picture shows nothing. Two rows of
-one name count as one picture, which the no-camera protocol needs. `model` (npz: one text; Parquet: of the file's
-metadata): the identity of the model that made them, where known. What pid 0 means, `labels` says.
+`person` and `camera` where pid and camid stand for names; `track` and `time` (seconds) where known; `blank`, true where
+the picture shows nothing. Two rows of one name count as one picture, which the no-camera protocol needs. `model` (npz:
+one text; Parquet: of the file's metadata): the identity of the model that made them, where known. What pid 0 means,
+`labels` says.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import numpy.typing as npt
 
 from resight.core.errors import DatasetError, MissingExtra
 from resight.core.records import DISTRACTOR_PID, EmbeddedCrops, FloatArray, IntArray
-from resight.data.labels import settled_pids, zero_is_a_person
+from resight.data.labels import camera_label, settled_pids, zero_is_a_person
 
 REQUIRED = ("vector", "pid", "camid", "split")
 SPLITS = ("query", "gallery")
@@ -53,6 +54,7 @@ def read_embeddings(*paths: Path) -> tuple[EmbeddedCrops, EmbeddedCrops]:
                 np.concatenate([shard.camids[place] for shard, place in chosen]),
                 np.array([_content(name) for name in names], np.uint64),
                 names,
+                _cameras(chosen),
             )
         )
     return parts[0], parts[1]
@@ -62,8 +64,8 @@ def read_embeddings(*paths: Path) -> tuple[EmbeddedCrops, EmbeddedCrops]:
 class EmbeddingRows:
     """The rows of a file of embeddings, one a crop. vectors: (n, dim) float32; the others (n,). pids, camids: -1 where
     not known. persons, cameras: what the data call them where pid and camid are not the data's own numbers, empty else.
-    blank: the picture shows nothing.
-    model: the identity of the model that made them, empty where not known."""
+    blank: the picture shows nothing. tracks: equal for the pictures of one walk past one camera, empty where not known.
+    times: in seconds, NaN where not known. model: the identity of the model that made them, empty where not known."""
 
     vectors: FloatArray
     pids: IntArray
@@ -74,6 +76,17 @@ class EmbeddingRows:
     persons: npt.NDArray[np.str_]
     cameras: npt.NDArray[np.str_]
     blank: npt.NDArray[np.bool_]
+    tracks: npt.NDArray[np.str_]
+    times: npt.NDArray[np.float64]
+
+    @property
+    def camera_names(self) -> list[str]:
+        """What galleries and sites call the camera of each row."""
+        labels = set(self.cameras.tolist()) - {""}
+        return [
+            camera_label(label, labels) if label else str(camid)
+            for label, camid in zip(self.cameras.tolist(), self.camids.tolist(), strict=True)
+        ]
 
 
 def holds_embeddings(path: Path) -> bool:
@@ -125,15 +138,21 @@ def _rows_of(path: Path, required: Sequence[str]) -> EmbeddingRows:
     splits = np.asarray(columns["split"]).astype(str)
     names = np.asarray(columns.get("name", [f"{path.name} row {row}" for row in range(len(vectors))])).astype(str)
     none = np.full(len(unknown), "")
-    persons, cameras = (_labels_of(columns.get(name, none)) for name in ("person", "camera"))
+    persons, cameras, tracks = (_labels_of(columns.get(name, none)) for name in ("person", "camera", "track"))
     strange = sorted(set(splits.tolist()) - {*SPLITS, "train"})
     if strange:
         raise DatasetError(f"{path}: split {strange[0]!r} is none of {', '.join(SPLITS)}")
     blank = np.asarray(columns.get("blank", np.zeros(len(unknown)))).astype(np.bool_)
-    lengths = {len(column) for column in (vectors, pids, camids, splits, names, persons, cameras, blank)}
+    try:
+        times = np.asarray(columns.get("time", np.full(len(unknown), np.nan)), dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise DatasetError(f"{path}: time must be seconds ({error})") from None
+    given = (vectors, pids, camids, splits, names, persons, cameras, blank, tracks, times)
+    lengths = {len(column) for column in given}
     if vectors.ndim != 2 or len(lengths) > 1:
         raise DatasetError(f"{path}: vector is {vectors.shape}, beside {len(pids)} pid, {len(camids)} camid")
-    return EmbeddingRows(vectors, pids, camids, splits, names, str(columns.get("model", "")), persons, cameras, blank)
+    model = str(columns.get("model", ""))
+    return EmbeddingRows(vectors, pids, camids, splits, names, model, persons, cameras, blank, tracks, times)
 
 
 def _labels_of(column: Any) -> npt.NDArray[np.str_]:
@@ -184,6 +203,13 @@ def _read_parquet(path: Path) -> Mapping[str, Any]:
         except (TypeError, ValueError):
             raise DatasetError(f"{path}: vector must hold lists of numbers, all of one length") from None
     return columns
+
+
+def _cameras(chosen: Sequence[tuple[EmbeddingRows, IntArray]]) -> tuple[str, ...]:
+    """The cameras' names, where any shard has some."""
+    if not any((shard.cameras != "").any() for shard, _ in chosen):
+        return ()
+    return tuple(name for shard, place in chosen for name in np.asarray(shard.camera_names)[place].tolist())
 
 
 def _content(name: str) -> int:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -154,3 +154,19 @@ def _identified(crops: tuple[Crop, ...], reason: str, problems: list[Problem]) -
             Problem(crop.name, f"pid -1 is no identity: {reason}") for crop in crops if crop.pid == NO_PERSON_PID
         ]
     return kept
+
+
+def camera_label(label: str, labels: Collection[str]) -> str:
+    """A camera's label as galleries and sites keep it: c2 is 2, as in data whose cameras all have numbers, unless
+    `labels`, all of this data, has both."""
+    match = CAMERA.fullmatch(label)
+    if match is None or not match[1].isascii() or len(match[1]) > MOST_DIGITS:
+        return label
+    plain = str(int(match[1]))
+    return label if plain in labels else plain
+
+
+def camera_names(crops: Sequence[Crop]) -> tuple[str, ...]:
+    """What galleries and sites call the camera of each crop: the data's own name, or the number."""
+    labels = {crop.camera for crop in crops if crop.camera is not None}
+    return tuple(str(crop.camid) if crop.camera is None else camera_label(crop.camera, labels) for crop in crops)

@@ -25,6 +25,7 @@ from resight.core.visibility import Parts
 from resight.data.crops import Crop, Dataset, Problem, camids_of, pids_of
 from resight.data.decoding import iter_decoded
 from resight.data.embed import QueryGallery
+from resight.data.labels import camera_names
 from resight.embedding.card import Card, Part
 from resight.embedding.networks import Network
 from resight.embedding.pictures import (
@@ -233,7 +234,8 @@ class Model:
                 advance(len(part.crops) + len(part.problems))
         names = tuple(crop.name for crop in kept)
         columns = (pids_of(kept), camids_of(kept), np.concatenate(content_hashes), names)
-        return EmbeddedCrops(np.concatenate(embeddings), *columns), tuple(problems)
+        cameras = camera_names(kept) if any(crop.camera is not None for crop in kept) else ()
+        return EmbeddedCrops(np.concatenate(embeddings), *columns, cameras), tuple(problems)
 
     def embed_dataset(
         self, dataset: Dataset, *, flip: bool = False, strict: bool = False, progress: Progress = silent

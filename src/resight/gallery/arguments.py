@@ -98,6 +98,28 @@ def filter_of(filter: Filter | None = None, **conditions: Any) -> Filter:
     return Filter(**found)
 
 
+def forgotten_of(
+    filter: Filter | None, older_than: Any, untimed: float | None, conditions: Mapping[str, Any]
+) -> Filter:
+    """What `forget` is to delete. untimed: from which time on an entry counts as old, or None.
+
+    Raises ConfigError for a wrong condition, or none.
+    """
+    conditions = dict(conditions)
+    if older_than is not None:
+        if filter is not None or conditions.get("before") is not None:
+            raise ConfigError("give either older_than, or before or filter")
+        conditions["before"] = datetime.now(UTC).timestamp() - period_of(older_than)
+    wanted = filter_of(filter, **conditions)
+    if not wanted.names():
+        raise ConfigError("say what to forget: pid, track, camera, before, ...")
+    if untimed is None:
+        return wanted
+    if wanted.before is None:
+        raise ConfigError("untimed says what else is old: it goes with older_than or before")
+    return replace(wanted, untimed=untimed)
+
+
 def entries_of(
     vectors: FloatArray,
     camera: Any,
@@ -314,16 +336,22 @@ def embeddings_of(given: npt.ArrayLike, dim: int) -> FloatArray:
     return vectors
 
 
+def pool_of(pool: str | None, num: int) -> str | None:
+    """How `num` rows become one. Raises ConfigError for an unknown way, or no rows."""
+    if pool is not None and pool not in POOLS:
+        raise unknown_name("pool", pool, POOLS)
+    if pool is not None and not num:
+        raise ConfigError("there are no pictures to pool")
+    return pool
+
+
 def pooled(vectors: FloatArray, pool: str) -> tuple[int, FloatArray]:
     """Which of vectors (n, dim) is nearest to their mean, and the pooled embedding (dim,).
 
     pool: `mean`, at unit length (or the nearest one, where the mean has no direction), or `best`, the nearest one.
     Raises ConfigError for another pool, or no vectors.
     """
-    if pool not in POOLS:
-        raise unknown_name("pool", pool, POOLS)
-    if not len(vectors):
-        raise ConfigError("there are no pictures to pool")
+    pool_of(pool, len(vectors))
     mean = vectors.astype(np.float64).mean(axis=0)
     best = int(np.argmax(vectors.astype(np.float64) @ mean))
     length = float(np.sqrt(mean @ mean))

@@ -43,3 +43,15 @@ def open_store(
         if store.extra is None:
             raise
         raise MissingExtra(f"{error.name}, which {begins} needs,", store.extra) from None
+
+
+def is_gallery(spec: str | Path) -> bool:
+    """Whether this is a gallery's address: an engine's, or a file that holds one."""
+    text = str(spec)
+    if any(text.startswith(begin) for begin in ENGINES):
+        return True
+    try:
+        with open(text, "rb") as file:
+            return file.read(16) == b"SQLite format 3\0"
+    except OSError:
+        return False

@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Collection, Mapping
 
 from resight.core.errors import ConfigError, GalleryError
-from resight.data.labels import CAMERA, MOST_DIGITS, PERSON, PERSON_ZERO
+from resight.data.labels import MOST_DIGITS, PERSON, PERSON_ZERO
 from resight.gallery.records import Entry
 
 Links = Mapping[int, int]  # pid: the pid that it is linked into
@@ -59,16 +59,6 @@ def person_label(label: str, labels: Collection[str]) -> str:
     return label if plain in labels else plain
 
 
-def camera_label(label: str, labels: Collection[str]) -> str:
-    """A camera's label as a gallery keeps it: c2 is 2, as in data whose cameras all have numbers, unless `labels`, all
-    of this data, has both."""
-    match = CAMERA.fullmatch(label)
-    if match is None or not match[1].isascii() or len(match[1]) > MOST_DIGITS:
-        return label
-    plain = str(int(match[1]))
-    return label if plain in labels else plain
-
-
 def root_of(pid: int, links: Links) -> int:
     """The pid that this one is reported as."""
     while pid in links:
@@ -83,7 +73,7 @@ def members_of(pid: int, links: Links) -> set[int]:
 
 
 def check_link(pid: int, into: int, links: Links) -> tuple[int, int]:
-    """The link to store: from root to root, so that none is ever overwritten.
+    """The link to store: from root to root, so that none is ever overwritten. See `apart.check_apart` too.
 
     Raises GalleryError if both are the same person already.
     """

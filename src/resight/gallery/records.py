@@ -75,6 +75,28 @@ class Link:
 
 
 @dataclass(frozen=True)
+class CannotLink:
+    """Two pids that are two people, whatever they look like. number: what `allow_link` takes."""
+
+    number: int
+    pid: int
+    other: int
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """The entries of one pid by one camera, counted. first, last: seconds since 1970, where any time is known. example:
+    the lowest id."""
+
+    pid: int
+    camera: str
+    entries: int
+    first: float | None
+    last: float | None
+    example: int
+
+
+@dataclass(frozen=True)
 class Settings:
     """A gallery's settings, fixed when it is created.
 
@@ -109,11 +131,13 @@ class Placed:
 @dataclass(frozen=True)
 class Added:
     """What `add_dataset` and `add_rows` did. ids: of the new entries. left_out: an error message for each row that
-    could not be added. there: the ids of the equal entries of rows that were there already, and are not added again."""
+    could not be added. there: the ids of the equal entries of rows that were there already, and are not added again.
+    rows: of `add_rows`, for each row of the batch in order its id, or why it was left out."""
 
     ids: tuple[int, ...] = ()
     left_out: tuple[str, ...] = ()
     there: tuple[int, ...] = ()
+    rows: tuple[int | str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -124,7 +148,8 @@ class Forgotten:
     removes them; empty: none were found. looked_for: how many embeddings and pictures (of at most 100 entries) were
     searched for in the files afterwards. beyond: where the engine may keep copies that a deletion cannot reach.
     untimed: how many entries a condition on time could not judge, and which are still there: they have no time, or one
-    that is far ahead of now.
+    that is far ahead of now. site: what became of the site transform, which was made of them too; empty where there is
+    none or it was not.
     """
 
     entries: int
@@ -132,6 +157,7 @@ class Forgotten:
     looked_for: int = 0
     beyond: tuple[str, ...] = ()
     untimed: int = 0
+    site: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""

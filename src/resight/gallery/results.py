@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, overload
 
-from resight.core.calibration import KNOWN, Decision
+from resight.core.calibration import KNOWN, Decision, Rate
 from resight.core.records import FloatArray
 from resight.core.visibility import SECOND_STAGE, Parts
 from resight.embedding.model import Model
+from resight.gallery.arguments import pooled
 from resight.gallery.filters import Filter
 from resight.gallery.people import NAMED, Links, person_of, root_of
 from resight.gallery.records import Entry, Hit
+from resight.gallery.search.meaning import Meaning, calibration_of
 from resight.gallery.search.occluded import compared_again
-from resight.gallery.store import Store
+from resight.gallery.store import SiteChanged, Store
 
 SCHEMA = "resight.answer/1"
-Decide = Callable[[float], Decision]
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,14 +26,18 @@ class Match:
     """One entry that a search found.
 
     similarity: cosine, higher is closer. decision: whether it shows the person searched for; None if the model is not
-    calibrated. person: who it shows: the name or the pid with links applied, else its track, else the entry itself. The
-    other properties are the entry's.
+    calibrated. probability: P(same), with the prior that the number of people in the gallery gives, and its interval;
+    None where the calibration does not know it. strangers: of searches for strangers, the share whose nearest answer is
+    as similar or more. person: who it shows: the name or the pid with links applied, else its track, else the entry
+    itself. The other properties are the entry's.
     """
 
     similarity: float
     decision: Decision | None
     person: str
     entry: Entry
+    probability: Rate | None = None
+    strangers: Rate | None = None
 
     @property
     def id(self) -> int:
@@ -74,6 +79,7 @@ class Match:
         return {
             "similarity": self.similarity,
             "verdict": self.verdict,
+            "probability": asdict(self.probability) if self.probability else None,
             "person": self.person,
             **{name: getattr(self, name) for name in ("id", "camera", "time", "track", "pid", "name")},
             "attributes": dict(self.entry.attributes),
@@ -85,9 +91,11 @@ class SearchResult(Sequence[Match]):
     """The matches of one search, highest similarity first, and the decision on the search as a whole.
 
     decision, person: of the nearest entry that matches the filter, whether or not it is among the matches; the decision
-    is None if the model is not calibrated. num_people: how many people the entries that match the filter show, which
-    the decision takes into account. recall: 1 if every entry was compared; of an approximate search, the measured share
-    of the true matches that such searches find.
+    is None if what is compared is not calibrated. num_people: how many people the entries that match the filter show,
+    which the decision takes into account. recall: 1 if every entry was compared; of an approximate search, the measured
+    share of the true matches that such searches find. site: the identity of the site transform that was applied, empty
+    if none. strangers: of searches for strangers among so many people, the share whose nearest answer is as similar as
+    this one's, or more; None if what is compared is not calibrated.
 
     Example:
         >>> import resight
@@ -108,6 +116,8 @@ class SearchResult(Sequence[Match]):
     num_people: int
     recall: float = 1.0
     person: str = ""
+    site: str = ""
+    strangers: Rate | None = None
 
     @property
     def verdict(self) -> str:
@@ -121,7 +131,9 @@ class SearchResult(Sequence[Match]):
             "verdict": self.verdict,
             "decision": asdict(self.decision) if self.decision else None,
             "num_people": self.num_people,
+            "strangers": asdict(self.strangers) if self.strangers else None,
             "recall": self.recall,
+            "site": self.site,
             "matches": [match.to_dict() for match in self.matches],
         }
 
@@ -141,8 +153,9 @@ class SearchResult(Sequence[Match]):
 
 @dataclass(frozen=True, eq=False)
 class Query:
-    """The checked arguments of a search. vectors: (q, dim) float32. hidden: the occluded part of the picture, as (from,
-    to) in fractions of its height; parts: where the strips lie in an embedding, if something is hidden."""
+    """The checked arguments of a search. vectors: (q, dim) float32, raw. hidden: the occluded part of the picture, as
+    (from, to) in fractions of its height; parts: where the strips lie in an embedding, if something is hidden. seen_by:
+    the cameras that saw what is searched for, one a row. pool: makes one search of all rows."""
 
     vectors: FloatArray
     top_k: int | None
@@ -152,38 +165,72 @@ class Query:
     false_negative_rate: float
     hidden: tuple[float, float] | None = None
     parts: Parts | None = None
+    seen_by: tuple[str | None, ...] = ()
+    pool: str | None = None
 
 
 def search(store: Store, model: Model | None, query: Query) -> list[SearchResult]:
-    """A result for each row of the query, with decisions if there is a calibrated model. Raises GalleryError."""
+    """A result for each row of the query, with decisions if there is a calibration of what is compared.
+
+    Raises GalleryError; SiteChanged where the site transform was changed twice meanwhile.
+    """
+    try:
+        return _search(store, model, query)
+    except SiteChanged:
+        return _search(store, model, query)
+
+
+def _search(store: Store, model: Model | None, query: Query) -> list[SearchResult]:
+    site = store.site()
+    identity = site.identity if site else ""
+    raw = query.vectors if query.pool is None else pooled(query.vectors, query.pool)[1][None]
+    compared = raw
+    if site is not None:
+        compared = site.apply(query.vectors, query.seen_by)
+        compared = compared if query.pool is None else pooled(compared, query.pool)[1][None]
     if query.hidden is None or query.parts is None:
-        found = store.search(query.vectors, query.top_k, query.filter, query.min_similarity)
-    else:
-        found = store.search(query.vectors, SECOND_STAGE, query.filter, None)
+        found = store.search(compared, query.top_k, query.filter, query.min_similarity, identity)
+    else:  # the strips are compared as they are stored
+        found = store.search(compared, SECOND_STAGE, query.filter, None, identity)
         entries = _entries(store, found.hits)
         least = query.min_similarity
-        found = compared_again(found, query.vectors, entries, query.parts, query.hidden, query.top_k, least)
-    decide = None if model is None or query.hidden is not None else decider(model, found.num_people, query)
+        found = compared_again(found, raw, entries, query.parts, query.hidden, query.top_k, least)
+    calibration = None if query.hidden is not None else calibration_of(model, site)
+    rates = query.false_positive_rate, query.false_negative_rate
+    meaning = Meaning(calibration, site, found.num_people, *rates)
     nearest = [hits[:1] for hits in found.hits]
     cut = [row for row, hits in enumerate(nearest) if not hits]
-    if cut and decide and query.min_similarity is not None:  # the decision is on the nearest entry, shown or not
-        again = store.search(query.vectors[cut], 1, query.filter, None).hits
+    if cut and calibration and query.min_similarity is not None:  # the decision is on the nearest entry, shown or not
+        again = store.search(compared[cut], 1, query.filter, None, identity).hits
         for row, hits in zip(cut, again, strict=True):
             nearest[row] = hits
     links = {link.pid: link.into for link in store.links()}
     entries = _entries(store, (*found.hits, *nearest))
     names = names_of(store, entries.values(), links)
 
-    def match_of(hit: Hit) -> Match:
-        decision = decide(hit.similarity) if decide else None
-        return Match(hit.similarity, decision, person_of(entries[hit.id], links, names), entries[hit.id])
+    def match_of(hit: Hit, seen_by: Sequence[str | None]) -> Match:
+        entry = entries[hit.id]
+        said = meaning.of(hit.similarity, (*seen_by, entry.camera))
+        return Match(
+            hit.similarity, said.decision, person_of(entry, links, names), entry, said.probability, said.strangers
+        )
 
     results = []
-    for hits, first in zip(found.hits, nearest, strict=True):
-        matches = tuple(match_of(hit) for hit in hits if hit.id in entries)  # others were deleted meanwhile
-        best = next((match_of(hit) for hit in first if hit.id in entries), None)
-        decision = best.decision if best else decide(-1.0) if decide else None
-        results.append(SearchResult(matches, decision, found.num_people, found.recall, best.person if best else ""))
+    for row, (hits, first) in enumerate(zip(found.hits, nearest, strict=True)):
+        seen_by = query.seen_by if query.pool is not None else query.seen_by[row : row + 1]
+        matches = tuple(match_of(hit, seen_by) for hit in hits if hit.id in entries)  # others were deleted meanwhile
+        best = next((match_of(hit, seen_by) for hit in first if hit.id in entries), None)
+        results.append(
+            SearchResult(
+                matches,
+                best.decision if best else meaning.of(-1.0, seen_by).decision,
+                found.num_people,
+                found.recall,
+                best.person if best else "",
+                identity,
+                best.strangers if best else None,
+            )
+        )
     return results
 
 
@@ -200,15 +247,6 @@ def names_of(store: Store, entries: Iterable[Entry], links: Links) -> dict[int, 
         name = next(found, None)
         names |= {} if name is None else {pid: name}
     return names
-
-
-def decider(model: Model, num_people: int, query: Query) -> Decide | None:
-    """What a similarity means among so many people; None if the model is not calibrated."""
-    calibration = model.calibration
-    if calibration is None:
-        return None
-    rates = {name: getattr(query, name) for name in ("false_positive_rate", "false_negative_rate")}
-    return lambda similarity: calibration.decide_search(similarity, num_people, **rates)
 
 
 def _entries(store: Store, found: Sequence[Sequence[Hit]]) -> dict[int, Entry]:

@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from re import sub
 from typing import ClassVar
 
-from resight.core.errors import ConfigError
+import numpy as np
+
+from resight.core.errors import ConfigError, GalleryBusy
 from resight.core.records import FloatArray
 from resight.gallery.audit import Action, AuditLine
+from resight.gallery.curation import apart
 from resight.gallery.filters import EVERY_ENTRY, Filter
-from resight.gallery.records import Damage, Detail, Entry, Forgotten, Link, Placed, Settings, Stats, StoreHits
+from resight.gallery.people import Links
+from resight.gallery.records import Damage, Detail, Entry, Forgotten, Link, Placed, Settings, Sighting, Stats, StoreHits
 from resight.gallery.search.approximate import Approximation
+from resight.site.crops import SiteCrops
+from resight.site.transform import SiteTransform
+
+
+class SiteChanged(GalleryBusy):
+    """Another process put another site transform in force between two steps of a search."""
+
+
+Edit = Callable[[str, Links], tuple[str, Detail]]  # of a note: the text and the links to a new text, and the detail
 
 
 class Store(ABC):
@@ -45,8 +58,14 @@ class Store(ABC):
         The entries are compared with those that were there before, not with each other."""
 
     @abstractmethod
-    def search(self, queries: FloatArray, top_k: int | None, filter: Filter, min_similarity: float | None) -> StoreHits:
-        """The `top_k` hits (None: all) for each row of queries (q, dim), by similarity, ties by id."""
+    def search(
+        self, queries: FloatArray, top_k: int | None, filter: Filter, min_similarity: float | None, site: str = ""
+    ) -> StoreHits:
+        """The `top_k` hits (None: all) for each row of queries (q, dim), by similarity, ties by id.
+
+        site: the identity of the site transform that was applied to the queries; empty: none. Raises SiteChanged where
+        another one is in force.
+        """
 
     @abstractmethod
     def count(self, filter: Filter = EVERY_ENTRY) -> int:
@@ -66,6 +85,14 @@ class Store(ABC):
         """The entries that match the filter, by id, with their pictures, in bounded memory."""
 
     @abstractmethod
+    def page(self, filter: Filter, after: int, limit: int) -> list[Entry]:
+        """The next entries that match the filter, by id, whose ids are above `after`; without their pictures."""
+
+    @abstractmethod
+    def people(self, filter: Filter) -> list[Sighting]:
+        """The entries that match the filter and have a pid, counted by pid and camera, in no order."""
+
+    @abstractmethod
     def remove(self, filter: Filter, who: str, purpose: str) -> Forgotten:
         """Deletes the entries that match the filter, and appends the audit line in the same transaction.
 
@@ -83,6 +110,36 @@ class Store(ABC):
     @abstractmethod
     def links(self) -> tuple[Link, ...]:
         """All links, by number."""
+
+    @abstractmethod
+    def note(self, key: str) -> str:
+        """A text that the gallery keeps beside its entries; empty if there is none."""
+
+    @abstractmethod
+    def amend(self, key: str, edit: Edit, action: Action, who: str, purpose: str) -> None:
+        """Replaces the text of `note` by what `edit` makes of it and of the links, with an audit line in the same
+        transaction."""
+
+    def cannot_link(self, pid: int, other: int, who: str, purpose: str) -> int:
+        """Says that two pids are two people, and returns the number. Raises GalleryError if they are one here, or kept
+        apart already."""
+        made: list[int] = []
+
+        def edit(text: str, links: Links) -> tuple[str, Detail]:
+            text, number = apart.added(text, pid, other, links)
+            made.append(number)
+            return text, {"cannot_link": number}
+
+        self.amend(apart.APART, edit, "cannot-link", who, purpose)
+        return made[-1]
+
+    def allow_link(self, number: int, who: str, purpose: str) -> None:
+        """Removes a cannot-link. Raises GalleryError if there is none of that number."""
+
+        def edit(text: str, links: Links) -> tuple[str, Detail]:
+            return apart.removed(text, number), {"cannot_link": number}
+
+        self.amend(apart.APART, edit, "allow-link", who, purpose)
 
     @abstractmethod
     def append_audit(self, action: Action, who: str, purpose: str, detail: Detail) -> None:
@@ -115,6 +172,30 @@ class Store(ABC):
     @abstractmethod
     def close(self) -> None:
         """Closes the store."""
+
+    def site(self) -> SiteTransform | None:
+        """The site transform that is in force. Engines that keep none have none."""
+        return None
+
+    def set_site(self, site: SiteTransform | None, who: str, purpose: str) -> None:
+        """Puts a site transform in force, or none, and appends the audit line in the same transaction. Raises
+        ConfigError unless the engine overrides it."""
+        raise ConfigError(
+            "a site transform is for a gallery in a file; this engine compares the embeddings as they are stored. "
+            "`resight gallery migrate` copies it into a file"
+        )
+
+    def site_crops(self) -> SiteCrops:
+        """What a site transform is fitted to: all entries."""
+        entries = list(self.scan(EVERY_ENTRY))
+        return SiteCrops(
+            np.array([entry.embedding for entry in entries], np.float32).reshape(len(entries), self.settings.dim),
+            tuple(entry.camera for entry in entries),
+            tuple(entry.track for entry in entries),
+            np.array([np.nan if entry.time is None else entry.time for entry in entries], np.float64),
+            self.settings.model,
+            f"{len(entries):,} entries of a gallery",
+        )
 
     def approximate(self, top_k: int, recall: float) -> Approximation:
         """As `Gallery.approximate`. Raises ConfigError unless the engine overrides it."""

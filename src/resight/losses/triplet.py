@@ -11,13 +11,16 @@ class BatchHardTriplet(nn.Module):
     """Mean of log(1 + exp(farthest of the same person - nearest of another)), over the pictures of a batch.
 
     Distances are Euclidean. A picture without another of its person, or of another person, in the batch takes
-    no part; a batch without any that does has the loss 0.
+    no part; a batch without any that does has the loss 0. unit_length: whether the embeddings are.
     """
 
+    def __init__(self, *, unit_length: bool = True) -> None:
+        super().__init__()
+        self.unit_length = unit_length
+
     def forward(self, embeddings: Tensor, labels: Tensor) -> Tensor:
-        """embeddings (n, dim) of unit length, labels (n,) int64; the mean loss."""
-        # |a - b|^2 = 2 - 2ab at unit length; the floor keeps the root's slope finite at a distance of 0.
-        distances = (2 - 2 * embeddings @ embeddings.T).clamp_min(1e-6).sqrt()  # (n, n)
+        """embeddings (n, dim), labels (n,) int64; the mean loss."""
+        distances = self._distances(embeddings)  # (n, n)
         same = labels[:, None] == labels[None, :]
         others = same & ~torch.eye(len(labels), dtype=torch.bool, device=labels.device)
         farthest = distances.masked_fill(~others, -torch.inf).amax(dim=1)
@@ -27,3 +30,11 @@ class BatchHardTriplet(nn.Module):
         gap = torch.where(takes_part, farthest - nearest, 0.0)
         losses = torch.where(takes_part, functional.softplus(gap), 0.0)
         return losses.sum() / takes_part.sum().clamp_min(1)
+
+    def _distances(self, embeddings: Tensor) -> Tensor:
+        # |a - b|^2 = 2 - 2ab at unit length; the floor keeps the root's slope finite at a distance of 0.
+        products = embeddings @ embeddings.T
+        if self.unit_length:
+            return (2 - 2 * products).clamp_min(1e-6).sqrt()
+        squares = embeddings.square().sum(dim=1)
+        return (squares[:, None] + squares[None, :] - 2 * products).clamp_min(1e-12).sqrt()

@@ -9,6 +9,7 @@ from resight.models.networks.cosinenet import CosineNet
 from resight.models.networks.resnet import ResNet50
 from resight.models.networks.slicenet import SliceNet1, SliceNet2
 from resight.models.networks.stripnet import StripNet
+from resight.models.networks.transreid import TransReID
 from resight.models.pooling import POOLINGS
 from resight.models.strips import STRIPS
 
@@ -21,6 +22,7 @@ NETWORKS: dict[str, type[Network]] = {
     "slicenet1": SliceNet1,
     "slicenet2": SliceNet2,
     "stripnet": StripNet,
+    "transreid": TransReID,
 }
 
 

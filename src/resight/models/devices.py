@@ -23,8 +23,8 @@ def choose_device(device: str, local_rank: int | None = None) -> torch.device:
     if chosen.type == "cuda":
         if not torch.cuda.is_available():
             raise ConfigError("this PyTorch sees no CUDA device; use --device cpu")
-        if chosen.index is None and local_rank is not None:
-            chosen = torch.device("cuda", local_rank)
+        if chosen.index is None:
+            chosen = torch.device("cuda", local_rank or 0)
         torch.cuda.set_device(chosen)
     return chosen
 

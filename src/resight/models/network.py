@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import ClassVar, Self
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, ClassVar, Self, TypeVar
 
 from torch import Tensor, nn
 
@@ -14,13 +16,34 @@ from resight.core.pictures.preprocessing import MAX_SIDE_PX
 @dataclass(frozen=True)
 class Architecture:
     """A network by name, and its sizes. dim: of its embeddings. slices: horizontal strips that part of the embedding
-    comes from, 1 where it does not slice. pooling, strips: of networks with a global and a local branch."""
+    comes from, 1 where it does not slice. pooling, strips: of networks with a global and a local branch. options: what
+    else a network's own form says, by name; see its module."""
 
     name: str
     dim: int = 128
     slices: int = 1
     pooling: str = "avg-max"
     strips: str = "own"
+    options: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+    def to_dict(self) -> dict[str, Any]:
+        """For a card; options only where there are any, so that a model without keeps its identity."""
+        values = asdict(self)
+        return values if self.options else {name: value for name, value in values.items() if name != "options"}
+
+
+Form = TypeVar("Form")
+
+
+def read_options(form: Callable[..., Form], architecture: Architecture) -> Form:
+    """The architecture's options as a network's own form. Raises ConfigError for an unknown one."""
+    try:
+        return form(**architecture.options)
+    except TypeError:
+        known = ", ".join(inspect.signature(form).parameters)
+        raise ConfigError(
+            f"the options of a {architecture.name} are not {dict(architecture.options)}. Known: {known}."
+        ) from None
 
 
 class Network(nn.Module):
@@ -87,3 +110,8 @@ class Network(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """As the class says."""
         raise NotImplementedError
+
+    def branches(self, images: Tensor) -> Tensor:
+        """What classifiers of their own learn from, one each: (n, branches, width), not of unit length. Raises
+        ConfigError for a network that has none."""
+        raise ConfigError(f"a {type(self).__name__} learns by the cosine classifier only")

@@ -47,7 +47,7 @@ class ModelConfig:
         """The model, as a hash of all that decides its embeddings: two are comparable where this is equal."""
         decides = {
             "weights": self.weights_sha256,
-            "architecture": asdict(self.architecture),
+            "architecture": self.architecture.to_dict(),
             "preprocessing": self.preprocessing.to_dict(),
         }
         text = json.dumps(decides, sort_keys=True, separators=(",", ":"))
@@ -56,7 +56,8 @@ class ModelConfig:
     def to_dict(self) -> dict[str, Any]:
         """For model.json."""
         calibration = self.calibration.to_dict() if self.calibration else None
-        return {"schema": SCHEMA, "resight_version": VERSION, **asdict(self), "calibration": calibration}
+        values = {**asdict(self), "architecture": self.architecture.to_dict(), "calibration": calibration}
+        return {"schema": SCHEMA, "resight_version": VERSION, **values}
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,6 @@ from resight.models.catalogue import build_network
 from resight.models.devices import channels_last
 from resight.models.pretrained import load_pretrained
 from resight.models.saved import CARD_FILE, ModelConfig, TrainedNetwork, save_model, with_origins
-from resight.training.averaging import WeightAverage
 from resight.training.batches.augmentation import augment, flip_where, shrink
 from resight.training.batches.images import MAX_MEMORY_MB, TrainingImages, load_training_images
 from resight.training.batches.plan import Plan, local_batches, mix_seed, seed_step
@@ -38,7 +37,7 @@ from resight.training.execution import (
     mixed_precision,
 )
 from resight.training.objective import Objective, architecture_of, make_objective
-from resight.training.recipes import Recipe
+from resight.training.recipe import STATISTICS, Recipe
 from resight.training.record import EpochHook
 from resight.training.run import (
     Metrics,
@@ -49,21 +48,30 @@ from resight.training.run import (
     save_checkpoint,
     write_or_check_config,
 )
-from resight.training.teaching.targets import Targets, load_targets
+from resight.training.teaching.targets import TARGETS_DIR, Targets, load_targets
 from resight.training.teaching.teachers import Teacher
+from resight.training.updates.averaging import WeightAverage
+from resight.training.updates.optimizers import make_optimizer, set_rate
+from resight.training.updates.steps import make_step
 
 
 @dataclass(frozen=True)
 class TrainOptions:
-    """What does not change the mathematics. checkpoint_every_s: seconds; 0 writes one after every step."""
+    """What does not change the mathematics.
+
+    capture: launch a step on one GPU as a graph. checkpoint_every_s: seconds; 0 writes one after every step. targets: a
+    folder of what teachers say, which several runs share; None: one in the run's directory.
+    """
 
     device: str = "auto"
     compile: str = "auto"
     amp: bool = True
+    capture: bool = True
     strict: bool = False
     resume: bool = False
     checkpoint_every_s: float = 30.0
     max_memory_mb: int = MAX_MEMORY_MB
+    targets: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -148,19 +156,21 @@ def _train(
             fixed["teachers"] = [teacher.origin.identity for teacher in teachers]
         write_or_check_config(run_dir, fixed, _described(dataset, images, options, world))
 
-    targets = _targets(recipe, images, teachers, run_dir, seed, world, progress) if teachers else None
+    folder = options.targets or run_dir / TARGETS_DIR
+    targets = _targets(recipe, images, teachers, folder, world, progress) if teachers else None
     preprocessing = _preprocessing(recipe, images)
     config = ModelConfig(architecture_of(recipe), preprocessing, str(dataset), dataset.rights, images.digest)
     target_dim = targets.dim if targets else 0
     objective = make_objective(recipe, network, images.num_classes, preprocessing, target_dim)
     objective = channels_last(objective, world.device)
-    optimizer = torch.optim.AdamW(_decayed_apart(objective, recipe.weight_decay), fused=True)
+    optimizer = make_optimizer(recipe, objective)
     average = WeightAverage(network, recipe.average)
     trained: dict[str, nn.Module] = {"objective": objective}
     if recipe.average:
         trained["average"] = average.network
     position = load_checkpoint(run_dir, trained, optimizer)
-    forward = _prepare(objective, compiled, world)
+    capture = options.capture and world.size == 1 and not compiled
+    step = make_step(_prepare(objective, compiled, world), optimizer, world.device, amp=amp, capture=capture)
     metrics = Metrics(run_dir, position.step) if world.is_main else None
     saved_at = time.monotonic()
 
@@ -170,13 +180,12 @@ def _train(
     ):
         for rows, pixels in local_batches(images, plan, position.step, world):
             rate = plan.rate(position.step)
-            for group in optimizer.param_groups:
-                group["lr"] = rate
+            set_rate(optimizer, rate)
             generator = seed_step(seed, position.step, world.rank)
             size = recipe.size_at(position.step // plan.steps_per_epoch)
             labels = plan.labels[rows]
             goal = [torch.from_numpy(labels[labels >= 0])]  # labelled rows come first
-            batch = torch.from_numpy(pixels)
+            batch = torch.from_numpy(pixels).to(world.device)  # changed where it is trained on
             if targets is not None:
                 pictures = rows % len(images)
                 views = torch.randint(targets.num_views, (len(rows),), generator=generator).numpy()
@@ -185,14 +194,10 @@ def _train(
             mirrored = torch.from_numpy(rows >= len(images))
             batch = augment(flip_where(shrink(batch, *size), mirrored), recipe, generator)
 
-            with torch.autocast(world.device.type, torch.bfloat16, enabled=amp):
-                value = forward(batch.to(world.device), *(part.to(world.device) for part in goal))
-            step_loss = value.item()
+            step_loss = step.loss(batch, [part.to(world.device) for part in goal])
             if not math.isfinite(step_loss):
                 raise _non_finite(step_loss, position.step, rate, rows, images)
-            optimizer.zero_grad(set_to_none=True)
-            value.backward()
-            optimizer.step()
+            step.update()
             average.update(position.step)
 
             position = Position(position.step + 1, position.loss_sum + step_loss)
@@ -231,8 +236,7 @@ def _targets(
     recipe: Recipe,
     images: TrainingImages,
     teachers: Sequence[Teacher],
-    run_dir: Path,
-    seed: int,
+    folder: Path,
     world: World,
     progress: Progress,
 ) -> Targets:
@@ -240,7 +244,7 @@ def _targets(
     for turn in (True, False):
         if world.is_main is turn:
             found = load_targets(
-                teachers, images.crops, run_dir, digest=images.digest, views=recipe.views, seed=seed, progress=progress
+                teachers, images.crops, folder, digest=images.digest, views=recipe.views, progress=progress
             )
         any_process(False, world)
     return found
@@ -256,17 +260,10 @@ def _prepare(objective: Objective, compiled: bool, world: World) -> nn.Module:
     return module
 
 
-def _decayed_apart(objective: nn.Module, weight_decay: float) -> list[dict[str, object]]:
-    """The optimizer's groups: kernels and matrices decay; scales, shifts and kappa do not."""
-    if not weight_decay:
-        return [{"params": list(objective.parameters()), "weight_decay": 0.0}]
-    matrices = [p for p in objective.parameters() if p.dim() > 1]
-    others = [p for p in objective.parameters() if p.dim() <= 1]
-    return [{"params": matrices, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
-
-
 def _preprocessing(recipe: Recipe, images: TrainingImages) -> Preprocessing:
-    mean, std = (images.mean, images.std) if recipe.normalise else ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+    mean, std = STATISTICS[recipe.statistics] or (images.mean, images.std)
+    if not recipe.normalise:
+        mean, std = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
     return Preprocessing(recipe.height, recipe.width, mean, std)
 
 

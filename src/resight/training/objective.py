@@ -8,15 +8,18 @@ import torch
 from torch import Tensor, nn
 
 from resight.core.pictures.preprocessing import Preprocessing
+from resight.losses.bnneck import BNNeckLoss
 from resight.losses.joint import OF_LABELS, OF_TARGETS, JointLoss
 from resight.losses.mutual import MutualLoss
 from resight.models.catalogue import Architecture, build_network, trained_parts
-from resight.training.recipes import Recipe
+from resight.models.network import Network
+from resight.training.recipe import Recipe
 
 
 def architecture_of(recipe: Recipe) -> Architecture:
     """The network that a recipe trains."""
-    return Architecture(recipe.network, recipe.dim, recipe.slices, recipe.pooling, recipe.strips)
+    options = recipe.network_options()
+    return Architecture(recipe.network, recipe.dim, recipe.slices, recipe.pooling, recipe.strips, options)
 
 
 class Objective(nn.Module):
@@ -24,9 +27,9 @@ class Objective(nn.Module):
 
     mean: Tensor
     std: Tensor
-    loss: JointLoss
+    loss: nn.Module
 
-    def __init__(self, network: nn.Module, loss: JointLoss, preprocessing: Preprocessing) -> None:
+    def __init__(self, network: nn.Module, loss: nn.Module, preprocessing: Preprocessing) -> None:
         super().__init__()
         self.network = network
         self.loss = loss
@@ -35,14 +38,17 @@ class Objective(nn.Module):
 
     @property
     def kappa(self) -> float:
-        """The mean scale of its classifiers."""
-        return self.loss.kappa
+        """The mean scale of its cosine classifiers; 1 of others."""
+        return self.loss.kappa if isinstance(self.loss, JointLoss) else 1.0
+
+    def normalise(self, pixels: Tensor) -> Tensor:
+        """(n, h, w, 3) uint8 to (n, 3, h, w) float32, as the network takes it."""
+        # (n, h, w, 3) seen as (n, 3, h, w) is channels-last already: no copy.
+        return (pixels.permute(0, 3, 1, 2).float() - self.mean) / self.std
 
     def embed(self, pixels: Tensor) -> Tensor:
         """(n, h, w, 3) uint8 to (n, dim) float32."""
-        # (n, h, w, 3) seen as (n, 3, h, w) is channels-last already: no copy.
-        images = (pixels.permute(0, 3, 1, 2).float() - self.mean) / self.std
-        out: Tensor = self.network(images)
+        out: Tensor = self.network(self.normalise(pixels))
         return out.float()
 
     def forward(self, pixels: Tensor, labels: Tensor, targets: Tensor | None = None) -> Tensor:
@@ -53,8 +59,23 @@ class Objective(nn.Module):
         return out
 
 
+class BranchObjective(Objective):
+    """A loss of the network's branches, before they are brought to unit length, each with a classifier of its own."""
+
+    network: Network
+
+    def forward(self, pixels: Tensor, labels: Tensor, targets: Tensor | None = None) -> Tensor:
+        """As Objective's; there are no targets."""
+        branches = self.network.branches(self.normalise(pixels)).float()
+        with _full_precision(pixels):
+            out: Tensor = self.loss(branches, labels)
+        return out
+
+
 class MutualObjective(Objective):
     """Two objectives that learn from each other; the first one's network is kept."""
+
+    loss: JointLoss
 
     def __init__(self, network: nn.Module, loss: JointLoss, preprocessing: Preprocessing, peer: Objective) -> None:
         super().__init__(network, loss, preprocessing)
@@ -65,8 +86,9 @@ class MutualObjective(Objective):
         """As Objective's; the sum of both losses and of what they think of each other."""
         own, other = self.embed(pixels), self.peer.embed(pixels)
         with _full_precision(pixels):
-            both: Tensor = self.loss(own, labels, targets) + self.peer.loss(other, labels, targets)
-            return both + cast(Tensor, self.mutual(own, other, self.loss, self.peer.loss))
+            peer = cast(JointLoss, self.peer.loss)
+            both: Tensor = self.loss(own, labels, targets) + peer(other, labels, targets)
+            return both + cast(Tensor, self.mutual(own, other, self.loss, peer))
 
 
 def _full_precision(pixels: Tensor) -> torch.autocast:
@@ -81,12 +103,22 @@ def make_objective(
 
     target_dim: values of what teachers say an embedding should be; 0: there are no teachers.
     """
+    if recipe.classifier == "bnneck":
+        return BranchObjective(network, _neck_loss(recipe, cast(Network, network), num_classes), preprocessing)
     loss = _loss(recipe, num_classes, target_dim)
     if not recipe.mutual:
         return Objective(network, loss, preprocessing)
     other = build_network(architecture_of(recipe), recipe.height, recipe.width)
     peer = Objective(other, _loss(recipe, num_classes, target_dim), preprocessing)
     return MutualObjective(network, loss, preprocessing, peer)
+
+
+def _neck_loss(recipe: Recipe, network: Network, num_classes: int) -> BNNeckLoss:
+    with torch.no_grad():
+        shape = network.eval().branches(torch.zeros(1, 3, recipe.height, recipe.width)).shape  # (1, branches, width)
+    network.train()
+    smoothing = recipe.label_smoothing
+    return BNNeckLoss(shape[2], shape[1], num_classes, triplet=recipe.triplet, label_smoothing=smoothing)
 
 
 def _loss(recipe: Recipe, num_classes: int, target_dim: int) -> JointLoss:

@@ -15,7 +15,7 @@ from resight.data.embed import QueryGallery
 from resight.embedding.loading import load
 from resight.evaluation.evaluate import Evaluation, evaluate
 from resight.training.loop import TrainOptions, is_finished, train
-from resight.training.recipes import Recipe
+from resight.training.recipe import Recipe
 from resight.training.record import PROTOCOLS, EpochRecord, read_record
 
 RECORDS = 20  # of a run: every tenth epoch of 200

@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from resight.core.errors import ConfigError, TrainingError
 from resight.core.files import write_whole
 from resight.models.saved import load_strictly
-from resight.training.recipes import Recipe
+from resight.training.recipe import Recipe
 
 CONFIG_FILE = "config.json"
 METRICS_FILE = "metrics.jsonl"

@@ -191,3 +191,14 @@ def test_a_promise_is_called_broken_elsewhere() -> None:
     kept = {p.verdict for p in check(fitted, score_pairs(there, there), (0.1, 0.01))}
     assert "broken" not in kept
     assert {p.verdict for p in check(fitted, score_pairs(squeezed, squeezed), (0.1, 0.01))} == {"broken"}
+
+
+def test_the_interval_of_p_same_narrows_with_people_and_holds_the_truth() -> None:
+    few, many = (calibrate(crowd(people, seed=3), **FIT).calibration for people in (20, 120))
+    widths = []
+    for found in (few, many):
+        low, value, high = (np.array(part) for part in (found.log_odds_low, found.log_odds, found.log_odds_high))
+        assert ((low <= value) & (value <= high)).all()
+        at = np.linspace(0.2, 0.8, 20)
+        widths.append(np.mean(np.interp(at, found.similarity, high) - np.interp(at, found.similarity, low)))
+    assert widths[1] < 0.7 * widths[0]

@@ -15,11 +15,11 @@ from datetime import UTC, datetime
 import numpy as np
 import numpy.typing as npt
 
-from resight.core.calibration import METHODS, Calibration, Rate
+from resight.core.calibration import Calibration, Rate
 from resight.core.errors import DataError
 from resight.core.records import EmbeddedCrops, IntArray
 from resight.evaluation.bootstrap import percentile_interval
-from resight.evaluation.decisions.probability import FITS, histogram
+from resight.evaluation.decisions.probability import CENTRES, FITS, bins_of, histogram
 from resight.evaluation.decisions.rates import Trials, Values, share_above, share_below
 from resight.evaluation.decisions.searches import searches_within
 from resight.evaluation.decisions.verification import FALSE_ACCEPT_RATES, Pairs, pairs_within
@@ -56,13 +56,15 @@ def calibrate(
     data: str = "not stated",
     rights: str = "not stated",
     date: str | None = None,
+    site: str = "",
     seed: int = 0,
 ) -> Fitted:
     """Fits a calibration on all pairs of the crops by two cameras, and on all searches among them.
 
     crops: of people whom the model was not trained on, query and gallery together; of several places, one each: pairs
     and searches stay within a place, and a place weighs by its pairs. data, rights: what they are and who may do what
-    with them, in words. date: ISO 8601, UTC; now, unless given. seed: of the folds and the samples.
+    with them, in words. date: ISO 8601, UTC; now, unless given. site: the identity of the site transform that was
+    applied to the crops. seed: of the folds and the samples.
 
     Raises DataError where fewer than ten people are seen by two cameras, EmbeddingError where an embedding is all
     zeros.
@@ -99,9 +101,10 @@ def calibrate(
     searches = searches_within(places)
     thresholds = _thresholds(pairs, searches.others)
     told, out_of_fold = _cross_validate(pairs, np.random.default_rng(seed))
-    brier = {method: _brier(told[method], out_of_fold) for method in METHODS}
-    method = min(METHODS, key=lambda name: (brier[name], name == "isotonic"))
+    brier = {method: _brier(told[method], out_of_fold) for method in FITS}
+    method = min(FITS, key=lambda name: (brier[name], name == "isotonic"))
     similarity, log_odds = FITS[method](histogram(pairs.genuine, people), histogram(pairs.impostor, people), people)
+    low, high = _intervals(pairs, method, similarity, log_odds, np.random.default_rng(seed))
     reliability, ece = _reliability(told[method], out_of_fold, np.random.default_rng(seed))
     calibration = Calibration(
         method=method,
@@ -132,6 +135,9 @@ def calibrate(
         data_digest=digest(*places),
         rights=rights,
         date=date,
+        log_odds_low=tuple(low.tolist()),
+        log_odds_high=tuple(high.tolist()),
+        site=site,
     )
     return Fitted(calibration, reliability)
 
@@ -218,7 +224,7 @@ def _cross_validate(pairs: Pairs, rng: np.random.Generator) -> tuple[dict[str, V
     """P(same) of each pair that lies in one fold, by a fit on the pairs outside of it."""
     fold = rng.permutation(pairs.num_people) % FOLDS
     fold_g, fold_i = fold[pairs.genuine_person], fold[pairs.impostor_people]
-    told: dict[str, list[Values]] = {method: [] for method in METHODS}
+    told: dict[str, list[Values]] = {method: [] for method in FITS}
     same, people = [], []
     for number in range(FOLDS):
         inside_g, inside_i = fold_g == number, (fold_i == number).all(axis=1)
@@ -241,6 +247,26 @@ def _cross_validate(pairs: Pairs, rng: np.random.Generator) -> tuple[dict[str, V
         {method: np.concatenate(parts) for method, parts in told.items()},
         _OutOfFold(is_same, np.concatenate(people), weight),
     )
+
+
+def _intervals(
+    pairs: Pairs, method: str, similarity: Values, log_odds: Values, rng: np.random.Generator, samples: int = 100
+) -> tuple[Values, Values]:
+    """The ends of the 95% interval of P(same)'s knots, by fits on people drawn with replacement."""
+    bins_g, bins_i = bins_of(pairs.genuine), bins_of(pairs.impostor)
+    found = []
+    for _ in range(samples):
+        drawn = np.bincount(rng.integers(0, pairs.num_people, pairs.num_people), minlength=pairs.num_people)
+        weights = drawn[pairs.genuine_person], drawn[pairs.impostor_people].prod(axis=1)
+        people = int((drawn[np.unique(pairs.genuine_person)] > 0).sum())
+        genuine, impostor = (
+            np.bincount(bins, weight, len(CENTRES)) for bins, weight in zip((bins_g, bins_i), weights, strict=True)
+        )
+        if genuine.any() and impostor.any():
+            knots = FITS[method](genuine * (people / genuine.sum()), impostor * (people / impostor.sum()), people)
+            found.append(np.interp(similarity, *knots))
+    low, high = np.percentile(np.array(found or [log_odds]), [2.5, 97.5], axis=0)
+    return np.minimum(low, log_odds), np.maximum(high, log_odds)
 
 
 def _brier(told: Values, out: _OutOfFold) -> float:

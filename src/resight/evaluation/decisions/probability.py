@@ -22,6 +22,12 @@ def histogram(similarity: npt.NDArray[np.float32], weight: float) -> Values:
     return scaled
 
 
+def bins_of(similarity: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
+    """The bin of each similarity, as `histogram` has them: (n,)."""
+    place: npt.NDArray[np.int64] = ((similarity.astype(np.float64) + 1.0001) * (BINS / 2.0002)).astype(np.int64)
+    return np.clip(place, 0, BINS - 1)
+
+
 def fit_isotonic(genuine: Values, impostor: Values, people: int) -> Knots:
     """Isotonic regression: neighbouring bins are pooled until P(same) rises. P(same) stays between 1 / (people + 2) and
     1 less that: no surer than so many people can show. genuine, impostor: weights by bin, (BINS,)."""

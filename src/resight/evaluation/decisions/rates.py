@@ -31,6 +31,8 @@ class Trials:
 
     best_person, next_score: for trials whose score is the best over other people: who gave it, and the best without
     that person, which is the score when the person is left out. (n,) each, or None for other trials.
+
+    repeats: how many of the `people` may be one person, where nobody was named: so many times fewer are independent.
     """
 
     score: FloatArray
@@ -38,6 +40,7 @@ class Trials:
     num_people: int
     best_person: IntArray | None = None
     next_score: FloatArray | None = None
+    repeats: float = 1.0
 
 
 def share_above(trials: Trials, thresholds: Values) -> RateCurve:
@@ -99,12 +102,13 @@ def _intervals(hits: Values, gone: Values, trials: Trials, evidence: IntArray) -
     # Student's t in place of the normal: the variance is itself estimated from so few people.
     surer = (t.ppf(TAIL, 1e9) / t.ppf(TAIL, max(1, people - 1))) ** 2
     with np.errstate(divide="ignore", invalid="ignore"):
-        effective = surer * rate * (1 - rate) / variance
+        effective = surer * rate * (1 - rate) / variance / trials.repeats
     known = (evidence >= LEAST_EVIDENCE) & (variance > 0) & (rate < 1)
     # However little the rate varies here, each pair of people is one independent trial at the most; and where trials
     # take the best over other people, whom all of them share, each person.
-    independent = people * (people - 1) / 2 if roles == 2 else people if trials.best_person is not None else num
-    trials_left = np.where(known, np.minimum(effective / 2, independent), people / 2)
+    persons = people / trials.repeats
+    independent = persons * (persons - 1) / 2 if roles == 2 else persons if trials.best_person is not None else num
+    trials_left = np.where(known, np.minimum(effective / 2, independent), persons / 2)
     found = rate * trials_left
     with np.errstate(invalid="ignore"):
         low = np.where((known | (rate > 0.5)) & (found > 0), beta.ppf(TAIL, found, trials_left - found + 1), 0.0)

@@ -253,6 +253,12 @@ class SortedSimilarities:
         return float(-self._falling[inside - 1]) if inside else float(np.nextafter(-first_out, np.float32(np.inf)))
 
 
+def equal_error_rate(genuine: FloatArray, impostor: FloatArray) -> float:
+    """The EER of similarities of pairs of one person, (m,), and of two, (n,): at least one of each."""
+    one, two = SortedSimilarities(genuine), SortedSimilarities(impostor)
+    return _equal_error_rate(one, one.weights(np.ones(len(genuine))), two, two.weights(np.ones(len(impostor))))
+
+
 def _equal_error_rate(
     genuine: SortedSimilarities, weight_g: Values, impostor: SortedSimilarities, weight_i: Values
 ) -> float:

@@ -46,6 +46,8 @@ class Graph:
 
         Raises MissingExtra if usearch is not installed.
         """
+        import onnxruntime  # noqa: F401  loaded after usearch 2.26 it crashes the process
+
         try:
             from usearch.index import Index as Hnsw
         except ImportError:

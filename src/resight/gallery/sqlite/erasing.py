@@ -9,14 +9,19 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from resight.core.errors import GalleryError
+from resight.gallery.records import Settings
+from resight.gallery.siting import fitted_anew
+from resight.gallery.sqlite import siting
 from resight.gallery.sqlite.connection import BUSY, Connection
 from resight.gallery.sqlite.searching import found_in, sign_of
+from resight.site.transform import SiteTransform
 
 SAMPLE = 100  # deleted entries whose bytes are looked for
 
 
-def delete(db: Connection, ids: Sequence[int]) -> None:
-    """Deletes the entries, with the links and cameras that nothing else needs. Within a write transaction."""
+def delete(db: Connection, ids: Sequence[int]) -> set[int]:
+    """Deletes the entries, with the links and cameras that nothing else needs, and returns the pids of which nothing is
+    left. Within a write transaction."""
     inside = "IN (SELECT value FROM json_each(?))"
     asked = [json.dumps(ids)]
     pids = db.execute(f"SELECT DISTINCT pid FROM entries WHERE pid IS NOT NULL AND id {inside}", asked).fetchall()
@@ -25,6 +30,7 @@ def delete(db: Connection, ids: Sequence[int]) -> None:
     db.db.executemany(gone, pids)
     db.execute("DELETE FROM cameras WHERE NOT EXISTS (SELECT 1 FROM entries WHERE camera = code)")
     db.execute("UPDATE meta SET value = value + 1 WHERE key = 'removals'")
+    return {pid for (pid,) in pids if db.one("SELECT 1 FROM entries WHERE pid = ? LIMIT 1", [pid]) is None}
 
 
 @dataclass(frozen=True)
@@ -49,6 +55,28 @@ def signs_of(db: Connection, ids: Sequence[int]) -> list[Sign]:
             if sign is not None:
                 signs.append(Sign(sign, embedding[:16], of_picture))
     return signs
+
+
+def without_their_site(db: Connection, settings: Settings) -> tuple[str, list[Sign]]:
+    """Fits the site transform to what is left, since it was made of the deleted entries too: what became of it, in
+    words, and the signs of the old one. Within the transaction that deletes them."""
+    try:
+        before = siting.read(db.db)
+    except GalleryError as error:
+        siting.write(db.db, None)
+        return f"the site transform is deleted too: {error}", []
+    if before is None:
+        return "", []
+    after, what = fitted_anew(before, siting.crops(db.db, settings))
+    siting.write(db.db, after)
+    return what, _signs_of_site(before, after)
+
+
+def _signs_of_site(before: SiteTransform, after: SiteTransform | None) -> list[Sign]:
+    """By which a site transform that is no longer in force would be recognised."""
+    kept = b"" if after is None else b"".join((after.means.tobytes(), after.matrix.tobytes()))
+    signs = (sign_of(part.tobytes()) for part in (*before.means, before.matrix))
+    return [Sign(sign, sign[:16], False) for sign in signs if sign is not None and sign not in kept]
 
 
 def scrub(db: Connection) -> tuple[str, ...]:

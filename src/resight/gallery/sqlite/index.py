@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -14,7 +14,9 @@ from resight.gallery.people import root_of
 from resight.gallery.search.approximate import Approximation, Graph
 from resight.gallery.search.columns import EVERY_ROW, Columns, Selection
 from resight.gallery.search.index import BLOCK_ROWS, Found, Index
+from resight.gallery.sqlite import siting
 from resight.gallery.sqlite.conditions import linked
+from resight.site.transform import SiteTransform
 
 READ_AT_ONCE = 4096
 FACTS = "SELECT id, time, camera, track, pid FROM entries"
@@ -31,12 +33,15 @@ class LiveIndex:
         self._graph: Graph | None = None
         self._seen: tuple[int, int] = (-1, -1)
         self._removals = self._last_id = 0
+        self.site: SiteTransform | None = None  # the transform that was applied to the rows
+        self._site_mark = ""
 
     def sync(self) -> Index:
         """The index, up to date. Raises GalleryError if an embedding in the file is damaged."""
         seen = (self._db.execute("PRAGMA data_version").fetchone()[0], self._db.total_changes)
         if self._index is None or seen != self._seen:
             try:
+                self._sync_site()
                 removals = int(self._db.execute("SELECT value FROM meta WHERE key = 'removals'").fetchone()[0])
                 if self._index is None:
                     self._index = self._load()
@@ -49,6 +54,20 @@ class LiveIndex:
                 raise
             self._seen = seen
         return self._index
+
+    def current_site(self) -> SiteTransform | None:
+        """The site transform in force. Raises GalleryError where it is damaged."""
+        self._sync_site()
+        return self.site
+
+    def _sync_site(self) -> None:
+        mark = siting.mark(self._db)
+        if mark == self._site_mark:
+            return
+        site = siting.read(self._db)
+        if (site and site.identity) != (self.site and self.site.identity):
+            self.close()  # every row is another one
+        self.site, self._site_mark = site, mark
 
     def search(
         self, queries: FloatArray, top_k: int | None, wanted: Selection, min_similarity: float | None
@@ -75,10 +94,11 @@ class LiveIndex:
 
     def _again(self, query: FloatArray, ids: IntArray, min_similarity: float | None) -> Found:
         """What the HNSW index found, compared exactly and in order."""
-        asked = "SELECT id, embedding FROM entries WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id"
+        asked = "SELECT id, embedding, camera FROM entries WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id"
         found = self._db.execute(asked, [json.dumps(ids.tolist())]).fetchall()
-        there = np.array([number for number, _ in found], np.int64)
-        vectors = np.frombuffer(b"".join(data for _, data in found), "<f4").reshape(len(found), self._dim)
+        there = np.array([number for number, _, _ in found], np.int64)
+        vectors = np.frombuffer(b"".join(data for _, data, _ in found), "<f4").reshape(len(found), self._dim)
+        vectors = self._at_site(vectors, [camera for _, _, camera in found])
         similarities = np.einsum("ij,j->i", vectors.astype(np.float64), query.astype(np.float64))
         order = np.argsort(-similarities, kind="stable")
         if min_similarity is not None:
@@ -155,8 +175,8 @@ class LiveIndex:
         return Columns.joined(parts)
 
     def _vectors(self, after: int) -> Iterator[FloatArray]:
-        """(n, dim) float32, by id."""
-        found = self._db.execute("SELECT embedding FROM entries WHERE id > ? ORDER BY id", [after])
+        """(n, dim) float32, by id, at the site."""
+        found = self._db.execute("SELECT embedding, camera FROM entries WHERE id > ? ORDER BY id", [after])
         while part := found.fetchmany(READ_AT_ONCE):
             data = b"".join(row[0] for row in part)
             if len(data) != len(part) * 4 * self._dim:
@@ -164,7 +184,14 @@ class LiveIndex:
             vectors = np.frombuffer(data, "<f4").reshape(len(part), self._dim).astype(np.float32)
             if not np.isfinite(vectors).all():
                 raise GalleryError("an embedding is not finite; `resight gallery verify` says which")
-            yield vectors
+            yield self._at_site(vectors, [camera for _, camera in part])
+
+    def _at_site(self, vectors: FloatArray, cameras: Sequence[int]) -> FloatArray:
+        """The embeddings as they are compared. cameras: their codes."""
+        if self.site is None:
+            return vectors
+        names = dict(self._db.execute("SELECT code, name FROM cameras"))
+        return self.site.apply(vectors, [names[code] for code in cameras])
 
     def _person(self, camera: int, track: str | None, pid: int | None) -> int:
         if pid is not None:

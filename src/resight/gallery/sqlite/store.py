@@ -15,18 +15,33 @@ from pathlib import Path
 from resight.core.errors import GalleryBusy, GalleryError
 from resight.core.records import FloatArray
 from resight.gallery.audit import Action, AuditLine, check_chain, line_of, next_row
+from resight.gallery.curation import apart
 from resight.gallery.filters import EVERY_ENTRY, Filter
 from resight.gallery.people import check_link
-from resight.gallery.records import Damage, Detail, Entry, Forgotten, Hit, Link, Placed, Settings, Stats, StoreHits
+from resight.gallery.records import (
+    Damage,
+    Detail,
+    Entry,
+    Forgotten,
+    Hit,
+    Link,
+    Placed,
+    Settings,
+    Sighting,
+    Stats,
+    StoreHits,
+)
 from resight.gallery.search import rows
 from resight.gallery.search.approximate import Approximation
 from resight.gallery.search.columns import EVERY_ROW
-from resight.gallery.sqlite import erasing
+from resight.gallery.sqlite import erasing, siting
 from resight.gallery.sqlite.conditions import condition_of, linked, selection_of
 from resight.gallery.sqlite.connection import Connection
 from resight.gallery.sqlite.index import LiveIndex
 from resight.gallery.sqlite.schema import APPLICATION_ID, READABLE, STEPS, VERSION
-from resight.gallery.store import Store, damage_of_unfinished
+from resight.gallery.store import Edit, SiteChanged, Store, damage_of_unfinished
+from resight.site.crops import SiteCrops
+from resight.site.transform import SiteTransform
 
 READ_AT_ONCE = 4096
 MOST_CAMERAS = 65_000  # the index keeps them in 16 bits
@@ -125,8 +140,13 @@ class SqliteStore(Store):
             ]
             return Placed(tuple(ids), tuple(number for number in known if number))
 
-    def search(self, queries: FloatArray, top_k: int | None, filter: Filter, min_similarity: float | None) -> StoreHits:
+    def search(
+        self, queries: FloatArray, top_k: int | None, filter: Filter, min_similarity: float | None, site: str = ""
+    ) -> StoreHits:
         with self._db.reading():
+            self._index.sync()
+            if (self._index.site.identity if self._index.site else "") != site:
+                raise SiteChanged(f"{self.path}: its site transform was changed meanwhile; search again")
             wanted = selection_of(self._db.db, filter)
             found, recall = self._index.search(queries, top_k, wanted, min_similarity)
             num_people = self._index.num_people(wanted)
@@ -168,6 +188,25 @@ class SqliteStore(Store):
                 yield rows.entry_of(tuple(row), cameras[row[1]], self.settings.dim, crop)
             last = part[-1][0]
 
+    def page(self, filter: Filter, after: int, limit: int) -> list[Entry]:
+        with self._db.reading():
+            condition, values = condition_of(self._db.db, filter)
+            cameras = self._cameras()
+            query = f"SELECT {rows.FIELDS} FROM entries WHERE {condition} AND id > ? ORDER BY id LIMIT ?"
+            found = self._db.execute(query, [*values, after, limit]).fetchall()
+        return [rows.entry_of(row, cameras[row[1]], self.settings.dim) for row in found]
+
+    def people(self, filter: Filter) -> list[Sighting]:
+        with self._db.reading():
+            condition, values = condition_of(self._db.db, filter)
+            cameras = self._cameras()
+            query = (
+                "SELECT pid, camera, count(*), min(time), max(time), min(id) FROM entries "
+                f"WHERE pid IS NOT NULL AND {condition} GROUP BY pid, camera"
+            )
+            found = self._db.execute(query, values).fetchall()
+        return [Sighting(pid, cameras[camera], *counted) for pid, camera, *counted in found]
+
     def remove(self, filter: Filter, who: str, purpose: str) -> Forgotten:
         with self._db.alone():
             with self._db.writing():
@@ -175,15 +214,39 @@ class SqliteStore(Store):
                 found = self._db.execute(f"SELECT id FROM entries WHERE {condition}", values)
                 ids = [number for (number,) in found]
                 signs = erasing.signs_of(self._db, ids)
-                erasing.delete(self._db, ids)
-                self._append("forget", who, purpose, {"entries": len(ids), "by": ", ".join(filter.names())})
+                gone = erasing.delete(self._db, ids)
+                if kept := self._note(apart.APART):
+                    self._set_note(apart.APART, apart.without(kept, gone))
+                site, more = erasing.without_their_site(self._db, self.settings) if ids else ("", [])
+                signs += more
+                detail: Detail = {
+                    "entries": len(ids),
+                    "by": ", ".join(filter.names()),
+                    **({"site": site} if site else {}),
+                }
+                self._append("forget", who, purpose, detail)
             with suppress(GalleryError), self._db.reading():  # of another entry: the next search names it
                 self._index.sync()  # so that nothing of them stays in memory
-            return Forgotten(len(ids), erasing.traces_of(self._db, signs), len(signs))
+            return Forgotten(len(ids), erasing.traces_of(self._db, signs), len(signs), site=site)
+
+    def site(self) -> SiteTransform | None:
+        with self._db.reading():
+            return self._index.current_site()
+
+    def set_site(self, site: SiteTransform | None, who: str, purpose: str) -> None:
+        with self._db.writing():
+            siting.write(self._db.db, site)
+            detail: Detail = {"transform": site.identity if site else "none", "fitted": site.facts.date if site else ""}
+            self._append("site", who, purpose, detail)
+
+    def site_crops(self) -> SiteCrops:
+        with self._db.reading():
+            return siting.crops(self._db.db, self.settings)
 
     def link(self, pid: int, into: int, who: str, purpose: str) -> int:
         with self._db.writing():
             first, second = check_link(pid, into, linked(self._db.db))
+            apart.check_apart(self._note(apart.APART), first, second, linked(self._db.db))
             cursor = self._db.execute("INSERT INTO links (pid, into_pid) VALUES (?, ?)", [first, second])
             self._append("link", who, purpose, {"link": cursor.lastrowid})
             return int(cursor.lastrowid or 0)
@@ -198,6 +261,16 @@ class SqliteStore(Store):
         with self._db.reading():
             found = self._db.execute("SELECT number, pid, into_pid FROM links ORDER BY number")
             return tuple(Link(*row) for row in found)
+
+    def note(self, key: str) -> str:
+        with self._db.reading():
+            return self._note(key)
+
+    def amend(self, key: str, edit: Edit, action: Action, who: str, purpose: str) -> None:
+        with self._db.writing():
+            text, detail = edit(self._note(key), linked(self._db.db))
+            self._set_note(key, text)
+            self._append(action, who, purpose, detail)
 
     def append_audit(self, action: Action, who: str, purpose: str, detail: Detail) -> None:
         with self._db.writing():
@@ -234,6 +307,7 @@ class SqliteStore(Store):
                 what = rows.damage_of(tuple(row), crop, self.settings.dim) if known else "its camera is not known"
                 if what:
                     yield Damage(f"entry {row[0]}", what, f"`resight gallery forget --id {row[0]}`, and add it again")
+            yield from siting.damage_of(self._db.db)
             yield from check_chain(self.audit())
 
     def compact(self) -> None:
@@ -242,12 +316,11 @@ class SqliteStore(Store):
             raise GalleryBusy(f"{self.path}: space was freed but in {kept[0]}")
 
     def unfinished(self) -> str:
-        with self._db.reading():
-            return str(self._db.one("SELECT value FROM meta WHERE key = 'unfinished'") or "")
+        return self.note("unfinished")
 
     def set_unfinished(self, text: str) -> None:
         with self._db.writing():
-            self._db.execute("INSERT OR REPLACE INTO meta VALUES ('unfinished', ?)", [text])
+            self._set_note("unfinished", text)
 
     def close(self) -> None:
         with self._db.alone():
@@ -269,6 +342,12 @@ class SqliteStore(Store):
         if entry.crop is not None:
             self._db.execute("INSERT INTO crops VALUES (?, ?)", [number, entry.crop])
         return number
+
+    def _note(self, key: str) -> str:
+        return str(self._db.one("SELECT value FROM meta WHERE key = ?", [key]) or "")
+
+    def _set_note(self, key: str, text: str) -> None:
+        self._db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", [key, text])
 
     def _cameras(self) -> dict[int, str]:
         return dict(self._db.execute("SELECT code, name FROM cameras"))

@@ -7,14 +7,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from resight.core.errors import ConfigError, DataError, EmbeddingError, unknown_name
 from resight.core.pictures.cells import NOTHING
 from resight.core.records import DISTRACTOR_PID
 from resight.data.crops import SPLITS, Crop, Dataset
 from resight.data.embeddings import read_rows
+from resight.data.labels import camera_names
 from resight.embedding.card import short_of
 from resight.gallery.arguments import camera_of
-from resight.gallery.people import camera_label, person_label
+from resight.gallery.people import person_label
 from resight.gallery.records import Settings
 
 
@@ -52,9 +55,7 @@ def rows_of_crops(crops: Iterable[Crop], camera: str | None = None, with_pids: b
     camera = None if camera is None else camera_of(camera)
     crops = list(crops)
     people = {crop.person for crop in crops if crop.person is not None}
-    cameras = {crop.camera for crop in crops if crop.camera is not None}
-    for crop in crops:
-        where = str(crop.camid) if crop.camera is None else camera_label(crop.camera, cameras)
+    for crop, where in zip(crops, camera_names(crops), strict=True):
         facts = {"time": crop.time, "track": crop.track}
         if with_pids:
             facts |= who_of(crop.pid, crop.person, people)
@@ -80,17 +81,18 @@ def rows_of_embeddings(
     found = read_rows(path)
     if camera is None and (found.camids < 0).any():
         raise ConfigError(f"{path} does not say which camera its crops are from; name it with --camera (camera=)")
-    people, cameras = set(found.persons.tolist()) - {""}, set(found.cameras.tolist()) - {""}
+    people, cameras = set(found.persons.tolist()) - {""}, found.camera_names
     for row in range(len(found.vectors)):
         if splits and str(found.splits[row]) not in splits:
             continue
         if found.blank[row]:
             yield DataError(f"{found.names[row]}: {NOTHING}")
             continue
-        person, named = str(found.persons[row]) or None, str(found.cameras[row])
+        person = str(found.persons[row]) or None
         facts = who_of(int(found.pids[row]), person, people) if with_pids else {}
-        where = camera or (camera_label(named, cameras) if named else str(int(found.camids[row])))
-        yield Row(str(found.names[row]), where, None, found.vectors[row], found.model, facts)
+        facts |= {"track": str(found.tracks[row])} if found.tracks[row] else {}
+        facts |= {} if np.isnan(found.times[row]) else {"time": float(found.times[row])}
+        yield Row(str(found.names[row]), camera or cameras[row], None, found.vectors[row], found.model, facts)
 
 
 def columns_of(rows: Sequence[Row], made: Sequence[Any], settings: Settings, keep_ids: bool) -> dict[str, Any]:

@@ -18,8 +18,8 @@ from resight.core.records import IntArray
 from resight.training.batches.images import TrainingImages
 from resight.training.batches.samplers import balanced_batches, batch_stream, shuffled_batches
 from resight.training.execution import World
-from resight.training.recipes import Recipe
-from resight.training.schedule import rate_factor
+from resight.training.recipe import EPOCH_SCHEDULES, Recipe
+from resight.training.updates.schedule import epoch_factor, rate_factor
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +46,9 @@ class Plan:
     def rate(self, step: int) -> float:
         """The learning rate at 0-based `step`."""
         recipe = self.recipe
+        if recipe.schedule in EPOCH_SCHEDULES:
+            epoch = step // self.steps_per_epoch
+            return recipe.learning_rate * epoch_factor(recipe.schedule, epoch, recipe.epochs, recipe.warmup_epochs)
         scheduled_steps = (recipe.epochs - recipe.constant_epochs) * self.steps_per_epoch
         if step >= scheduled_steps:
             return recipe.constant_rate

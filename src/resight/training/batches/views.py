@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from resight.core.pictures.images import Pixels
+from resight.training.batches import at_once
 
 LEAST_SHARE = 0.7  # of a picture's height, and of its width, that a cut view still shows
 
@@ -31,20 +32,27 @@ def view_boxes(seed: int, view: int, num_pictures: int) -> Boxes:
 
 def cut_picture(pixels: Pixels, box: npt.NDArray[np.float64]) -> Pixels:
     """(h, w, 3), a row of `view_boxes`: what the view shows, by whole pixels, one at the least."""
-    height, width, _ = pixels.shape
-    top, bottom = _edges(float(box[0]), float(box[2]), height)
-    left, right = _edges(float(box[1]), float(box[3]), width)
+    top, bottom, left, right = _edges_of(box, *pixels.shape[:2])
     cut = pixels[top:bottom, left:right]
     return np.ascontiguousarray(cut[:, ::-1]) if box[4] else np.ascontiguousarray(cut)
 
 
 def cut_batch(images: Tensor, boxes: Boxes, height: int, width: int) -> Tensor:
     """(n, h, w, 3) uint8, (n, 5): the views at (n, height, width, 3), bilinear with antialiasing."""
+    if images.is_cuda:
+        edges = [_edges_of(box, images.shape[1], images.shape[2]) for box in boxes]
+        mirrored = torch.from_numpy(boxes[:, 4] > 0).to(images.device)
+        return at_once.resample(images, torch.tensor(edges, device=images.device), mirrored, height, width)
     views = []
     for image, box in zip(images.numpy(), boxes, strict=True):
         cut = torch.from_numpy(cut_picture(image, box)).permute(2, 0, 1)[None]  # (1, 3, h, w), channels last
         views.append(functional.interpolate(cut, (height, width), mode="bilinear", antialias=True))
     return torch.cat(views).permute(0, 2, 3, 1)
+
+
+def _edges_of(box: npt.NDArray[np.float64], height: int, width: int) -> tuple[int, int, int, int]:
+    """(top, bottom, left, right) in whole pixels."""
+    return *_edges(float(box[0]), float(box[2]), height), *_edges(float(box[1]), float(box[3]), width)
 
 
 def _edges(start: float, share: float, length: int) -> tuple[int, int]:

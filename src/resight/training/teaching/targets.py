@@ -31,6 +31,7 @@ from resight.training.batches.views import Boxes, cut_picture, view_boxes
 from resight.training.teaching.teachers import Teacher
 
 TARGETS_DIR = "targets"
+VIEWS_SEED = 0
 MOST_VALUES = 256
 CHUNK = 512  # pictures between two notes of how far it is
 
@@ -61,28 +62,26 @@ class Targets:
 def load_targets(
     teachers: Sequence[Teacher],
     crops: Sequence[Crop],
-    run_dir: Path,
+    folder: Path,
     *,
     digest: str,
     views: int,
-    seed: int,
     progress: Progress = silent,
 ) -> Targets:
-    """The targets of those pictures, computed as far as the run's directory does not hold them yet.
+    """The targets of those pictures, computed as far as the folder does not hold them yet.
 
-    digest: the pictures' fingerprint. Raises ConfigError where the directory holds those of other pictures, teachers,
-    views or seed.
+    digest: the pictures' fingerprint. The views are the same whatever a run's seed, so that runs can share a folder.
+    Raises ConfigError where it holds those of other pictures, teachers or views.
     """
-    folder = run_dir / TARGETS_DIR
     folder.mkdir(parents=True, exist_ok=True)
-    boxes = np.stack([view_boxes(seed, view, len(crops)) for view in range(views)])
+    boxes = np.stack([view_boxes(VIEWS_SEED, view, len(crops)) for view in range(views)])
     raw = []
     for place, teacher in enumerate(teachers):
         described: dict[str, str | int] = {
             "teacher": teacher.origin.identity,
             "pictures": digest,
             "views": views,
-            "seed": seed,
+            "seed": VIEWS_SEED,
         }
         raw.append(_embedded(teacher, crops, boxes, folder / f"teacher{place}", described, progress))
     return Targets(join_targets(raw, camids_of(crops)), boxes, tuple(teacher.origin for teacher in teachers))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+import onnxruntime
 import torch
 
 from resight.core.pictures.images import Pixels
@@ -30,6 +31,8 @@ def open_teacher(path: Path, device: str = "auto") -> Teacher:
     """A run's directory, a bundle's file, or a packaged model's name. Raises WeightsError where it cannot be used."""
     # OpenVINO is the faster one of the two runtimes where both are there (docs/results.md, Embedding).
     runtime = "openvino" if find_spec("openvino") and not device.startswith("cuda") else "onnxruntime"
+    if not path.is_dir() and "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
+        device = "cpu"
     model = load(path, device=device, runtime=runtime, threads=torch.get_num_threads())
     origin = Origin(model.identity, model.card.trained_on, model.card.rights)
     return Teacher(origin, model.preprocessing, model.dim, model.embed_pixels)

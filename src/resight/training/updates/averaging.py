@@ -19,11 +19,7 @@ class WeightAverage:
         self.decay = decay
         self.network = copy.deepcopy(network) if decay else network
         self._from, self._to = _averaged(network), _averaged(self.network)
-        self._counters = [
-            (own, other)
-            for own, other in zip(self.network.buffers(), network.buffers(), strict=True)
-            if not own.is_floating_point()
-        ]
+        self._counters = _counters(self.network), _counters(network)
 
     @torch.no_grad()
     def update(self, step: int) -> None:
@@ -31,10 +27,14 @@ class WeightAverage:
         if not self.decay:
             return
         torch._foreach_lerp_(self._to, self._from, 1 - min(self.decay, (1 + step) / (10 + step)))
-        for own, other in self._counters:
-            own.copy_(other)
+        if self._counters[0]:
+            torch._foreach_copy_(*self._counters)
 
 
 def _averaged(network: nn.Module) -> list[Tensor]:
     tensors = [*network.parameters(), *network.buffers()]
     return [tensor.detach() for tensor in tensors if tensor.is_floating_point()]
+
+
+def _counters(network: nn.Module) -> list[Tensor]:
+    return [buffer for buffer in network.buffers() if not buffer.is_floating_point()]

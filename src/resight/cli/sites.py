@@ -1,0 +1,108 @@
+"""What `--site` names, and the pictures of a place."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from resight.cli import output
+from resight.cli.data import open_data
+from resight.core.calibration import Calibration
+from resight.core.errors import ConfigError
+from resight.core.records import EmbeddedCrops
+from resight.data.embeddings import holds_embeddings, read_rows
+from resight.embedding.card import short_of
+from resight.embedding.loading import load
+from resight.embedding.model import Model
+from resight.gallery.engines import is_gallery
+from resight.gallery.opening import open_gallery
+from resight.gallery.store import without_password
+from resight.gallery.transfer.rows import crops_of
+from resight.site.crops import SiteCrops
+from resight.site.files import load_site, save_site
+from resight.site.transform import SiteTransform, short_of_site
+
+SiteOption = Annotated[
+    str | None,
+    typer.Option(
+        "--site", help="A site that `resight site fit` made, or a gallery that has one: applied to embeddings."
+    ),
+]
+
+
+def open_site(spec: str | None, model: Model | None) -> SiteTransform | None:
+    """The site that an option names, if it does. Raises as `needed_site`."""
+    return None if spec is None else needed_site(spec, model)
+
+
+def needed_site(spec: str, model: Model | None) -> SiteTransform:
+    """The site of a file or a gallery. Raises ConfigError where it is of another model, or the gallery has none."""
+    if is_gallery(spec):
+        with open_gallery(spec, read_only=True) as gallery:
+            site = gallery.site.transform
+        if site is None:
+            raise ConfigError(f"{without_password(spec)} has no site transform; `resight site fit` makes one")
+    else:
+        site = load_site(Path(spec))
+    if model is not None and site.model not in ("", model.identity):
+        raise ConfigError(
+            f"{without_password(spec)} was fitted to embeddings of another model ({short_of(site.model)}) than "
+            f"{model.name} ({short_of(model.identity)})"
+        )
+    if model is not None and site.dim != model.dim:
+        raise ConfigError(f"{spec} is of dimension {site.dim}, the model's is {model.dim}")
+    return site
+
+
+def keep_calibration(spec: str, site: SiteTransform, calibration: Calibration) -> str:
+    """Writes the calibration into the site's file, or the gallery's site; where, in words. Raises ConfigError where
+    another site is in force there by now."""
+    if is_gallery(spec):
+        with open_gallery(spec) as gallery:
+            there = gallery.site.transform
+            if there is None or there.identity != site.identity:
+                raise ConfigError(f"{without_password(spec)} has another site transform by now; calibrate again")
+            gallery.site.use(site.with_calibration(calibration), purpose="calibration")
+    else:
+        save_site(site.with_calibration(calibration), Path(spec))
+    return without_password(spec)
+
+
+def at_site(site: SiteTransform, crops: EmbeddedCrops) -> EmbeddedCrops:
+    """The crops with transformed embeddings."""
+    return replace(crops, embeddings=site.apply(crops.embeddings, crops.camera_names))
+
+
+def tell_unknown(site: SiteTransform, *sides: EmbeddedCrops) -> None:
+    """Says which site it is, and how many pictures are by cameras that it has no mean of."""
+    names = [name for side in sides for name in side.camera_names]
+    unknown = sorted({name for name in names if not site.knows(name)})
+    output.say(f"site {short_of_site(site.identity)}, fitted {site.facts.date} to {site.facts.source or 'embeddings'}")
+    if unknown:
+        num = sum(not site.knows(name) for name in names)
+        shown = ", ".join(unknown[:5]) + (" and more" if len(unknown) > 5 else "")
+        output.say(f"{num:,} of {len(names):,} pictures are by cameras without a mean, and get the site's: {shown}")
+
+
+def crops_of_place(
+    place: str, model: str | Model | None, splits: list[str] | None, format: str | None, strict: bool = False
+) -> SiteCrops:
+    """What a gallery, a file of embeddings or pictures hold, embedded."""
+    if is_gallery(place):
+        with open_gallery(place, read_only=True) as gallery:
+            return gallery.site.crops()
+    if holds_embeddings(Path(place)):
+        return SiteCrops.of_rows(read_rows(Path(place)), place)
+    if model is None:
+        raise ConfigError(f"{place} holds pictures: say what embeds them, with --model")
+    loaded = model if isinstance(model, Model) else load(model)
+    dataset = open_data(place, format, strict)
+    crops = crops_of(dataset, *([splits] if splits else []))
+    embedded, problems = loaded.embed_crops(crops, strict=strict, progress=output.progress)
+    output.name_problems(problems)
+    by_name = {crop.name: crop for crop in crops}
+    kept = [by_name[name] for name in embedded.names]
+    return SiteCrops.of(kept, embedded.embeddings, loaded.identity, f"{dataset.name}, {', '.join(splits or ['all'])}")

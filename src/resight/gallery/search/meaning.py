@@ -1,0 +1,64 @@
+"""What a similarity means in one search: a decision, and numbers where a decision cannot be promised."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from resight.core.calibration import UNSURE, Calibration, Decision, Rate
+from resight.embedding.model import Model
+from resight.site.transform import SiteTransform
+
+
+@dataclass(frozen=True)
+class Said:
+    """What is said of one similarity. probability: P(same) of `Calibration.same_among`. strangers: of
+    `Calibration.strangers_as_alike`. None where there is no calibration of it."""
+
+    decision: Decision | None = None
+    probability: Rate | None = None
+    strangers: Rate | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Meaning:
+    """What similarities mean in a search among `num_people` people. calibration: of what is compared; None: there is
+    none. site: the transform that was applied. The rates are those of `Calibration.decide_search`."""
+
+    calibration: Calibration | None
+    site: SiteTransform | None
+    num_people: int
+    false_positive_rate: float
+    false_negative_rate: float
+
+    def of(self, similarity: float, cameras: Sequence[str | None]) -> Said:
+        """What this similarity says of pictures by these cameras."""
+        if self.calibration is None:
+            return Said()
+        if doubt := self._doubt(cameras):
+            return Said(Decision(UNSURE, None, reason=doubt))
+        decision = self.calibration.decide_search(
+            similarity,
+            self.num_people,
+            false_positive_rate=self.false_positive_rate,
+            false_negative_rate=self.false_negative_rate,
+        )
+        likely = self.calibration.same_among(similarity, self.num_people)
+        return Said(decision, likely, self.calibration.strangers_as_alike(similarity, self.num_people))
+
+    def _doubt(self, cameras: Sequence[str | None]) -> str:
+        """Why the calibration does not say what the similarity means: a camera has no mean. Empty: it does."""
+        unknown = [camera for camera in cameras if self.site is not None and not self.site.knows(camera)]
+        if not unknown:
+            return ""
+        if unknown[0] is None:
+            return "it is not said which camera saw what is searched for (seen_by, --seen-by): the site's means need it"
+        return f"the site transform has no mean of the camera {unknown[0]}; fit it anew when it has 100 pictures"
+
+
+def calibration_of(model: Model | None, site: SiteTransform | None) -> Calibration | None:
+    """Of what is compared: the site's where embeddings are transformed, whose similarities are others; else the
+    model's."""
+    if site is not None:
+        return site.calibration
+    return None if model is None else model.calibration

@@ -1,0 +1,117 @@
+"""The site transform of a gallery: fitted to its entries, kept in it, and applied whenever it is searched."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+from warnings import warn
+
+from resight.core.errors import ConfigError, DataError, EmbeddingError
+from resight.embedding.card import short_of
+from resight.gallery.store import Store
+from resight.site.crops import SiteCrops
+from resight.site.drift import Drift, drift_of
+from resight.site.transform import SiteTransform
+
+if TYPE_CHECKING:
+    from resight.gallery.gallery import Gallery
+
+Caller = Callable[[str | None, str | None], tuple[str, str]]
+
+
+class GallerySite:
+    """What `Gallery.site` is. who, purpose: as of the gallery's methods; changes are audited.
+
+    Example:
+        >>> import numpy as np, resight
+        >>> rng = np.random.default_rng(0)
+        >>> with resight.open_gallery("sited.db", resight.load("city"), new=True) as gallery:
+        ...     rows = rng.normal(size=(400, gallery.settings.dim))
+        ...     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+        ...     cameras = ["north", "south"] * 200
+        ...     ids = gallery.add_embeddings(rows, model=gallery.settings.model, camera=cameras)
+        ...     site = gallery.site.fit()
+        ...     gallery.site.transform.identity == site.identity
+        True
+    """
+
+    def __init__(self, store: Store, caller: Caller) -> None:
+        self._store = store
+        self._caller = caller
+
+    @property
+    def transform(self) -> SiteTransform | None:
+        """The one in force, or None."""
+        return self._store.site()
+
+    def crops(self) -> SiteCrops:
+        """What a transform can be fitted to: all entries, without who they are."""
+        return self._store.site_crops()
+
+    def fit(
+        self,
+        *,
+        tracked: bool = True,
+        exponent: float | None = None,
+        without: Sequence[str] = (),
+        after: float | None = None,
+        before: float | None = None,
+        who: str | None = None,
+        purpose: str | None = None,
+    ) -> SiteTransform:
+        """Fits a transform to the entries and puts it in force. The embeddings that are stored stay as they are.
+
+        tracked: whether to use the entries' tracks. exponent, without: as `fit_site`. after, before: the period of the
+        entries, in seconds since 1970. Raises what `fit_site` raises; the transform in force then stays.
+        """
+        found = self.crops().fit(tracked=tracked, exponent=exponent, without=without, after=after, before=before)
+        self.use(found, who=who, purpose=purpose)
+        return found
+
+    def use(self, site: SiteTransform | None, *, who: str | None = None, purpose: str | None = None) -> None:
+        """Puts a transform in force, or none. Raises ConfigError where it is of another model, or the engine keeps
+        none."""
+        settings = self._store.settings
+        if site is not None and (site.model not in ("", settings.model) or site.dim != settings.dim):
+            raise ConfigError(
+                f"this site is of the model {short_of(site.model)}, dimension {site.dim}; the gallery is of "
+                f"{settings.model_label}, dimension {settings.dim}"
+            )
+        self._store.set_site(site, *self._caller(who, purpose))
+
+    def check(self, *, after: float | None = None, before: float | None = None) -> tuple[Drift, ...]:
+        """Whether the entries of a period still look as the transform's means do. Raises ConfigError without one."""
+        site = self.transform
+        if site is None:
+            raise ConfigError("the gallery has no site transform; fit one first")
+        recent = self.crops().within(after, before)
+        return drift_of(site, recent.embeddings, recent.cameras, recent.tracks)
+
+
+def fitted_anew(old: SiteTransform, crops: SiteCrops) -> tuple[SiteTransform | None, str]:
+    """The transform of what is left after a deletion, by the options of the old one, and what became of it in words.
+
+    Nothing of the old one is taken over: it was made of the deleted entries too. The calibration stays only where the
+    transform did not change.
+    """
+    facts = old.facts
+    chosen = {"without": facts.without, "after": facts.after, "before": facts.before}
+    try:
+        new = crops.fit(tracked=facts.method == "tracklets", **chosen)  # type: ignore[arg-type]
+    except (DataError, EmbeddingError) as error:
+        return None, f"the site transform is deleted too, and none can be fitted to what is left: {error}"
+    if new.identity == old.identity:
+        return new.with_calibration(old.calibration), ""
+    lost = "; its calibration is gone: calibrate anew" if old.calibration else ""
+    return new, f"the site transform was fitted anew{lost}"
+
+
+def copy_site(site: SiteTransform, new: Gallery) -> None:
+    """Puts another gallery's transform in force; warns where the engine keeps none."""
+    there = new.site.transform
+    if there is not None and there.identity == site.identity:
+        return
+    try:
+        new.site.use(site)
+    except ConfigError as error:
+        warn(f"the site transform was not copied: {error}", stacklevel=2)

@@ -1,0 +1,60 @@
+"""What is strange about a fitted site, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from resight.core.records import FloatArray
+from resight.site.transform import CameraFacts
+
+FAR = 2.0  # times the median distance to the nearest other camera
+NEAR = 0.25  # of it
+FEW_TRACKLETS = 30  # of a camera, about as many people
+MIXED = 0.35  # within-camera EER of raw embeddings: no model that is any good has it where tracks are right
+
+
+def doubts_of(
+    means: FloatArray,
+    cameras: Sequence[str],
+    facts: Mapping[str, CameraFacts],
+    criterion: Mapping[str, float],
+    exponent: float,
+    left_out: Mapping[str, int],
+) -> tuple[str, ...]:
+    """The warnings of a fit. means: (c, dim), of the cameras in order; the rest as in `SiteFacts`."""
+    found = [
+        f"camera {name} has {num:,} pictures, too few for a mean: it gets the site's, and its searches end `unsure`"
+        for name, num in list(left_out.items())[:5]
+    ]
+    if len(left_out) > 5:
+        found.append(f"{len(left_out) - 5:,} more cameras have too few pictures for a mean")
+    if len(cameras) > 2:
+        distance = np.linalg.norm(means[:, None] - means[None], axis=2) + np.diag(np.full(len(means), np.inf))
+        nearest = distance.min(axis=1)
+        usual = float(np.median(nearest))
+        for row in np.flatnonzero(nearest > FAR * usual).tolist():
+            found.append(
+                f"camera {cameras[row]} has a mean far from all others ({nearest[row]:.2f}, usual here {usual:.2f}): "
+                "its light or lens differs, which the mean makes up for; or it sees other people, as a staff entrance "
+                "does, and then the mean takes identity away: leave such a camera out"
+            )
+        for row, other in np.argwhere(np.triu(distance < NEAR * usual)).tolist():
+            found.append(
+                f"cameras {cameras[row]} and {cameras[other]} have nearly the same mean: one camera under two names?"
+            )
+    few = [name for name in cameras if 0 < facts[name].tracklets < FEW_TRACKLETS]
+    if criterion and few:
+        found.append(f"few tracklets, so that single people weigh much in the mean: {', '.join(few[:5])}")
+    if criterion:
+        raw, best = criterion["raw"], criterion.get(f"{exponent:g}")
+        if raw > MIXED:
+            found.append(
+                f"pictures of one track are hardly more alike than those of two (EER {raw:.2f}): are the tracks right?"
+            )
+        if best is not None and best > raw:
+            found.append(
+                f"the transform tells tracklets apart no better than raw embeddings do ({best:.3f}, {raw:.3f})"
+            )
+    return tuple(found)

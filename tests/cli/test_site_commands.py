@@ -1,0 +1,141 @@
+"""`resight site`, and `--site` of the other verbs, on a drawn town in a file of embeddings."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import resight as package
+from resight.core.distances import unit_rows
+from tests.cli.calling import CITY, resight
+
+
+@pytest.fixture(scope="module")
+def model() -> package.Model:
+    return package.load("city")
+
+
+@pytest.fixture
+def town(tmp_path: Path, model: package.Model) -> Path:
+    """60 people past two cameras, thrice each: one embedding each, moved by what their camera adds."""
+    rng = np.random.default_rng(0)
+    casts = rng.normal(size=(2, model.dim))
+    people = rng.normal(size=(60, model.dim))
+    rows, camids, pids, tracks = [], list[int](), list[int](), list[str]()
+    for camera in range(2):
+        for person in range(60):
+            rows += [people[person] + casts[camera] + rng.normal(size=model.dim) for _ in range(3)]
+            camids += [camera + 1] * 3
+            pids += [person + 1] * 3
+            tracks += [f"{camera}/{person}"] * 3
+    split = ["query" if row % 3 == 0 and camids[row] == 1 else "gallery" for row in range(len(rows))]
+    path = tmp_path / "town.npz"
+    vectors = unit_rows(np.array(rows, np.float32))
+    np.savez(path, vector=vectors, pid=pids, camid=camids, split=split, track=tracks, model=np.array(model.identity))
+    return path
+
+
+def test_a_site_from_fit_to_verdicts(tmp_path: Path, town: Path) -> None:
+    site = tmp_path / "town.site"
+    fitted = resight("site", "fit", town, "-o", site)
+    assert "EER within cameras" in fitted.stdout
+    assert "whitened by the scatter within tracklets" in fitted.stdout
+    raw = resight("evaluate", "--embeddings", town, "--json", tmp_path / "raw.json")
+    at = resight("evaluate", "--embeddings", town, "--site", site, "--json", tmp_path / "at.json")
+    assert "at the site" not in raw.stderr
+    assert "at the site" in at.stderr
+    figures = [json.loads((tmp_path / name).read_text()) for name in ("raw.json", "at.json")]
+    shown = json.loads(resight("site", "show", site, "--json").stdout)
+    assert [one["site"] for one in figures] == [None, shown["identity"]]
+    raw_ap, ap = (one["evaluations"][0]["mean_ap"] for one in figures)
+    assert ap > raw_ap + 0.05
+    resight("calibrate", "city", town, "--unlabelled", "--site", site, "--far", "0.1")
+    assert "without labels" in resight("site", "show", site).stdout
+    assert json.loads(resight("site", "show", site, "--json").stdout)["calibration"]["site"] == shown["identity"]
+
+
+def test_a_gallery_with_a_site(tmp_path: Path, town: Path) -> None:
+    uri = tmp_path / "town.db"
+    picture = tmp_path / "one.jpg"
+    resight("gallery", "create", uri, "-m", "city")
+    resight("gallery", "add", uri, town)
+    picture.write_bytes(next(iter(package.open_dataset(CITY).query)).read())
+    assert "in force in" in resight("site", "fit", uri).stdout
+    answer = json.loads(resight("gallery", "search", uri, picture, "--seen-by", "1", "--json").stdout)
+    assert answer["site"].startswith("site:")
+    assert answer["decision"] is None
+    resight("calibrate", "city", uri, "--unlabelled", "--site", uri, "--far", "0.1")
+    told = resight("gallery", "search", uri, picture, "--seen-by", "1").stdout
+    assert "a search for a stranger would find somebody as alike in" in told
+    assert "calibrated" in resight("gallery", "stats", uri).stdout
+    assert "as it was" in resight("site", "check", uri).stdout
+    gone = resight("gallery", "forget", uri, "--pid", "1")
+    assert "the site transform was fitted anew; its calibration is gone" in gone.stderr
+    resight("site", "fit", uri, "-o", tmp_path / "again.site")
+    resight("site", "remove", uri)
+    assert "has no site transform" in resight("site", "show", uri, code=2).stderr
+    assert "in force" in resight("site", "use", uri, tmp_path / "again.site").stdout
+
+
+def test_embed_and_compare_take_a_site(tmp_path: Path, town: Path) -> None:
+    site, out = tmp_path / "town.site", tmp_path / "city.npz"
+    resight("site", "fit", town, "-o", site)
+    resight("embed", "city", CITY, "-o", out, "--site", site)
+    assert "+site:" in str(np.load(out)["model"])
+    resight("gallery", "create", tmp_path / "raw.db", "-m", "city")
+    assert "of a model" in resight("gallery", "add", tmp_path / "raw.db", out, code=3).stderr  # raw ones are the truth
+    done = resight(
+        *("compare", "city", "city", CITY, "--second-site", site, "-o", tmp_path / "page.html"),
+        *("--json", tmp_path / "two.json"),
+    )
+    assert "city at" in done.stdout
+    assert [one["site"] is None for one in json.loads((tmp_path / "two.json").read_text())["models"]] == [True, False]
+
+
+def test_check_ends_with_its_own_code(tmp_path: Path, town: Path, model: package.Model) -> None:
+    site = tmp_path / "town.site"
+    resight("site", "fit", town, "-o", site)
+    rows = dict(np.load(town).items())
+    rows["vector"] = unit_rows(rows["vector"] + np.where(rows["camid"] == 2, 0.2, 0)[:, None].astype(np.float32))
+    np.savez(tmp_path / "later.npz", **rows)
+    assert resight("site", "check", site, town).stdout.count("as it was") == 2
+    told = resight("site", "check", site, tmp_path / "later.npz", code=7)
+    assert "moved" in told.stdout
+    assert "fit the site anew: 2 is not as then" in told.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "why"),
+    [
+        (("site", "fit", "{town}"), 2, "--out: where to write the site"),
+        (("site", "fit", "{town}", "-o", "{folder}/none/a.site"), 2, "does not exist"),
+        (("site", "fit", CITY, "-o", "{folder}/a.site"), 2, "say what embeds them, with --model"),
+        (("site", "fit", CITY, "-m", "city", "-o", "{folder}/a.site"), 3, "100 different pictures each"),
+        (("site", "show", "{town}"), 3, "no site that `resight site fit` wrote"),
+        (("site", "check", "{site}"), 2, "say which pictures"),
+        (("site", "check", "{site}", "{town}", "--last", "7d"), 2, "no pictures of that time"),
+        (
+            ("evaluate", "--embeddings", "{town}", "--site", "{site}", "--centre-cameras"),
+            2,
+            "leave --centre-cameras out",
+        ),
+        (("evaluate", "market", CITY, "--site", "{site}"), 2, "embeddings of another model"),
+        (("calibrate", "city", "{town}", CITY, "--unlabelled", "--site", "{site}"), 2, "takes one place"),
+        (("calibrate", "city", "{town}", "--unlabelled"), 2, "packaged model, which stays as it is"),
+        (
+            ("calibrate", "city", "{town}", "--unlabelled", "--site", "{site}", "--far", "1e-6"),
+            3,
+            "Nothing was written",
+        ),
+    ],
+)
+def test_what_cannot_work_is_said(tmp_path: Path, town: Path, arguments: tuple[str, ...], code: int, why: str) -> None:
+    site = tmp_path / "town.site"
+    resight("site", "fit", town, "-o", site)
+    places = {"town": town, "folder": tmp_path, "site": site}
+    words = [word.format(**places) for word in arguments]
+    told = " ".join(resight(*words, code=code).stderr.split())
+    assert why in told

@@ -1,0 +1,30 @@
+from __future__ import annotations
+
+import numpy as np
+
+from resight.site.drift import drift_of
+from resight.site.fitting import fit_site
+from tests.site.places import place
+
+
+def test_a_camera_that_changed_is_told_from_one_that_did_not() -> None:
+    before, after = place(seed=1), place(seed=2)  # other people by the same cameras
+    site = fit_site(before.embeddings, before.cameras, before.tracks)
+    assert {drift.state for drift in drift_of(site, after.embeddings, after.cameras, after.tracks)} == {"as it was"}
+    lit = after.embeddings + 0.3 * (np.array(after.cameras) == "c1")[:, None].astype(np.float32)
+    found = {drift.camera: drift for drift in drift_of(site, lit, after.cameras, after.tracks)}
+    assert {name: drift.state for name, drift in found.items()} == {"c0": "as it was", "c1": "moved", "c2": "as it was"}
+    assert found["c1"].moved is not None
+    assert found["c1"].moved > 3 * (found["c1"].by_chance or 0)
+    untracked = {drift.camera: drift.state for drift in drift_of(site, lit, after.cameras)}
+    assert untracked["c1"] == "moved"
+
+
+def test_new_cameras_and_few_pictures_are_told() -> None:
+    before = place()
+    site = fit_site(before.embeddings, before.cameras)
+    found = drift_of(site, before.embeddings[:40], ["c0"] * 29 + ["c9"] * 11)
+    assert [(drift.camera, drift.pictures, drift.state) for drift in found] == [
+        ("c0", 29, "too few"),
+        ("c9", 11, "no mean"),
+    ]

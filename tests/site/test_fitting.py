@@ -1,0 +1,153 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from resight.core.errors import DataError, EmbeddingError
+from resight.core.records import EmbeddedCrops
+from resight.evaluation.evaluate import evaluate
+from resight.site.criterion import tracklet_codes, tracklet_eer
+from resight.site.fitting import fit_site, whitening, within_scatter
+from resight.site.transform import SiteTransform
+from tests.site.places import Place, place
+
+
+def _mean_ap(where: Place, site: SiteTransform | None = None) -> float:
+    crops = where.crops()
+    if site is not None:
+        crops = replace(crops, embeddings=site.apply(crops.embeddings, where.cameras))
+    query = np.flatnonzero(crops.camids == 1)
+    return evaluate(_part(crops, query), _part(crops, np.flatnonzero(crops.camids != 1)), bootstrap_samples=1).mean_ap
+
+
+def _part(crops: EmbeddedCrops, rows: np.ndarray) -> EmbeddedCrops:
+    columns = (crops.embeddings[rows], crops.pids[rows], crops.camids[rows], crops.content_hashes[rows])
+    return EmbeddedCrops(*columns, tuple(crops.names[row] for row in rows))
+
+
+def test_what_is_fitted_on_some_people_helps_others() -> None:
+    ours, others = place(seed=1), place(seed=2)
+    raw = _mean_ap(others)
+    centred = _mean_ap(others, fit_site(ours.embeddings, ours.cameras, exponent=0))
+    site = fit_site(ours.embeddings, ours.cameras, ours.tracks)
+    assert site.facts.method == "tracklets"
+    assert raw + 0.1 < centred < _mean_ap(others, site) - 0.1
+
+
+def test_the_criterion_ranks_as_the_truth_does() -> None:
+    ours, others = place(seed=1), place(seed=2)
+    cameras, tracklets = tracklet_codes(others.cameras, others.tracks)
+    judged, true = [], []
+    for power in (0.0, 0.25, 0.5):
+        site = fit_site(ours.embeddings, ours.cameras, ours.tracks, exponent=power)
+        judged.append(tracklet_eer(site.apply(others.embeddings, others.cameras), cameras, tracklets))
+        true.append(_mean_ap(others, site))
+    assert np.argsort(judged).tolist() == np.argsort(true)[::-1].tolist()
+
+
+def test_the_mean_of_a_camera_by_hand() -> None:
+    ours = place()
+    site = fit_site(ours.embeddings, ours.cameras, exponent=0)
+    own = ours.embeddings[np.array(ours.cameras) == "c1"]
+    assert site.cameras == ("c0", "c1", "c2")
+    assert site.means[1] == pytest.approx(own.mean(axis=0) * len(own) / (len(own) + 10), abs=1e-6)
+    assert site.site_mean == pytest.approx(ours.embeddings.mean(axis=0), abs=1e-6)
+    assert site.matrix == pytest.approx(np.eye(site.dim), abs=1e-6)
+    assert site.facts.cameras["c1"].pictures == len(own)
+
+
+def test_scatter_and_whitening_by_hand() -> None:
+    rows = np.array([[1, 0], [3, 0], [5, 1], [5, 3]], np.float32)
+    scatter = within_scatter(rows, np.array([7, 7, 2, 2]))
+    assert scatter.tolist() == [[1, 0], [0, 1]]  # (1 + 1) / (4 rows - 2 groups), each
+    matrix = whitening(np.diag([3.0, 1.0]), 0.5)
+    powers = np.array([3.6, 1.6]) ** -0.5  # 0.3 of the mean eigenvalue is added
+    assert np.diag(matrix) == pytest.approx(powers / powers.mean())
+
+
+def test_a_camera_that_was_never_seen_gets_the_mean_of_the_site() -> None:
+    ours = place()
+    site = fit_site(ours.embeddings, ours.cameras, ours.tracks)
+    assert site.knows("c0")
+    assert not site.knows("new")
+    assert not site.knows(None)
+    moved = (ours.embeddings[:1] - site.site_mean) @ site.matrix
+    assert site.apply(ours.embeddings[:1], "new") == pytest.approx(moved / np.linalg.norm(moved), abs=1e-6)
+
+
+def test_equal_pictures_count_once() -> None:
+    ours = place()
+    again = np.concatenate([ours.embeddings, np.repeat(ours.embeddings[:1], 500, axis=0)])
+    site = fit_site(ours.embeddings, ours.cameras, exponent=0)
+    assert fit_site(again, [*ours.cameras, *["c0"] * 500], exponent=0).identity == site.identity
+    with pytest.raises(DataError, match="equal ones count once"):
+        fit_site(np.repeat(ours.embeddings[:4], 300, axis=0), ["a", "b"] * 600)
+
+
+def test_a_camera_of_few_pictures_gets_no_mean_and_a_warning() -> None:
+    ours = place()
+    cameras = [camera if row % 240 < 99 else "c0" for row, camera in enumerate(ours.cameras)]
+    cameras[240:480] = ["c1"] * 240
+    site = fit_site(ours.embeddings, cameras)
+    assert site.cameras == ("c0", "c1")
+    assert site.facts.left_out == {"c2": 99}
+    assert "camera c2 has 99 pictures, too few for a mean" in site.facts.warnings[0]
+
+
+@pytest.mark.parametrize(
+    ("rows", "cameras", "tracks", "why"),
+    [
+        (slice(0, 240), None, None, "1 of 1 cameras have as many: a site transform takes two cameras"),
+        (slice(0, 10), None, None, "Too few: c0 10"),
+        (slice(0, 0), None, None, "there are no pictures"),
+        (slice(None), None, ["one"] * 720, "3 tracklets of two pictures and more"),
+        (slice(None), None, list(map(str, range(720))), "0 tracklets of two pictures and more"),
+    ],
+)
+def test_what_is_too_little_is_refused(
+    rows: slice, cameras: list[str] | None, tracks: list[str] | None, why: str
+) -> None:
+    ours = place()
+    with pytest.raises(DataError, match=why):
+        fit_site(ours.embeddings[rows], (cameras or ours.cameras)[rows], tracks)
+
+
+def test_what_is_no_embedding_is_refused() -> None:
+    ours = place()
+    broken = ours.embeddings.copy()
+    broken[7, 0] = np.nan
+    with pytest.raises(EmbeddingError, match="1 of 720 embeddings hold NaN or infinity, the first is row 7"):
+        fit_site(broken, ours.cameras)
+    with pytest.raises(EmbeddingError, match="all zeros"):
+        fit_site(np.zeros((720, 4)), ours.cameras)
+    with pytest.raises(EmbeddingError, match="720 embeddings, but 3 cameras"):
+        fit_site(ours.embeddings, ["a", "b", "c"])
+    with pytest.raises(EmbeddingError, match="numbers"):
+        fit_site([["a"]], ["c"])
+    with pytest.raises(DataError, match="between 0 and 1"):
+        fit_site(ours.embeddings, ours.cameras, exponent=2)
+
+
+def test_wrong_tracks_are_told() -> None:
+    ours = place()
+    mixed = np.random.default_rng(0).permutation(ours.tracks).tolist()
+    site = fit_site(ours.embeddings, ours.cameras, mixed)
+    assert any("are the tracks right?" in warning for warning in site.facts.warnings)
+    assert not any(
+        "tracks" in warning for warning in fit_site(ours.embeddings, ours.cameras, ours.tracks).facts.warnings
+    )
+
+
+def test_a_camera_far_from_all_others_and_one_of_two_names_are_told() -> None:
+    ours = place(cameras=5, cast=0.4)
+    apart = ours.embeddings + 2 * (np.array(ours.cameras) == "c3")[:, None].astype(np.float32)
+    told = " ".join(fit_site(apart, ours.cameras).facts.warnings)
+    assert "camera c3 has a mean far from all others" in told
+    renamed = ["c1 renamed" if row % 2 and name == "c1" else name for row, name in enumerate(ours.cameras)]
+    told = " ".join(fit_site(ours.embeddings, renamed).facts.warnings)
+    assert "cameras c1 and c1 renamed have nearly the same mean" in told
+    site = fit_site(apart, ours.cameras, without=["c3"])
+    assert not site.knows("c3")
+    assert site.facts.warnings == ()
