@@ -19,13 +19,13 @@ from resight.core.pictures.preprocessing import Preprocessing
 from resight.data.formats.catalogue import open_dataset
 from resight.models.catalogue import build_network
 from resight.models.devices import channels_last
-from resight.training.averaging import WeightAverage
 from resight.training.batches.augmentation import augment, flip_where, shrink
 from resight.training.batches.images import TrainingImages, load_training_images
 from resight.training.batches.plan import Plan, local_batches, seed_step
 from resight.training.execution import join_world, mixed_precision
 from resight.training.objective import architecture_of, make_objective
 from resight.training.recipes import RECIPES, Recipe, find_recipe
+from resight.training.updates.averaging import WeightAverage
 
 PARTS = ("input", "network", "losses", "backward", "optimiser", "average")
 WARM_UP = 3

@@ -18,6 +18,7 @@ from resight.embedding.model import Model
 from resight.evaluation.evaluate import Evaluation, evaluate
 from resight.gallery.gallery import Gallery
 from resight.gallery.opening import open_gallery
+from resight.service.client.remote import connect
 from resight.site.files import load_site, save_site
 from resight.site.fitting import fit_site
 from resight.site.transform import SiteTransform
@@ -34,6 +35,7 @@ __all__ = [
     "ResightError",
     "SiteTransform",
     "__version__",
+    "connect",
     "evaluate",
     "fit_site",
     "load",

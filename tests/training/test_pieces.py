@@ -17,7 +17,6 @@ from resight.core.errors import ConfigError
 from resight.core.pictures.images import resize_image
 from resight.data.city.synthetic import CityConfig, draw_city
 from resight.data.doctor.doctor import examine
-from resight.training.averaging import WeightAverage
 from resight.training.batches.augmentation import (
     augment,
     colour_cast,
@@ -30,7 +29,8 @@ from resight.training.batches.augmentation import (
 from resight.training.batches.plan import Plan
 from resight.training.batches.samplers import balanced_batches, shuffled_batches
 from resight.training.recipes import BASELINE, RECIPES, Recipe, find_recipe
-from resight.training.schedule import rate_factor
+from resight.training.updates.averaging import WeightAverage
+from resight.training.updates.schedule import rate_factor
 
 
 def test_the_reference_recipes_are_the_reports() -> None:

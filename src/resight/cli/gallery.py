@@ -14,16 +14,18 @@ from rich.table import Table
 
 from resight.cli import output
 from resight.cli.gallery_add import Model_, Uri, Wait
+from resight.cli.place import is_service, opened, opened_with_model
 from resight.core.calibration import Rate
 from resight.core.errors import ConfigError, GalleryError
-from resight.core.files import check_folder_of
+from resight.core.files import check_folder_of, written_whole
 from resight.embedding.card import short_of
 from resight.embedding.loading import load
-from resight.gallery.opening import open_gallery, open_with_model
+from resight.gallery.opening import open_gallery
 from resight.gallery.people import pid_of_name
 from resight.gallery.results import SearchResult
 from resight.gallery.store import without_password
 from resight.gallery.transfer.exporting import export as export_lines
+from resight.gallery.transfer.lines import header_of
 from resight.gallery.transfer.times import format_time, parse_period_s, parse_time
 from resight.site.transform import short_of_site
 
@@ -128,7 +130,7 @@ def search(
         "false_negative_rate": false_negative_rate,
     }
     searches = [[picture] for picture in pictures] if pool is None else [pictures]
-    with open_with_model(uri, model, reading=True, who=who, purpose=purpose) as gallery:
+    with opened_with_model(uri, model, reading=True, who=who, purpose=purpose) as gallery:
         for searched in searches:
             result = gallery.search(searched, top_k, pool=pool or "mean", **options)
             (_print_json if json_ else _print_table)(searched, result, hidden is not None)
@@ -201,7 +203,7 @@ def forget(
     conditions["after"] = None if after is None else parse_time(after)
     conditions["before"] = None if before is None else parse_time(before)
     period = None if older_than is None else parse_period_s(older_than)
-    with open_gallery(uri, wait_s=wait, who=who, purpose=purpose) as gallery:
+    with opened(uri, wait_s=wait, who=who, purpose=purpose) as gallery:
         gone = gallery.forget(older_than=period, untimed=untimed, **conditions)
     output.tell(f"{gone.entries:,} entries forgotten")
     if gone.untimed:
@@ -223,8 +225,8 @@ def forget(
 
 def stats(uri: Uri, *, json_: Json = False) -> None:
     """Shows how much is in a gallery, and of which model."""
-    with open_gallery(uri, read_only=True) as gallery:
-        found, settings, unfinished = gallery.stats(), gallery.settings, bool(gallery.store.unfinished())
+    with opened(uri, read_only=True) as gallery:
+        found, settings, unfinished = gallery.stats(), gallery.settings, gallery.unfinished()
         site = gallery.site.transform
     if json_:
         record = found.to_dict()
@@ -252,7 +254,7 @@ def stats(uri: Uri, *, json_: Json = False) -> None:
 def verify(uri: Uri) -> None:
     """Checks every entry against its checksum, and the audit's chain; says how to repair what is damaged, and whether
     an import has not ended."""
-    with open_gallery(uri, read_only=True) as gallery:
+    with opened(uri, read_only=True) as gallery:
         damages = 0
         for damage in gallery.verify():
             damages += 1
@@ -265,7 +267,7 @@ def verify(uri: Uri) -> None:
 
 def compact(uri: Uri, *, wait: Wait = 5.0) -> None:
     """Returns freed space to the file system, and empties the log."""
-    with open_gallery(uri, wait_s=wait) as gallery:
+    with opened(uri, wait_s=wait) as gallery:
         gallery.compact()
         output.tell(f"{without_password(uri)}: freed space was given back")
 
@@ -279,7 +281,7 @@ def link(
     purpose: Purpose = "",
 ) -> None:
     """Links two people as one person, who is reported as INTO from now on; `unlink` undoes it."""
-    with open_gallery(uri, who=who, purpose=purpose) as gallery:
+    with opened(uri, who=who, purpose=purpose) as gallery:
         number = gallery.link(_pid_of(pid), _pid_of(into))
     undo = f"resight gallery unlink {without_password(uri)} {number}"
     output.tell(f"link {number}: {pid} is reported as {into}. `{undo}` undoes it")
@@ -291,7 +293,7 @@ def _pid_of(text: str) -> int:
 
 def unlink(uri: Uri, number: int, *, who: Who = None, purpose: Purpose = "") -> None:
     """Removes a link."""
-    with open_gallery(uri, who=who, purpose=purpose) as gallery:
+    with opened(uri, who=who, purpose=purpose) as gallery:
         gallery.unlink(number)
     output.tell(f"link {number} undone")
 
@@ -301,7 +303,7 @@ def audit(uri: Uri) -> None:
 
     Keep a copy of the last hash elsewhere: it proves that no line before it was changed.
     """
-    with open_gallery(uri, read_only=True) as gallery:
+    with opened(uri, read_only=True) as gallery:
         for line in gallery.audit():
             output.tell(json.dumps(line.to_dict()))
 
@@ -314,8 +316,22 @@ def export(uri: Uri, out: Annotated[Path, typer.Option("--out", "-o", help="The 
     if out.exists():
         raise ConfigError(f"--out: {out} exists already")
     check_folder_of(out, "--out")
-    with open_gallery(uri, read_only=True) as gallery:
-        count = export_lines(gallery, out)
-        if gallery.store.unfinished():
+    with opened(uri, read_only=True) as gallery:
+        count = export_lines(gallery, out) if not is_service(uri) else _downloaded(gallery, out)
+        if gallery.unfinished():
             output.say("note: this gallery is incomplete: an import or a migration into it has not ended")
     output.tell(f"{count:,} entries: {out}")
+
+
+def _downloaded(gallery: Any, out: Path) -> int:
+    """A service's export into a file, and how many entries it has."""
+    with written_whole(out) as file:
+        lines = gallery.export_lines()
+        first = next(lines, b"")
+        file.write(first)
+        count = sum(1 for line in lines if file.write(line))
+        if count != header_of(first, "the export").entries:
+            raise GalleryError(
+                "the export is not whole: it ended early, or entries were deleted meanwhile; export again"
+            )
+    return count

@@ -14,12 +14,13 @@ import typer
 
 from resight.cli import output
 from resight.cli.data import open_data
+from resight.cli.place import opened_with_model
 from resight.cli.stopping import exit_code, stopping
 from resight.core.errors import ConfigError, DataError, ResightError
 from resight.data.crops import SPLITS
 from resight.data.embeddings import holds_embeddings
 from resight.gallery.gallery import Gallery
-from resight.gallery.opening import open_gallery, open_with_model
+from resight.gallery.opening import open_gallery
 from resight.gallery.records import Added
 from resight.gallery.transfer.exporting import restore
 from resight.gallery.transfer.lines import header_of, rows_of_lines
@@ -27,7 +28,11 @@ from resight.gallery.transfer.live import LiveLines, added_live
 from resight.gallery.transfer.rows import Row, crops_of, rows_of_crops, rows_of_embeddings
 
 Uri = Annotated[
-    str, typer.Argument(help="The gallery: a file, or an address such as postgresql://host/database?gallery=name.")
+    str,
+    typer.Argument(
+        help="The gallery: a file, an address such as postgresql://host/database?gallery=name, or a service, https://host"
+        " (its key in RESIGHT_KEY)."
+    ),
 ]
 Model_ = Annotated[
     str | None,
@@ -83,7 +88,7 @@ def add(
     elif source != "-":
         rows = map(look, rows_of_lines(_lines_of(source), source))
     live = LiveLines(sys.stdin.buffer) if source == "-" else None  # from now on lines wait for the model, and are kept
-    with stopping(live.stop if live else None) as came, open_with_model(uri, model, wait_s=wait) as gallery:
+    with stopping(live.stop if live else None) as came, opened_with_model(uri, model, wait_s=wait) as gallery:
         if live:
             _add_all(gallery, added_live(gallery, live, look, output.say, strict=strict))
         else:

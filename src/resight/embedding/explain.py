@@ -23,6 +23,11 @@ def equal_strips(parts: Sequence[Part]) -> int:
     return len(parts) if strips and len({part.stop - part.start for part in parts}) == 1 else 1
 
 
+def has_strips(parts: Sequence[Part]) -> bool:
+    """Whether two pictures can be compared on the strips that both show."""
+    return sum(part.name.startswith("strip ") for part in parts) > 1
+
+
 def measure_faithfulness(
     model: Model,
     query_crops: Sequence[Crop],
@@ -68,10 +73,10 @@ def measure_hidden(
 ) -> list[OcclusionRow]:
     """Rank-1 and mAP with each third of every query painted over in turn, compared plainly and on what both show.
 
-    embedded: query and gallery of `dataset` by `model`. seed: of the bootstrap. Raises ConfigError where the model's
-    embedding has no strips.
+    embedded: query and gallery of `dataset` by `model`. seed: of the bootstrap. An embedding without strips is compared
+    plainly alone.
     """
-    size, parts = model.preprocessing, model.strips
+    size, parts = model.preprocessing, model.strips if has_strips(model.parts) else None
     picture = mean_picture(dataset.gallery, size.height, size.width)
     named = {crop.name: crop for crop in dataset.query}
     crops = [named[name] for name in embedded.query.names]

@@ -1,4 +1,5 @@
-"""The audit: a hash-chained log of who searched and who deleted, linked or migrated what.
+"""The audit: a hash-chained log of who searched and who deleted, linked or migrated what; and, where a service keeps
+it, who added, looked at pictures, exported, was refused, or made a key.
 
 A changed, inserted or removed line breaks the chain. Only the last lines can be cut off unnoticed: to be able to tell,
 keep a copy of the last hash elsewhere (`resight gallery audit` prints it).
@@ -17,7 +18,22 @@ from typing import Any, Literal, get_args
 from resight.gallery.records import Damage, Detail
 
 START = "0" * 64
-Action = Literal["search", "forget", "link", "unlink", "migrate", "site"]
+Action = Literal[
+    "search",
+    "forget",
+    "link",
+    "unlink",
+    "cannot-link",
+    "allow-link",
+    "migrate",
+    "site",
+    "add",
+    "view",
+    "export",
+    "denied",
+    "key",
+    "job",
+]
 ACTIONS: tuple[str, ...] = get_args(Action)
 
 

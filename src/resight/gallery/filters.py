@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from resight.gallery.people import Links, members_of
@@ -42,6 +42,13 @@ class Filter:
         """The names of the conditions that are given, without their values: what the audit may record."""
         empty = Filter()
         return tuple(name for name in self.__dataclass_fields__ if getattr(self, name) != getattr(empty, name))
+
+    def within(self, cameras: Sequence[str] | None) -> Filter:
+        """The same filter, of entries of these cameras only. None: of all cameras."""
+        if cameras is None:
+            return self
+        wanted = cameras if self.cameras is None else [camera for camera in self.cameras if camera in cameras]
+        return replace(self, cameras=tuple(wanted))
 
 
 EVERY_ENTRY = Filter()

@@ -23,7 +23,6 @@ from resight.gallery.arguments import (
     embeddings_of,
     encoded,
     entries_of,
-    filter_of,
     forgotten_of,
     listed,
     min_similarity_of,
@@ -33,14 +32,14 @@ from resight.gallery.arguments import (
     rate_of,
     renamed_arguments,
     seen_until,
-    text_of,
     top_k_of,
-    whole_of,
     word_of,
 )
 from resight.gallery.audit import AuditLine, user
+from resight.gallery.curation.corrections import Corrections
+from resight.gallery.curation.listing import Listing
 from resight.gallery.filters import Filter
-from resight.gallery.records import Added, Attributes, Damage, Detail, Entry, Forgotten, Link, Placed, Settings, Stats
+from resight.gallery.records import Added, Attributes, Damage, Detail, Entry, Forgotten, Placed, Settings, Stats
 from resight.gallery.results import Query, SearchResult, search
 from resight.gallery.search.approximate import Approximation
 from resight.gallery.search.occluded import hidden_of
@@ -53,11 +52,12 @@ from resight.gallery.transfer.rows import Row, columns_of, crops_of, rows_of_cro
 Times = float | datetime | Sequence[float | datetime | None] | None
 
 
-class Gallery:
+class Gallery(Corrections, Listing):
     """An open gallery. `open_gallery` makes one; use it in a `with`, or call `close`. Threads may share it.
 
     Methods that take `filter` also take its conditions as keywords: the fields of Filter, or in the singular for one
     value (camera="north", exclude_track="17"). who, purpose: what the audit records, in place of the gallery's own.
+    What Corrections and Listing have are its methods too.
 
     Example:
         >>> import numpy as np, resight
@@ -97,7 +97,7 @@ class Gallery:
         self.close()
 
     def __len__(self) -> int:
-        return self.store.count()
+        return self.store.count(self._filter())
 
     def close(self) -> None:
         """Closes the gallery."""
@@ -247,6 +247,9 @@ class Gallery:
         return entries_of(vectors, **columns)
 
     def _place(self, entries: Sequence[Entry], going_on: bool = False) -> Placed:
+        beyond = {entry.camera for entry in entries} - set(self.cameras or ()) if self.cameras is not None else set()
+        if beyond:
+            raise ConfigError(f"this opening is bounded to some cameras, and {min(beyond)!r} is none of them")
         return place(self.store, entries, self._names, going_on=going_on)
 
     @renamed_arguments(top="top_k", at_least="min_similarity")
@@ -297,7 +300,7 @@ class Gallery:
 
         Raises EmbeddingError for another shape or length, ConfigError for a wrong argument, GalleryError.
         """
-        top_k, least, wanted = top_k_of(top_k), min_similarity_of(min_similarity), filter_of(filter, **conditions)
+        top_k, least, wanted = top_k_of(top_k), min_similarity_of(min_similarity), self._filter(filter, **conditions)
         rates = rate_of(false_positive_rate, "false_positive_rate"), rate_of(false_negative_rate, "false_negative_rate")
         vectors = embeddings_of(embeddings, self.settings.dim)
         cameras = tuple(word_of(name, "camera") for name in one_for_each(seen_by, len(vectors), "seen_by"))
@@ -345,48 +348,31 @@ class Gallery:
         Raises ConfigError for a wrong condition or none, GalleryError if the store fails; nothing is deleted then.
         """
         limit = seen_until()
-        wanted = forgotten_of(filter, older_than, limit if untimed else None, conditions)
+        wanted = forgotten_of(filter, older_than, limit if untimed else None, conditions).within(self.cameras)
         gone = self.store.remove(wanted, *self._caller(who, purpose))
         if wanted.untimed is not None or (wanted.before is None and wanted.after is None):
             return gone
         return replace(gone, untimed=self.store.count_untimed(wanted, limit))
 
-    def link(self, pid: int, into: int, *, who: str | None = None, purpose: str | None = None) -> int:
-        """Links two pids as one person, who is reported as `into`. Returns the link's number, for `unlink`.
-
-        Raises ConfigError if they are no pids, GalleryError if they are one person already.
-        """
-        if (first := whole_of(pid)) is None or (second := whole_of(into)) is None:
-            raise ConfigError("a link needs two pids")
-        return self.store.link(first, second, *self._caller(who, purpose))
-
-    def unlink(self, number: int, *, who: str | None = None, purpose: str | None = None) -> None:
-        """Removes a link. Raises GalleryError if there is none of that number."""
-        self.store.unlink(whole_of(number) or 0, *self._caller(who, purpose))
-
-    def links(self) -> tuple[Link, ...]:
-        """All links, by number."""
-        return self.store.links()
-
-    def entries(self, filter: Filter | None = None, **conditions: Any) -> Iterator[Entry]:
-        """Entries that match the filter, by id, with their pictures. Raises ConfigError for a wrong condition."""
-        return self.store.scan(filter_of(filter, **conditions))
-
     def audit(self) -> Iterator[AuditLine]:
         """The audit, in order: who searched, and who deleted, linked and migrated."""
+        self._check_whole("the audit")
         return self.store.audit()
 
     def stats(self) -> Stats:
         """Counts of entries, people, pictures and so on."""
+        self._check_whole("stats")
         return self.store.stats()
 
     def verify(self) -> Iterator[Damage]:
         """Checks every entry against its checksum, and the audit's chain; yields what is damaged."""
+        self._check_whole("verify")
         return self.store.verify()
 
     def compact(self) -> None:
         """Returns freed space to the file system. Raises GalleryError if the engine fails, GalleryBusy if it cannot do
         all of it while another process reads or writes."""
+        self._check_whole("compact")
         self.store.compact()
 
     def needed_model(self) -> Model:
@@ -394,6 +380,3 @@ class Gallery:
         if self.model is None:
             raise ConfigError("the gallery was opened without a model, which pictures need: open_gallery(uri, model)")
         return self.model
-
-    def _caller(self, who: str | None, purpose: str | None) -> tuple[str, str]:
-        return text_of(self.who if who is None else who), text_of(self.purpose if purpose is None else purpose)

@@ -12,7 +12,7 @@ from resight.gallery.people import root_of
 from resight.gallery.records import Detail, Entry
 from resight.gallery.siting import copy_site
 from resight.gallery.transfer.batches import in_batches
-from resight.gallery.transfer.placing import facts_of
+from resight.gallery.transfer.placing import copy_cannot_links, facts_of
 
 
 @dataclass(frozen=True)
@@ -28,8 +28,8 @@ class Migrated:
 
 
 def migrate(old: Gallery, new: Gallery, progress: Progress = silent) -> Migrated:
-    """Copies the entries, with their ids, and the links. If the models differ, the stored pictures are embedded by the
-    new gallery's, and a site transform, which is of one model, stays behind.
+    """Copies the entries, with their ids, the links and the cannot-links. If the models differ, the stored pictures are
+    embedded by the new gallery's, and a site transform, which is of one model, stays behind.
 
     Call it again after an interruption, or when the old gallery has new entries: what is there already is skipped. The
     old gallery is not changed, and until it is done `verify` calls the new one incomplete. progress: advances by the
@@ -68,6 +68,7 @@ def migrate(old: Gallery, new: Gallery, progress: Progress = silent) -> Migrated
     site = old.site.transform
     if same and site is not None:
         copy_site(site, new)
+    copy_cannot_links([(pair.pid, pair.other) for pair in old.cannot_links()], new)
     new.store.set_unfinished("")
     left = len(without) + len(unreadable)
     detail: Detail = {"entries": count, "left_out": left, "from_model": old.settings.model}

@@ -75,6 +75,28 @@ class Link:
 
 
 @dataclass(frozen=True)
+class CannotLink:
+    """Two pids that are two people, whatever they look like. number: what `allow_link` takes."""
+
+    number: int
+    pid: int
+    other: int
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """The entries of one pid by one camera, counted. first, last: seconds since 1970, where any time is known. example:
+    the lowest id."""
+
+    pid: int
+    camera: str
+    entries: int
+    first: float | None
+    last: float | None
+    example: int
+
+
+@dataclass(frozen=True)
 class Settings:
     """A gallery's settings, fixed when it is created.
 
@@ -109,11 +131,13 @@ class Placed:
 @dataclass(frozen=True)
 class Added:
     """What `add_dataset` and `add_rows` did. ids: of the new entries. left_out: an error message for each row that
-    could not be added. there: the ids of the equal entries of rows that were there already, and are not added again."""
+    could not be added. there: the ids of the equal entries of rows that were there already, and are not added again.
+    rows: of `add_rows`, for each row of the batch in order its id, or why it was left out."""
 
     ids: tuple[int, ...] = ()
     left_out: tuple[str, ...] = ()
     there: tuple[int, ...] = ()
+    rows: tuple[int | str, ...] = ()
 
 
 @dataclass(frozen=True)

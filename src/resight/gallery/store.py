@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from re import sub
 from typing import ClassVar
@@ -13,8 +13,10 @@ import numpy as np
 from resight.core.errors import ConfigError, GalleryBusy
 from resight.core.records import FloatArray
 from resight.gallery.audit import Action, AuditLine
+from resight.gallery.curation import apart
 from resight.gallery.filters import EVERY_ENTRY, Filter
-from resight.gallery.records import Damage, Detail, Entry, Forgotten, Link, Placed, Settings, Stats, StoreHits
+from resight.gallery.people import Links
+from resight.gallery.records import Damage, Detail, Entry, Forgotten, Link, Placed, Settings, Sighting, Stats, StoreHits
 from resight.gallery.search.approximate import Approximation
 from resight.site.crops import SiteCrops
 from resight.site.transform import SiteTransform
@@ -22,6 +24,9 @@ from resight.site.transform import SiteTransform
 
 class SiteChanged(GalleryBusy):
     """Another process put another site transform in force between two steps of a search."""
+
+
+Edit = Callable[[str, Links], tuple[str, Detail]]  # of a note: the text and the links to a new text, and the detail
 
 
 class Store(ABC):
@@ -80,6 +85,18 @@ class Store(ABC):
         """The entries that match the filter, by id, with their pictures, in bounded memory."""
 
     @abstractmethod
+    def page(self, filter: Filter, after: int, limit: int) -> list[Entry]:
+        """The next entries that match the filter, by id, whose ids are above `after`; without their pictures."""
+
+    @abstractmethod
+    def pids(self, filter: Filter) -> list[int]:
+        """The different pids of the entries that match the filter, in no order."""
+
+    @abstractmethod
+    def people(self, filter: Filter) -> list[Sighting]:
+        """The entries that match the filter and have a pid, counted by pid and camera, in no order."""
+
+    @abstractmethod
     def remove(self, filter: Filter, who: str, purpose: str) -> Forgotten:
         """Deletes the entries that match the filter, and appends the audit line in the same transaction.
 
@@ -97,6 +114,36 @@ class Store(ABC):
     @abstractmethod
     def links(self) -> tuple[Link, ...]:
         """All links, by number."""
+
+    @abstractmethod
+    def note(self, key: str) -> str:
+        """A text that the gallery keeps beside its entries; empty if there is none."""
+
+    @abstractmethod
+    def amend(self, key: str, edit: Edit, action: Action, who: str, purpose: str) -> None:
+        """Replaces the text of `note` by what `edit` makes of it and of the links, with an audit line in the same
+        transaction."""
+
+    def cannot_link(self, pid: int, other: int, who: str, purpose: str) -> int:
+        """Says that two pids are two people, and returns the number. Raises GalleryError if they are one here, or kept
+        apart already."""
+        made: list[int] = []
+
+        def edit(text: str, links: Links) -> tuple[str, Detail]:
+            text, number = apart.added(text, pid, other, links)
+            made.append(number)
+            return text, {"cannot_link": number}
+
+        self.amend(apart.APART, edit, "cannot-link", who, purpose)
+        return made[-1]
+
+    def allow_link(self, number: int, who: str, purpose: str) -> None:
+        """Removes a cannot-link. Raises GalleryError if there is none of that number."""
+
+        def edit(text: str, links: Links) -> tuple[str, Detail]:
+            return apart.removed(text, number), {"cannot_link": number}
+
+        self.amend(apart.APART, edit, "allow-link", who, purpose)
 
     @abstractmethod
     def append_audit(self, action: Action, who: str, purpose: str, detail: Detail) -> None:

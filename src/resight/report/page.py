@@ -4,7 +4,6 @@ nothing."""
 from __future__ import annotations
 
 import base64
-import io
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from PIL import Image
 
 from resight.core.errors import UnreadableImage
 from resight.core.pictures.images import decode_image
+from resight.core.pictures.thumbnails import small_jpeg
 from resight.data.crops import Crop
 
 THUMBNAIL_PX = (128, 96)  # at most so high and so wide
@@ -67,9 +67,7 @@ def thumbnail(crop: Crop) -> bytes:
         pixels = decode_image(crop.read(), crop.name)
     except UnreadableImage:
         pixels = np.full((*SHEET_CELL_PX, 3), 128, np.uint8)
-    picture = Image.fromarray(pixels)
-    picture.thumbnail(THUMBNAIL_PX[::-1], Image.Resampling.BILINEAR)
-    return _jpeg(picture)
+    return small_jpeg(pixels, THUMBNAIL_PX)
 
 
 def data_uri(jpeg: bytes) -> str:
@@ -88,9 +86,3 @@ def contact_sheet(crops: Sequence[Crop], columns: int) -> Image.Image:
         picture = picture.resize((width, height), Image.Resampling.BILINEAR)
         sheet.paste(picture, (place % columns * width, place // columns * height))
     return sheet
-
-
-def _jpeg(picture: Image.Image) -> bytes:
-    out = io.BytesIO()
-    picture.save(out, "JPEG", quality=80)
-    return out.getvalue()

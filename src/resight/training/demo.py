@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +18,11 @@ from resight.core.records import EmbeddedCrops, FloatArray, IntArray
 from resight.data.crops import Crop, Dataset, camids_of, pids_of
 from resight.data.decoding import decode_crops
 from resight.data.embed import QueryGallery
+from resight.embedding.explain import measure_hidden
 from resight.embedding.loading import load, of_run
 from resight.embedding.model import Model
 from resight.evaluation.evaluate import Evaluation, evaluate
+from resight.evaluation.parts.occlusion import OcclusionRow
 from resight.models.catalogue import Architecture, build_network
 from resight.models.saved import ModelConfig, TrainedNetwork
 from resight.training.loop import TrainOptions, is_finished, train
@@ -46,14 +48,17 @@ class Measured:
 
 @dataclass(frozen=True, eq=False)
 class DemoResult:
-    """query, gallery: the crops in the order of the embeddings."""
+    """query, gallery: the crops in the order of the embeddings. hidden: of each trained network, each third of every
+    query painted over in turn."""
 
     query: tuple[Crop, ...]
     gallery: tuple[Crop, ...]
     measured: list[Measured]
+    hidden: dict[str, list[OcclusionRow]]
 
     def to_dict(self) -> dict[str, Any]:
-        return {"schema": "resight.demo/1", "models": [m.to_dict() for m in self.measured]}
+        hidden = {name: [asdict(row) for row in rows] for name, rows in self.hidden.items()}
+        return {"schema": "resight.demo/1", "models": [m.to_dict() for m in self.measured], "hidden": hidden}
 
 
 def run_demo(
@@ -75,14 +80,18 @@ def run_demo(
         _measure("colour histogram", _histograms(city), lookalikes),
         _measure("untrained network", _untrained(seed, out).embed_dataset(city), lookalikes),
     ]
+    hidden = {}
     for name in recipes:
         run_dir = out / name
         if not is_finished(run_dir):
             say(f"training {name}")
             if not train(find_recipe(name), city, run_dir, seed, TrainOptions(resume=True), progress).finished:
                 return None
-        measured.append(_measure(name, load(run_dir).embed_dataset(city), lookalikes))
-    return DemoResult(city.query, city.gallery, measured)
+        model = load(run_dir)
+        embedded = model.embed_dataset(city)
+        measured.append(_measure(name, embedded, lookalikes))
+        hidden[name] = measure_hidden(model, city, embedded)
+    return DemoResult(city.query, city.gallery, measured, hidden)
 
 
 def _measure(name: str, embedded: QueryGallery, lookalikes: frozenset[int]) -> Measured:

@@ -216,3 +216,19 @@ def _to_8_bits(values: npt.NDArray[np.float64], floats: bool) -> Pixels:
 def _check_size(width: int, height: int, name: str) -> None:
     if width * height > MAX_PIXELS:
         raise UnreadableImage(name, f"{width} x {height} pixels; more than {MAX_PIXELS:,} are not decoded")
+
+
+def check_pixels(data: bytes, name: str, most: int) -> None:
+    """Raises UnreadableImage for a picture that says of itself that it has more than `most` pixels, or that is none.
+    Only its head is read."""
+    if not data:
+        raise UnreadableImage(name, "the file is empty")
+    try:
+        with _QUIET, Image.open(io.BytesIO(data), formats=FORMATS) as picture:
+            width, height = picture.size
+    except UnidentifiedImageError:
+        raise UnreadableImage(name, _told(data)) from None
+    except Exception as error:  # as above; a bomb too
+        raise UnreadableImage(name, f"damaged or too large ({str(error) or type(error).__name__})") from None
+    if width * height > most:
+        raise UnreadableImage(name, f"{width} x {height} pixels; more than {most:,} are not taken here")

@@ -36,31 +36,31 @@ def measure_occlusion(
     query: EmbeddedCrops,
     hidden: Mapping[str, EmbeddedCrops],
     gallery: EmbeddedCrops,
-    parts: Parts,
+    parts: Parts | None,
     protocol: str = "market1501",
     *,
     seed: int = 0,
 ) -> list[OcclusionRow]:
     """A row for the queries as they are, and two for each hidden third: compared plainly, and by the visible strips.
 
-    hidden: by third (`top`, `middle`, `bottom`), the queries' embeddings with it painted over, in the order of `query`.
+    parts: those of the embeddings; None where they have none, and are compared plainly alone. hidden: by third (`top`,
+    `middle`, `bottom`), the queries' embeddings with it painted over, in the order of `query`.
 
     Raises DataError where there is nothing to score, EmbeddingError where embeddings cannot be compared, ConfigError
     for an unknown protocol.
     """
-    slices = len(parts.strips)
-    all_seen = np.ones((len(gallery), slices), np.float32)
     rows = [_row("nothing", "plain", evaluate(query, gallery, protocol, seed=seed))]
 
     for third, queries in hidden.items():
-        known = np.tile(visibility_of_rows(rows_of_third(third), slices), (len(queries), 1))
         plain = EmbeddedCrops(queries.embeddings, query.pids, query.camids, query.content_hashes, query.names)
-        distances = distances_in_two_stages(queries.embeddings, gallery.embeddings, known, all_seen, parts)
-        again = evaluate_distmat(distances, rows_of(query), rows_of(gallery), protocol, seed=seed)
-        rows += [
-            _row(third, "plain", evaluate(plain, gallery, protocol, seed=seed)),
-            _row(third, "mask", again),
-        ]
+        rows.append(_row(third, "plain", evaluate(plain, gallery, protocol, seed=seed)))
+        if parts is not None:
+            slices = len(parts.strips)
+            known = np.tile(visibility_of_rows(rows_of_third(third), slices), (len(queries), 1))
+            all_seen = np.ones((len(gallery), slices), np.float32)
+            distances = distances_in_two_stages(queries.embeddings, gallery.embeddings, known, all_seen, parts)
+            again = evaluate_distmat(distances, rows_of(query), rows_of(gallery), protocol, seed=seed)
+            rows.append(_row(third, "mask", again))
     return rows
 
 

@@ -13,9 +13,10 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from resight.core.errors import GalleryBusy, GalleryError
+from resight.core.errors import ConfigError, GalleryBusy, GalleryError
 from resight.gallery.audit import Action, AuditLine, check_chain, next_line
-from resight.gallery.milvus.syntax import among, in_parts, quoted
+from resight.gallery.curation import apart
+from resight.gallery.milvus.syntax import LONGEST_TEXT, among, in_parts, quoted
 from resight.gallery.people import check_link, root_of
 from resight.gallery.records import Damage, Detail, Entry, Link
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 RANGE = 65_536  # ids that a writer claims at a time
 SETTINGS, CLAIM, LINE, LINK, PERSON = "settings", "range", "line", "link", "person"
-UNFINISHED = "unfinished"
+UNFINISHED, NOTE = "unfinished", "note"
 
 
 class Bookkeeping:
@@ -58,6 +59,17 @@ class Bookkeeping:
             self._db.call("upsert", self._db.records, [self._row(UNFINISHED, UNFINISHED, 0, text)])
         else:
             self._db.call("delete", self._db.records, ids=[UNFINISHED])
+
+    def note(self, key: str) -> str:
+        """A text by its key; empty if there is none."""
+        found = self._read(NOTE, f"key == {quoted(f'{NOTE}/{key}')}")
+        return found[0][2] if found else ""
+
+    def set_note(self, key: str, text: str) -> None:
+        """Keeps a text. Raises ConfigError if it is longer than Milvus keeps."""
+        if len(text.encode()) > LONGEST_TEXT:
+            raise ConfigError(f"Milvus keeps texts of {LONGEST_TEXT:,} bytes at most, and these {key} are longer")
+        self._db.call("upsert", self._db.records, [self._row(NOTE, f"{NOTE}/{key}", 0, text)])
 
     # Ids.
 
@@ -133,7 +145,9 @@ class Bookkeeping:
 
     def link(self, pid: int, into: int) -> int:
         """Adds a link and returns its number. Raises GalleryError, or GalleryBusy if another writer did at once."""
-        first, second = check_link(pid, into, self.roots())
+        roots = self.roots()
+        first, second = check_link(pid, into, roots)
+        apart.check_apart(self.note(apart.APART), first, second, roots)
         link = Link(self.new_ids(1)[0], first, second)
         key = f"{LINK}/{first}/{link.number}"
         self._write(LINK, key, link.number, json.dumps(asdict(link)))

@@ -7,7 +7,6 @@ audit line before the deletion. A batch is one message to one shard: kept as a w
 
 from __future__ import annotations
 
-import base64
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -17,12 +16,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from resight.core.errors import ConfigError, GalleryError
+from resight.core.errors import GalleryError
 from resight.core.records import FloatArray
 from resight.gallery.audit import Action, AuditLine
+from resight.gallery.curation import apart
 from resight.gallery.filters import EVERY_ENTRY, AmongTerm, AttributeTerm, Filter, TimeTerm, terms_of
 from resight.gallery.milvus.bookkeeping import Bookkeeping, person_key
-from resight.gallery.milvus.syntax import LARGEST_TOP_K, LONGEST_TEXT, MOST_PARTS, among, in_parts, quoted
+from resight.gallery.milvus.rows import crop_of, raw, row_of
+from resight.gallery.milvus.syntax import LARGEST_TOP_K, among, in_parts, quoted
 from resight.gallery.people import root_of
 from resight.gallery.records import (
     Damage,
@@ -33,12 +34,13 @@ from resight.gallery.records import (
     Link,
     Placed,
     Settings,
+    Sighting,
     Stats,
     StoreHits,
     in_order,
 )
 from resight.gallery.search import rows
-from resight.gallery.store import Store, damage_of_unfinished
+from resight.gallery.store import Edit, Store, damage_of_unfinished
 
 if TYPE_CHECKING:
     from resight.gallery.milvus.connection import Connection
@@ -113,7 +115,7 @@ class MilvusStore(Store):
             fresh = iter(self._records.new_ids(sum(not entry.id for entry in entries)))
             ids = [entry.id or next(fresh) for entry in entries]
             given = [entry.id for entry in entries if entry.id]
-            told = [_row_of(entry, number) for entry, number in zip(entries, ids, strict=True)]
+            told = [row_of(entry, number) for entry, number in zip(entries, ids, strict=True)]
             if given:
                 self._records.taken(given)
             self._records.remember(entries)
@@ -163,6 +165,30 @@ class MilvusStore(Store):
             for row in page:
                 yield self._entry(row)
 
+    def page(self, filter: Filter, after: int, limit: int) -> list[Entry]:
+        found: list[Any] = []
+        with self._lock:
+            for rows_there in self._pages(f"({self._expression(filter)}) and id > {after}", FIELDS):
+                found += rows_there
+                if len(found) >= limit:
+                    break
+        return [self._entry(row) for row in found[:limit]]
+
+    def pids(self, filter: Filter) -> list[int]:
+        with self._lock:
+            pages = self._pages(f"({self._expression(filter)}) and pid is not null", ("pid",))
+            return list({row["pid"] for rows_there in pages for row in rows_there})
+
+    def people(self, filter: Filter) -> list[Sighting]:
+        seen: dict[tuple[int, str], list[Any]] = {}
+        with self._lock:
+            for rows_there in self._pages(
+                f"({self._expression(filter)}) and pid is not null", ("pid", "camera", "time")
+            ):
+                for row in rows_there:
+                    seen.setdefault((row["pid"], row["camera"]), []).append((row["id"], row["time"]))
+        return [_sighting(*who, those) for who, those in seen.items()]
+
     def remove(self, filter: Filter, who: str, purpose: str) -> Forgotten:
         self._check_writable()
         with self._lock:
@@ -198,6 +224,17 @@ class MilvusStore(Store):
         with self._lock:
             return self._records.links()
 
+    def note(self, key: str) -> str:
+        with self._lock:
+            return self._records.note(key)
+
+    def amend(self, key: str, edit: Edit, action: Action, who: str, purpose: str) -> None:
+        self._check_writable()
+        with self._lock:
+            text, detail = edit(self._records.note(key), self._records.roots())
+            self._records.set_note(key, text)
+            self._records.append(action, who, purpose, detail)
+
     def append_audit(self, action: Action, who: str, purpose: str, detail: Detail) -> None:
         self._check_writable()
         with self._lock:
@@ -224,7 +261,7 @@ class MilvusStore(Store):
         yield from damage_of_unfinished(self.unfinished())
         for page in self._pages(EVERYTHING, (*FIELDS, "crop")):
             for row in page:
-                what = rows.damage_of(_raw(row), _crop_of(row), self.settings.dim)
+                what = rows.damage_of(raw(row), crop_of(row), self.settings.dim)
                 if what:
                     remedy = f"`resight gallery forget --id {row['id']}`, and add it again"
                     yield Damage(f"entry {row['id']}", what, remedy)
@@ -328,7 +365,7 @@ class MilvusStore(Store):
         return self._db.pages(self._db.entries, "id", EVERYTHING, expression, fields)
 
     def _entry(self, row: Any) -> Entry:
-        return rows.entry_of(_raw(row), row["camera"], self.settings.dim, _crop_of(row))
+        return rows.entry_of(raw(row), row["camera"], self.settings.dim, crop_of(row))
 
     def _drop_people(self, gone: Sequence[Any]) -> None:
         """Drops the people of whom no entry is left, and their links."""
@@ -344,6 +381,8 @@ class MilvusStore(Store):
             for camera, track in walks
             if not left(f"camera == {quoted(camera)} and track == {quoted(track)} and pid is null")
         }
+        if pids and (text := self._records.note(apart.APART)):
+            self._records.set_note(apart.APART, apart.without(text, pids))
         for link in self._records.links() if pids else ():
             if link.pid in pids or link.into in pids:
                 self._records.unlink(link.number)
@@ -355,39 +394,7 @@ class MilvusStore(Store):
             raise GalleryError(f"{self.name}: it was opened for reading only")
 
 
-def _row_of(entry: Entry, number: int) -> dict[str, Any]:
-    _, time, track, pid, name, _, _, checksum = rows.row_of(entry, entry.camera)
-    for what, text in (("camera", entry.camera), ("track", track), ("name", name)):
-        if len((text or "").encode()) > LONGEST_TEXT:
-            raise ConfigError(f"Milvus keeps texts of {LONGEST_TEXT:,} bytes at most, and this {what} is longer")
-    crop = None
-    if entry.crop is not None:
-        text = base64.b64encode(entry.crop).decode()
-        crop = [text[start : start + LONGEST_TEXT] for start in range(0, len(text), LONGEST_TEXT)]
-        if len(crop) > MOST_PARTS:
-            raise ConfigError(f"a picture of {len(entry.crop):,} bytes is more than Milvus keeps in a row")
-    return {
-        "id": number,
-        "camera": entry.camera,
-        "time": time,
-        "track": track,
-        "pid": pid,
-        "name": name,
-        "attributes": {**rows.attributes_of(entry), rows.CONTENT: rows.content_of(entry)},
-        "embedding": entry.embedding.tolist(),
-        "checksum": checksum.hex(),
-        "crop": crop,
-    }
-
-
-def _raw(row: Any) -> tuple[Any, ...]:
-    """As `rows` takes it."""
-    known = {name: value for name, value in row["attributes"].items() if name != rows.CONTENT}
-    attributes = json.dumps(known, sort_keys=True, ensure_ascii=False)
-    data = np.array(row["embedding"], "<f4").tobytes()
-    facts = (row["id"], row["camera"], row["time"], row["track"], row["pid"], row["name"], attributes, data)
-    return (*facts, bytes.fromhex(row["checksum"]))
-
-
-def _crop_of(row: Any) -> bytes | None:
-    return base64.b64decode("".join(row["crop"])) if row.get("crop") else None
+def _sighting(pid: int, camera: str, seen: list[Any]) -> Sighting:
+    times = [time for _, time in seen if time is not None]
+    first, last = min(times, default=None), max(times, default=None)
+    return Sighting(pid, camera, len(seen), first, last, min(number for number, _ in seen))

@@ -12,67 +12,46 @@ from contextlib import suppress
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from resight.core.errors import GalleryError
 from resight.core.records import FloatArray
 from resight.gallery.audit import Action, AuditLine, check_chain, line_of, next_row
+from resight.gallery.curation import apart
 from resight.gallery.filters import EVERY_ENTRY, AmongTerm, AttributeTerm, Filter, TimeTerm, terms_of
 from resight.gallery.people import check_link, root_of
-from resight.gallery.records import Damage, Detail, Entry, Forgotten, Hit, Link, Placed, Settings, Stats, StoreHits
+from resight.gallery.postgres.rows import raw, row_of, text_of
+from resight.gallery.postgres.statements import (
+    ADD,
+    BEYOND,
+    CONTENT,
+    CREATING,
+    EQUAL,
+    FIELDS,
+    INDEX,
+    PEOPLE,
+    SCHEMA,
+    WITH_CROPS,
+)
+from resight.gallery.records import (
+    Damage,
+    Detail,
+    Entry,
+    Forgotten,
+    Hit,
+    Link,
+    Placed,
+    Settings,
+    Sighting,
+    Stats,
+    StoreHits,
+)
 from resight.gallery.search import rows
-from resight.gallery.store import Store, damage_of_unfinished
+from resight.gallery.store import Edit, Store, damage_of_unfinished
 
 if TYPE_CHECKING:
     from resight.gallery.postgres.connection import Connection
 
 VERSION = 1
 READ_AT_ONCE = 256
-CREATING = 0x72736774  # an advisory lock's key, held while a gallery is created
-SCHEMA = """
-    CREATE TABLE meta (key text PRIMARY KEY, value text NOT NULL);
-    CREATE TABLE entries (
-        id bigserial PRIMARY KEY, camera text NOT NULL, time float8, track text, pid bigint, name text NOT NULL,
-        attributes text NOT NULL, embedding vector({dim}) NOT NULL, checksum bytea NOT NULL
-    );
-    CREATE INDEX ON entries (track) WHERE track IS NOT NULL;
-    CREATE INDEX ON entries (pid) WHERE pid IS NOT NULL;
-    CREATE INDEX ON entries (camera, time);
-    ALTER TABLE entries ALTER COLUMN embedding SET STORAGE PLAIN;
-    CREATE TABLE crops (entry bigint PRIMARY KEY REFERENCES entries ON DELETE CASCADE, data bytea NOT NULL);
-    CREATE TABLE audit (
-        number bigint PRIMARY KEY, time text NOT NULL, action text NOT NULL, who text NOT NULL, purpose text NOT NULL,
-        detail text NOT NULL, before text NOT NULL, hash text NOT NULL
-    );
-    CREATE TABLE links (number bigserial PRIMARY KEY, pid bigint NOT NULL UNIQUE, into_pid bigint NOT NULL)
-"""
-FIELDS = "e.id, e.camera, e.time, e.track, e.pid, e.name, e.attributes, e.embedding::text, e.checksum"
-WITH_CROPS = f"SELECT {FIELDS}, c.data FROM entries e LEFT JOIN crops c ON c.entry = e.id"
-PEOPLE = """
-    SELECT count(DISTINCT coalesce(r.root, e.pid))
-         + count(DISTINCT (e.camera, e.track)) FILTER (WHERE e.pid IS NULL AND e.track IS NOT NULL)
-         + count(*) FILTER (WHERE e.pid IS NULL AND e.track IS NULL)
-    FROM entries e LEFT JOIN json_to_recordset(:roots) AS r (pid bigint, root bigint) ON r.pid = e.pid
-"""
-ADD = """
-    INSERT INTO entries (id, camera, time, track, pid, name, attributes, embedding, checksum)
-    SELECT id, camera, time, track, pid, name, attributes, embedding::vector, decode(checksum, 'hex')
-    FROM json_to_recordset(:rows) AS r (
-        id bigint, camera text, time float8, track text, pid bigint, name text, attributes text, embedding text,
-        checksum text
-    )
-"""
-CONTENT = "entries_by_content"
-INDEX = f"CREATE INDEX {CONTENT} ON entries (md5(embedding::text))"  # a gallery of 0.1.0 has none
-EQUAL = """
-    SELECT id FROM entries WHERE md5(embedding::text) = md5(cast(:vector AS vector)::text) AND camera = :camera
-    AND name = :name AND time IS NOT DISTINCT FROM cast(:time AS float8)
-    AND track IS NOT DISTINCT FROM cast(:track AS text) LIMIT 1
-"""
-BEYOND = (
-    "PostgreSQL keeps deleted bytes in freed pages until it overwrites them; `resight gallery compact` does",
-    "its write-ahead log holds what was added until the segment is recycled, and so do replicas and backups",
-)
 
 
 class PostgresStore(Store):
@@ -159,7 +138,7 @@ class PostgresStore(Store):
         """The id of the entry that equals this one, if there is one."""
         found = self._db.one(
             EQUAL,
-            vector=_text_of(entry.embedding),
+            vector=text_of(entry.embedding),
             camera=entry.camera,
             time=entry.time,
             track=entry.track,
@@ -176,7 +155,7 @@ class PostgresStore(Store):
                 self._db.run(
                     "SELECT setval('entries_id_seq', greatest(:last, nextval('entries_id_seq')))", last=max(ids)
                 )
-            told = [_row_of(entry, number) for entry, number in zip(entries, ids, strict=True)]
+            told = [row_of(entry, number) for entry, number in zip(entries, ids, strict=True)]
             self._db.run(ADD, rows=json.dumps(told))
             for entry, number in zip(entries, ids, strict=True):
                 if entry.crop is not None:
@@ -195,7 +174,7 @@ class PostgresStore(Store):
                 "ORDER BY embedding <#> cast(:query AS vector), id LIMIT :top_k"
             )
             near_values = {} if min_similarity is None else {"min_similarity": min_similarity}
-            found = [self._db.run(query, query=_text_of(row), top_k=top_k, **near_values, **values) for row in queries]
+            found = [self._db.run(query, query=text_of(row), top_k=top_k, **near_values, **values) for row in queries]
             num_people = self._num_people(condition, values)
         return StoreHits(tuple(tuple(Hit(*row) for row in hits) for hits in found), num_people)
 
@@ -226,6 +205,26 @@ class PostgresStore(Store):
                 yield self._entry(row, crop)
             last = part[-1][0]
 
+    def page(self, filter: Filter, after: int, limit: int) -> list[Entry]:
+        with self._db.looking():
+            condition, values = self._condition(filter)
+            query = f"SELECT {FIELDS} FROM entries e WHERE e.id > :after AND {condition} ORDER BY e.id LIMIT :limit"
+            found = self._db.run(query, after=after, limit=limit, **values)
+        return [self._entry(row, None) for row in found]
+
+    def pids(self, filter: Filter) -> list[int]:
+        with self._db.looking():
+            condition, values = self._condition(filter)
+            query = f"SELECT DISTINCT e.pid FROM entries e WHERE e.pid IS NOT NULL AND {condition}"
+            return [pid for (pid,) in self._db.run(query, **values)]
+
+    def people(self, filter: Filter) -> list[Sighting]:
+        with self._db.looking():
+            condition, values = self._condition(filter)
+            counted = "e.pid, e.camera, count(*), min(e.time), max(e.time), min(e.id)"
+            query = f"SELECT {counted} FROM entries e WHERE e.pid IS NOT NULL AND {condition} GROUP BY e.pid, e.camera"
+            return [Sighting(*row) for row in self._db.run(query, **values)]
+
     def remove(self, filter: Filter, who: str, purpose: str) -> Forgotten:
         with self._db.changing():
             self._one_at_a_time()
@@ -237,6 +236,13 @@ class PostgresStore(Store):
                 "AND NOT EXISTS (SELECT 1 FROM entries WHERE entries.pid = g.value::bigint)",
                 pids=json.dumps(pids),
             )
+            if told := self._note(apart.APART):
+                left = self._db.run(
+                    "SELECT DISTINCT pid FROM entries WHERE pid IN (SELECT value::bigint FROM "
+                    "json_array_elements_text(:pids))",
+                    pids=json.dumps(pids),
+                )
+                self._set_note(apart.APART, apart.without(told, set(pids) - {pid for (pid,) in left}))
             self._append("forget", who, purpose, {"entries": len(gone), "by": ", ".join(filter.names())})
         try:
             self._vacuum("")
@@ -249,6 +255,7 @@ class PostgresStore(Store):
         with self._db.changing():
             self._one_at_a_time()
             first, second = check_link(pid, into, self._links())
+            apart.check_apart(self._note(apart.APART), first, second, self._links())
             insert = "INSERT INTO links (pid, into_pid) VALUES (:first, :second) RETURNING number"
             number = int(self._db.one(insert, first=first, second=second))
             self._append("link", who, purpose, {"link": number})
@@ -264,6 +271,17 @@ class PostgresStore(Store):
     def links(self) -> tuple[Link, ...]:
         with self._db.looking():
             return tuple(Link(*row) for row in self._db.run("SELECT number, pid, into_pid FROM links ORDER BY number"))
+
+    def note(self, key: str) -> str:
+        with self._db.looking():
+            return self._note(key)
+
+    def amend(self, key: str, edit: Edit, action: Action, who: str, purpose: str) -> None:
+        with self._db.changing():
+            self._one_at_a_time()
+            text, detail = edit(self._note(key), self._links())
+            self._set_note(key, text)
+            self._append(action, who, purpose, detail)
 
     def append_audit(self, action: Action, who: str, purpose: str, detail: Detail) -> None:
         with self._db.changing():
@@ -294,7 +312,7 @@ class PostgresStore(Store):
             if not part:
                 break
             for *row, crop in part:
-                what = rows.damage_of(_raw(row), crop, self.settings.dim)
+                what = rows.damage_of(raw(row), crop, self.settings.dim)
                 if what:
                     yield Damage(f"entry {row[0]}", what, f"`resight gallery forget --id {row[0]}`, and add it again")
             last = part[-1][0]
@@ -305,12 +323,11 @@ class PostgresStore(Store):
 
     def unfinished(self) -> str:
         with self._db.looking():
-            return str(self._db.one("SELECT value FROM meta WHERE key = 'unfinished'") or "")
+            return self._note("unfinished")
 
     def set_unfinished(self, text: str) -> None:
         with self._db.changing():
-            insert = "INSERT INTO meta VALUES ('unfinished', :text) ON CONFLICT (key) DO UPDATE SET value = :text"
-            self._db.run(insert, text=text)
+            self._set_note("unfinished", text)
 
     def close(self) -> None:
         self._db.close()
@@ -323,6 +340,13 @@ class PostgresStore(Store):
         """VACUUM; FULL rewrites the tables, and nobody else reads or writes meanwhile."""
         self._db.run(f"VACUUM {how} entries")
         self._db.run(f"VACUUM {how} crops")
+
+    def _note(self, key: str) -> str:
+        return str(self._db.one("SELECT value FROM meta WHERE key = :key", key=key) or "")
+
+    def _set_note(self, key: str, text: str) -> None:
+        insert = "INSERT INTO meta VALUES (:key, :text) ON CONFLICT (key) DO UPDATE SET value = :text"
+        self._db.run(insert, key=key, text=text)
 
     # Rows.
 
@@ -356,7 +380,7 @@ class PostgresStore(Store):
         return int(self._db.one(f"{PEOPLE} WHERE {condition}", roots=roots, **values))
 
     def _entry(self, row: Sequence[Any], crop: bytes | None) -> Entry:
-        return rows.entry_of(_raw(row), row[1], self.settings.dim, crop)
+        return rows.entry_of(raw(row), row[1], self.settings.dim, crop)
 
     def _append(self, action: Action, who: str, purpose: str, detail: Detail) -> None:
         found = self._db.run("SELECT * FROM audit ORDER BY number DESC LIMIT 1")
@@ -364,29 +388,3 @@ class PostgresStore(Store):
             "INSERT INTO audit VALUES (:number, :time, :action, :who, :purpose, :detail, :before, :hash)",
             **next_row(found[0] if found else None, action, who, purpose, detail),
         )
-
-
-def _text_of(vector: FloatArray) -> str:
-    return "[" + ",".join(map(repr, vector.tolist())) + "]"
-
-
-def _raw(row: Sequence[Any]) -> tuple[Any, ...]:
-    """As `rows` takes it: the embedding as bytes."""
-    number, camera, time, track, pid, name, attributes, embedding, checksum = row
-    data = np.array(json.loads(embedding), "<f4").tobytes()
-    return number, camera, time, track, pid, name, attributes, data, bytes(checksum)
-
-
-def _row_of(entry: Entry, number: int) -> dict[str, Any]:
-    _, time, track, pid, name, attributes, _, checksum = rows.row_of(entry, entry.camera)
-    return {
-        "id": number,
-        "camera": entry.camera,
-        "time": time,
-        "track": track,
-        "pid": pid,
-        "name": name,
-        "attributes": attributes,
-        "embedding": _text_of(entry.embedding),
-        "checksum": checksum.hex(),
-    }

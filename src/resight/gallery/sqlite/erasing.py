@@ -19,8 +19,9 @@ from resight.site.transform import SiteTransform
 SAMPLE = 100  # deleted entries whose bytes are looked for
 
 
-def delete(db: Connection, ids: Sequence[int]) -> None:
-    """Deletes the entries, with the links and cameras that nothing else needs. Within a write transaction."""
+def delete(db: Connection, ids: Sequence[int]) -> set[int]:
+    """Deletes the entries, with the links and cameras that nothing else needs, and returns the pids of which nothing is
+    left. Within a write transaction."""
     inside = "IN (SELECT value FROM json_each(?))"
     asked = [json.dumps(ids)]
     pids = db.execute(f"SELECT DISTINCT pid FROM entries WHERE pid IS NOT NULL AND id {inside}", asked).fetchall()
@@ -29,6 +30,7 @@ def delete(db: Connection, ids: Sequence[int]) -> None:
     db.db.executemany(gone, pids)
     db.execute("DELETE FROM cameras WHERE NOT EXISTS (SELECT 1 FROM entries WHERE camera = code)")
     db.execute("UPDATE meta SET value = value + 1 WHERE key = 'removals'")
+    return {pid for (pid,) in pids if db.one("SELECT 1 FROM entries WHERE pid = ? LIMIT 1", [pid]) is None}
 
 
 @dataclass(frozen=True)

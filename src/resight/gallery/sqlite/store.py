@@ -15,9 +15,22 @@ from pathlib import Path
 from resight.core.errors import GalleryBusy, GalleryError
 from resight.core.records import FloatArray
 from resight.gallery.audit import Action, AuditLine, check_chain, line_of, next_row
+from resight.gallery.curation import apart
 from resight.gallery.filters import EVERY_ENTRY, Filter
 from resight.gallery.people import check_link
-from resight.gallery.records import Damage, Detail, Entry, Forgotten, Hit, Link, Placed, Settings, Stats, StoreHits
+from resight.gallery.records import (
+    Damage,
+    Detail,
+    Entry,
+    Forgotten,
+    Hit,
+    Link,
+    Placed,
+    Settings,
+    Sighting,
+    Stats,
+    StoreHits,
+)
 from resight.gallery.search import rows
 from resight.gallery.search.approximate import Approximation
 from resight.gallery.search.columns import EVERY_ROW
@@ -26,7 +39,7 @@ from resight.gallery.sqlite.conditions import condition_of, linked, selection_of
 from resight.gallery.sqlite.connection import Connection
 from resight.gallery.sqlite.index import LiveIndex
 from resight.gallery.sqlite.schema import APPLICATION_ID, READABLE, STEPS, VERSION
-from resight.gallery.store import SiteChanged, Store, damage_of_unfinished
+from resight.gallery.store import Edit, SiteChanged, Store, damage_of_unfinished
 from resight.site.crops import SiteCrops
 from resight.site.transform import SiteTransform
 
@@ -175,6 +188,31 @@ class SqliteStore(Store):
                 yield rows.entry_of(tuple(row), cameras[row[1]], self.settings.dim, crop)
             last = part[-1][0]
 
+    def page(self, filter: Filter, after: int, limit: int) -> list[Entry]:
+        with self._db.reading():
+            condition, values = condition_of(self._db.db, filter)
+            cameras = self._cameras()
+            query = f"SELECT {rows.FIELDS} FROM entries WHERE {condition} AND id > ? ORDER BY id LIMIT ?"
+            found = self._db.execute(query, [*values, after, limit]).fetchall()
+        return [rows.entry_of(row, cameras[row[1]], self.settings.dim) for row in found]
+
+    def pids(self, filter: Filter) -> list[int]:
+        with self._db.reading():
+            condition, values = condition_of(self._db.db, filter)
+            found = self._db.execute(f"SELECT DISTINCT pid FROM entries WHERE pid IS NOT NULL AND {condition}", values)
+            return [pid for (pid,) in found]
+
+    def people(self, filter: Filter) -> list[Sighting]:
+        with self._db.reading():
+            condition, values = condition_of(self._db.db, filter)
+            cameras = self._cameras()
+            query = (
+                "SELECT pid, camera, count(*), min(time), max(time), min(id) FROM entries "
+                f"WHERE pid IS NOT NULL AND {condition} GROUP BY pid, camera"
+            )
+            found = self._db.execute(query, values).fetchall()
+        return [Sighting(pid, cameras[camera], *counted) for pid, camera, *counted in found]
+
     def remove(self, filter: Filter, who: str, purpose: str) -> Forgotten:
         with self._db.alone():
             with self._db.writing():
@@ -182,7 +220,9 @@ class SqliteStore(Store):
                 found = self._db.execute(f"SELECT id FROM entries WHERE {condition}", values)
                 ids = [number for (number,) in found]
                 signs = erasing.signs_of(self._db, ids)
-                erasing.delete(self._db, ids)
+                gone = erasing.delete(self._db, ids)
+                if kept := self._note(apart.APART):
+                    self._set_note(apart.APART, apart.without(kept, gone))
                 site, more = erasing.without_their_site(self._db, self.settings) if ids else ("", [])
                 signs += more
                 detail: Detail = {
@@ -212,6 +252,7 @@ class SqliteStore(Store):
     def link(self, pid: int, into: int, who: str, purpose: str) -> int:
         with self._db.writing():
             first, second = check_link(pid, into, linked(self._db.db))
+            apart.check_apart(self._note(apart.APART), first, second, linked(self._db.db))
             cursor = self._db.execute("INSERT INTO links (pid, into_pid) VALUES (?, ?)", [first, second])
             self._append("link", who, purpose, {"link": cursor.lastrowid})
             return int(cursor.lastrowid or 0)
@@ -226,6 +267,16 @@ class SqliteStore(Store):
         with self._db.reading():
             found = self._db.execute("SELECT number, pid, into_pid FROM links ORDER BY number")
             return tuple(Link(*row) for row in found)
+
+    def note(self, key: str) -> str:
+        with self._db.reading():
+            return self._note(key)
+
+    def amend(self, key: str, edit: Edit, action: Action, who: str, purpose: str) -> None:
+        with self._db.writing():
+            text, detail = edit(self._note(key), linked(self._db.db))
+            self._set_note(key, text)
+            self._append(action, who, purpose, detail)
 
     def append_audit(self, action: Action, who: str, purpose: str, detail: Detail) -> None:
         with self._db.writing():
@@ -271,12 +322,11 @@ class SqliteStore(Store):
             raise GalleryBusy(f"{self.path}: space was freed but in {kept[0]}")
 
     def unfinished(self) -> str:
-        with self._db.reading():
-            return str(self._db.one("SELECT value FROM meta WHERE key = 'unfinished'") or "")
+        return self.note("unfinished")
 
     def set_unfinished(self, text: str) -> None:
         with self._db.writing():
-            self._db.execute("INSERT OR REPLACE INTO meta VALUES ('unfinished', ?)", [text])
+            self._set_note("unfinished", text)
 
     def close(self) -> None:
         with self._db.alone():
@@ -298,6 +348,12 @@ class SqliteStore(Store):
         if entry.crop is not None:
             self._db.execute("INSERT INTO crops VALUES (?, ?)", [number, entry.crop])
         return number
+
+    def _note(self, key: str) -> str:
+        return str(self._db.one("SELECT value FROM meta WHERE key = ?", [key]) or "")
+
+    def _set_note(self, key: str, text: str) -> None:
+        self._db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", [key, text])
 
     def _cameras(self) -> dict[int, str]:
         return dict(self._db.execute("SELECT code, name FROM cameras"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import TypeVar
 
 from resight.core.errors import ConfigError, DataError, EmbeddingError, UnreadableImage
@@ -13,7 +13,6 @@ BATCH = 64  # rows that are committed together: what a kill costs at most
 WRONG = (UnreadableImage, ConfigError, EmbeddingError)  # of one row
 Prepare = Callable[[Sequence[Row]], list[Entry]]
 Place = Callable[[Sequence[Entry]], Placed]
-ADDED = ("ids", "left_out", "there")
 T = TypeVar("T")
 
 
@@ -38,39 +37,53 @@ def added_in_batches(
     the gallery. strict: raises the first error instead of leaving a row out; rows that were yielded before are kept.
     """
     for batch in batches:
-        left_out = [row for row in batch if isinstance(row, DataError)]
-        if left_out and strict:
-            raise left_out[0]
-        texts = [str(error) for error in left_out]
-        entries = _prepared([row for row in batch if isinstance(row, Row)], prepare, strict, texts)
-        yield _placed(entries, place, strict, texts)
+        outcomes: dict[int, int | str] = {}
+        for place_of, row in enumerate(batch):
+            if isinstance(row, DataError):
+                if strict:
+                    raise row
+                outcomes[place_of] = str(row)
+        rows = [(place_of, row) for place_of, row in enumerate(batch) if isinstance(row, Row)]
+        there = _placed(_prepared(rows, prepare, strict, outcomes), place, strict, outcomes)
+        yield _added([outcomes[place_of] for place_of in range(len(batch))], there)
 
 
-def _prepared(rows: Sequence[Row], prepare: Prepare, strict: bool, left_out: list[str]) -> list[tuple[Row, Entry]]:
-    """Together if all can be; one by one if one cannot, which is named in left_out."""
+def _added(outcomes: Sequence[int | str], there: Collection[int]) -> Added:
+    numbers = [each for each in outcomes if isinstance(each, int)]
+    left_out = tuple(each for each in outcomes if isinstance(each, str))
+    fresh = tuple(number for number in numbers if number not in there)
+    return Added(fresh, left_out, tuple(number for number in numbers if number in there), tuple(outcomes))
+
+
+def _prepared(
+    rows: Sequence[tuple[int, Row]], prepare: Prepare, strict: bool, outcomes: dict[int, int | str]
+) -> list[tuple[int, Row, Entry]]:
+    """Together if all can be; one by one if one cannot, which is named in outcomes, by its place in the batch."""
     if not rows:
         return []
     try:
-        return list(zip(rows, prepare(rows), strict=True))
+        entries = prepare([row for _, row in rows])
+        return [(place_of, row, entry) for (place_of, row), entry in zip(rows, entries, strict=True)]
     except WRONG as error:
         if len(rows) == 1:
-            left_out.append(str(_error_of(rows[0], error, strict)))
+            outcomes[rows[0][0]] = str(_error_of(rows[0][1], error, strict))
             return []
-    return [pair for row in rows for pair in _prepared([row], prepare, strict, left_out)]
+    return [each for row in rows for each in _prepared([row], prepare, strict, outcomes)]
 
 
-def _placed(entries: Sequence[tuple[Row, Entry]], place: Place, strict: bool, left_out: Sequence[str]) -> Added:
-    """As `_prepared`."""
+def _placed(
+    entries: Sequence[tuple[int, Row, Entry]], place: Place, strict: bool, outcomes: dict[int, int | str]
+) -> set[int]:
+    """As `_prepared`; the ids go to outcomes. Returns those that were there before."""
     try:
-        placed = place([entry for _, entry in entries])
-        there = set(placed.there)
-        return Added(tuple(number for number in placed.ids if number not in there), tuple(left_out), placed.there)
+        placed = place([entry for _, _, entry in entries])
     except WRONG as error:
-        if len(entries) == 1:
-            return Added((), (*left_out, str(_error_of(entries[0][0], error, strict))))
-    parts = [_placed([pair], place, strict, ()) for pair in entries]
-    ids, more, known = ([each for part in parts for each in getattr(part, name)] for name in ADDED)
-    return Added(tuple(ids), (*left_out, *more), tuple(known))
+        if len(entries) != 1:
+            return set().union(*(_placed([each], place, strict, outcomes) for each in entries))
+        outcomes[entries[0][0]] = str(_error_of(entries[0][1], error, strict))
+        return set()
+    outcomes |= {place_of: number for (place_of, _, _), number in zip(entries, placed.ids, strict=True)}
+    return set(placed.there)
 
 
 def _error_of(row: Row, error: Exception, strict: bool) -> DataError:

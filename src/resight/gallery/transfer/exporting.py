@@ -15,26 +15,28 @@ from resight.gallery.records import Added
 from resight.gallery.siting import copy_site
 from resight.gallery.store import Store, without_password
 from resight.gallery.transfer.lines import Header, header_line, header_of, line_of, rows_of_lines
+from resight.gallery.transfer.placing import copy_cannot_links
 from resight.gallery.transfer.rows import Row
 
 DIGITS = 18  # of a count: room for one is left in the first line, and filled when the entries are counted
 
 
 def export(gallery: Gallery, path: Path) -> int:
-    """Writes settings, links, the site transform and entries, but not the audit, and returns the number of entries. A
-    kill or a full disk leaves no file of this name, or the one that was there.
+    """Writes settings, links, cannot-links, the site transform and entries, but not the audit; the number of entries.
+
+    A kill or a full disk leaves no file of this name, or the one that was there.
 
     Raises GalleryError if the gallery fails, OSError if the file cannot be written.
     """
-    links, site, count = gallery.links(), gallery.site.transform, 0
-    room = len(header_line(gallery.settings, links, 10**DIGITS, site))
+    links, apart, site, count = gallery.links(), gallery.cannot_links(), gallery.site.transform, 0
+    room = len(header_line(gallery.settings, links, 10**DIGITS, apart, site))
     with written_whole(path) as file:
         file.write(b" " * room + b"\n")
         for entry in gallery.entries():
             file.write(line_of(entry, gallery.settings.model).encode() + b"\n")
             count += 1
         file.seek(0)
-        file.write(header_line(gallery.settings, links, count, site).ljust(room).encode())
+        file.write(header_line(gallery.settings, links, count, apart, site).ljust(room).encode())
     return count
 
 
@@ -81,6 +83,7 @@ def _restored(
             if root_of(pid, links) != root_of(into, links):
                 gallery.link(pid, into)
                 links = {link.pid: link.into for link in gallery.links()}
+        copy_cannot_links(header.apart, gallery)
         if header.site is not None:
             copy_site(header.site, gallery)
         store.set_unfinished("")

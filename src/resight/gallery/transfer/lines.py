@@ -21,7 +21,7 @@ from typing import Any
 from resight.core.errors import ConfigError, DataError
 from resight.data.crops import Crop
 from resight.gallery.arguments import camera_of, word_of
-from resight.gallery.records import Entry, Link, Settings
+from resight.gallery.records import CannotLink, Entry, Link, Settings
 from resight.gallery.transfer.rows import Row
 from resight.gallery.transfer.times import parse_time
 from resight.site.files import from_bytes, to_bytes
@@ -32,13 +32,17 @@ FIELDS = ("path", "crop", "embedding", "model", "camera", "time", "track", "pid"
 
 @dataclass(frozen=True)
 class Header:
-    """The first line of an export. links: pairs of pids, each linked into the second. entries: how many follow, None
-    where it does not say. mark: by which the same export is known again. site: its site transform, if it has one."""
+    """The first line of an export.
+
+    links: pairs of pids, each linked into the second. entries: how many follow, None where it does not say. mark: by
+    which the same export is known again. apart: pairs of pids that are two people. site: its site transform, if any.
+    """
 
     settings: Settings
     links: tuple[tuple[int, int], ...] = ()
     entries: int | None = None
     mark: str = ""
+    apart: tuple[tuple[int, int], ...] = ()
     site: SiteTransform | None = None
 
 
@@ -78,13 +82,19 @@ def line_of(entry: Entry, model: str) -> str:
 
 
 def header_line(
-    settings: Settings, links: Iterable[Link], entries: int | None = None, site: SiteTransform | None = None
+    settings: Settings,
+    links: Iterable[Link],
+    entries: int | None = None,
+    apart: Iterable[CannotLink] = (),
+    site: SiteTransform | None = None,
 ) -> str:
     """The first line of an export. entries: how many lines follow; it is left out where that is not known."""
     values: dict[str, Any] = {"gallery": asdict(settings)}
     if site is not None:
         values["site"] = base64.b64encode(to_bytes(site)).decode()
     values["links"] = [{"pid": link.pid, "into": link.into} for link in links]
+    if pairs := [{"pid": pair.pid, "other": pair.other} for pair in apart]:
+        values["cannot_links"] = pairs
     return json.dumps(values if entries is None else {**values, "entries": entries})
 
 
@@ -94,6 +104,7 @@ def header_of(line: str | bytes, source: str) -> Header:
         values = json.loads(_text_of(line))
         settings = Settings(**values["gallery"])
         links = tuple((int(link["pid"]), int(link["into"])) for link in values.get("links", []))
+        apart = tuple((int(pair["pid"]), int(pair["other"])) for pair in values.get("cannot_links", []))
         entries = None if values.get("entries") is None else int(values["entries"])
         site = from_bytes(base64.b64decode(values["site"]), f"{source}: its site") if values.get("site") else None
         mark = hashlib.blake2b(json.dumps(values, sort_keys=True).encode(), digest_size=16).hexdigest()
@@ -102,7 +113,7 @@ def header_of(line: str | bytes, source: str) -> Header:
     fitting = all(type(getattr(settings, field.name)).__name__ == field.type for field in fields(settings))
     if not fitting or settings.dim < 1:
         raise DataError(f"{source}: its first line is not what `resight gallery export` wrote: {settings}")
-    return Header(settings, links, entries, mark, site)
+    return Header(settings, links, entries, mark, apart, site)
 
 
 def _text_of(line: str | bytes) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 
-from resight.core.errors import ConfigError
+from resight.core.errors import ConfigError, GalleryError
 from resight.gallery.arguments import check_ids, id_taken
+from resight.gallery.curation.corrections import Corrections
 from resight.gallery.filters import Filter
 from resight.gallery.people import NAMED
 from resight.gallery.records import Entry, Placed
@@ -36,6 +38,13 @@ def place(store: Store, entries: Sequence[Entry], names: Names, *, going_on: boo
         raise id_taken(min(taken))
     fresh = iter(store.add([entry for entry in entries if entry.id not in there]) if len(there) < len(entries) else ())
     return Placed(tuple(entry.id if entry.id in there else next(fresh) for entry in entries), tuple(sorted(there)))
+
+
+def copy_cannot_links(pairs: Iterable[tuple[int, int]], new: Corrections) -> None:
+    """Keeps these pids apart in another gallery too, unless they are there already, or nobody is left to tell apart."""
+    for pid, other in pairs:
+        with suppress(GalleryError):  # it is known there
+            new.cannot_link(pid, other)
 
 
 def facts_of(entry: Entry) -> tuple[object, ...]:

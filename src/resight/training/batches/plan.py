@@ -19,7 +19,7 @@ from resight.training.batches.images import TrainingImages
 from resight.training.batches.samplers import balanced_batches, batch_stream, shuffled_batches
 from resight.training.execution import World
 from resight.training.recipe import EPOCH_SCHEDULES, Recipe
-from resight.training.schedule import epoch_factor, rate_factor
+from resight.training.updates.schedule import epoch_factor, rate_factor
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,0 +1,1 @@
+"""REST: one file a resource, and the shapes of what goes in and out."""

@@ -1,0 +1,176 @@
+"""What a service says of itself: model, calibration, counts, audit, health, metrics, and who is asking."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Annotated, Any
+
+from fastapi import Query, Request, Response
+from fastapi.responses import JSONResponse, StreamingResponse
+
+from resight.core.version import VERSION
+from resight.gallery.audit import START, AuditLine, check_chain
+from resight.gallery.filters import Filter
+from resight.gallery.gallery import Gallery
+from resight.gallery.transfer.lines import header_line, line_of
+from resight.service.api.answers import AuditHeadOut, AuditLineOut, AuditOut
+from resight.service.api.common import caller_of, desk_of, read, view_of, whole_gallery, write
+from resight.service.desk import Desk
+from resight.service.problems import Refusal, problem
+
+
+async def livez() -> dict[str, str]:
+    """Whether the process answers."""
+    return {"status": "alive"}
+
+
+async def readyz(request: Request) -> Response:
+    """Whether searches are answered: the index has been read."""
+    if desk_of(request).ready:
+        return JSONResponse({"status": "ready"})
+    return problem(503, "the gallery's index is being read", "not-ready", {"Retry-After": "1"})
+
+
+async def me(request: Request) -> dict[str, Any]:
+    """Who this key is, and what it may do."""
+    caller = caller_of(request)
+    told = {"key": caller.key, "name": caller.name, "role": caller.role}
+    return {**told, "cameras": None if caller.cameras is None else list(caller.cameras), "version": VERSION}
+
+
+async def model(request: Request) -> dict[str, Any]:
+    """The model of this gallery: identity, preprocessing, what it was trained on and under which rights."""
+    return model_told(desk_of(request).gallery)
+
+
+def model_told(gallery: Gallery) -> dict[str, Any]:
+    """As `model`."""
+    settings, card = gallery.settings, None if gallery.model is None else gallery.model.card
+    told = {"identity": settings.model, "name": settings.model_name, "dim": settings.dim, "rights": settings.rights}
+    if card is None:
+        return {**told, "calibrated": False}
+    return {
+        **told,
+        "network": card.network,
+        "trained_on": card.trained_on,
+        "weaknesses": card.weaknesses,
+        "preprocessing": card.preprocessing.to_dict(),
+        "calibrated": card.calibration is not None,
+    }
+
+
+async def calibration(request: Request) -> dict[str, Any]:
+    """The model's calibration: what similarities mean, and with which error rates."""
+    found = desk_of(request).gallery.model
+    if found is None or found.calibration is None:
+        raise Refusal(404, "the model is not calibrated: run `resight calibrate` on people of your site", "not-found")
+    return found.calibration.to_dict()
+
+
+async def site(request: Request) -> dict[str, Any]:
+    """The site transform that searches apply: its identity, how it was fitted, and whether it is calibrated."""
+    found = await read(request, lambda: desk_of(request).gallery.site.transform)
+    if found is None:
+        raise Refusal(404, "this gallery has no site transform: `resight site fit` makes one", "not-found")
+    return {"identity": found.identity, "calibrated": found.calibration is not None, **asdict(found.facts)}
+
+
+async def stats(request: Request) -> dict[str, Any]:
+    """How much there is, for the cameras of this key."""
+    return await read(request, counted, view_of(request))
+
+
+def counted(view: Gallery) -> dict[str, Any]:
+    """As `stats`."""
+    settings = view.settings
+    told = {"model": settings.model, "model_name": settings.model_name, "keep_crops": settings.keep_crops}
+    told["unfinished"] = view.unfinished()
+    if view.cameras is None:
+        return {**told, **view.stats().to_dict()}
+    cameras = {camera: view.store.count(Filter(cameras=(camera,))) for camera in view.cameras}
+    return {**told, "entries": sum(cameras.values()), "cameras": cameras}
+
+
+async def audit(
+    request: Request,
+    cursor: Annotated[int, Query(ge=0, lt=2**63)] = 0,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+) -> AuditOut:
+    """A page of the audit, in order."""
+    lines = await read(request, audit_page, whole_gallery(request), cursor, limit)
+    told = [AuditLineOut.model_validate(line, from_attributes=True) for line in lines]
+    return AuditOut(lines=told, next=cursor + limit if len(lines) == limit else None)
+
+
+def audit_page(gallery: Gallery, cursor: int, limit: int) -> list[AuditLine]:
+    """The lines after so many."""
+    return [line for place, line in enumerate(gallery.audit()) if cursor <= place < cursor + limit]
+
+
+async def audit_head(request: Request) -> AuditHeadOut:
+    """The last hash, to be kept elsewhere, and whether the chain is whole."""
+    desk = desk_of(request)
+    await write(request, desk.ledger.write, desk.gallery.store)
+    return await read(request, head_of, whole_gallery(request))
+
+
+def head_of(gallery: Gallery) -> AuditHeadOut:
+    """As `audit_head`."""
+    last, number = None, 0
+    for line in gallery.audit():
+        last, number = line, number + 1
+    damage = next(iter(check_chain(gallery.audit())), None)
+    broken = "" if damage is None else f"{damage.where} {damage.what}; {damage.remedy}"
+    return AuditHeadOut(lines=number, hash=last.hash if last else START, broken=broken)
+
+
+async def export(request: Request) -> Response:
+    """The whole gallery as lines of JSON, with embeddings and pictures, as `resight gallery import` reads them."""
+    desk, gallery = desk_of(request), whole_gallery(request)
+    count = await read(request, gallery.store.count)
+    await write(
+        request, gallery.store.append_audit, "export", caller_of(request).who, _purpose(request), {"entries": count}
+    )
+
+    def lines() -> Iterator[bytes]:
+        yield (
+            header_line(
+                gallery.settings, gallery.links(), count, gallery.cannot_links(), gallery.site.transform
+            ).encode()
+            + b"\n"
+        )
+        for entry in gallery.entries():
+            yield line_of(entry, desk.gallery.settings.model).encode() + b"\n"
+
+    headers = {"Content-Disposition": 'attachment; filename="gallery.jsonl"'}
+    return StreamingResponse(lines(), media_type="application/x-ndjson", headers=headers)
+
+
+async def metrics(request: Request) -> Response:
+    """Figures for Prometheus: requests and seconds by route, entries, and how busy it is. None is about people."""
+    desk = desk_of(request)
+    entries = await read(request, whole_gallery(request).store.count)
+    text = desk.metrics.text(gauges(desk, entries))
+    return Response(text, media_type="text/plain; version=0.0.4")
+
+
+def gauges(desk: Desk, entries: int) -> dict[str, float]:
+    """Figures of the moment."""
+    return {
+        "entries": entries,
+        "ready": desk.ready,
+        "lane_reading_busy": desk.reading.busy,
+        "lane_writing_busy": desk.writing.busy,
+        "jobs_running": sum(job.state == "running" for job in desk.jobs.all()),
+    }
+
+
+async def openapi(request: Request) -> Response:
+    """This description."""
+    return Response(json.dumps(request.app.openapi()), media_type="application/json")
+
+
+def _purpose(request: Request) -> str:
+    return request.headers.get("x-purpose", "")[:500]

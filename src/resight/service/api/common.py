@@ -1,0 +1,72 @@
+"""What all functions of REST need: the desk, the caller, and pictures that are small enough."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+from fastapi import Request
+
+from resight.core.errors import ConfigError
+from resight.core.pictures.images import check_pixels
+from resight.embedding.card import short_of
+from resight.gallery.gallery import Gallery
+from resight.service.access.roles import Caller
+from resight.service.desk import Desk
+from resight.service.guard import CALLER
+from resight.service.problems import Refusal
+
+T = TypeVar("T")
+
+
+def desk_of(request: Request) -> Desk:
+    """The desk of the service that the request came to."""
+    desk: Desk = request.app.state.desk
+    return desk
+
+
+def caller_of(request: Request) -> Caller:
+    """Who asks; the guard has found out."""
+    caller: Caller = request.scope[CALLER]
+    return caller
+
+
+def view_of(request: Request, purpose: str = "") -> Gallery:
+    """The gallery as the caller may see it."""
+    return caller_of(request).view(desk_of(request).gallery, purpose)
+
+
+async def read(request: Request, act: Callable[..., T], *args: Any, **options: Any) -> T:
+    """Runs it in the lane of those that read."""
+    return await desk_of(request).reading.run(act, *args, **options)
+
+
+async def write(request: Request, act: Callable[..., T], *args: Any, **options: Any) -> T:
+    """Runs it in the lane of the one that writes."""
+    return await desk_of(request).writing.run(act, *args, **options)
+
+
+def whole_gallery(request: Request) -> Gallery:
+    """The gallery, for a caller who is not bounded to cameras. Raises Refusal for one who is."""
+    if caller_of(request).cameras is not None:
+        raise Refusal(403, "this is about the whole gallery, and this key is bounded to some cameras", "denied")
+    return view_of(request)
+
+
+def checked_pictures(pictures: Sequence[bytes], desk: Desk) -> list[bytes]:
+    """The pictures, as many and as large as the service takes. Raises ConfigError, UnreadableImage."""
+    if not pictures:
+        raise ConfigError("there is no picture in this request")
+    if len(pictures) > desk.settings.max_items:
+        raise ConfigError(f"{len(pictures)} pictures; a request has {desk.settings.max_items} at most")
+    for number, picture in enumerate(pictures, 1):
+        check_pixels(picture, f"picture {number}", desk.settings.max_pixels)
+    return list(pictures)
+
+
+def check_model(model: str | None, gallery: Gallery) -> None:
+    """Raises Refusal (409) for an embedding of another model than the gallery's, with both identities."""
+    if model != gallery.settings.model:
+        told = "of a model that is not named" if not model else f"of model {short_of(model)}"
+        text = f"this embedding is {told}; the gallery is of {gallery.settings.model_label}: `model` is its identity"
+        raise Refusal(409, text, "other-model")

@@ -1,0 +1,128 @@
+"""Forgetting in two steps: a preview with counts, then a confirmation, which gives a certificate."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from fastapi import Request
+
+from resight.core.errors import ConfigError
+from resight.gallery.arguments import filter_of, period_of, seen_until
+from resight.gallery.audit import AuditLine
+from resight.gallery.filters import Filter
+from resight.gallery.gallery import Gallery
+from resight.gallery.records import Forgotten
+from resight.service.api.answers import CertificateOut, ForgetPreviewOut
+from resight.service.api.common import caller_of, desk_of, read, view_of, write
+from resight.service.api.shapes import ConfirmBody, ForgetBody
+from resight.service.problems import Refusal
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What was shown to somebody, and waits for a confirmation. key: whose. conditions: for `Gallery.forget`."""
+
+    key: str
+    filter: Filter
+    entries: int
+
+
+async def preview(body: ForgetBody, request: Request) -> ForgetPreviewOut:
+    """Counts whom a deletion would be about. Nothing is deleted; the token confirms it, within ten minutes."""
+    return await previewed(request, body)
+
+
+async def previewed(request: Request, body: ForgetBody) -> ForgetPreviewOut:
+    """As `preview`."""
+    wanted = _filter_of(body)
+    view, desk = view_of(request), desk_of(request)
+
+    def counted() -> tuple[int, int, dict[str, int], int]:
+        bounded = wanted.within(view.cameras)
+        known = view.stats().cameras if view.cameras is None else view.cameras
+        counts = {camera: view.store.count(bounded.within([camera])) for camera in known}
+        cameras = {camera: number for camera, number in counts.items() if number}
+        people = view.people(limit=10**9, filter=wanted)
+        timed = wanted.before is not None or wanted.after is not None
+        untimed = view.store.count_untimed(bounded, seen_until()) if timed and wanted.untimed is None else 0
+        return view.store.count(bounded), len(people), cameras, untimed
+
+    entries, people, cameras, untimed = await read(request, counted)
+    token = secrets.token_urlsafe(24)
+    desk.previews.put(token, Preview(caller_of(request).key, wanted, entries))
+    return ForgetPreviewOut(entries=entries, people=people, cameras=cameras, untimed=untimed, token=token)
+
+
+async def confirm(body: ConfirmBody, request: Request) -> CertificateOut:
+    """Deletes what a preview was about, and looks for its bytes in the gallery's files."""
+    return await confirmed(request, body.token, body.purpose)
+
+
+async def confirmed(request: Request, token: str, purpose: str) -> CertificateOut:
+    """As `confirm`."""
+    desk, caller = desk_of(request), caller_of(request)
+    shown = desk.previews.take(token)
+    if not isinstance(shown, Preview) or shown.key != caller.key:
+        raise Refusal(409, "there is no such preview, or it is over ten minutes old: preview again", "no-preview")
+    view = view_of(request, purpose)
+
+    def act() -> tuple[Forgotten, AuditLine | None]:
+        if view.store.count(shown.filter.within(view.cameras)) != shown.entries:
+            text = "other entries match now than were shown: preview again. Nothing was deleted"
+            raise Refusal(409, text, "changed-meanwhile")
+        gone = view.forget(filter=shown.filter)
+        return gone, last_line(desk.gallery, "forget")
+
+    gone, line = await write(request, act)
+    desk.answers.clear()  # which held ids of entries
+    return certificate(gone, line, caller.who, purpose, shown.filter)
+
+
+def certificate(gone: Forgotten, line: AuditLine | None, who: str, purpose: str, wanted: Filter) -> CertificateOut:
+    """The certificate of a deletion."""
+    words = f"{gone.entries:,} entries were deleted."
+    if gone.looked_for:
+        words += f" The bytes of {gone.looked_for:,} of their embeddings and pictures were then looked for in the files"
+        words += " of the gallery: none were found." if not gone.traces else " of the gallery."
+    if gone.traces:
+        words += " Traces may be left: see below."
+    return CertificateOut(
+        time=datetime.now(UTC).isoformat(timespec="seconds"),
+        who=who,
+        purpose=purpose,
+        by=", ".join(wanted.names()),
+        entries=gone.entries,
+        looked_for=gone.looked_for,
+        traces=list(gone.traces),
+        beyond=list(gone.beyond),
+        untimed=gone.untimed,
+        site=gone.site,
+        audit_number=line.number if line else 0,
+        audit_hash=line.hash if line else "",
+        words=words,
+    )
+
+
+def last_line(gallery: Gallery, action: str) -> AuditLine | None:
+    """The last line of the audit that is of this action."""
+    found = None
+    for line in gallery.store.audit():
+        found = line if line.action == action else found
+    return found
+
+
+def _filter_of(body: ForgetBody) -> Filter:
+    conditions: dict[str, Any] = body.conditions()
+    if body.older_than_s is not None:
+        if "before" in conditions:
+            raise ConfigError("give either older_than_s or before")
+        conditions["before"] = datetime.now(UTC).timestamp() - period_of(body.older_than_s)
+    wanted = filter_of(None, **conditions)
+    if not wanted.names():
+        raise ConfigError("say whom to forget: pids, tracks, cameras, before, ...")
+    if body.untimed and wanted.before is None:
+        raise ConfigError("untimed says what else is old: it goes with older_than_s or before")
+    return replace(wanted, untimed=seen_until()) if body.untimed else wanted

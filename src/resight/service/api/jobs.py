@@ -1,0 +1,119 @@
+"""Jobs: verify, compact, and embedding the kept pictures again with another model, into a gallery beside this one."""
+
+from __future__ import annotations
+
+from pathlib import Path as FilePath
+from typing import Annotated, Any
+
+from fastapi import Path, Request
+
+from resight.core.errors import ConfigError, unknown_name
+from resight.core.progress import Progress
+from resight.embedding.loading import load
+from resight.gallery.migrate import migrate
+from resight.gallery.opening import open_gallery
+from resight.gallery.sqlite.store import SqliteStore
+from resight.service.api.answers import JobOut
+from resight.service.api.common import caller_of, desk_of
+from resight.service.api.shapes import ReembedBody
+from resight.service.desk import Desk
+from resight.service.jobs import Job, Work
+from resight.service.problems import missing
+
+MOST_DAMAGES = 100
+Number = Annotated[str, Path(max_length=100)]
+
+
+async def list_jobs(request: Request) -> list[JobOut]:
+    """The jobs since this service was started, the latest first."""
+    return [_out(job) for job in desk_of(request).jobs.all()]
+
+
+async def get_job(request: Request, number: Number) -> JobOut:
+    """One job: how far it is, and what came of it."""
+    job = desk_of(request).jobs.get(number)
+    if job is None:
+        raise missing(f"job {number}")
+    return _out(job)
+
+
+async def verify(request: Request) -> JobOut:
+    """Checks every entry against its checksum, and the audit's chain."""
+    desk = desk_of(request)
+
+    def work(progress: Progress) -> dict[str, Any]:
+        damages = []
+        with progress("verifying", 0) as advance:
+            for damage in desk.gallery.verify():
+                damages.append(f"{damage.where}: {damage.what}; {damage.remedy}")
+                advance(1)
+        return {"damages": len(damages), "first": damages[:MOST_DAMAGES]}
+
+    return _begin(request, "verify", work)
+
+
+async def compact(request: Request) -> JobOut:
+    """Gives freed space back to the file system."""
+    desk = desk_of(request)
+
+    def work(progress: Progress) -> dict[str, Any]:
+        desk.writing.submit(desk.gallery.compact).result()
+        return {}
+
+    return _begin(request, "compact", work)
+
+
+async def reembed(body: ReembedBody, request: Request) -> JobOut:
+    """Embeds the kept pictures with another model, into a new gallery beside this one: ids, links and all.
+
+    This gallery stays as it is. `result` says by which command the service is started on the new one.
+    """
+    desk = desk_of(request)
+    path = beside(desk, body.model)
+
+    def work(progress: Progress) -> dict[str, Any]:
+        old = desk.gallery.settings
+        with open_gallery(
+            path,
+            load(desk.offered[body.model]),
+            keep_crops=old.keep_crops,
+            audit_searches=old.audit_searches,
+            who=desk.gallery.who,
+            purpose="re-embed",
+        ) as new:
+            done = migrate(desk.gallery, new, progress)
+        return {
+            "entries": done.entries,
+            "without_picture": len(done.without_crop),
+            "unreadable": len(done.unreadable),
+            "switch": f"resight serve {path.name} --model {body.model}",
+        }
+
+    return _begin(request, "reembed", work)
+
+
+def beside(desk: Desk, model: str) -> FilePath:
+    """Where the new gallery goes. Raises ConfigError for a model that is not offered, the gallery's own, an engine that
+    keeps no file, or a gallery without pictures."""
+    if model not in desk.offered:
+        raise unknown_name("model", model, desk.offered)
+    store = desk.gallery.store
+    if not isinstance(store, SqliteStore):
+        raise ConfigError(
+            "only a gallery in a file is embedded again by the service; use `resight gallery migrate` for this engine"
+        )
+    if not desk.gallery.settings.keep_crops:
+        raise ConfigError("this gallery keeps no pictures, so there is nothing to embed again")
+    safe = "".join(letter if letter.isalnum() or letter in "-_" else "-" for letter in model)
+    return store.path.with_name(f"{store.path.stem}-{safe}{store.path.suffix}")
+
+
+def _begin(request: Request, kind: str, work: Work) -> JobOut:
+    desk, who = desk_of(request), caller_of(request).who
+    job = desk.jobs.start(kind, who, work)
+    desk.ledger.count("job", who, kind)
+    return _out(job)
+
+
+def _out(job: Job) -> JobOut:
+    return JobOut.model_validate(job, from_attributes=True)

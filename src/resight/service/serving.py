@@ -1,0 +1,134 @@
+"""Runs a service: where it listens, with TLS or behind a proxy, and what it prints at its first start."""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from resight.core.errors import ConfigError, MissingExtra
+from resight.gallery.gallery import Gallery
+from resight.gallery.store import without_password
+from resight.service.settings import ServiceSettings
+
+KEYS = "keys.json"
+
+
+@dataclass(frozen=True)
+class Listening:
+    """Where a service listens. tls_cert, tls_key: files in PEM. plain_http: other machines may reach it without TLS,
+    because a proxy or a private network is trusted. proxies: addresses whose X-Forwarded-For is believed."""
+
+    host: str = "127.0.0.1"
+    port: int = 8000
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    plain_http: bool = False
+    proxies: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise ConfigError("--tls-cert and --tls-key go together")
+        for path in (self.tls_cert, self.tls_key):
+            if path is not None and not path.is_file():
+                raise ConfigError(f"{path} is not there")
+        if not is_loopback(self.host) and self.tls_cert is None and not self.plain_http:
+            raise ConfigError(
+                f"on {self.host} other machines reach this service, and their keys would cross the network in the "
+                "clear: give --tls-cert and --tls-key, or --plain-http if a proxy before it has TLS"
+            )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches it."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def state_folder(place: str, state: Path | None) -> Path:
+    """Where a service keeps its keys: beside a gallery in a file. Raises ConfigError if neither tells."""
+    if state is not None:
+        return state
+    if "://" in place or place.startswith("milvus-lite:"):
+        raise ConfigError(f"{without_password(place)} is no file: say with --state FOLDER where the keys are kept")
+    return Path(f"{place}.service")
+
+
+def check_root(root: str) -> str:
+    """The path under which a proxy shows it, without a slash at the end. Raises ConfigError if it is none."""
+    root = root.rstrip("/")
+    if root and (not root.startswith("/") or any(letter in root for letter in '?#"\\;{} ')):
+        raise ConfigError(f"--root is a path such as /resight, not {root!r}")
+    return root
+
+
+def serve(
+    gallery: Gallery,
+    state: Path,
+    listening: Listening,
+    settings: ServiceSettings,
+    say: Callable[[str], None],
+    *,
+    offered: Mapping[str, str] | None = None,
+    new_address: bool = False,
+) -> None:
+    """Serves until a signal ends it, and closes the gallery.
+
+    state: the folder of the keys. say: is told the address. offered: as Desk has it. new_address: print a one-time
+    address although there is an admin's key. Raises MissingExtra without the extra `service`.
+    """
+    try:
+        import uvicorn
+
+        from resight.service.application import application
+        from resight.service.desk import Desk
+    except ModuleNotFoundError as error:
+        raise MissingExtra(f"{error.name}, which the service needs,", "service") from None
+    secure = settings.secure or listening.tls_cert is not None
+    own = () if is_loopback(listening.host) or listening.host in ("0.0.0.0", "::") else (listening.host,)
+    settings = replace(settings, secure=secure, hosts=(*settings.hosts, *own))
+    desk = Desk(gallery, state / KEYS, settings, offered)
+    scheme = "https" if listening.tls_cert else "http"
+    name = settings.hosts[0] if settings.hosts else listening.host
+    address = f"{scheme}://{name}:{listening.port}{settings.root}/"
+    say(f"the gallery is at {address}")
+    if new_address or not desk.keys.any_admin():
+        say("open this address within the hour; it works once, and lets you make keys:")
+        say(f"  {address}#start={desk.sessions.one_time_secret()}")
+    logging.getLogger("resight.service").setLevel(logging.INFO)
+    uvicorn.run(
+        application(desk),
+        host=listening.host,
+        port=listening.port,
+        ssl_certfile=listening.tls_cert,
+        ssl_keyfile=listening.tls_key,
+        ws="none",
+        access_log=False,  # its lines have paths with pids; the guard writes those of this service
+        server_header=False,
+        proxy_headers=bool(listening.proxies),
+        forwarded_allow_ips=list(listening.proxies),
+        log_config=_logs(),
+        timeout_graceful_shutdown=10,
+        timeout_keep_alive=20,
+        h11_max_incomplete_event_size=32_768,
+    )
+
+
+def _logs() -> dict[str, object]:
+    """Lines on standard error: what was asked, by template, and by which key's id. No key, no query, no body."""
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(message)s"}},
+        "handlers": {"err": {"class": "logging.StreamHandler", "formatter": "line", "stream": "ext://sys.stderr"}},
+        "loggers": {
+            "resight.service": {"handlers": ["err"], "level": "INFO", "propagate": False},
+            "uvicorn": {"handlers": ["err"], "level": "WARNING", "propagate": False},
+        },
+    }

@@ -1,0 +1,1 @@
+"""How a step changes the weights: its arithmetic, the optimizer, the rate, the average."""
