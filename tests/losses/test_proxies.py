@@ -46,6 +46,7 @@ def test_equals_the_sums(across: float, negatives: int) -> None:
     value = loss(embeddings, proxies)
     assert value.item() == pytest.approx(slow(loss, embeddings, proxies), rel=1e-5)
     value.backward()
+    assert embeddings.grad is not None
     assert torch.isfinite(embeddings.grad).all()
 
 

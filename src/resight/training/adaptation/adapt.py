@@ -48,13 +48,11 @@ from resight.site.rounds import (
 from resight.training.adaptation.beginning import begin_round, proxy_loss, round_batches, why_not
 from resight.training.adaptation.pictures import SitePictures
 from resight.training.adaptation.settings import Adaptation
-from resight.training.averaging import WeightAverage
 from resight.training.batches.augmentation import augment
 from resight.training.batches.plan import seed_step
 from resight.training.execution import mixed_precision
 from resight.training.loop import TrainOptions, interruption
 from resight.training.objective import Objective
-from resight.training.optimizers import make_optimizer, set_rate
 from resight.training.run import (
     Metrics,
     Position,
@@ -65,7 +63,9 @@ from resight.training.run import (
     save_checkpoint,
     write_or_check_config,
 )
-from resight.training.steps import Step
+from resight.training.updates.averaging import WeightAverage
+from resight.training.updates.optimizers import make_optimizer, set_rate
+from resight.training.updates.steps import Step
 
 OnRound = Callable[[RoundFacts], None]
 
