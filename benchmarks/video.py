@@ -1,6 +1,6 @@
 """What `resight video` reaches: linking, tracking, dropped frames, speed, memory. One command a claim.
 
-    python benchmarks/video.py market DATA [--models default-int8 general]   # tracklets of Market-1501's file names
+    python benchmarks/video.py market DATA [--models default-int8 market]    # tracklets of Market-1501's file names
     python benchmarks/video.py town DETECTOR [--seeds 5] [--dropped 0 .3 .6]  # the drawn town, detector to people
     python benchmarks/video.py campus FOLDER [--peer LINES]                   # four real cameras, a detector's boxes
     python benchmarks/video.py speed DETECTOR [VIDEO]                         # 1280 x 720, decode to gallery
@@ -61,7 +61,7 @@ def main() -> None:
     parts = parser.add_subparsers(dest="part", required=True)
     part = parts.add_parser("market")
     part.add_argument("data")
-    part.add_argument("--models", nargs="+", default=["default-int8", "general"])
+    part.add_argument("--models", nargs="+", default=["default-int8", "market"])
     part = parts.add_parser("town")
     part.add_argument("detector", type=Path)
     part.add_argument("--seeds", nargs="+", type=int, default=[5])
