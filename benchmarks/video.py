@@ -202,7 +202,22 @@ def town(
 
 
 def _seen(path: Path, find: OnnxDetector) -> list[tuple[float, Detections]]:
-    return [(frame.time, find(frame.pixels)) for frame in open_frames(path, START) if frame.pixels is not None]
+    """What the detector finds in each frame; kept beside the film, as finding takes most of the time."""
+    kept = path.with_suffix(".npz")
+    if not kept.exists():
+        frames = [(frame.time, find(frame.pixels)) for frame in open_frames(path, START) if frame.pixels is not None]
+        np.savez(
+            kept,
+            times=[at for at, _ in frames],
+            counts=[len(found) for _, found in frames],
+            boxes=np.concatenate([found.boxes for _, found in frames]),
+            scores=np.concatenate([found.scores for _, found in frames]),
+        )
+    with np.load(kept) as file:
+        edges = np.cumsum(file["counts"])[:-1]
+        boxes, scores = np.split(file["boxes"], edges), np.split(file["scores"], edges)
+        found = [detections(*each) for each in zip(boxes, scores, strict=True)]
+        return list(zip(file["times"].tolist(), found, strict=True))
 
 
 def _with_pixels(path: Path, kept: list[tuple[float, Detections]]) -> Iterator[Frame]:

@@ -268,6 +268,19 @@ def test_who_a_user_says_are_two_people_are_not_linked(gallery: Gallery) -> None
     assert found[2] == found[4]
 
 
+def test_cannot_links_of_the_gallery_hold(gallery: Gallery) -> None:
+    add(gallery, [0, 1, 0, 1, 0])
+    pids = {entry.id: entry.pid for entry in gallery.entries()}
+    one, other = pids[1], pids[3]
+    assert one is not None
+    assert other is not None
+    gallery.cannot_link(one, other, purpose="they stood side by side")
+    link(gallery)
+    found = people_of(gallery)
+    assert found[1] != found[3]
+    assert found[2] == found[4]
+
+
 def test_forgetting_one_leaves_the_others_together(gallery: Gallery) -> None:
     add(gallery, [0, 1, 0, 1, 0, 1])
     link(gallery)
