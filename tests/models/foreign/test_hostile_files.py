@@ -270,6 +270,24 @@ def test_an_attack_within_a_network_does_nothing(tmp_path: Path) -> None:
     assert not target.exists()
 
 
+def test_no_file_changes_what_reads_it(tmp_path: Path) -> None:
+    """BUILD sets attributes of whatever was found: of the functions that rebuild tensors too."""
+    before = torch._utils._rebuild_tensor_v2.__defaults__
+    state = b"N}U\x0c__defaults__I1\n\x85s\x86b."
+    for name in (b"torch._utils\n_rebuild_tensor_v2", b"collections\nOrderedDict", b"torch\nFloatStorage"):
+        path = files.write(tmp_path / "weights.pth", files.in_zip(b"\x80\x02c" + name + b"\n" + state))
+        with pytest.raises(WeightsError, match=r"weights\.pth"):
+            import_foreign(path)
+    assert torch._utils._rebuild_tensor_v2.__defaults__ == before
+    assert not hasattr(torch.FloatStorage, "__defaults__")
+
+
+def test_a_place_far_out_in_memory_takes_none(tmp_path: Path) -> None:
+    far = b"\x80\x02}r\xff\xff\xff\xff."  # LONG_BINPUT 4,294,967,295: 32 GiB where the memory is a list
+    with pytest.raises(WeightsError, match="no weights by name"):
+        import_foreign(files.write(tmp_path / "weights.pth", files.in_zip(far)))
+
+
 def saved_module(network: Any, *, legacy: bool = True) -> bytes:
     """With its class in place while it is written, and gone when it is read."""
     module = type(sys)("modeling.baseline")
