@@ -130,6 +130,17 @@ FOREIGN: dict[str, tuple[Callable[[], bytes], str]] = {
     "a table of another form": (changed(base__pos_embed=torch.zeros(129, 32)), "has not 3 dimensions"),
     "patches of another form": (changed(base__patch_embed__proj__weight=torch.zeros(32, 3)), "has not 4 dimensions"),
     "patches of many pixels": (changed(base__patch_embed__proj__weight=torch.zeros(2, 3, 512, 1)), "no known size"),
+    "a network beyond all memory": (
+        lambda: files.saved(
+            {
+                "base.pos_embed": torch.zeros(1, 129, 1),
+                "base.patch_embed.proj.weight": torch.zeros(4096, 1, 16, 1),
+                "base.blocks.0.mlp.fc1.weight": torch.zeros(16384, 1),
+                **{f"base.blocks.{k}.x": torch.zeros(1) for k in range(64)},
+            }
+        ),
+        "more than 700,000,000 weights",
+    ),
     "no layer norm": (changed(b2__1__weight=None, b2__1__bias=None), "b2.1.weight.* is missing"),
     "not a number": (changed(base__cls_token=with_value(float("nan"))), "base.cls_token holds values .* not finite"),
     "an infinite value": (changed(base__cls_token=with_value(float("inf"))), "not finite"),
