@@ -16,7 +16,7 @@ by people ten times, a half is the site and the other is tested. 3dpes has a cam
 The second table is the criterion: the EER of held-out tracklets within cameras, and the true mAP across cameras, of the
 same transforms by exponent, with Spearman's rank correlation.
 
-    python benchmarks/site_transform.py city default general [BUNDLE ...] [--data /work/shared/data] [--cache FOLDER]
+    python benchmarks/site_transform.py city market default [BUNDLE ...] [--data /work/shared/data] [--cache FOLDER]
 """
 
 from __future__ import annotations

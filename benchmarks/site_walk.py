@@ -2,7 +2,7 @@
 
 As walk.py has it: the test part of a data set becomes a gallery, but for one camera and every fourth person, a stranger
 to it; that camera's people are searched for. Here each variant is a gallery of its own, calibrated with labels on
-embeddings of its own kind: of the test people themselves, as the packaged `default` is on `market501` (which flatters),
+embeddings of its own kind: of the test people themselves, as the packaged `market` is on `market501` (which flatters),
 or of the training part's people (--calibrate train), for a model that was not trained on them. The site transform is
 always fitted to the training part, without its labels. A track is one person by one camera (market501: and sequence,
 without a long gap); its embeddings are pooled into one entry, and one search.

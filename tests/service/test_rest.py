@@ -54,7 +54,8 @@ def test_a_search_answers_what_the_gallery_answers(service: Service, people: Dat
         assert [match["id"] for match in answer["matches"]] == [match.id for match in expected]
         assert answer["matches"][0]["similarity"] == pytest.approx(expected[0].similarity, abs=1e-5)
         assert (answer["verdict"], answer["num_people"]) == (expected.verdict, expected.num_people)
-        assert answer["matches"][0]["p_same"] > 0.5
+        assert expected[0].probability is not None
+        assert answer["matches"][0]["p_same"]["value"] == pytest.approx(expected[0].probability.value, abs=1e-4)
         assert "embedding" not in json.dumps(answer)
     assert answers[0]["sentence"].startswith(("This is", "Unsure", "Nobody"))
     hidden = service.post("/search", {"crops": [text_of(crop)], "hidden": [0.5, 1.0], **WHY}).json
@@ -249,14 +250,14 @@ def test_jobs_tell_how_they_went(service: Service) -> None:
     assert done("verify")["result"] == {"damages": 0, "first": []}
     done("compact")
     unknown = service.post("/jobs/reembed", {"model": "/etc/hostname"})
-    assert "Known: general" in unknown.json["detail"]
+    assert "Known: market" in unknown.json["detail"]
     count = service.get("/stats").json["entries"]
-    result = done("reembed", {"model": "general"})["result"]
+    result = done("reembed", {"model": "market"})["result"]
     assert isinstance(result, dict)
     assert result["entries"] == count
     path = service.desk.gallery.store.path  # type: ignore[attr-defined]
-    with open_with_model(path.with_name(f"{path.stem}-general.db")) as made:
-        assert (len(made), made.settings.model_name) == (count, "general")
+    with open_with_model(path.with_name(f"{path.stem}-market.db")) as made:
+        assert (len(made), made.settings.model_name) == (count, "market")
     assert service.get("/jobs/12345678").status == 404
 
 
