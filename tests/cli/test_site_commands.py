@@ -122,7 +122,7 @@ def test_check_ends_with_its_own_code(tmp_path: Path, town: Path, model: package
             2,
             "leave --centre-cameras out",
         ),
-        (("evaluate", "general", CITY, "--site", "{site}"), 2, "embeddings of another model"),
+        (("evaluate", "market", CITY, "--site", "{site}"), 2, "embeddings of another model"),
         (("calibrate", "city", "{town}", CITY, "--unlabelled", "--site", "{site}"), 2, "takes one place"),
         (("calibrate", "city", "{town}", "--unlabelled"), 2, "packaged model, which stays as it is"),
         (

@@ -145,7 +145,7 @@ def serve(ready_made: Path, tmp_path: Path) -> Iterator[Serve]:
         if place is None:
             shutil.copy(ready_made, path)
         gallery = open_with_model(place or str(path), who="service") if place is None else resight.open_gallery(place)
-        desk = Desk(gallery, tmp_path / f"state{len(running)}" / "keys.json", settings, {"general": "general"})
+        desk = Desk(gallery, tmp_path / f"state{len(running)}" / "keys.json", settings, {"market": "market"})
         service = Service(desk, 0, {role: desk.keys.make(f"the {role}", role)[1] for role in ROLES})
         listening = socket.create_server(("127.0.0.1", 0))
         service.port = listening.getsockname()[1]

@@ -268,14 +268,14 @@ def test_jobs_tell_how_they_went(service: Service) -> None:
     assert done("verify")["result"] == {"damages": 0, "first": []}
     done("compact")
     unknown = service.post("/jobs/reembed", {"model": "/etc/hostname"})
-    assert "Known: general" in unknown.json["detail"]
+    assert "Known: market" in unknown.json["detail"]
     count = service.get("/stats").json["entries"]
-    result = done("reembed", {"model": "general"})["result"]
+    result = done("reembed", {"model": "market"})["result"]
     assert isinstance(result, dict)
     assert result["entries"] == count
     path = service.desk.gallery.store.path  # type: ignore[attr-defined]
-    with open_with_model(path.with_name(f"{path.stem}-general.db")) as made:
-        assert (len(made), made.settings.model_name) == (count, "general")
+    with open_with_model(path.with_name(f"{path.stem}-market.db")) as made:
+        assert (len(made), made.settings.model_name) == (count, "market")
     assert service.get("/jobs/12345678").status == 404
 
 

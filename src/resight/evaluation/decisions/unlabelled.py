@@ -24,6 +24,7 @@ from resight.evaluation.decisions.verification import score_pairs
 
 LEAST_GROUPS = 60  # tracklets, or pictures without tracks
 CURVE_THRESHOLDS = 256
+MOST_PAIRS = 500_000
 PASSES = 2.0  # times that a person comes past a camera, at the most on average: more are not counted on
 PRIOR_LIMIT = 0.5  # of the share of pairs of one person, which is bounded by the number of tracklets
 
@@ -74,7 +75,7 @@ def calibrate_unlabelled(
         )
     rows = np.arange(len(codes))
     crops = EmbeddedCrops(embeddings, walks + 1, codes, rows.astype(np.uint64), tuple(map(str, rows)))
-    pairs = score_pairs(crops, crops, seed=seed)
+    pairs = score_pairs(crops, crops, most_impostors=MOST_PAIRS, seed=seed)
     repeats = PASSES * num_cameras
     thresholds = _thresholds(pairs.impostor)
     counted = share_above(Trials(pairs.impostor, pairs.impostor_people, pairs.num_people, repeats=repeats), thresholds)
