@@ -7,7 +7,7 @@ or of the training part's people (--calibrate train), for a model that was not t
 always fitted to the training part, without its labels. A track is one person by one camera (market501: and sequence,
 without a long gap); its embeddings are pooled into one entry, and one search.
 
-    python benchmarks/site_walk.py market501 --camera 6 --model default
+    python benchmarks/site_walk.py market501 --camera 6 --model market
     python benchmarks/site_walk.py synthetic:seed=7,train_people=120,test_people=120,cameras=6 --camera 5 \\
         --model city --calibrate train
 """
@@ -38,7 +38,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data")
     parser.add_argument("--camera", type=int, required=True, help="whose people are searched for")
-    parser.add_argument("--model", default="default")
+    parser.add_argument("--model", default="market")
     parser.add_argument("--rate", type=float, default=0.1, help="of strangers told as known, at the most")
     parser.add_argument("--calibrate", choices=("test", "train"), default="test")
     parser.add_argument("--cache", type=Path)
