@@ -280,7 +280,7 @@ def test_the_verb(begun: Path, manifest: Path, tmp_path: Path) -> None:
     assert "<svg" in page
     facts = json.loads((tmp_path / "run" / OUTCOME_FILE).read_text())
     assert facts["schema"] == "resight.adaptation/1"
-    resight("export", tmp_path / "run", "-o", tmp_path / "mine.resight")
+    assert resight("model", "card", tmp_path / "run").stdout
     assert "is not a run" in resight("adapt", "default", manifest, "-o", tmp_path / "x", code=4).stderr
     assert "--no-tracks" in resight("adapt", begun, "synthetic", "-o", tmp_path / "y", code=3).stderr
 
@@ -308,3 +308,5 @@ def test_killed_at_any_moment_it_goes_on(
         process.communicate()
     subprocess.run(command(tmp_path / "broken"), check=True, capture_output=True)
     assert left(tmp_path / "broken") == left(tmp_path / "whole")
+    resight("export", tmp_path / "whole", "-o", tmp_path / "mine.resight")
+    assert load(tmp_path / "mine.resight").dim == 16
