@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from resight.cli import (
+    adapt,
     bundle,
     calibrate,
     compare,
@@ -55,6 +56,7 @@ app = typer.Typer(
 )
 app.command("demo")(demo.demo)
 app.command("train")(train.train)
+app.command("adapt")(adapt.adapt)
 app.command("evaluate", cls=RenamedOptions)(evaluate.evaluate)
 app.command("calibrate")(calibrate.calibrate)
 app.command("compare")(compare.compare)

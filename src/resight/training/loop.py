@@ -177,7 +177,7 @@ def _train(
     saved_at = time.monotonic()
 
     with (
-        _interruption() as interrupted,
+        interruption() as interrupted,
         progress(f"training {recipe.network}", plan.total_steps, position.step) as advance,
     ):
         for rows, pixels in local_batches(images, plan, position.step, world):
@@ -295,7 +295,7 @@ def _non_finite(loss: float, step: int, rate: float, rows: IntArray, images: Tra
 
 
 @contextmanager
-def _interruption() -> Iterator[threading.Event]:
+def interruption() -> Iterator[threading.Event]:
     """An event that Ctrl-C sets, so that the step under way ends and is saved; a second Ctrl-C stops at once."""
     pressed = threading.Event()
     if threading.current_thread() is not threading.main_thread():
