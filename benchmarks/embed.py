@@ -94,7 +94,7 @@ def main() -> None:
     for name, runtime, batch, what in work:
         if what == "network":
             own, flops = speed(name, runtime, batch), count_flops(bundles[name])
-            line = f"{f'{name}, {runtime}':34}{batch:>6}{own[0]:>12.0f}{own[1]:>10.0f}{flops / 1e9:>8.2f}"
+            line = f"{f'{name}, {runtime}':34}{batch:>6}{own[0]:>12.4g}{own[1]:>10.4g}{flops / 1e9:>8.2f}"
             line += f"{own[1] * flops / matrix_rate:>7.2f}"
             if options.peers:
                 line += "".join(f"{a / b:>9.2f}" for a, b in zip(own, speed(first, runtime, batch), strict=True))

@@ -3,11 +3,12 @@
 As walk.py has it: the test part of a data set becomes a gallery, but for one camera and every fourth person, a stranger
 to it; that camera's people are searched for. Here each variant is a gallery of its own, calibrated with labels on
 embeddings of its own kind: of the test people themselves, as the packaged `market` is on `market501` (which flatters),
-or of the training part's people (--calibrate train), for a model that was not trained on them. The site transform is
-always fitted to the training part, without its labels. A track is one person by one camera (market501: and sequence,
-without a long gap); its embeddings are pooled into one entry, and one search.
+or of the training part's people (--calibrate train), for a model that was not trained on them; or without labels, on
+the test part (--calibrate none). P(same): of the nearest, where it is right / is not. The site transform is always
+fitted to the training part, without its labels. A track is one person by one camera (market501: and sequence, without a
+long gap); its embeddings are pooled into one entry, and one search.
 
-    python benchmarks/site_walk.py market501 --camera 6 --model default
+    python benchmarks/site_walk.py market501 --camera 6 --model market
     python benchmarks/site_walk.py synthetic:seed=7,train_people=120,test_people=120,cameras=6 --camera 5 \\
         --model city --calibrate train
 """
@@ -30,6 +31,7 @@ from resight.core.records import EmbeddedCrops
 from resight.data.crops import Crop
 from resight.embedding.model import Model
 from resight.evaluation.decisions.calibrate import calibrate
+from resight.evaluation.decisions.unlabelled import calibrate_unlabelled
 from resight.site.fitting import fit_site
 from resight.site.transform import SiteTransform
 
@@ -38,9 +40,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data")
     parser.add_argument("--camera", type=int, required=True, help="whose people are searched for")
-    parser.add_argument("--model", default="default")
+    parser.add_argument("--model", default="market")
     parser.add_argument("--rate", type=float, default=0.1, help="of strangers told as known, at the most")
-    parser.add_argument("--calibrate", choices=("test", "train"), default="test")
+    parser.add_argument("--calibrate", choices=("test", "train", "none"), default="test")
     parser.add_argument("--cache", type=Path)
     options = parser.parse_args()
     model, data = resight.load(options.model), resight.open_dataset(options.data)
@@ -52,8 +54,8 @@ def main() -> None:
     fitted = fit_site(
         found.embeddings[train], part(found, train).camera_names, tracks[train].tolist(), model=model.identity
     )
-    print("| | | nearest right | known, rightly | wrongly | nobody | unsure | strangers known | unsure |")
-    print("|---|---|---|---|---|---|---|---|---|")
+    print("| | | nearest right | known, rightly | wrongly | nobody | unsure | strangers known | unsure | P(same) |")
+    print("|---|---|---|---|---|---|---|---|---|---|")
     for what, site in (("raw", _nothing(fitted)), ("site", fitted)):
         for unit in ("pictures", "tracks"):
             groups = tracks if unit == "tracks" else np.arange(len(crops)).astype(str)
@@ -61,7 +63,10 @@ def main() -> None:
             pooled = _pooled(part(found, people), groups[people])
             moved = site.apply(pooled.embeddings, pooled.camera_names)
             columns = (pooled.pids, pooled.camids, pooled.content_hashes, pooled.names)
-            calibration = calibrate(EmbeddedCrops(moved, *columns)).calibration
+            if options.calibrate == "none":
+                calibration = calibrate_unlabelled(moved, pooled.camera_names).calibration
+            else:
+                calibration = calibrate(EmbeddedCrops(moved, *columns)).calibration
             counts = _walk(model, _pooled(part(found, rows), groups[rows]), site.with_calibration(calibration), options)
             print(f"| {what} | {unit} | {' | '.join(counts)} |", flush=True)
 
@@ -74,6 +79,7 @@ def _walk(model: Model, test: EmbeddedCrops, site: SiteTransform, options: argpa
     sought = part(test, test.camids == options.camera)
     sought = part(sought, np.unique(sought.pids, return_index=True)[1])  # one search a person
     told: dict[bool, Counter[str]] = {True: Counter(), False: Counter()}
+    likely: dict[bool, list[float]] = {True: [], False: []}  # P(same) of the nearest, by whether it is right
     right = 0
     with (
         tempfile.TemporaryDirectory() as folder,
@@ -89,12 +95,15 @@ def _walk(model: Model, test: EmbeddedCrops, site: SiteTransform, options: argpa
         for pid, answer in zip(sought.pids.tolist(), answers, strict=True):
             known, found = pid not in strangers, answer[0].pid == pid
             right += known and found
+            if answer[0].probability:
+                likely[known and found].append(answer[0].probability.value)
             verdict = answer.decision.verdict if answer.decision else ""
             told[known][verdict + (", rightly" if verdict == "known" and found else "")] += 1
     there, strange = told[True], told[False]
     counts = [there[verdict] for verdict in ("known, rightly", "known", "nobody we know", "unsure")]
     last = f"{strange['known']} of {strange.total()}", str(strange["unsure"])
-    return [f"{right} of {there.total()}", *map(str, counts), *last]
+    shown = " / ".join(f"{np.mean(values):.2f}" for values in likely.values() if values)
+    return [f"{right} of {there.total()}", *map(str, counts), *last, shown]
 
 
 def _nothing(site: SiteTransform) -> SiteTransform:

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import re
+import shutil
+import subprocess
+import sys
 from html.parser import HTMLParser
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
+import pytest
+from typer.testing import CliRunner
+
+from resight.cli.app import app
 from resight.data.crops import Dataset
 from resight.service.page.entrance import STATIC
 from resight.service.page.table import PAGES
 from tests.service.conftest import Answer, Service, multipart
 
+DOCS = Path(__file__).resolve().parents[2] / "docs" / "service"
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
 
@@ -126,6 +135,22 @@ def test_a_role_sees_only_what_it_may_press(service: Service) -> None:
             there = f'href="./{address}"' in page
             assert there == (role == "admin" or (role == "controller" and needed != "admin"))
     assert [route.path for route in PAGES if route.method == "POST" and route.role == "viewer"] == ["/logout"]
+
+
+def test_the_systemd_unit_of_the_documents_is_one(tmp_path: Path) -> None:
+    program, unit = shutil.which("systemd-analyze"), DOCS / "resight.service"
+    if program is None or not unit.exists():
+        pytest.skip("systemd-analyze or docs/ is not here")
+    copy = tmp_path / unit.name
+    copy.write_text(unit.read_text().replace("/opt/resight/bin/resight", sys.executable))
+    done = subprocess.run([program, "verify", copy], capture_output=True, text=True, check=False)
+    assert [line for line in done.stderr.splitlines() if unit.name in line] == []
+    command = re.search(r"ExecStart=\S+ (.*)", unit.read_text())
+    assert command is not None
+    for text in (command[1], (DOCS / "nginx.conf").read_text(), (DOCS / "Caddyfile").read_text()):
+        told = set(re.findall(r"--[a-z-]+", text))
+        known = CliRunner().invoke(app, ["serve", "--help"], env={"COLUMNS": "200", "TERM": "dumb"}).output
+        assert {option for option in told if option not in known} == set()
 
 
 def test_what_is_foreign_is_here_with_its_licence() -> None:

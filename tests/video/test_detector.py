@@ -96,12 +96,12 @@ def test_a_real_detector_finds_drawn_people(detector: Path) -> None:
     find = OnnxDetector(detector, threads=1)
     assert find.layout == "YOLOX grid"
     hit = people = 0
-    for frame in list(film(town, 0))[::12]:
+    for frame in list(film(town, 0))[::15]:
         assert frame.pixels is not None
         clear = [each.box for each in frame.truth if each.visibility > 0.7]
         if clear:
             overlaps = ious(np.array(clear), find(frame.pixels).boxes)
             hit += int((overlaps.max(axis=1, initial=0) > 0.5).sum())
             people += len(clear)
-    assert people >= 10
+    assert people >= 8
     assert hit / people > 0.85

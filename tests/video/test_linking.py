@@ -64,8 +64,8 @@ def test_what_cannot_be_one_person() -> None:
 
 
 def test_a_calibration_goes_on_beyond_its_last_step() -> None:
-    """The packaged ones are level at both ends, so that no pair could be one person where hundreds are about."""
-    calibration = load("default", threads=1).calibration
+    """Isotonic ones are level at both ends, so that no pair could be one person where hundreds are about."""
+    calibration = load("market", threads=1).calibration
     assert calibration is not None
     line = line_of(calibration)
     most = float(calibration.probability(0.999, prior=1 / 500))
@@ -263,6 +263,19 @@ def test_what_users_linked_stays(gallery: Gallery) -> None:
 def test_who_a_user_says_are_two_people_are_not_linked(gallery: Gallery) -> None:
     add(gallery, [0, 1, 0, 1])
     link(gallery, site=Site(apart=((1, 3),)))
+    found = people_of(gallery)
+    assert found[1] != found[3]
+    assert found[2] == found[4]
+
+
+def test_cannot_links_of_the_gallery_hold(gallery: Gallery) -> None:
+    add(gallery, [0, 1, 0, 1, 0])
+    pids = {entry.id: entry.pid for entry in gallery.entries()}
+    one, other = pids[1], pids[3]
+    assert one is not None
+    assert other is not None
+    gallery.cannot_link(one, other, purpose="they stood side by side")
+    link(gallery)
     found = people_of(gallery)
     assert found[1] != found[3]
     assert found[2] == found[4]

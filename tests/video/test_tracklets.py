@@ -55,9 +55,9 @@ def test_a_tracklet_has_the_best_crop_of_each_piece_of_time() -> None:
 
 
 def test_crops_are_few_however_long_a_track_is() -> None:
-    found, _ = tracklets(frames(standing(4000), step=0.1))
+    found, _ = tracklets(frames(standing(800), step=0.5))
     assert [len(each.shots) for each in found] == [SHOTS] * len(found)
-    assert all(each.end - each.start <= LONGEST_S + 0.2 for each in found)
+    assert all(each.end - each.start <= LONGEST_S + 0.5 for each in found)
     assert [each.track for each in found] == [f"{found[0].epoch}/1", f"{found[0].epoch}/1.1"]
 
 

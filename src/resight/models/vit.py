@@ -22,6 +22,7 @@ from resight.core.errors import ConfigError
 
 INIT_STD = 0.02
 CLASSIFIERS = ("head", "dist_token", "pre_logits", "fc.")  # of files trained on ImageNet
+MOST_WEIGHTS = 700_000_000  # those of the largest vision transformers that are in use; a card may ask for any
 MOST = {"width": 4096, "depth": 64, "heads": 128, "patch": 64, "stride": 64}
 
 
@@ -62,6 +63,8 @@ class VitForm:
             raise ConfigError(
                 "a transformer's mlp is in (0, 16], eps in (0, 1), scale in [0, 100], drop_path in [0, 1)"
             )
+        if self.width**2 * self.depth * (4 + 2 * self.mlp) > MOST_WEIGHTS:
+            raise ConfigError(f"{self.depth} blocks of width {self.width} have more than {MOST_WEIGHTS:,} weights")
 
     def grid(self, height: int, width: int) -> tuple[int, int]:
         """(rows, columns) of patches of a picture. Raises ConfigError where not one fits."""

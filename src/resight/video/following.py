@@ -13,7 +13,7 @@ from resight.gallery.records import Entry, Link
 from resight.video.adding import is_tracklet
 from resight.video.linking.clustering import cluster
 from resight.video.linking.evidence import Evidence, evidence_of, line_of
-from resight.video.linking.linker import WINDOW, own_links
+from resight.video.linking.linker import WINDOW, own_links, with_cannot_links
 from resight.video.linking.planning import SURE, held_together, plan_of, reason_of
 from resight.video.linking.sightings import Sightings, sightings_of
 from resight.video.linking.site import UNKNOWN_PLACE, Site
@@ -66,7 +66,8 @@ def follow(
     if len(entries) > WINDOW:
         raise ConfigError(f"{len(entries):,} tracklets are too many for one page: narrow it by --after and --before")
     found = sightings_of(entries, site)
-    evidence = evidence_of(found, line_of(gallery.needed_model().calibration), site)
+    place = with_cannot_links(site, found, gallery)
+    evidence = evidence_of(found, line_of(gallery.needed_model().calibration), place)
     links, own = gallery.links(), own_links(gallery)
     table = {link.pid: link.into for link in links}
     chances = {link.pid: own.get(link.number) for link in links}

@@ -130,6 +130,17 @@ FOREIGN: dict[str, tuple[Callable[[], bytes], str]] = {
     "a table of another form": (changed(base__pos_embed=torch.zeros(129, 32)), "has not 3 dimensions"),
     "patches of another form": (changed(base__patch_embed__proj__weight=torch.zeros(32, 3)), "has not 4 dimensions"),
     "patches of many pixels": (changed(base__patch_embed__proj__weight=torch.zeros(2, 3, 512, 1)), "no known size"),
+    "a network beyond all memory": (
+        lambda: files.saved(
+            {
+                "base.pos_embed": torch.zeros(1, 129, 1),
+                "base.patch_embed.proj.weight": torch.zeros(4096, 1, 16, 1),
+                "base.blocks.0.mlp.fc1.weight": torch.zeros(16384, 1),
+                **{f"base.blocks.{k}.x": torch.zeros(1) for k in range(64)},
+            }
+        ),
+        "more than 700,000,000 weights",
+    ),
     "no layer norm": (changed(b2__1__weight=None, b2__1__bias=None), "b2.1.weight.* is missing"),
     "not a number": (changed(base__cls_token=with_value(float("nan"))), "base.cls_token holds values .* not finite"),
     "an infinite value": (changed(base__cls_token=with_value(float("inf"))), "not finite"),
@@ -268,6 +279,24 @@ def test_an_attack_within_a_network_does_nothing(tmp_path: Path) -> None:
     data = saved_module(network)
     assert import_foreign(files.write(tmp_path / "weights.pth", data)).kind == "osnet"
     assert not target.exists()
+
+
+def test_no_file_changes_what_reads_it(tmp_path: Path) -> None:
+    """BUILD sets attributes of whatever was found: of the functions that rebuild tensors too."""
+    before = torch._utils._rebuild_tensor_v2.__defaults__
+    state = b"N}U\x0c__defaults__I1\n\x85s\x86b."
+    for name in (b"torch._utils\n_rebuild_tensor_v2", b"collections\nOrderedDict", b"torch\nFloatStorage"):
+        path = files.write(tmp_path / "weights.pth", files.in_zip(b"\x80\x02c" + name + b"\n" + state))
+        with pytest.raises(WeightsError, match=r"weights\.pth"):
+            import_foreign(path)
+    assert torch._utils._rebuild_tensor_v2.__defaults__ == before
+    assert not hasattr(torch.FloatStorage, "__defaults__")
+
+
+def test_a_place_far_out_in_memory_takes_none(tmp_path: Path) -> None:
+    far = b"\x80\x02}r\xff\xff\xff\xff."  # LONG_BINPUT 4,294,967,295: 32 GiB where the memory is a list
+    with pytest.raises(WeightsError, match="no weights by name"):
+        import_foreign(files.write(tmp_path / "weights.pth", files.in_zip(far)))
 
 
 def saved_module(network: Any, *, legacy: bool = True) -> bytes:

@@ -36,9 +36,14 @@ class Promise:
     false_rejects: int
 
     @property
+    def enough(self) -> bool:
+        """Whether so many pairs tell anything."""
+        return self.same >= FEWEST and self.other >= FEWEST
+
+    @property
     def words(self) -> str:
         """Whether it holds, in a sentence."""
-        if self.same < FEWEST or self.other < FEWEST:
+        if not self.enough:
             return f"Too few people with pids to tell: {self.same:,} pairs of one person, {self.other:,} of two."
         told = []
         for number, total, rate, threshold, what in (

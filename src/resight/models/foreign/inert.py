@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import collections
 import pickle
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import IO, Any, ClassVar
 
 import numpy as np
@@ -17,14 +17,29 @@ import torch
 
 __all__ = ["Inert", "Unpickler", "dump", "dumps", "load", "loads"]
 
+
+class Sealed:
+    """A function that can be called, and whose attributes no file can set."""
+
+    __slots__ = ("_function",)
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self._function = function
+
+    def __call__(self, *arguments: Any) -> Any:
+        return self._function(*arguments)
+
+    def __setstate__(self, state: Any) -> None:
+        raise pickle.UnpicklingError("a function has no state")
+
+
 KNOWN: dict[tuple[str, str], Any] = {
     ("collections", "OrderedDict"): collections.OrderedDict,
     ("torch", "Size"): torch.Size,
-    ("torch._utils", "_rebuild_tensor"): torch._utils._rebuild_tensor,
-    ("torch._utils", "_rebuild_tensor_v2"): torch._utils._rebuild_tensor_v2,
-    ("torch._utils", "_rebuild_parameter"): torch._utils._rebuild_parameter,
+    ("torch._utils", "_rebuild_tensor"): Sealed(torch._utils._rebuild_tensor),
+    ("torch._utils", "_rebuild_tensor_v2"): Sealed(torch._utils._rebuild_tensor_v2),
+    ("torch._utils", "_rebuild_parameter"): Sealed(torch._utils._rebuild_parameter),
 }
-STORAGES = ["Float", "Double", "Half", "BFloat16", "Long", "Int", "Short", "Char", "Byte", "Bool"]
 
 
 class Inert:
@@ -60,18 +75,19 @@ class Inert:
         """Forgotten."""
 
 
-class Unpickler(pickle.Unpickler):
-    """Finds the known names only; for all others a class of its own that does nothing."""
+class Unpickler(pickle._Unpickler):
+    """Finds the known names only; for all others a class of its own that does nothing. Storages are torch.load's own.
+
+    It is the one in Python: that in C makes room for whatever place a file names in its memory.
+    """
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) in KNOWN:
             return KNOWN[module, name]
-        if module == "torch" and name.removesuffix("Storage") in STORAGES:
-            return getattr(torch, name)
         if module == "torch" and isinstance(getattr(torch, name, None), torch.dtype):
             return getattr(torch, name)
         if module in ("numpy.core.multiarray", "numpy._core.multiarray") and name == "scalar":
-            return lambda *arguments: np.float64("nan")  # a figure beside the weights; nobody reads it
+            return Sealed(lambda *arguments: np.float64("nan"))  # a figure beside the weights; nobody reads it
         return type(name.rsplit(".", 1)[-1], (Inert,), {"__module__": "inert"})
 
 

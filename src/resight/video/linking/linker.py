@@ -14,12 +14,13 @@ from dataclasses import dataclass, replace
 from resight.core.errors import ConfigError, DataError
 from resight.gallery.filters import Filter
 from resight.gallery.gallery import Gallery
+from resight.gallery.people import members_of
 from resight.gallery.records import Entry
 from resight.video.adding import is_tracklet
 from resight.video.linking.clustering import cluster
 from resight.video.linking.evidence import evidence_of, line_of
 from resight.video.linking.planning import SURE, Plan, held_together, plan_of
-from resight.video.linking.sightings import sightings_of
+from resight.video.linking.sightings import Sightings, sightings_of
 from resight.video.linking.site import UNKNOWN_PLACE, Site
 
 WINDOW = 3000  # tracklets that are compared at once; windows overlap by half
@@ -57,7 +58,7 @@ def plan_links(
     start = 0
     while True:
         found = sightings_of(entries[start : start + WINDOW], site)
-        evidence = evidence_of(found, first, site)
+        evidence = evidence_of(found, first, with_cannot_links(site, found, gallery))
         links, ours = gallery.links(), frozenset(own_links(gallery))
         held = held_together(found, links, ours)
         clusters = cluster(evidence.ratios, evidence.prior, evidence.forbidden, held)
@@ -65,6 +66,19 @@ def plan_links(
         if start + WINDOW >= len(entries):
             return
         start += WINDOW // 2
+
+
+def with_cannot_links(site: Site, found: Sightings, gallery: Gallery) -> Site:
+    """The site, with the pairs of tracklets whose people a user of the gallery has said to be two."""
+    links = {link.pid: link.into for link in gallery.links()}
+    entry_of = {int(pid): int(entry) for pid, entry in zip(found.pids, found.ids, strict=True)}
+    pairs = []
+    for pair in gallery.cannot_links():
+        first, second = (
+            [entry_of[pid] for pid in members_of(each, links) if pid in entry_of] for each in (pair.pid, pair.other)
+        )
+        pairs += [(one, other) for one in first for other in second]
+    return replace(site, apart=(*site.apart, *pairs))
 
 
 def carry_out(gallery: Gallery, plan: Plan, *, who: str | None = None) -> Done:
