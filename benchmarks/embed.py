@@ -7,7 +7,10 @@ reaches (a share above 1 is what 8 bits gain).
 
     python benchmarks/embed.py [MODEL.resight ...] [--peers PEER.resight ...] [--data FOLDER] [--rounds 5]
 
-Without models: the packaged ones. Peers are made by `resight bundle`.
+Without models: the packaged ones. Peers are made by `resight bundle`. --untrained adds transformers of published sizes
+with random weights (PyTorch is needed to make them): what their accuracy, once trained, would cost.
+
+    python benchmarks/embed.py default --untrained deit-small deit-small-int8 vit-base vit-base-int8
 """
 
 from __future__ import annotations
@@ -24,6 +27,7 @@ import onnx
 
 from resight.core.cores import available_cores
 from resight.core.errors import MissingExtra
+from resight.core.pictures.preprocessing import Preprocessing
 from resight.data.formats.catalogue import open_dataset
 from resight.embedding.bundle import Bundle
 from resight.embedding.loading import find_bundle, of_bundle
@@ -40,12 +44,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("models", nargs="*", help="bundles, or packaged names")
     parser.add_argument("--peers", nargs="*", default=[], help="bundles of other networks")
+    parser.add_argument("--untrained", nargs="*", default=[], metavar="FORM", help="deit-small, vit-base, ...[-int8]")
+    parser.add_argument("--batches", nargs="*", type=int, default=BATCHES)
     parser.add_argument("--data", default="synthetic", help="whose pictures to decode")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=available_cores())
     options = parser.parse_args()
     names = [*options.peers, *(options.models or packaged_models())]
     bundles = {Path(name).stem: find_bundle(name) for name in names}
+    bundles |= {name: untrained(name) for name in options.untrained}
     dataset = open_dataset(options.data)
     crops = [*dataset.query, *dataset.gallery][:PICTURES]
     files = [crop.read() for crop in crops]
@@ -54,7 +61,7 @@ def main() -> None:
     work: dict[tuple[str, str, int, str], Callable[[], object]] = {}
     for name, bundle in bundles.items():
         for runtime in RUNTIMES:
-            for batch in BATCHES:
+            for batch in options.batches:
                 try:
                     embedder = of_bundle(bundle, runtime=runtime, batch_size=batch, threads=options.threads)
                 except MissingExtra as error:
@@ -87,11 +94,35 @@ def main() -> None:
     for name, runtime, batch, what in work:
         if what == "network":
             own, flops = speed(name, runtime, batch), count_flops(bundles[name])
-            line = f"{f'{name}, {runtime}':34}{batch:>6}{own[0]:>12.0f}{own[1]:>10.0f}{flops / 1e9:>8.2f}"
+            line = f"{f'{name}, {runtime}':34}{batch:>6}{own[0]:>12.4g}{own[1]:>10.4g}{flops / 1e9:>8.2f}"
             line += f"{own[1] * flops / matrix_rate:>7.2f}"
             if options.peers:
                 line += "".join(f"{a / b:>9.2f}" for a, b in zip(own, speed(first, runtime, batch), strict=True))
             print(line)
+
+
+def untrained(name: str) -> Bundle:
+    """A TransReID without side information and jigsaw, of a published size at 256 x 128, with random weights."""
+    import torch
+
+    from resight.export.export import export
+    from resight.models.catalogue import build_network
+    from resight.models.saved import ModelConfig, TrainedNetwork
+    from resight.training.objective import architecture_of
+    from resight.training.recipe import FORMS
+    from resight.training.recipes import find_recipe
+
+    form = name.removesuffix("-int8")
+    recipe = find_recipe("transreid-small", form=form, dim=FORMS[form]["width"])
+    torch.manual_seed(0)
+    network = build_network(architecture_of(recipe), recipe.height, recipe.width).eval()
+    size = Preprocessing(recipe.height, recipe.width, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+    config = ModelConfig(architecture_of(recipe), size, "nothing", "none needed")
+    city = open_dataset("synthetic:train_people=2,test_people=4")
+    precision = "int8" if name.endswith("-int8") else "fp32"
+    return export(
+        TrainedNetwork(network, config), name, precision=precision, pictures=city, calibration_pictures=city.train
+    ).bundle
 
 
 def _network(bundle: Bundle, run: Runtime, pixels: np.ndarray) -> Callable[[], object]:

@@ -77,6 +77,7 @@ TRAININGS: tuple[Training, ...] = (
     Training("aligned-mutual/seed0", "market501", "stripnet-aligned", more=("--mutual",)),
     Training("aligned/seed0", "market501", "stripnet-aligned"),
     *(Training(f"slices-{k}/seed0", "market501", "stripnet", fields={"slices": str(k)}) for k in (1, 2)),
+    Training("transreid-small/seed0", "market501", "transreid-small"),  # from scratch: see docs/results.md
 )
 
 

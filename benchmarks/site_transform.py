@@ -16,7 +16,7 @@ by people ten times, a half is the site and the other is tested. 3dpes has a cam
 The second table is the criterion: the EER of held-out tracklets within cameras, and the true mAP across cameras, of the
 same transforms by exponent, with Spearman's rank correlation.
 
-    python benchmarks/site_transform.py city default general [BUNDLE ...] [--data /work/shared/data] [--cache FOLDER]
+    python benchmarks/site_transform.py city market default [BUNDLE ...] [--data /work/shared/data] [--cache FOLDER]
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def main() -> None:
             folder, split_of = PLACES[name]
             dataset = resight.open_dataset(options.data / folder if folder else name)
             crops = [*dataset.train, *dataset.query, *dataset.gallery]
-            splits = split_of(crops, _embedded(model, crops, options.cache), len(dataset.train), len(dataset.query))
+            splits = split_of(crops, embedded(model, crops, options.cache), len(dataset.train), len(dataset.query))
             cells, seconds = _row(splits)
             print(f"| {Path(spec).stem} | {name} | {' | '.join(cells)} | {seconds} |", flush=True)
             chosen += [f"| {Path(spec).stem} | {name} | {_criterion(split)} |" for split in splits if split.tracks]
@@ -134,7 +134,8 @@ def _criterion(split: Split) -> str:
     return " | ".join([*cells, f"{-spearmanr(told, true).statistic:.2f}", f"{site.facts.exponent:g}"])
 
 
-def _embedded(model: Model, crops: list[Crop], cache: Path | None) -> EmbeddedCrops:
+def embedded(model: Model, crops: list[Crop], cache: Path | None) -> EmbeddedCrops:
+    """The crops embedded, or as they were kept in the cache."""
     listing = hashlib.sha256("\0".join(crop.name for crop in crops).encode()).hexdigest()[:16]
     path = None if cache is None else cache / f"{model.identity[-16:]}-{listing}.npz"
     if path is not None and path.exists():

@@ -139,3 +139,17 @@ def test_what_cannot_work_is_said(tmp_path: Path, town: Path, arguments: tuple[s
     words = [word.format(**places) for word in arguments]
     told = " ".join(resight(*words, code=code).stderr.split())
     assert why in told
+
+
+def test_embed_writes_tracks_and_times(tmp_path: Path) -> None:
+    pictures = list(package.open_dataset(CITY).query)[:4]
+    lines = ["path,pid,camid,split,track,time"]
+    for number, crop in enumerate(pictures):
+        (tmp_path / f"{number}.jpg").write_bytes(crop.read())
+        lines.append(f"{number}.jpg,{number % 2 + 1},{number % 2 + 1},gallery,w{number // 2},{'' if number else 12.5}")
+    (tmp_path / "manifest.csv").write_text("\n".join(lines) + "\n")
+    resight("embed", "city", tmp_path / "manifest.csv", "-o", tmp_path / "out.npz")
+    found = np.load(tmp_path / "out.npz")
+    assert found["track"].tolist() == ["w0", "w0", "w1", "w1"]
+    assert found["time"].tolist()[0] == 12.5
+    assert np.isnan(found["time"][1:]).all()

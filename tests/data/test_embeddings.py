@@ -9,7 +9,7 @@ import pytest
 from pyarrow import parquet
 
 from resight.core.errors import DatasetError, EmbeddingError
-from resight.data.embeddings import read_embeddings
+from resight.data.embeddings import read_embeddings, read_rows
 from resight.data.labels import PERSON_ZERO
 from resight.evaluation.evaluate import evaluate
 
@@ -117,3 +117,27 @@ def test_other_files_are_told_what_to_do(tmp_path: Path) -> None:
     named_otherwise = tmp_path / "table.pq"
     write(tmp_path / "e.parquet").rename(named_otherwise)
     assert len(read_embeddings(named_otherwise)[0]) == 2
+
+
+def test_tracks_times_and_names_of_cameras_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "walk.npz"
+    vectors = np.eye(3, dtype=np.float32)
+    common: dict[str, Any] = {
+        "vector": vectors,
+        "pid": [1, 2, 3],
+        "camid": [1, 2, 3],
+        "split": ["query", "gallery", "gallery"],
+    }
+    np.savez(path, **common, track=["7", "", "8"], time=[1.5, np.nan, 3], camera=["gate", "c2", ""])
+    found = read_rows(path)
+    assert found.tracks.tolist() == ["7", "", "8"]
+    assert found.times.tolist()[::2] == [1.5, 3.0]
+    assert found.camera_names == ["gate", "2", "3"]
+    query, gallery = read_embeddings(path)
+    assert (query.camera_names, gallery.camera_names) == (("gate",), ("2", "3"))
+    np.savez(path, **common)
+    assert read_embeddings(path)[1].camera_names == ("2", "3")
+    assert read_rows(path).tracks.tolist() == ["", "", ""]
+    np.savez(path, **common, time=["noon"] * 3)
+    with pytest.raises(DatasetError, match="time must be seconds"):
+        read_rows(path)

@@ -110,7 +110,7 @@ def test_real_pictures_with_swapped_labels(market501: Path, seed_weights: Path, 
     """120 people of market501, 20 labels swapped, embedded by the paper's weights, which never saw that site."""
     from resight.data.formats.catalogue import open_dataset
     from resight.embedding.loading import of_run
-    from resight.models.reference_weights import import_reference_weights
+    from resight.models.foreign.reference_weights import import_reference_weights
 
     train = open_dataset(market501).train
     chosen = set(sorted({crop.pid for crop in train})[:120])

@@ -6,7 +6,7 @@ import pytest
 from resight.core.errors import ConfigError
 from resight.core.records import FloatArray
 from resight.evaluation.expansion import Expansion, expand
-from resight.evaluation.rerank import Reranking, nearest_rows, rerank_blocks
+from resight.evaluation.rerank import Reranking, jaccard_within, nearest_rows, rerank_blocks
 from tests.oracles import dense_rerank
 
 
@@ -111,3 +111,17 @@ def test_settings_that_cannot_be() -> None:
     for values in ((0, 0, 0.0), (-1, 2, 0.0), (1, 0, -1.0)):
         with pytest.raises(ConfigError, match="expansion"):
             Expansion(*values)
+
+
+def test_jaccard_distances_within_a_limit_equal_the_dense_formula() -> None:
+    rows = people(9, 8, 0.8, 0)
+    every = rows.astype(np.float64)
+    expected = dense_rerank.rerank(every, every, 7, 4, 0.0)  # every row twice: as query and in the gallery
+    found = jaccard_within(np.concatenate([rows, rows]), 7, 4, 0.6).toarray()[: len(rows), len(rows) :]
+    entries = jaccard_within(np.concatenate([rows, rows]), 7, 4, 0.6)[: len(rows), len(rows) :].tocoo()
+    assert {(row, column) for row, column in zip(entries.row, entries.col, strict=True)} == {
+        (row, column) for row, column in np.argwhere(expected <= 0.6).tolist()
+    }
+    near = expected <= 0.6
+    assert 0 < near.mean() < 1
+    np.testing.assert_allclose(found[near], expected[near], atol=1e-6)

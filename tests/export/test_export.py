@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import onnx
@@ -14,10 +15,12 @@ from resight.core.pictures import images
 from resight.core.pictures.preprocessing import Preprocessing
 from resight.data import decoding
 from resight.data.crops import Dataset
+from resight.embedding.loading import of_bundle
 from resight.embedding.model import Model
 from resight.export import export as room
 from resight.export.export import export
 from resight.export.graph import to_onnx
+from resight.export.parity import Parity, measure_parity
 from resight.models.catalogue import Architecture, build_network
 from resight.models.saved import ModelConfig, TrainedNetwork
 
@@ -29,7 +32,16 @@ ARCHITECTURES = [
     Architecture("slicenet2", 24, 4),
     Architecture("stripnet", 48, 4),
     Architecture("stripnet", 48, 2, "gem"),
+    Architecture("transreid", 64, options={"width": 64, "depth": 2, "heads": 4}),
+    Architecture(
+        "transreid", 320, options={"width": 64, "depth": 3, "heads": 4, "jigsaw": True, "stride": 8, "cameras": 6}
+    ),
+    Architecture("la-transformer", 256, 4, options={"width": 64, "depth": 2, "heads": 4, "rows": 4}),
+    Architecture("clip-vit", 96, options={"width": 64, "depth": 2, "heads": 4, "projection": 32, "cameras": 3}),
+    Architecture("osnet", 512, options={"size": "x0_25", "variant": "ain"}),
 ]
+TRANSFORMER = ARCHITECTURES[6]
+FORMS = ("all products", "dense", "dense but the last block")
 
 
 def _model(architecture: Architecture, seed: int = 0) -> TrainedNetwork:
@@ -143,3 +155,30 @@ def test_weights_that_are_lost_on_the_way_are_found(
     monkeypatch.setattr(room, "to_onnx", lambda network, size: to_onnx(other.network, size))
     with pytest.raises(ParityError, match="the embeddings differ"):
         export(stripnet, "it", pictures=small_city)
+
+
+def test_a_transformers_int8_is_static_and_falls_back(small_city: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The products are quantised, with ranges that no batch changes; the careful forms keep some in float."""
+    monkeypatch.setattr(room, "CALIBRATION_PICTURES", 16)
+    model = _model(TRANSFORMER)
+    few = replace(small_city, train=small_city.train[:8], query=(), gallery=())
+    counted = []
+    for refused in range(3):
+        tried: list[str] = []
+
+        def measured(*arguments: Any, refused: int = refused, tried: list[str] = tried, **named: Any) -> Parity:
+            found = measure_parity(*arguments, **named)
+            tried.append("")
+            return replace(found, failures=("too much",) if len(tried) <= refused else ())
+
+        monkeypatch.setattr(room, "measure_parity", measured)
+        made = export(model, "it", precision="int8", pictures=few, calibration_pictures=few.train, max_loss=1.0)
+        nodes = onnx.load_model_from_string(made.bundle.onnx).graph.node
+        assert not {"DynamicQuantizeLinear", "MatMulInteger"} & {node.op_type for node in nodes}
+        counted.append(sum(node.op_type == "QuantizeLinear" for node in nodes))
+        assert made.bundle.manifest.provenance["int8"] == FORMS[refused]
+        together = of_bundle(made.bundle).embed_crops(small_city.train[:6])[0].embeddings
+        for crop, row in zip(small_city.train[:6], together, strict=True):
+            alone = of_bundle(made.bundle).embed_crops([crop])[0].embeddings
+            np.testing.assert_allclose(alone[0], row, atol=1e-6)
+    assert counted[0] > counted[1] > counted[2]

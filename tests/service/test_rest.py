@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import resight
 from resight.data.crops import Dataset
 from resight.gallery.opening import open_with_model
 from resight.gallery.transfer.exporting import restore
@@ -54,7 +55,8 @@ def test_a_search_answers_what_the_gallery_answers(service: Service, people: Dat
         assert [match["id"] for match in answer["matches"]] == [match.id for match in expected]
         assert answer["matches"][0]["similarity"] == pytest.approx(expected[0].similarity, abs=1e-5)
         assert (answer["verdict"], answer["num_people"]) == (expected.verdict, expected.num_people)
-        assert answer["matches"][0]["p_same"] > 0.5
+        assert expected[0].probability is not None
+        assert answer["matches"][0]["p_same"]["value"] == pytest.approx(expected[0].probability.value, abs=1e-4)
         assert "embedding" not in json.dumps(answer)
     assert answers[0]["sentence"].startswith(("This is", "Unsure", "Nobody"))
     hidden = service.post("/search", {"crops": [text_of(crop)], "hidden": [0.5, 1.0], **WHY}).json
@@ -62,6 +64,23 @@ def test_a_search_answers_what_the_gallery_answers(service: Service, people: Dat
     assert hidden["sentence"].startswith("No verdict")
     entry = service.post("/search", {"entry": 3, "top_k": 1, **WHY}).json
     assert entry["matches"][0]["id"] == 3
+
+
+def test_a_site_transform_is_applied_and_told(serve: Serve, tmp_path: Path) -> None:
+    place = tmp_path / "sited.db"
+    rows = np.random.default_rng(0).normal(size=(400, 256)).astype(np.float32)
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    with resight.open_gallery(place, resight.load("city"), new=True) as gallery:
+        gallery.add_embeddings(rows, model=gallery.settings.model, camera=["north", "south"] * 200)
+        identity = gallery.site.fit().identity
+        expected = gallery.search_embeddings(rows[7], 5, seen_by="south")[0]
+    service = serve(place=str(place))
+    assert service.get("/site").json["identity"] == identity
+    answer = service.post("/search", {"entry": 8, "top_k": 5, **WHY}).json
+    assert (answer["site"], answer["verdict"]) == (identity, "")
+    assert [match["id"] for match in answer["matches"]] == [match.id for match in expected]
+    assert answer["matches"][1]["similarity"] == pytest.approx(expected[1].similarity, abs=1e-5)
+    assert service.post("/search", {"crops": [text_of(picture())], **WHY}).status == 422  # without a model
 
 
 def test_a_search_says_what_for_and_the_audit_keeps_it(service: Service) -> None:

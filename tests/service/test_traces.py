@@ -11,6 +11,7 @@ from base64 import b64encode
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 import resight
 from resight.data.crops import Dataset
@@ -20,6 +21,7 @@ from tests.service.running import started
 from tests.service.test_rest import picture
 
 
+@pytest.mark.slow
 def test_what_was_acknowledged_outlives_a_kill(tmp_path: Path) -> None:
     place = tmp_path / "site.db"
     model = resight.load("city")

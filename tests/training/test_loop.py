@@ -188,6 +188,7 @@ def test_a_compiled_run_resumes_exactly_too(small_city: Dataset, tmp_path: Path)
         train(TINY, small_city, copies[2], 5, replace(CPU, resume=True))
 
 
+@pytest.mark.slow
 def test_two_processes_train_one_model(tmp_path: Path, small_city: Dataset) -> None:
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     call = command(tmp_path / "run", "--compile", "off", "--epochs", "2")[1:]

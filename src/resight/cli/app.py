@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from resight.cli import (
+    adapt,
     bundle,
     calibrate,
     compare,
@@ -29,6 +30,11 @@ from resight.cli import (
     serve,
     site,
     train,
+    video_add,
+    video_draw,
+    video_evaluate,
+    video_follow,
+    video_link,
 )
 from resight.cli.renamed import RenamedOptions
 from resight.core.errors import MissingExtra, ResightError
@@ -50,6 +56,7 @@ app = typer.Typer(
 )
 app.command("demo")(demo.demo)
 app.command("train")(train.train)
+app.command("adapt")(adapt.adapt)
 app.command("evaluate", cls=RenamedOptions)(evaluate.evaluate)
 app.command("calibrate")(calibrate.calibrate)
 app.command("compare")(compare.compare)
@@ -84,6 +91,14 @@ for name, verb in (
 ):
     gallery_app.command(name, cls=RenamedOptions)(verb)
 app.add_typer(gallery_app, name="gallery")
+video_app = typer.Typer(no_args_is_help=True, help="From video to people across cameras.", context_settings=HELP)
+video_app.command("add")(video_add.add)
+video_app.command("link")(video_link.link)
+video_app.command("evaluate")(video_evaluate.evaluate)
+video_app.command("follow")(video_follow.follow)
+video_app.command("draw")(video_draw.draw)
+video_app.command("unlink")(video_link.unlink)
+app.add_typer(video_app, name="video")
 site_app = typer.Typer(
     no_args_is_help=True, help="What your cameras add to embeddings, taken out without a label.", context_settings=HELP
 )

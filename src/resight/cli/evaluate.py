@@ -56,6 +56,13 @@ def evaluate(
     flip: Annotated[
         bool, typer.Option("--flip", help="Each embedding is the mean with that of the mirrored picture.")
     ] = False,
+    cameras_as_trained: Annotated[
+        bool,
+        typer.Option(
+            "--cameras-as-trained",
+            help="Tell a TransReID or CLIP-ReID which camera took each picture, as published figures do.",
+        ),
+    ] = False,
     multi_query: Annotated[
         bool,
         typer.Option(
@@ -90,7 +97,7 @@ def evaluate(
     from resight.data.embed import QueryGallery
     from resight.data.embeddings import read_embeddings
     from resight.embedding.explain import measure_hidden
-    from resight.embedding.loading import load
+    from resight.embedding.loading import embed_as_trained, load
     from resight.evaluation.breakdown import break_down
     from resight.evaluation.centring import centre_cameras as centre
     from resight.evaluation.decisions.calibrate import check
@@ -116,12 +123,15 @@ def evaluate(
             "--occlusion compares plainly embedded queries: leave --centre-cameras, --site, --flip and --multi-query "
             "out"
         )
+    if cameras_as_trained and (flip or occlusion):
+        raise ConfigError("--cameras-as-trained embeds plainly: leave --flip and --occlusion out")
     if multi_query and set(protocol or ()) - {"market1501"}:
         raise ConfigError(
             "--multi-query takes pictures that market1501 leaves out; another protocol would look for them"
         )
     if embeddings and model is None and data is None:
-        for option, given in (("--flip", flip), ("--aligned", aligned), ("--occlusion", occlusion)):
+        own = ("--flip", flip), ("--aligned", aligned), ("--occlusion", occlusion)
+        for option, given in (*own, ("--cameras-as-trained", cameras_as_trained)):
             if given:
                 raise ConfigError(f"{option} takes a model and its data, not embeddings")
         loaded, dataset = None, None
@@ -130,7 +140,11 @@ def evaluate(
     elif model is not None and data is not None and not embeddings:
         loaded = load(model, device=device, runtime=runtime)
         dataset = open_data(data, format, strict)
-        embedded = loaded.embed_dataset(dataset, flip=flip, strict=strict, progress=output.progress)
+        if cameras_as_trained:
+            embedded = embed_as_trained(model, dataset, device=device, strict=strict, progress=output.progress)
+            output.say("the network is told each picture's camera, of query and gallery: no figure for other cameras")
+        else:
+            embedded = loaded.embed_dataset(dataset, flip=flip, strict=strict, progress=output.progress)
         output.name_problems(embedded.problems)
         described = {"model": str(model), "model_identity": loaded.identity, "data": str(dataset)}
     else:
@@ -165,6 +179,7 @@ def evaluate(
         "left_out": [f"{problem.name}: {problem.reason}" for problem in embedded.problems],
         "flip": flip,
         "centre_cameras": centre_cameras,
+        "cameras_as_trained": cameras_as_trained,
         "site": site.identity if site else None,
         "multi_query": multi_query,
         "evaluations": [evaluation.to_dict() for evaluation in evaluations],

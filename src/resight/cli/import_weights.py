@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -12,41 +12,81 @@ from resight.cli import output
 from resight.core.errors import ConfigError
 from resight.core.files import check_new
 
+SHOWN = 3  # of the keys that were left out
+
 
 def import_weights(
-    weights: Annotated[Path, typer.Argument(help="A PyTorch state dict of the reference paper's.")],
-    model: Annotated[str, typer.Option(help="bignet, slicenet1 or slicenet2.")],
+    weights: Annotated[Path, typer.Argument(help="A PyTorch or safetensors file of somebody else's.")],
+    *,
     out: Annotated[Path, typer.Option("--out", "-o", help="The run's directory.")],
+    model: Annotated[
+        str | None, typer.Option(help="What it is, where its keys are not to tell: see resight models --importable.")
+    ] = None,
+    option: Annotated[
+        list[str] | None,
+        typer.Option(help="NAME=VALUE of what no file holds, as shift=8, side_weight=1.5, unseen=none, neck=after."),
+    ] = None,
     mean: Annotated[
-        str | None, typer.Option(help="Channel means in [0, 1], R,G,B; the paper's own if not given.")
+        str | None, typer.Option(help="Channel means in [0, 1], R,G,B; those of its project if not given.")
     ] = None,
     std: Annotated[str | None, typer.Option(help="Channel deviations, likewise.")] = None,
     trained_on: Annotated[str | None, typer.Option(help="The data it was trained on, for its card.")] = None,
     rights: Annotated[str | None, typer.Option(help="Who may do what with it, for its card.")] = None,
 ) -> None:
-    """Reads the reference paper's own weights into a run, exactly. No code in the file is executed.
+    """Reads weights of a known project into a run, exactly, or refuses them. No code in the file is executed.
 
-    Example:
+    Examples:
 
-      resight import slicenet2.pth --model slicenet2 -o runs/report-slicenet2
+      resight import transformer_120.pth -o runs/transreid
+
+      resight import slicenet2.pth -o runs/report-slicenet2
+
+      resight import transformer_120.pth --option unseen=3 --rights "research only" -o runs/camera3
     """
-    from resight.models import reference_weights
+    from resight.models.foreign.importing import import_foreign
     from resight.models.saved import save_model
 
     check_new(out)
-    imported = reference_weights.import_reference_weights(
-        weights,
-        model,
-        three_numbers(mean, "--mean") if mean else reference_weights.REFERENCE_MEAN,
-        three_numbers(std, "--std") if std else reference_weights.REFERENCE_STD,
+    means = three_numbers(mean, "--mean") if mean else None
+    deviations = three_numbers(std, "--std") if std else None
+    imported = import_foreign(weights, model, dict(map(_option, option or [])))
+    config = imported.trained.config
+    preprocessing = replace(
+        config.preprocessing,
+        mean=means or config.preprocessing.mean,
+        std=deviations or config.preprocessing.std,
     )
     config = replace(
-        imported.config,
-        trained_on=trained_on or imported.config.trained_on,
-        rights=rights or imported.config.rights,
+        config,
+        preprocessing=preprocessing,
+        trained_on=trained_on or config.trained_on,
+        rights=rights or config.rights,
     )
-    save_model(out, imported.network, config)
-    output.tell(f"imported {model} from {weights}: {out}")
+    save_model(out, imported.trained.network, config)
+    if imported.assumed:
+        assumed = ", ".join(f"{name}={value}" for name, value in imported.assumed.items())
+        output.say(f"no file holds these, so its project's were taken (--option changes one): {assumed}")
+    if imported.unused:
+        more = ", ..." if len(imported.unused) > SHOWN else ""
+        output.say(f"{len(imported.unused)} keys serve training only: {', '.join(imported.unused[:SHOWN])}{more}")
+    size = f"{preprocessing.height} x {preprocessing.width}"
+    output.tell(f"imported {imported.kind}, {size} pixels, {config.architecture.dim} values, from {weights}: {out}")
+
+
+def _option(text: str) -> tuple[str, Any]:
+    """NAME=VALUE, the value a whole number, a number, true, false, or a word. Raises ConfigError for another form."""
+    name, given, value = text.partition("=")
+    if not (name.isidentifier() and given and value):
+        raise ConfigError(f"--option takes NAME=VALUE, as shift=8, not {text!r}")
+    if value in ("true", "false"):
+        return name, value == "true"
+    for kind in (int, float):
+        try:
+            # A camera that is not known is named by a word, which may be a number.
+            return name, value if name == "unseen" else kind(value)
+        except ValueError:
+            continue
+    return name, value
 
 
 def three_numbers(text: str, option: str) -> tuple[float, float, float]:

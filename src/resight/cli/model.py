@@ -53,10 +53,17 @@ def card(
     write_whole(out, text.encode())
 
 
-def models() -> None:
-    """Lists the models that come with the package."""
+def models(
+    importable: Annotated[
+        bool, typer.Option("--importable", help="What `resight import` reads, whence one gets it, and its rights.")
+    ] = False,
+) -> None:
+    """Lists the models that come with the package, or those that can be imported."""
     from resight.embedding.packaged import FOLDER, packaged_bundle, packaged_models
 
+    if importable:
+        _print_importable()
+        return
     table = Table(box=None, pad_edge=False)
     for heading in ("name", "precision", "size", "dim", "counted on", "rank-1", "mAP", "rights"):
         table.add_column(heading, overflow="fold", no_wrap=heading != "rights")
@@ -77,3 +84,19 @@ def models() -> None:
     output.print_wide(table)
     output.say("figures on different data do not compare; the rights in full, and more: resight model inspect NAME")
     output.say(f"the files: {FOLDER}")
+
+
+def _print_importable() -> None:
+    from resight.models.foreign.importable import IMPORTABLE
+
+    table = Table(box=None, pad_edge=False)
+    for heading in ("--model", "networks and files", "from", "printed", "rights in code; weights"):
+        table.add_column(heading, overflow="fold", no_wrap=heading == "--model")
+    for one in IMPORTABLE:
+        printed = "none on its page"
+        if one.rank1 is not None and one.mean_ap is not None:
+            printed = f"{one.data}: rank-1 {one.rank1:.3f}, mAP {one.mean_ap:.3f} ({one.protocol})"
+        table.add_row(one.kind, f"{one.networks}: {one.files}", one.source, printed, f"{one.code}; {one.rights}")
+    output.print_wide(table)
+    output.say("printed figures are their makers' own, by the protocol beside them; count them anew on your data")
+    output.say("nothing is downloaded: get the file there, then resight import FILE -o RUN (docs/import.md)")

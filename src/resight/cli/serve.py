@@ -10,8 +10,10 @@ import typer
 from resight.cli import output
 from resight.cli.gallery_add import Model_
 from resight.core.cores import available_cores
+from resight.data.city.synthetic import CityConfig, draw_city
+from resight.embedding.loading import load
 from resight.embedding.packaged import packaged_models
-from resight.gallery.opening import open_with_model
+from resight.gallery.opening import open_gallery, open_with_model
 
 
 def serve(
@@ -42,6 +44,10 @@ def serve(
     offer: Annotated[
         list[Path] | None, typer.Option(help="A bundle that the gallery may be embedded again with. May be repeated.")
     ] = None,
+    demo: Annotated[
+        bool,
+        typer.Option("--demo", help="Makes the gallery first, of drawn people, with pictures to search for."),
+    ] = False,
     max_pixels: Annotated[int, typer.Option(min=1, help="Of a picture.")] = 4_000_000,
     max_body_mb: Annotated[int, typer.Option(min=1, max=1024, help="Of a request, in MB.")] = 16,
     searches_a_minute: Annotated[int, typer.Option(min=1, help="By each key.")] = 600,
@@ -50,7 +56,11 @@ def serve(
 
     The first start prints an address that works once and lets you make keys.
 
-    Example: resight serve site.db
+    Examples:
+
+      resight serve site.db
+
+      resight serve demo.db --demo
     """
     from resight.service.serving import Listening, check_root, state_folder
     from resight.service.serving import serve as serve_gallery
@@ -67,6 +77,23 @@ def serve(
         readers=max(2, available_cores()),
     )
     folder = state_folder(place, state)
+    if demo:
+        _make_demo(Path(place))
     offered = {name: name for name in packaged_models()} | {path.stem: str(path) for path in offer or ()}
     gallery = open_with_model(place, model, who="service")
     serve_gallery(gallery, folder, listening, settings, output.say, offered=offered, new_address=new_address)
+
+
+def _make_demo(place: Path) -> None:
+    """A gallery of the drawn city's test people at this place, if there is none, and a folder of queries beside it."""
+    if place.exists():
+        return
+    city = draw_city(CityConfig(train_people=1))
+    output.say("drawing people, none of whom exists")
+    with open_gallery(place, load("city"), keep_crops=True, new=True) as gallery:
+        gallery.add_dataset(city, splits=["gallery"], progress=output.progress)
+    pictures = place.with_name(f"{place.name}.pictures")
+    pictures.mkdir(exist_ok=True)
+    for number, crop in enumerate(city.query[::16], 1):
+        (pictures / f"{number}.jpg").write_bytes(crop.read())
+    output.say(f"pictures to search for: {pictures}")

@@ -122,6 +122,8 @@ def _resumed(out: Path, recipe: str | None, chosen: dict[str, Any], seed: int | 
     from resight.training.run import read_config
 
     config = read_config(out)
+    if "recipe" not in config:
+        raise ConfigError(f"{out} is no training of `resight train`; an adaptation goes on by `resight adapt --resume`")
     saved, saved_seed = Recipe.from_dict(config["recipe"]), int(config["seed"])
     asked = find_recipe(recipe, **chosen) if recipe is not None else replace(saved, **chosen)
     if asked != saved or (seed is not None and seed != saved_seed):

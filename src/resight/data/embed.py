@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+import numpy as np
 
 from resight.core.records import EmbeddedCrops
 from resight.data.crops import Problem
@@ -15,3 +18,15 @@ class QueryGallery:
     query: EmbeddedCrops
     gallery: EmbeddedCrops
     problems: tuple[Problem, ...] = ()
+
+
+def in_order(parts: Sequence[EmbeddedCrops], names: Sequence[str]) -> EmbeddedCrops:
+    """Several embedded parts of one set as one, in the order of these names; those of no part are left out."""
+    found = [name for part in parts for name in part.names]
+    place = {name: row for row, name in enumerate(names)}
+    order = np.argsort([place[name] for name in found], kind="stable")
+    joined = [
+        np.concatenate([getattr(part, field) for part in parts])[order]
+        for field in ("embeddings", "pids", "camids", "content_hashes")
+    ]
+    return EmbeddedCrops(joined[0], joined[1], joined[2], joined[3], tuple(found[row] for row in order))

@@ -7,7 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from resight.core.calibration import Calibration
-from resight.core.errors import WeightsError
+from resight.core.errors import ConfigError, WeightsError
+from resight.core.progress import Progress, silent
+from resight.core.records import EmbeddedCrops
+from resight.data.crops import Dataset, Problem
+from resight.data.embed import QueryGallery, in_order
 from resight.embedding.bundle import Bundle, read_bundle, with_calibration, write_bundle
 from resight.embedding.card import Card, Part
 from resight.embedding.model import BATCH, Model
@@ -105,6 +109,34 @@ def of_run(
         batch_size=batch_size,
         write_calibration=write,
     )
+
+
+def embed_as_trained(
+    run: str | Path, dataset: Dataset, *, device: str = "auto", strict: bool = False, progress: Progress = silent
+) -> QueryGallery:
+    """Query and gallery by a run that is told which camera took each picture, as its authors scored it: camera 1 of
+    the data is the first that it was trained with. Raises ConfigError where it is not told cameras, or not those."""
+    from resight.models.cameras import with_camera
+    from resight.models.saved import load_model
+
+    path = Path(run)
+    if not path.is_dir():
+        raise ConfigError(f"{run} is not a run's directory: a bundle knows one camera, or their mean, alone")
+    trained = load_model(path)
+    cameras = sorted({crop.camid for crop in (*dataset.query, *dataset.gallery)})
+    models = {camid: of_run(with_camera(trained, camid - 1), path, device=device) for camid in cameras}
+    sides: list[EmbeddedCrops] = []
+    problems: list[Problem] = []
+    for name, crops in (("query", dataset.query), ("gallery", dataset.gallery)):
+        parts = []
+        for camid, model in models.items():
+            taken = [crop for crop in crops if crop.camid == camid]
+            if taken:
+                part, bad = model.embed_crops(taken, strict=strict, progress=progress, what=f"{name}, camera {camid}")
+                parts.append(part)
+                problems.extend(bad)
+        sides.append(in_order(parts, [crop.name for crop in crops]))
+    return QueryGallery(sides[0], sides[1], tuple(problems))
 
 
 def find_card(model: str | Path) -> tuple[Card, str, dict[str, Any]]:

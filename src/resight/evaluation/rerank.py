@@ -85,6 +85,28 @@ def rerank_blocks(
         yield start, block
 
 
+def jaccard_within(rows: FloatArray, k1: int, k2: int, most: float) -> Weights:
+    """The k-reciprocal Jaccard distances J of rows among themselves that are at most `most`, below 1: an (n, n) sparse
+    csr_array of float64, symmetric, each row's own 0 among its entries.
+
+    rows: (n, dim) float32, compared by cosine. Raises EmbeddingError where embeddings cannot be compared.
+    """
+    rows = unit_rows(rows)
+    neighbours, largest = nearest_rows(rows, k1 + 1)
+    weights = _weights(rows, neighbours, largest, Reranking(k1, k2))
+    columns = sparse.csc_array(weights)
+    starts, found, values = [0], [], []
+    for row in range(len(rows)):
+        common = _common_weight(weights, row, columns)
+        distances = np.maximum(1 - common / (2 - common), 0)
+        distances[row] = 0
+        near = np.flatnonzero(distances <= most)
+        found.append(near)
+        values.append(distances[near])
+        starts.append(starts[-1] + len(near))
+    return sparse.csr_array((np.concatenate(values), np.concatenate(found), starts), (len(rows), len(rows)))
+
+
 def nearest_rows(rows: FloatArray, k: int) -> tuple[IntArray, FloatArray]:
     """The k nearest rows of each row, itself first, (n, k) int64, and its largest squared distance, (n,) float32.
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from resight.core.errors import ConfigError, ParityError, unknown_name
+from resight.core.pictures.preprocessing import Preprocessing
 from resight.core.progress import Progress, silent
 from resight.core.version import VERSION
 from resight.data.crops import Crop, Dataset
@@ -16,7 +17,7 @@ from resight.data.formats.catalogue import open_dataset
 from resight.embedding.bundle import PRECISIONS, Bundle, Manifest, Network, make_bundle, write_bundle
 from resight.embedding.card import Measurement, Part
 from resight.evaluation.evaluate import Evaluation
-from resight.export.graph import to_int8, to_onnx
+from resight.export.graph import int8_forms, to_int8, to_onnx
 from resight.export.parity import MAX_LOSS, Parity, drawn_pictures, measure_parity
 from resight.models.catalogue import embedding_parts
 from resight.models.saved import TrainedNetwork, load_model
@@ -97,7 +98,8 @@ def export(
     progress: Progress = silent,
 ) -> Exported:
     """pictures: to compare embeddings on. calibration_pictures: for int8, to measure the ranges on. evaluation: data
-    whose rank-1 and mAP are counted by both, and written into the bundle. max_loss: of mAP.
+    whose rank-1 and mAP are counted by both, and written into the bundle. max_loss: of mAP. Of a transformer's forms of
+    int8 the first one that passes is taken.
 
     Raises ParityError, and makes nothing, where the bundle does not give what the network gave.
     """
@@ -105,14 +107,42 @@ def export(
         raise unknown_name("precision", precision, PRECISIONS)
     config = model.config
     onnx = to_onnx(model.network, config.preprocessing)
+    graphs: Iterator[tuple[str, bytes]] = iter([("", onnx)])
     if precision == "int8":
-        if not calibration_pictures:
-            raise ConfigError("int8 takes pictures to measure the ranges on: --calibration-images, or --data")
-        step = max(1, len(calibration_pictures) // CALIBRATION_PICTURES)
-        chosen = calibration_pictures[::step][:CALIBRATION_PICTURES]
-        decoded = decode_crops(chosen, config.preprocessing.height, config.preprocessing.width)
-        onnx = to_int8(onnx, config.preprocessing, decoded.pixels)
-    manifest = Manifest(
+        graphs = _quantised(onnx, config.preprocessing, calibration_pictures)
+    failures: list[str] = []
+    for form, graph in graphs:
+        made = dict(provenance or {}, int8=form) if form else provenance or {}
+        bundle = make_bundle(_manifest(model, name, precision, graph, weaknesses, made), graph, name)
+        parity = measure_parity(
+            model, bundle, drawn_pictures(pictures, PARITY_PICTURES), evaluation, max_loss=max_loss, progress=progress
+        )
+        if not parity.failures:
+            break
+        failures += [f"{form}: {failure}" if form else failure for failure in parity.failures]
+    else:
+        raise ParityError(f"the bundle does not give what the network gave: {'; '.join(failures)}")
+    if parity.comparison is not None and evaluation is not None:
+        figure = measurement_of(parity.comparison.second, str(evaluation))
+        bundle = replace(bundle, manifest=replace(bundle.manifest, figures=(figure,)))
+    return Exported(bundle, parity, precision != "fp32" and config.calibration is not None)
+
+
+def _quantised(onnx: bytes, size: Preprocessing, pictures: Sequence[Crop]) -> Iterator[tuple[str, bytes]]:
+    """Each form of int8 and the network in it, from the fastest to the most careful one."""
+    if not pictures:
+        raise ConfigError("int8 takes pictures to measure the ranges on: --calibration-images, or --data")
+    step = max(1, len(pictures) // CALIBRATION_PICTURES)
+    decoded = decode_crops(pictures[::step][:CALIBRATION_PICTURES], size.height, size.width)
+    for form in int8_forms(onnx):
+        yield form, to_int8(onnx, size, decoded.pixels, form)
+
+
+def _manifest(
+    model: TrainedNetwork, name: str, precision: str, onnx: bytes, weaknesses: str, provenance: Mapping[str, str]
+) -> Manifest:
+    config = model.config
+    return Manifest(
         name,
         Network("nchw", config.architecture.dim, None, precision, hashlib.sha256(onnx).hexdigest()),
         config.preprocessing,
@@ -127,19 +157,9 @@ def export(
             "architecture": f"{config.architecture.name}, {config.architecture.slices} slices",
             "weights_sha256": str(config.weights_sha256),
             "exported_by": f"resight {VERSION}",
-            **(provenance or {}),
+            **provenance,
         },
     )
-    bundle = make_bundle(manifest, onnx, name)
-    parity = measure_parity(
-        model, bundle, drawn_pictures(pictures, PARITY_PICTURES), evaluation, max_loss=max_loss, progress=progress
-    )
-    if parity.failures:
-        raise ParityError(f"the bundle does not give what the network gave: {'; '.join(parity.failures)}")
-    if parity.comparison is not None and evaluation is not None:
-        figure = measurement_of(parity.comparison.second, str(evaluation))
-        bundle = replace(bundle, manifest=replace(manifest, figures=(figure,)))
-    return Exported(bundle, parity, precision != "fp32" and config.calibration is not None)
 
 
 def measurement_of(evaluation: Evaluation, data: str) -> Measurement:

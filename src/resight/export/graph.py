@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import tempfile
 import warnings
 from collections.abc import Iterator
@@ -19,7 +20,10 @@ from resight.embedding.runtimes import import_onnxruntime
 
 OPSET = 17
 INPUT, OUTPUT = "images", "embedding"
-QUANTIZED = ("Conv",)  # the dense layers are a thousandth of the work and decide the angles: they stay fp32
+# What is quantised. Of convolutional networks the dense layers are a thousandth of the work and decide the angles: they
+# stay fp32. Of transformers all products are, or all but attention's, or all but those, fc2 and the last block, whose
+# inputs have values far out (docs/decisions/0270).
+CONVOLUTIONS, ALL_PRODUCTS, DENSE, DENSE_BUT_LAST = "convolutions", "all products", "dense", "dense but the last block"
 CALIBRATION_BATCH = 16
 
 
@@ -55,29 +59,61 @@ def _folded(onnx: bytes) -> bytes:
         return target.read_bytes()
 
 
-def to_int8(onnx: bytes, preprocessing: Preprocessing, pixels: Pixels) -> bytes:
-    """Weights of the convolutions as int8 of 7 bits, each output channel with its own scale; what they take in, in 8.
+def int8_forms(onnx: bytes) -> tuple[str, ...]:
+    """How the network can be quantised: of a transformer, from the fastest form to the most careful one."""
+    operators = {node.op_type for node in _onnx().load_model_from_string(onnx).graph.node}
+    is_transformer = {"Softmax", "LayerNormalization", "MatMul"} <= operators
+    return (ALL_PRODUCTS, DENSE, DENSE_BUT_LAST) if is_transformer else (CONVOLUTIONS,)
 
-    pixels: (n, height, width, 3) uint8 pictures of the kind that will come; the ranges are measured on them.
-    """
+
+def _onnx() -> Any:
     try:
         import onnx as library
     except ImportError:
         raise MissingExtra("onnx, which int8 needs,", "train") from None
+    return library
+
+
+def _kept_in_float(model: Any, form: str) -> list[str]:
+    """The names of the matrix products that this form leaves alone."""
+    weights = {tensor.name for tensor in model.graph.initializer}
+    products = [node for node in model.graph.node if node.op_type == "MatMul"]
+    numbers = [int(match[1]) for node in products if (match := re.search(r"blocks\.(\d+)/", node.name))]
+    last = (
+        ("/b1/", "/b2/") if any("/b2/" in node.name for node in products) else (f"blocks.{max(numbers, default=0)}/",)
+    )
+
+    def is_kept(node: Any) -> bool:
+        if form in (DENSE, DENSE_BUT_LAST) and not weights.intersection(node.input):
+            return True  # attention's: both factors are computed
+        return form == DENSE_BUT_LAST and ("/fc2" in node.name or any(part in node.name for part in last))
+
+    return [node.name for node in products if is_kept(node)]
+
+
+def to_int8(onnx: bytes, preprocessing: Preprocessing, pixels: Pixels, form: str = CONVOLUTIONS) -> bytes:
+    """Weights as int8 of 7 bits, each output channel with its own scale; what they are multiplied with, in 8.
+
+    pixels: (n, height, width, 3) uint8 pictures of the kind that will come; the ranges are measured on them. form: one
+    of `int8_forms`. Ranges are fixed here, so that an embedding does not depend on what else is in its batch.
+    """
+    library = _onnx()
     import_onnxruntime()
     from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
 
     if len(pixels) < 1:
         raise ConfigError("int8 takes pictures to measure the ranges on")
     # Its calibration keeps every intermediate value of all batches: so the batches are few.
+    model = library.load_model_from_string(onnx)
     with tempfile.TemporaryDirectory() as folder, _Quiet():
         target = Path(folder) / "int8.onnx"
         quantize_static(
-            library.load_model_from_string(onnx),
+            model,
             str(target),
             _Reader(preprocessing, pixels),
             quant_format=QuantFormat.QDQ,
-            op_types_to_quantize=list(QUANTIZED),
+            op_types_to_quantize=["Conv"] if form == CONVOLUTIONS else ["Conv", "MatMul"],
+            nodes_to_exclude=_kept_in_float(model, form),
             per_channel=True,
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,

@@ -14,6 +14,7 @@ from resight.data.labels import MOST_DIGITS, PERSON, PERSON_ZERO
 from resight.gallery.records import Entry
 
 Links = Mapping[int, int]  # pid: the pid that it is linked into
+TRACKLETS = 2**51  # pids of tracklets of video are from here to NAMED: each is a person of its own until it is linked
 NAMED = 2**52  # pids of names are from here to 2**53, above which JSON readers round
 
 
@@ -33,6 +34,17 @@ def pid_of_name(name: str) -> int:
     if is_number(name):
         return int(name) or PERSON_ZERO
     return NAMED + int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "big") % NAMED
+
+
+def pid_of_tracklet(key: str) -> int:
+    """The pid of a tracklet of video that nobody has named: computed from its camera and track, so that it is the same
+    in each add, process and engine, and that a link can say whose it is.
+
+    Example:
+        >>> TRACKLETS <= pid_of_tracklet("north/20260301T080000.000Z/17") < NAMED
+        True
+    """
+    return TRACKLETS + int.from_bytes(hashlib.blake2b(key.encode(), digest_size=8).digest(), "big") % TRACKLETS
 
 
 def is_number(label: str) -> bool:
@@ -75,5 +87,6 @@ def person_of(entry: Entry, links: Links, names: Mapping[int, str]) -> str:
     """The person's name in a result: `bob`, `7`, `track north/17`, or `entry 9`. names: of pids that have names."""
     if entry.pid is not None:
         root = root_of(entry.pid, links)
-        return names.get(root, str(root))
+        if not TRACKLETS <= root < NAMED:
+            return names.get(root, str(root))
     return f"track {entry.camera}/{entry.track}" if entry.track is not None else f"entry {entry.id}"

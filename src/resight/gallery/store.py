@@ -89,6 +89,10 @@ class Store(ABC):
         """The next entries that match the filter, by id, whose ids are above `after`; without their pictures."""
 
     @abstractmethod
+    def pids(self, filter: Filter) -> list[int]:
+        """The different pids of the entries that match the filter, in no order."""
+
+    @abstractmethod
     def people(self, filter: Filter) -> list[Sighting]:
         """The entries that match the filter and have a pid, counted by pid and camera, in no order."""
 

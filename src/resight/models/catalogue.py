@@ -5,7 +5,12 @@ from __future__ import annotations
 from resight.core.errors import unknown_name
 from resight.models.network import Architecture, Network
 from resight.models.networks.bignet import BigNet
+from resight.models.networks.clip_resnet import ClipResNet
+from resight.models.networks.clip_vit import ClipVit
 from resight.models.networks.cosinenet import CosineNet
+from resight.models.networks.la_transformer import LATransformer
+from resight.models.networks.neckednet import NeckedNet
+from resight.models.networks.osnet import OSNet
 from resight.models.networks.resnet import ResNet50
 from resight.models.networks.slicenet import SliceNet1, SliceNet2
 from resight.models.networks.stripnet import StripNet
@@ -17,7 +22,12 @@ __all__ = ["NETWORKS", "Architecture", "build_network", "embedding_parts", "trai
 
 NETWORKS: dict[str, type[Network]] = {
     "bignet": BigNet,
+    "clip-resnet": ClipResNet,
+    "clip-vit": ClipVit,
     "cosinenet": CosineNet,
+    "la-transformer": LATransformer,
+    "neckednet": NeckedNet,
+    "osnet": OSNet,
     "resnet50": ResNet50,
     "slicenet1": SliceNet1,
     "slicenet2": SliceNet2,

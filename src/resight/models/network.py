@@ -31,15 +31,22 @@ class Architecture:
         values = asdict(self)
         return values if self.options else {name: value for name, value in values.items() if name != "options"}
 
+    def check_dim(self, dim: int) -> None:
+        """Raises ConfigError where the embedding's size is not that which follows from the options."""
+        if self.dim != dim:
+            raise ConfigError(f"a {self.name} of this form has embeddings of dim {dim}, not {self.dim}")
+
 
 Form = TypeVar("Form")
 
 
 def read_options(form: Callable[..., Form], architecture: Architecture) -> Form:
-    """The architecture's options as a network's own form. Raises ConfigError for an unknown one."""
+    """The architecture's options as a network's own form. Raises ConfigError for an unknown one, or a wrong value."""
     try:
         return form(**architecture.options)
-    except TypeError:
+    except (TypeError, ValueError) as error:
+        if isinstance(error, ConfigError):
+            raise
         known = ", ".join(inspect.signature(form).parameters)
         raise ConfigError(
             f"the options of a {architecture.name} are not {dict(architecture.options)}. Known: {known}."
@@ -110,6 +117,15 @@ class Network(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """As the class says."""
         raise NotImplementedError
+
+    def begin_with(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The network's own weights, those of a file trained elsewhere (on ImageNet) among them; what does not fit is
+        left in, to be named by whoever loads them. Raises ConfigError for a network that takes none."""
+        if self.foreign_layers is None:
+            raise ConfigError(f"a {type(self).__name__} begins with a run's weights only, not with a file")
+        taken = {name: tensor for name, tensor in weights.items() if not name.startswith(self.foreign_layers)}
+        own = {name: tensor for name, tensor in self.state_dict().items() if name.startswith(self.own_layers)}
+        return {**taken, **own}
 
     def branches(self, images: Tensor) -> Tensor:
         """What classifiers of their own learn from, one each: (n, branches, width), not of unit length. Raises

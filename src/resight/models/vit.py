@@ -11,6 +11,7 @@ graph holds no shape that is computed from the batch.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
 import torch
@@ -20,6 +21,8 @@ from torch.nn import functional
 from resight.core.errors import ConfigError
 
 INIT_STD = 0.02
+CLASSIFIERS = ("head", "dist_token", "pre_logits", "fc.")  # of files trained on ImageNet
+MOST_WEIGHTS = 700_000_000  # those of the largest vision transformers that are in use; a card may ask for any
 MOST = {"width": 4096, "depth": 64, "heads": 128, "patch": 64, "stride": 64}
 
 
@@ -60,6 +63,8 @@ class VitForm:
             raise ConfigError(
                 "a transformer's mlp is in (0, 16], eps in (0, 1), scale in [0, 100], drop_path in [0, 1)"
             )
+        if self.width**2 * self.depth * (4 + 2 * self.mlp) > MOST_WEIGHTS:
+            raise ConfigError(f"{self.depth} blocks of width {self.width} have more than {MOST_WEIGHTS:,} weights")
 
     def grid(self, height: int, width: int) -> tuple[int, int]:
         """(rows, columns) of patches of a picture. Raises ConfigError where not one fits."""
@@ -150,7 +155,7 @@ class VisionTransformer(nn.Module):
     def __init__(self, form: VitForm, height: int, width: int, *, depth: int | None = None, norm: bool = True) -> None:
         super().__init__()
         self.size = height, width
-        rows, columns = form.grid(height, width)
+        self.grid = rows, columns = form.grid(height, width)
         self.patch_embed = Patches(form)
         self.cls_token = nn.Parameter(torch.empty(1, 1, form.width))
         self.pos_embed = nn.Parameter(torch.empty(1, 1 + rows * columns, form.width))
@@ -205,6 +210,20 @@ def resample_positions(table: Tensor, grid: tuple[int, int], new_grid: tuple[int
     cells = cells.reshape(1, *grid, -1).permute(0, 3, 1, 2)  # (1, width, h, w)
     cells = functional.interpolate(cells, new_grid, mode="bilinear", align_corners=False)
     return torch.cat([first, cells.flatten(2).transpose(1, 2)], dim=1)
+
+
+def imagenet_weights(weights: Mapping[str, Tensor], new_grid: tuple[int, int]) -> dict[str, Tensor]:
+    """A ViT's or DeiT's file of timm's names: without its classifiers and the token of distillation, its square table
+    of positions resampled. Raises ConfigError where there is no such table."""
+    kept = {name: tensor for name, tensor in weights.items() if not name.startswith(CLASSIFIERS)}
+    table = kept.get("pos_embed")
+    if table is None or table.dim() != 3:
+        raise ConfigError("it holds no pos_embed, a table of positions, as files of a ViT or DeiT do")
+    if "dist_token" in weights:
+        table = torch.cat([table[:, :1], table[:, 2:]], dim=1)
+    side = math.isqrt(max(0, table.shape[1] - 1))
+    kept["pos_embed"] = resample_positions(table, (side, side), new_grid)
+    return kept
 
 
 def _check_type(name: str, kind: str, value: object) -> None:

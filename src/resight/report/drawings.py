@@ -123,6 +123,18 @@ def progress_drawing(curves: Mapping[str, Sequence[tuple[Sequence[int], Sequence
         return _svg(canvas)
 
 
+def rounds_drawing(numbers: Sequence[int], values: Sequence[float]) -> str:
+    """SVG: a criterion over the rounds of an adaptation; lower is better."""
+    with matplotlib.rc_context(STYLE):
+        canvas = Canvas(figsize=(5.2, 2.6), layout="constrained")
+        axes = canvas.add_subplot()
+        axes.plot(numbers, values, "-o", color=FIRST, linewidth=1.5, markersize=4)
+        axes.set(xlabel="round", ylabel="EER within cameras", ylim=(0, None))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.grid(color=INK, alpha=0.12)
+        return _svg(canvas)
+
+
 def _svg(canvas: Canvas) -> str:
     out = io.StringIO()
     FigureCanvasSVG(canvas)

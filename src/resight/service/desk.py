@@ -20,6 +20,7 @@ from resight.gallery.gallery import Gallery
 from resight.service.access.keys import Keys
 from resight.service.access.rates import Rates
 from resight.service.access.sessions import Sessions
+from resight.service.batching import Batcher
 from resight.service.jobs import Jobs
 from resight.service.lanes import Lane
 from resight.service.ledger import WITHIN_S, Ledger
@@ -91,6 +92,8 @@ class Desk:
         self.reading = Lane("reading", settings.readers, settings.waiting, settings.deadline_s)
         self.writing = Lane("writing", 1, settings.waiting, settings.deadline_s)
         self.jobs = Jobs()
+        model = gallery.model
+        self.batcher = None if model is None else Batcher(model, settings.waiting, settings.deadline_s)
         self.hosts = {name.lower() for name in (*settings.loopback, *settings.hosts)}
         # Browsers send cookies to every port of a host: another service there has a name of its own.
         own = hashlib.sha256(str(keys.absolute()).encode()).hexdigest()[:8]
@@ -110,6 +113,8 @@ class Desk:
         if self._ticking is not None:
             self._ticking.join()
         self.jobs.close()
+        if self.batcher is not None:
+            self.batcher.close()
         self.reading.close()
         self.writing.close()
         self._write_ledger()
@@ -118,7 +123,8 @@ class Desk:
     def _tick(self) -> None:
         try:
             nothing = np.zeros((1, self.gallery.settings.dim), np.float32)
-            self.gallery.store.search(nothing, 1, EVERY_ENTRY, None)  # which reads the index
+            site = self.gallery.site.transform
+            self.gallery.store.search(nothing, 1, EVERY_ENTRY, None, site.identity if site else "")  # reads the index
             self.ready = True
         except ResightError as error:
             log.error("the gallery cannot be searched: %s", error)

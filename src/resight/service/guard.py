@@ -94,8 +94,6 @@ class Guard:
             return self._too_large(headers, route)
         address = (scope.get("client") or ("unknown", 0))[0]
         key = _key_of(headers)
-        if key is not None and (wait := self.desk.failures.spent(address)):
-            return _too_often(wait, "too many wrong keys from this address")
         caller = self._by_key(key) if key is not None else self._by_cookie(headers)
         if caller is None:
             return self._unknown(scope, found, address, key is not None)
@@ -133,7 +131,8 @@ class Guard:
 
     def _unknown(self, scope: Scope, found: Found, address: str, with_key: bool) -> Response:
         if with_key:
-            self.desk.failures.take(address)
+            if wait := self.desk.failures.take(address):
+                return _too_often(wait, "too many wrong keys from this address")
             self.desk.ledger.count("denied", "unknown", "key")
         route = found.route
         if route is not None and not route.is_api and scope["method"] == "GET":

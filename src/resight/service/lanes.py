@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from threading import Lock
 from typing import Any, TypeVar
 
 from resight.core.errors import ResightError
@@ -23,13 +24,15 @@ class Lane:
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix=name)
         self._most = threads + waiting
         self._deadline_s = deadline_s
+        self._lock = Lock()  # requests are counted by the loop's thread, and their ends by others
         self.busy = 0  # running and waiting
 
     async def run(self, act: Callable[..., T], *args: Any, **options: Any) -> T:
         """Runs it in a thread. Raises ServiceBusy if too many wait already, or it has not ended at the deadline."""
-        if self.busy >= self._most:
-            raise ServiceBusy("too many requests at once; try again in a second")
-        self.busy += 1
+        with self._lock:
+            if self.busy >= self._most:
+                raise ServiceBusy("too many requests at once; try again in a second")
+            self.busy += 1
         future = self._pool.submit(act, *args, **options)
         future.add_done_callback(self._done)
         try:
@@ -46,4 +49,5 @@ class Lane:
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def _done(self, future: Future[Any]) -> None:
-        self.busy -= 1
+        with self._lock:
+            self.busy -= 1

@@ -94,9 +94,10 @@ def serve(
     own = () if is_loopback(listening.host) or listening.host in ("0.0.0.0", "::") else (listening.host,)
     settings = replace(settings, secure=secure, hosts=(*settings.hosts, *own))
     desk = Desk(gallery, state / KEYS, settings, offered)
-    scheme = "https" if listening.tls_cert else "http"
     name = settings.hosts[0] if settings.hosts else listening.host
-    address = f"{scheme}://{name}:{listening.port}{settings.root}/"
+    scheme = "https" if secure else "http"
+    port = "" if secure and listening.tls_cert is None else f":{listening.port}"  # behind a proxy: the usual one
+    address = f"{scheme}://{name}{port}{settings.root}/"
     say(f"the gallery is at {address}")
     if new_address or not desk.keys.any_admin():
         say("open this address within the hour; it works once, and lets you make keys:")

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -51,7 +52,7 @@ from resight.training.run import (
 from resight.training.teaching.targets import TARGETS_DIR, Targets, load_targets
 from resight.training.teaching.teachers import Teacher
 from resight.training.updates.averaging import WeightAverage
-from resight.training.updates.optimizers import make_optimizer, set_rate
+from resight.training.updates.optimizers import hold_frozen, make_optimizer, set_rate
 from resight.training.updates.steps import make_step
 
 
@@ -169,20 +170,22 @@ def _train(
     if recipe.average:
         trained["average"] = average.network
     position = load_checkpoint(run_dir, trained, optimizer)
-    capture = options.capture and world.size == 1 and not compiled
+    # What is frozen changes from epoch to epoch; a captured step cannot.
+    capture = options.capture and world.size == 1 and not compiled and not recipe.unfreeze_epochs
     step = make_step(_prepare(objective, compiled, world), optimizer, world.device, amp=amp, capture=capture)
     metrics = Metrics(run_dir, position.step) if world.is_main else None
     saved_at = time.monotonic()
 
     with (
-        _interruption() as interrupted,
+        interruption() as interrupted,
         progress(f"training {recipe.network}", plan.total_steps, position.step) as advance,
     ):
         for rows, pixels in local_batches(images, plan, position.step, world):
             rate = plan.rate(position.step)
             set_rate(optimizer, rate)
             generator = seed_step(seed, position.step, world.rank)
-            size = recipe.size_at(position.step // plan.steps_per_epoch)
+            epoch = position.step // plan.steps_per_epoch
+            size = recipe.size_at(epoch)
             labels = plan.labels[rows]
             goal = [torch.from_numpy(labels[labels >= 0])]  # labelled rows come first
             batch = torch.from_numpy(pixels).to(world.device)  # changed where it is trained on
@@ -197,7 +200,7 @@ def _train(
             step_loss = step.loss(batch, [part.to(world.device) for part in goal])
             if not math.isfinite(step_loss):
                 raise _non_finite(step_loss, position.step, rate, rows, images)
-            step.update()
+            step.update(partial(hold_frozen, recipe, network, epoch))
             average.update(position.step)
 
             position = Position(position.step + 1, position.loss_sum + step_loss)
@@ -292,7 +295,7 @@ def _non_finite(loss: float, step: int, rate: float, rows: IntArray, images: Tra
 
 
 @contextmanager
-def _interruption() -> Iterator[threading.Event]:
+def interruption() -> Iterator[threading.Event]:
     """An event that Ctrl-C sets, so that the step under way ends and is saved; a second Ctrl-C stops at once."""
     pressed = threading.Event()
     if threading.current_thread() is not threading.main_thread():

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from resight.core.pictures.preprocessing import Preprocessing
 from resight.losses.bnneck import BNNeckLoss
 from resight.losses.joint import OF_LABELS, OF_TARGETS, JointLoss
+from resight.losses.local_heads import LocalHeadsLoss
 from resight.losses.mutual import MutualLoss
 from resight.models.catalogue import Architecture, build_network, trained_parts
 from resight.models.network import Network
@@ -103,8 +104,8 @@ def make_objective(
 
     target_dim: values of what teachers say an embedding should be; 0: there are no teachers.
     """
-    if recipe.classifier == "bnneck":
-        return BranchObjective(network, _neck_loss(recipe, cast(Network, network), num_classes), preprocessing)
+    if recipe.classifier != "cosine":
+        return BranchObjective(network, _branch_loss(recipe, cast(Network, network), num_classes), preprocessing)
     loss = _loss(recipe, num_classes, target_dim)
     if not recipe.mutual:
         return Objective(network, loss, preprocessing)
@@ -113,12 +114,14 @@ def make_objective(
     return MutualObjective(network, loss, preprocessing, peer)
 
 
-def _neck_loss(recipe: Recipe, network: Network, num_classes: int) -> BNNeckLoss:
+def _branch_loss(recipe: Recipe, network: Network, num_classes: int) -> nn.Module:
     with torch.no_grad():
         shape = network.eval().branches(torch.zeros(1, 3, recipe.height, recipe.width)).shape  # (1, branches, width)
     network.train()
-    smoothing = recipe.label_smoothing
-    return BNNeckLoss(shape[2], shape[1], num_classes, triplet=recipe.triplet, label_smoothing=smoothing)
+    sizes = shape[2], shape[1], num_classes
+    if recipe.classifier == "local":
+        return LocalHeadsLoss(*sizes, label_smoothing=recipe.label_smoothing)
+    return BNNeckLoss(*sizes, triplet=recipe.triplet, label_smoothing=recipe.label_smoothing)
 
 
 def _loss(recipe: Recipe, num_classes: int, target_dim: int) -> JointLoss:

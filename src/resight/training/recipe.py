@@ -13,7 +13,7 @@ from resight.core.pictures.preprocessing import MAX_SIDE_PX
 EPOCH_SCHEDULES = ("epoch-cosine", "stepwise")
 SCHEDULES = ("constant", "warmup-cosine", *EPOCH_SCHEDULES)
 OPTIMIZERS = ("adamw", "adam", "sgd")
-CLASSIFIERS = ("cosine", "bnneck")
+CLASSIFIERS = ("cosine", "bnneck", "local")
 Three = tuple[float, float, float]
 # Channel mean and deviation in [0, 1]; None: those of the training pictures.
 STATISTICS: dict[str, tuple[Three, Three] | None] = {
@@ -28,7 +28,7 @@ FORMS: dict[str, dict[str, Any]] = {
     "vit-small": {"width": 768, "depth": 8, "heads": 8, "mlp": 3.0, "qkv_bias": False, "scale": 768**-0.5},
     "tiny": {"width": 192, "depth": 4, "heads": 3},
 }
-TRANSFORMERS = ("transreid",)
+TRANSFORMERS = ("la-transformer", "transreid")
 SAMPLERS = ("shuffled", "balanced", "cameras")
 
 
@@ -46,7 +46,8 @@ class Recipe:
     """One training, resolved. Sizes are in pixels."""
 
     network: str = _field(
-        "bignet", "the network: bignet, cosinenet, resnet50, slicenet1, slicenet2, stripnet or transreid"
+        "bignet",
+        "the network: bignet, cosinenet, resnet50, slicenet1, slicenet2, stripnet, transreid, la-transformer, ...",
     )
     slices: int = _field(1, "horizontal strips, of all but bignet and cosinenet")
     dim: int = _field(128, "values of the embedding")
@@ -56,11 +57,14 @@ class Recipe:
     patch_stride: int = _field(16, "of a transformer: pixels from one patch of 16 to the next")
     jigsaw: bool = _field(False, "of a transreid: four parts of shuffled patches beside the whole")
     drop_path: float = _field(0.0, "of a transformer: how often its last block is left out, rising to that")
+    unfreeze_epochs: int = _field(
+        0, "of a transformer: its last two blocks learn, one more every so many epochs; 0: all"
+    )
     height: int = _field(128, "input height in pixels")
     width: int = _field(48, "input width in pixels")
     normalise: bool = _field(True, "normalise by the training set's own channel mean and deviation")
     statistics: str = _field("data", "whose mean and deviation: the training set's (data), half or imagenet")
-    classifier: str = _field("cosine", "cosine, or bnneck: linear behind a batch norm, triplets before it")
+    classifier: str = _field("cosine", "cosine; bnneck (linear, behind a batch norm); or local (one a branch)")
     kappa: float = _field(1.0, "start of the cosine softmax's scale")
     kappa_softplus: bool = _field(False, "learn kappa as log(1 + exp(scale)), which stays above 0")
     label_smoothing: float = _field(0.0, "share of the softmax's target spread over all classes")
@@ -129,7 +133,7 @@ class Recipe:
         if self.network not in TRANSFORMERS:
             return {}
         options = {**FORMS[self.form], "stride": self.patch_stride, "drop_path": self.drop_path}
-        return {**options, "jigsaw": self.jigsaw} if self.network == "transreid" else options
+        return {**options, **({"jigsaw": self.jigsaw} if self.network == "transreid" else {"rows": self.slices})}
 
     def smaller_sizes(self) -> tuple[tuple[int, int, int], ...]:
         """What `progressive` says: (height, width, epochs) of each part. Raises ConfigError where it cannot be read."""
@@ -166,8 +170,9 @@ class Recipe:
 
 
 # What recipes of version 0.1.0 lack, and what they may hold that does nothing at this value.
-_OF_TRANSFORMERS = ("form", "patch_stride", "jigsaw", "drop_path", "statistics", "classifier", "optimizer", "bias_rate")
-ADDED = frozenset(["identity", "imitation", "views", *_OF_TRANSFORMERS])
+_OF_TRANSFORMERS = ("form", "patch_stride", "jigsaw", "drop_path", "unfreeze_epochs")
+_OF_THEIR_TRAINING = ("statistics", "classifier", "optimizer", "bias_rate")
+ADDED = frozenset(["identity", "imitation", "views", *_OF_TRANSFORMERS, *_OF_THEIR_TRAINING])
 GONE = {"centre": 0.0, "greyscale": 0.0}
 _BOUNDS: tuple[tuple[str, float, float], ...] = (
     ("slices", 1, 64),
@@ -179,6 +184,7 @@ _BOUNDS: tuple[tuple[str, float, float], ...] = (
     ("margin", 0.0, 2.0),
     ("patch_stride", 1, 64),
     ("drop_path", 0.0, 0.99),
+    ("unfreeze_epochs", 0, 1_000_000),
     ("bias_rate", 0.0, 100.0),
     ("views", 1, 1000),
     ("epochs", 1, 1_000_000),
@@ -201,6 +207,10 @@ def _check_fits(recipe: Recipe) -> None:
     """Raises ConfigError for fields that do not go together, of transformers and of classifiers behind a batch norm."""
     if recipe.network in TRANSFORMERS and recipe.progressive:
         raise ConfigError("a transformer takes pictures of one size: leave progressive out")
+    if recipe.unfreeze_epochs and recipe.network not in TRANSFORMERS:
+        raise ConfigError("unfreeze_epochs is of a transformer's blocks")
+    if recipe.classifier == "local" and recipe.triplet:
+        raise ConfigError("the classifier local has no triplets beside it: leave triplet out")
     cosine_only = ("circle", "margin", "imitation", "distillation", "mutual", "aligned", "kappa_softplus")
     taken = [name for name in cosine_only if getattr(recipe, name)]
     if recipe.classifier != "cosine" and taken:

@@ -133,6 +133,26 @@ TRANSREID_SMALL = replace(
     learning_rate=0.005,
     random_erasing=0.8,
 )
+# LA-Transformer by its authors' settings (Sharma et al., 2021): from a ViT trained on ImageNet (`--pretrained`), freed
+# block by block. They keep the best epoch by held-out pictures; here the last one is kept.
+LA_TRANSFORMER = Recipe(
+    network="la-transformer",
+    form="vit-base",
+    slices=14,
+    dim=14 * 768,
+    height=224,
+    width=224,
+    statistics="imagenet",
+    classifier="local",
+    epochs=30,
+    batch_size=32,
+    optimizer="adam",
+    learning_rate=3e-4,
+    weight_decay=5e-4,
+    schedule="stepwise",
+    unfreeze_epochs=2,
+    random_flip=True,
+)
 # Ours, to be trained from scratch: depth 4, 192 wide, with the losses and the optimizer of `stripnet`.
 TRANSREID_TINY = replace(
     TRANSREID_SMALL,
@@ -183,6 +203,7 @@ RECIPES: dict[str, Recipe] = {
     "transreid": TRANSREID,
     "transreid-small": TRANSREID_SMALL,
     "transreid-tiny": TRANSREID_TINY,
+    "la-transformer": LA_TRANSFORMER,
     "baseline-quick": _quick(BASELINE),
     "baseline-aug-quick": _quick(BASELINE_AUG),
     "slicenet1-quick": _quick(SLICENET1),

@@ -123,6 +123,18 @@ def save_checkpoint(
     write_whole(run_dir / CHECKPOINT_FILE, data)
 
 
+def checkpoint_step(run_dir: Path) -> int:
+    """How many steps the checkpoint has behind it; 0 where there is none. Raises TrainingError as `load_checkpoint`."""
+    path = run_dir / CHECKPOINT_FILE
+    if not path.exists():
+        return 0
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            return int(file.metadata()["step"])
+    except (OSError, safetensors.SafetensorError) as error:
+        raise TrainingError(f"{path} cannot be read ({error}); remove it to begin this run anew") from None
+
+
 def load_checkpoint(run_dir: Path, trained: Mapping[str, nn.Module], optimizer: torch.optim.Optimizer) -> Position:
     """Puts the checkpoint's tensors back. A run without one begins at step 0."""
     path = run_dir / CHECKPOINT_FILE

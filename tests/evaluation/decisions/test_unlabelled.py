@@ -64,6 +64,16 @@ def test_strangers_of_a_search_are_bounded_by_those_of_its_pairs() -> None:
     assert found.strangers_as_alike(found.thresholds[-1], 10 * found.num_people).high <= 1
 
 
+def test_no_rate_is_promised_below_what_two_people_who_look_like_all_would_make() -> None:
+    drawn = place(people=80, pictures=1, cameras=2, cast=0.3)
+    few = np.flatnonzero((np.array(drawn.cameras) == "c1") | (np.arange(160) < 20))  # 20 by one camera, 80 by the other
+    cameras = np.array(drawn.cameras)[few].tolist()
+    found = calibrate_unlabelled(drawn.embeddings[few], cameras, None).calibration
+    one = (20 / 20**2 + 80 / 80**2) / 2  # a walk by the one is in a 20th of the pairs, by the other in an 80th
+    assert min(found.false_accept.high) >= 2 * one
+    assert found.accept_index(0.05) is None
+
+
 def test_fewer_walks_promise_less_and_too_few_are_refused() -> None:
     few, many = (calibrate_unlabelled(*_columns(place(people=people, pictures=1))) for people in (25, 150))
     assert many.calibration.accept_index(0.01) is not None

@@ -24,7 +24,9 @@ from resight.evaluation.decisions.verification import score_pairs
 
 LEAST_GROUPS = 60  # tracklets, or pictures without tracks
 CURVE_THRESHOLDS = 256
+MOST_PAIRS = 500_000
 PASSES = 2.0  # times that a person comes past a camera, at the most on average: more are not counted on
+LOOK_LIKE_ALL = 2  # walks that may look like everybody and are not among these: no rate below their pairs is promised
 PRIOR_LIMIT = 0.5  # of the share of pairs of one person, which is bounded by the number of tracklets
 
 
@@ -74,12 +76,15 @@ def calibrate_unlabelled(
         )
     rows = np.arange(len(codes))
     crops = EmbeddedCrops(embeddings, walks + 1, codes, rows.astype(np.uint64), tuple(map(str, rows)))
-    pairs = score_pairs(crops, crops, seed=seed)
+    pairs = score_pairs(crops, crops, most_impostors=MOST_PAIRS, seed=seed)
     repeats = PASSES * num_cameras
     thresholds = _thresholds(pairs.impostor)
     counted = share_above(Trials(pairs.impostor, pairs.impostor_people, pairs.num_people, repeats=repeats), thresholds)
     one_person = min(PRIOR_LIMIT, PASSES * repeats / num_walks)
-    accept = RateCurve(counted.rate, counted.low, tuple(min(1.0, high / (1 - one_person)) for high in counted.high))
+    least = LOOK_LIKE_ALL * _share_of_one(codes, walks)
+    accept = RateCurve(
+        counted.rate, counted.low, tuple(min(1.0, max(high, least) / (1 - one_person)) for high in counted.high)
+    )
     people = max(1, round(num_walks / repeats))
     missed = _missed_within(embeddings, walks, thresholds)
     unknown = RateCurve(missed or (0.0,) * len(thresholds), (0.0,) * len(thresholds), (1.0,) * len(thresholds))
@@ -116,6 +121,13 @@ def _walks(cameras: IntArray, tracks: Sequence[str | None] | None) -> IntArray:
         for row, (camera, track) in enumerate(zip(cameras.tolist(), tracks, strict=True))
     ]
     return np.array(walks, np.int64)
+
+
+def _share_of_one(cameras: IntArray, walks: IntArray) -> float:
+    """The share of all pairs by two cameras that one walk is in: the mean over walks, each as often as it is in one."""
+    partners = len(cameras) - np.bincount(cameras)[cameras]
+    share = np.bincount(walks, partners) / (partners.sum() / 2)
+    return float((share**2).sum() / share.sum())
 
 
 def _thresholds(similarity: FloatArray) -> Values:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from resight.core.pictures.thumbnails import thumbnail
@@ -69,14 +69,17 @@ class Listing(Opened):
     ) -> list[Person]:
         """The next `limit` people who have pids, by pid, above the pid `after`. Raises ConfigError."""
         links = {link.pid: link.into for link in self.store.links()}
-        found: dict[int, list[Sighting]] = {}
-        for seen in self.store.people(self._filter(filter, **conditions)):
-            found.setdefault(root_of(seen.pid, links), []).append(seen)
-        floor = whole_of(after)
-        wanted = sorted(pid for pid in found if floor is None or pid > floor)[: top_k_of(limit)]
-        examples = {pid: min(seen.example for seen in found[pid]) for pid in wanted}
-        names = names_of(self.store, self.store.read(sorted(examples.values())), links)
-        return [_person(pid, names.get(pid, str(pid)), members_of(pid, links), found[pid]) for pid in wanted]
+        asked, floor = self._filter(filter, **conditions), whole_of(after)
+        roots = {root_of(pid, links) for pid in self.store.pids(asked)}
+        wanted = sorted(pid for pid in roots if floor is None or pid > floor)[: top_k_of(limit)]
+        members = {pid: members_of(pid, links) for pid in wanted}
+        found: dict[int, list[Sighting]] = {pid: [] for pid in wanted}
+        for seen in self.store.people(replace(asked, pids=tuple(sorted(set().union(*members.values()))))):
+            found[root_of(seen.pid, links)].append(seen)
+        there = [pid for pid in wanted if found[pid]]  # others were forgotten meanwhile
+        examples = [min(seen.example for seen in found[pid]) for pid in there]
+        names = names_of(self.store, self.store.read(sorted(examples)), links)
+        return [_person(pid, names.get(pid, str(pid)), members[pid], found[pid]) for pid in there]
 
     def person(self, pid: int) -> Person | None:
         """The person of this pid, or of one that it is linked with; None if none of their entries is here."""

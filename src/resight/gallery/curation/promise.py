@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from resight.core.calibration import FALSE_ACCEPT_RATE, FALSE_REJECT_RATE
+from resight.gallery.search.meaning import calibration_of
 
 if TYPE_CHECKING:
     from resight.gallery.gallery import Gallery
@@ -35,9 +36,14 @@ class Promise:
     false_rejects: int
 
     @property
+    def enough(self) -> bool:
+        """Whether so many pairs tell anything."""
+        return self.same >= FEWEST and self.other >= FEWEST
+
+    @property
     def words(self) -> str:
         """Whether it holds, in a sentence."""
-        if self.same < FEWEST or self.other < FEWEST:
+        if not self.enough:
             return f"Too few people with pids to tell: {self.same:,} pairs of one person, {self.other:,} of two."
         told = []
         for number, total, rate, threshold, what in (
@@ -59,8 +65,10 @@ class Promise:
 
 
 def kept_promise(gallery: Gallery) -> Promise | None:
-    """Counts, on at most PEOPLE people with pids; None if the model is not calibrated. Pids are taken as the truth."""
-    calibration = None if gallery.model is None else gallery.model.calibration
+    """Counts, on at most PEOPLE people with pids, which are taken as the truth; None if what is compared is not
+    calibrated."""
+    site = gallery.site.transform
+    calibration = calibration_of(gallery.model, site)
     if calibration is None:
         return None
     vectors, whose, cameras = [], list[int](), list[str]()
@@ -76,7 +84,8 @@ def kept_promise(gallery: Gallery) -> Promise | None:
         below = min(above, below)  # as decisions have it
     if not vectors:
         return Promise(0, 0, FALSE_ACCEPT_RATE, FALSE_REJECT_RATE, above, below, 0, 0)
-    similarity = np.stack(vectors) @ np.stack(vectors).T
+    rows = np.stack(vectors) if site is None else site.apply(np.stack(vectors), cameras)
+    similarity = rows @ rows.T
     person_of, camera_of = np.array(whose), np.array(cameras)
     compared = np.triu(camera_of[:, None] != camera_of[None], 1)
     same = compared & (person_of[:, None] == person_of[None])

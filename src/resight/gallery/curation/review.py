@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from resight.core.calibration import Calibration
 from resight.core.distances import unit_rows
 from resight.core.records import FloatArray
 from resight.gallery.curation.apart import APART, read
 from resight.gallery.curation.listing import Person
 from resight.gallery.people import root_of
+from resight.gallery.search.meaning import calibration_of
+from resight.site.transform import SiteTransform
 
 if TYPE_CHECKING:
     from resight.gallery.gallery import Gallery
@@ -21,12 +24,13 @@ EACH = 8  # entries of a person that are looked at
 
 @dataclass(frozen=True)
 class Pair:
-    """Two people, the cosine similarity of their mean embeddings, and what the calibration says of it; empty if the
-    model has none."""
+    """Two people, the cosine similarity of their mean embeddings, with the site transform applied, and what the
+    calibration says of it: P(same) at even odds and the verdict; None and empty if there is none."""
 
     first: Person
     second: Person
     similarity: float
+    probability: float | None
     verdict: str
 
 
@@ -39,9 +43,10 @@ def doubtful_pairs(gallery: Gallery, limit: int = 10, most: int = 1000) -> list[
     people = gallery.people(limit=most)
     if len(people) < 2:
         return []
-    means = np.stack([_mean(gallery, person) for person in people])
+    site = gallery.site.transform
+    means = np.stack([_mean(gallery, site, person) for person in people])
     similarity = (means @ means.T).astype(np.float64)
-    calibration = None if gallery.model is None else gallery.model.calibration
+    calibration = calibration_of(gallery.model, site)
     doubt = -similarity if calibration is None else np.abs(calibration.probability(similarity) - 0.5)
     doubt[np.tril_indices(len(people))] = np.inf
     place = {person.pid: row for row, person in enumerate(people)}
@@ -52,19 +57,19 @@ def doubtful_pairs(gallery: Gallery, limit: int = 10, most: int = 1000) -> list[
             doubt[rows[0], rows[1]] = np.inf
     flat = np.argsort(doubt, axis=None, kind="stable")[:limit]
     chosen = [divmod(int(number), len(people)) for number in flat if np.isfinite(doubt.flat[number])]
-    return [
-        Pair(people[first], people[second], float(similarity[first, second]), _verdict(gallery, means[[first, second]]))
-        for first, second in chosen
-    ]
+    return [_pair(people[one], people[other], float(similarity[one, other]), calibration) for one, other in chosen]
 
 
-def _mean(gallery: Gallery, person: Person) -> FloatArray:
+def _mean(gallery: Gallery, site: SiteTransform | None, person: Person) -> FloatArray:
     entries = gallery.page(limit=EACH, pids=person.pids)
-    mean: FloatArray = unit_rows(np.mean([entry.embedding for entry in entries], axis=0, keepdims=True))[0]
+    rows = np.stack([entry.embedding for entry in entries])
+    rows = rows if site is None else site.apply(rows, [entry.camera for entry in entries])
+    mean: FloatArray = unit_rows(rows.mean(axis=0, keepdims=True))[0]
     return mean
 
 
-def _verdict(gallery: Gallery, two: FloatArray) -> str:
-    if gallery.model is None or gallery.model.calibration is None:
-        return ""
-    return gallery.model.decide(two[0], two[1]).verdict
+def _pair(first: Person, second: Person, similarity: float, calibration: Calibration | None) -> Pair:
+    if calibration is None:
+        return Pair(first, second, similarity, None, "")
+    likely = float(calibration.probability(similarity))
+    return Pair(first, second, similarity, likely, calibration.decide_pair(similarity).verdict)

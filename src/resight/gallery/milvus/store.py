@@ -174,6 +174,11 @@ class MilvusStore(Store):
                     break
         return [self._entry(row) for row in found[:limit]]
 
+    def pids(self, filter: Filter) -> list[int]:
+        with self._lock:
+            pages = self._pages(f"({self._expression(filter)}) and pid is not null", ("pid",))
+            return list({row["pid"] for rows_there in pages for row in rows_there})
+
     def people(self, filter: Filter) -> list[Sighting]:
         seen: dict[tuple[int, str], list[Any]] = {}
         with self._lock:

@@ -212,6 +212,12 @@ class PostgresStore(Store):
             found = self._db.run(query, after=after, limit=limit, **values)
         return [self._entry(row, None) for row in found]
 
+    def pids(self, filter: Filter) -> list[int]:
+        with self._db.looking():
+            condition, values = self._condition(filter)
+            query = f"SELECT DISTINCT e.pid FROM entries e WHERE e.pid IS NOT NULL AND {condition}"
+            return [pid for (pid,) in self._db.run(query, **values)]
+
     def people(self, filter: Filter) -> list[Sighting]:
         with self._db.looking():
             condition, values = self._condition(filter)

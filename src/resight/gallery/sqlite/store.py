@@ -196,6 +196,12 @@ class SqliteStore(Store):
             found = self._db.execute(query, [*values, after, limit]).fetchall()
         return [rows.entry_of(row, cameras[row[1]], self.settings.dim) for row in found]
 
+    def pids(self, filter: Filter) -> list[int]:
+        with self._db.reading():
+            condition, values = condition_of(self._db.db, filter)
+            found = self._db.execute(f"SELECT DISTINCT pid FROM entries WHERE pid IS NOT NULL AND {condition}", values)
+            return [pid for (pid,) in found]
+
     def people(self, filter: Filter) -> list[Sighting]:
         with self._db.reading():
             condition, values = condition_of(self._db.db, filter)

@@ -8,6 +8,7 @@ for all parts, makes a feature of each of them beside the global one.
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
 
@@ -17,7 +18,7 @@ from torch.nn import functional
 
 from resight.core.errors import ConfigError
 from resight.models.network import Architecture, Network, read_options
-from resight.models.vit import INIT_STD, VisionTransformer, VitForm, make_block
+from resight.models.vit import INIT_STD, VisionTransformer, VitForm, imagenet_weights, make_block
 
 NECKS = ("before", "after")
 
@@ -97,7 +98,7 @@ class TransReID(Network):
         """As Network's; any size that holds a patch does."""
         form = read_options(TransReIDForm, architecture)
         form.grid(height, width)
-        check_dim(architecture, form.width * form.branches)
+        architecture.check_dim(form.width * form.branches)
 
     def branches(self, images: Tensor, places: Tensor | None = None) -> Tensor:
         """The global feature and those of the parts, before the neck: (n, branches, width).
@@ -116,6 +117,19 @@ class TransReID(Network):
             part = torch.cat([token, patches[:, k * size : (k + 1) * size]], dim=1)
             features.append(self.b2(part)[:, :1])
         return torch.cat(features, dim=1)
+
+    def begin_with(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """As Network's: a ViT or DeiT trained on ImageNet; its last block and norm begin both of the jigsaw's."""
+        trained = imagenet_weights(weights, self.base.grid)
+        last = f"blocks.{self.form.depth - 1}."
+        found: dict[str, Tensor] = {n: t for n, t in self.state_dict().items() if n.startswith(("side", "necks."))}
+        for name, tensor in trained.items():
+            if self.form.jigsaw and name.startswith((last, "norm.")):
+                ours = f"0.{name.removeprefix(last)}" if name.startswith(last) else f"1.{name.removeprefix('norm.')}"
+                found |= {f"{branch}.{ours}": tensor for branch in ("b1", "b2")}
+            else:
+                found[f"base.{name}"] = tensor
+        return found
 
     def forward(self, images: Tensor, places: Tensor | None = None) -> Tensor:
         return functional.normalize(self.joined(images, places).float(), dim=1)
@@ -141,7 +155,7 @@ def shuffle(patches: Tensor, shift: int, groups: int) -> Tensor:
     tokens, width = patches.shape[1:]
     if tokens % groups:
         patches = torch.cat([patches, patches[:, -2:-1]], dim=1)
-        tokens += 1
+        tokens = tokens + 1
     runs = patches.reshape(-1, groups, tokens // groups, width)
     return runs.transpose(1, 2).reshape(-1, tokens, width)
 
@@ -162,9 +176,3 @@ def check_unseen(unseen: str, rows: int) -> None:
         raise ConfigError(
             f"a camera that the network has not seen is mean, none, or one of 0 to {rows - 1}: {unseen!r}"
         )
-
-
-def check_dim(architecture: Architecture, dim: int) -> None:
-    """Raises ConfigError where the embedding's size is not what follows from the form."""
-    if architecture.dim != dim:
-        raise ConfigError(f"a {architecture.name} of this form has embeddings of dim {dim}, not {architecture.dim}")

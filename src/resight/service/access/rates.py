@@ -29,9 +29,3 @@ class Rates:
             while len(self._buckets) > MOST:
                 self._buckets.popitem(last=False)
             return 0.0 if enough else (1 - left) * 60 / self._most
-
-    def spent(self, whose: str) -> float:
-        """As `take`, but takes none."""
-        left, then = self._buckets.get(whose, (self._most, time.monotonic()))
-        left += (time.monotonic() - then) * self._most / 60
-        return 0.0 if left >= 1 else (1 - left) * 60 / self._most

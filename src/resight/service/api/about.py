@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import Query, Request, Response
@@ -66,6 +67,14 @@ async def calibration(request: Request) -> dict[str, Any]:
     if found is None or found.calibration is None:
         raise Refusal(404, "the model is not calibrated: run `resight calibrate` on people of your site", "not-found")
     return found.calibration.to_dict()
+
+
+async def site(request: Request) -> dict[str, Any]:
+    """The site transform that searches apply: its identity, how it was fitted, and whether it is calibrated."""
+    found = await read(request, lambda: desk_of(request).gallery.site.transform)
+    if found is None:
+        raise Refusal(404, "this gallery has no site transform: `resight site fit` makes one", "not-found")
+    return {"identity": found.identity, "calibrated": found.calibration is not None, **asdict(found.facts)}
 
 
 async def stats(request: Request) -> dict[str, Any]:

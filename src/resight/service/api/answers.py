@@ -6,8 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from resight.core.calibration import Decision
-from resight.embedding.model import Model
+from resight.core.calibration import Decision, Rate
 from resight.gallery.curation.listing import Person
 from resight.gallery.people import Links, person_of
 from resight.gallery.records import Entry
@@ -46,15 +45,18 @@ class EntryOut(BaseModel):
 
 
 class MatchOut(EntryOut):
-    """One match. p_same: the probability of one person at even odds, from the calibration."""
+    """One match. p_same: the probability that it shows this person, with the prior that the number of people gives, and
+    its interval. strangers: of searches for strangers, the share whose nearest answer is as similar or more."""
 
     similarity: float
-    p_same: float | None
+    p_same: RateOut | None
+    strangers: RateOut | None
     verdict: str
 
 
 class SearchOut(BaseModel):
-    """The answer to a search. sentence: the verdict in words."""
+    """The answer to a search. sentence: the verdict in words. strangers: as of a match, of this search's nearest. site:
+    the identity of the site transform that was applied; empty: none."""
 
     sentence: str
     verdict: str
@@ -62,6 +64,8 @@ class SearchOut(BaseModel):
     decision: DecisionOut | None
     num_people: int
     recall: float
+    strangers: RateOut | None
+    site: str
     matches: list[MatchOut]
 
 
@@ -126,7 +130,7 @@ class LinkPreviewOut(BaseModel):
 
 
 class PairOut(BaseModel):
-    """Two people who may be one. similarity: of their mean embeddings."""
+    """Two people who may be one. similarity: of their mean embeddings. p_same: at even odds."""
 
     first: PersonOut
     second: PersonOut
@@ -149,7 +153,8 @@ class CertificateOut(BaseModel):
     """What a deletion did, and what was checked afterwards. It does not say whom it was about.
 
     looked_for: how many embeddings and pictures were searched for in the gallery's files. traces: where bytes may still
-    be; empty: none were found. beyond: what the engine keeps out of reach. audit_number, audit_hash: its line.
+    be; empty: none were found. beyond: what the engine keeps out of reach. site: what became of the site transform.
+    audit_number, audit_hash: its line.
     """
 
     time: str
@@ -161,6 +166,7 @@ class CertificateOut(BaseModel):
     traces: list[str]
     beyond: list[str]
     untimed: int
+    site: str
     audit_number: int
     audit_hash: str
     words: str
@@ -248,7 +254,7 @@ def person_out(person: Person) -> PersonOut:
     return PersonOut.model_validate(person, from_attributes=True)
 
 
-def search_out(result: SearchResult, model: Model | None) -> SearchOut:
+def search_out(result: SearchResult) -> SearchOut:
     """A search's result as an answer."""
     return SearchOut(
         sentence=sentence(result),
@@ -257,7 +263,9 @@ def search_out(result: SearchResult, model: Model | None) -> SearchOut:
         decision=None if result.decision is None else DecisionOut.model_validate(result.decision, from_attributes=True),
         num_people=result.num_people,
         recall=result.recall,
-        matches=[_match_out(match, model) for match in result.matches],
+        strangers=_rate_out(result.strangers),
+        site=result.site,
+        matches=[_match_out(match) for match in result.matches],
     )
 
 
@@ -276,17 +284,16 @@ def sentence(result: SearchResult) -> str:
     return f"{what}. Among {people}, such an answer is wrong in {_percent(decision)} of searches."
 
 
-def p_same(model: Model | None, similarity: float) -> float | None:
-    """The probability of one person at even odds; None where the model is not calibrated."""
-    calibration = None if model is None else model.calibration
-    return None if calibration is None else float(calibration.probability(similarity))
+def _rate_out(rate: Rate | None) -> RateOut | None:
+    return None if rate is None else RateOut.model_validate(rate, from_attributes=True)
 
 
-def _match_out(match: Match, model: Model | None) -> MatchOut:
+def _match_out(match: Match) -> MatchOut:
     facts = {name: getattr(match, name) for name in ("id", "camera", "time", "track", "pid", "name", "person")}
     return MatchOut(
         similarity=match.similarity,
-        p_same=None if match.decision is None else p_same(model, match.similarity),
+        p_same=_rate_out(match.probability),
+        strangers=_rate_out(match.strangers),
         verdict=match.decision.verdict if match.decision else "",
         attributes=dict(match.entry.attributes),
         **facts,

@@ -95,7 +95,10 @@ async def add_pictures(
 async def add_lines(
     request: Request,
     strict: Annotated[bool, Query(description="All lines, 64 at most, or none.")] = False,
-    idempotency_key: IdempotencyKey = None,
+    idempotency_key: Annotated[
+        str | None,
+        Header(max_length=200, description="Not needed: a line that is there is not added again."),
+    ] = None,
 ) -> Response:
     """Adds lines of JSON as they come, and answers each with a line: {"line": 7, "id": 12}, with `there` where it was
     there already, or {"line": 7, "error": ...}. A line is answered when it is on the disk.

@@ -21,7 +21,6 @@ from resight.service.api.answers import (
     PairOut,
     PeopleOut,
     PersonOut,
-    p_same,
     person_out,
 )
 from resight.service.api.common import caller_of, desk_of, read, view_of, write
@@ -120,7 +119,7 @@ def reviewed(view: Gallery, limit: int, most: int) -> list[PairOut]:
             first=person_out(pair.first),
             second=person_out(pair.second),
             similarity=pair.similarity,
-            p_same=p_same(view.model, pair.similarity),
+            p_same=pair.probability,
             verdict=pair.verdict,
         )
         for pair in doubtful_pairs(view, limit, most)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import File, Form, Request, UploadFile
 
 from resight.core.errors import ConfigError
+from resight.core.records import FloatArray
 from resight.gallery.gallery import Gallery
+from resight.gallery.records import Entry
 from resight.service.api.answers import SearchOut, search_out
 from resight.service.api.common import caller_of, check_model, checked_pictures, desk_of, read, view_of
 from resight.service.api.forms import from_json
@@ -50,15 +52,20 @@ async def found(
     """The answer to a search for one of the three, by whoever asks."""
     desk = desk_of(request)
     view = view_of(request, asked.purpose)
-    options = {"top_k": min(asked.top_k, desk.settings.max_top_k), **asked.options()}
+    options: dict[str, Any] = {"top_k": min(asked.top_k, desk.settings.max_top_k), **asked.options()}
+
+    vectors = None if pictures is None else await _embedded(request, pictures)
 
     def act() -> SearchOut:
-        if pictures is not None:
-            result = view.search(checked_pictures(pictures, desk), pool=asked.pool, **options)
+        if vectors is not None:
+            result = view.search_embeddings(vectors, pool=asked.pool, **options)[0]
         else:
-            vector = _embedding_of(view, entry) if entry is not None else embedding or []
+            vector: Any = embedding or []
+            if entry is not None:
+                shown = _shown(view, entry)
+                vector, options["seen_by"] = shown.embedding, options.get("seen_by", shown.camera)
             result = view.search_embeddings(vector, **options)[0]
-        return search_out(result, view.model)
+        return search_out(result)
 
     answer = await read(request, act)
     if not view.settings.audit_searches:  # which the gallery has written down itself
@@ -66,9 +73,15 @@ async def found(
     return answer
 
 
-def _embedding_of(view: Gallery, entry: int) -> list[float]:
+async def _embedded(request: Request, pictures: list[bytes]) -> FloatArray:
+    desk = desk_of(request)
+    if desk.batcher is None:
+        raise ConfigError("this service has no model, so it searches by embedding only")
+    return await desk.batcher.embed(await read(request, checked_pictures, pictures, desk))
+
+
+def _shown(view: Gallery, entry: int) -> Entry:
     there = view.entry(entry)
     if there is None:
         raise missing(f"entry {entry}")
-    vector: list[float] = there.embedding.tolist()
-    return vector
+    return there

@@ -69,10 +69,13 @@ class SearchOptions(Where):
         None, description="The largest rate of known people reported as strangers."
     )
     pool: Literal["mean", "best"] = "mean"
+    seen_by: Name | None = Field(
+        None, description="The camera that saw what is searched for; a site transform needs it for a decision."
+    )
 
     def options(self) -> dict[str, Any]:
         """As `Gallery.search_embeddings` takes them."""
-        named = ("min_similarity", "hidden", "false_positive_rate", "false_negative_rate")
+        named = ("min_similarity", "hidden", "false_positive_rate", "false_negative_rate", "seen_by")
         return self.conditions() | {n: v for n in named if (v := getattr(self, n)) is not None}
 
 

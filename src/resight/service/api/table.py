@@ -35,6 +35,7 @@ REST: tuple[Route, ...] = (
     Route("GET", f"{API}/openapi.json", "viewer", about.openapi, {"response_model": None}),
     Route("GET", f"{API}/model", "viewer", about.model),
     Route("GET", f"{API}/calibration", "viewer", about.calibration),
+    Route("GET", f"{API}/site", "viewer", about.site),
     Route("GET", f"{API}/stats", "viewer", about.stats),
     Route("GET", f"{API}/metrics", "viewer", about.metrics, TEXT),
     Route("GET", f"{API}/entries", "viewer", entries.list_entries),

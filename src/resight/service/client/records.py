@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,9 @@ from resight.gallery.arguments import encoded, filter_of, seconds_of
 from resight.gallery.curation.listing import Person
 from resight.gallery.filters import Filter
 from resight.gallery.records import Entry
+from resight.gallery.results import Match
 from resight.gallery.transfer.rows import Row
+from resight.site.transform import SiteFacts
 
 NOTHING = np.zeros(0, np.float32)  # in place of an embedding, which a service never gives away
 
@@ -62,9 +65,7 @@ def decision_of(told: dict[str, Any] | None) -> Decision | None:
     """The decision in an answer."""
     if told is None:
         return None
-    return Decision(
-        told["verdict"], None if told["rate"] is None else Rate(**told["rate"]), told["threshold"], told["reason"]
-    )
+    return Decision(told["verdict"], rate_of(told["rate"]), told["threshold"], told["reason"])
 
 
 def of_match(told: dict[str, Any], decision: Decision | None) -> Decision | None:
@@ -72,6 +73,12 @@ def of_match(told: dict[str, Any], decision: Decision | None) -> Decision | None
     if decision is None or not told["verdict"]:
         return None
     return Decision(told["verdict"], None) if told["verdict"] != decision.verdict else decision
+
+
+def match_of(told: dict[str, Any], decision: Decision | None) -> Match:
+    """The match in an answer to a search of this decision."""
+    rates = rate_of(told["p_same"]), rate_of(told["strangers"])
+    return Match(told["similarity"], of_match(told, decision), told["person"], entry_of(told), *rates)
 
 
 def entry_of(told: dict[str, Any]) -> Entry:
@@ -83,3 +90,32 @@ def entry_of(told: dict[str, Any]) -> Entry:
 def person_of(told: dict[str, Any]) -> Person:
     """The person in an answer."""
     return Person(**{**told, "pids": tuple(told["pids"])})
+
+
+def rate_of(told: dict[str, float] | None) -> Rate | None:
+    """A rate with its interval."""
+    return None if told is None else Rate(**told)
+
+
+@dataclass(frozen=True)
+class ShownTransform:
+    """What a service tells of its site transform. calibration: whether it has one."""
+
+    identity: str
+    calibration: bool
+    facts: SiteFacts
+
+
+@dataclass(frozen=True)
+class ShownSite:
+    """What `Gallery.site` is, as far as a service tells: it is fitted where the gallery is."""
+
+    transform: ShownTransform | None
+
+
+def site_of(told: dict[str, Any] | None) -> ShownSite:
+    """The site in an answer."""
+    if told is None:
+        return ShownSite(None)
+    facts = {name: told[name] for name in SiteFacts.__dataclass_fields__}
+    return ShownSite(ShownTransform(told["identity"], told["calibrated"], SiteFacts(**facts)))

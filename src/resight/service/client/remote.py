@@ -26,18 +26,21 @@ from resight.gallery.audit import AuditLine
 from resight.gallery.curation.listing import Person
 from resight.gallery.filters import Filter
 from resight.gallery.records import Added, Attributes, CannotLink, Damage, Entry, Forgotten, Link, Settings, Stats
-from resight.gallery.results import Match, SearchResult
+from resight.gallery.results import SearchResult
 from resight.gallery.transfer.batches import in_batches
 from resight.gallery.transfer.rows import Row, crops_of, rows_of_crops
 from resight.service.client.records import (
+    ShownSite,
     bytes_of,
     decision_of,
     entry_of,
     known,
     line_of,
+    match_of,
     name_of,
-    of_match,
     person_of,
+    rate_of,
+    site_of,
 )
 from resight.service.client.records import (
     conditions as conditions_of,
@@ -58,7 +61,12 @@ def connect(
 
     Raises ConfigError for a wrong address, or without a key; GalleryError if it cannot be reached.
     """
-    return RemoteGallery(Transport(url, key, cafile=cafile, wait_s=wait_s), purpose)
+    transport = Transport(url, key, cafile=cafile, wait_s=wait_s)
+    try:
+        return RemoteGallery(transport, purpose)
+    except BaseException:
+        transport.close()
+        raise
 
 
 class RemoteGallery:
@@ -90,6 +98,11 @@ class RemoteGallery:
     def __len__(self) -> int:
         return int(self._to.call("GET", "/stats")["entries"])
 
+    @property
+    def site(self) -> ShownSite:
+        """As Gallery.site, to look at alone."""
+        return site_of(self._to.find("/site"))
+
     def close(self) -> None:
         """Closes the connection."""
         self._to.close()
@@ -115,7 +128,7 @@ class RemoteGallery:
     def _search(self, body: dict[str, Any], top_k: int | None, options: dict[str, Any]) -> SearchResult:
         if top_k is None:
             raise ConfigError("a service gives a number of matches (top_k), not all")
-        named = ("min_similarity", "hidden", "false_positive_rate", "false_negative_rate")
+        named = ("min_similarity", "hidden", "false_positive_rate", "false_negative_rate", "seen_by")
         body |= {name: options.pop(name) for name in named if options.get(name) is not None}
         purpose = self._purpose(options.pop("purpose", None))
         options = {name: value for name, value in options.items() if value is not None and name not in named}
@@ -123,11 +136,9 @@ class RemoteGallery:
             "POST", "/search", body={**body, "top_k": top_k, "purpose": purpose, **conditions_of(**options)}
         )
         decision = decision_of(told["decision"])
-        matches = tuple(
-            Match(each["similarity"], of_match(each, decision), each["person"], entry_of(each))
-            for each in told["matches"]
-        )
-        return SearchResult(matches, decision, told["num_people"], told["recall"], told["person"])
+        matches = tuple(match_of(each, decision) for each in told["matches"])
+        facts = told["num_people"], told["recall"], told["person"], told["site"]
+        return SearchResult(matches, decision, *facts, rate_of(told["strangers"]))
 
     def _purpose(self, given: str | None) -> str:
         purpose = given or self.purpose
@@ -265,7 +276,12 @@ class RemoteGallery:
         shown = self._to.call("POST", "/forget/preview", body={**body, "untimed": untimed})
         told = self._to.call("POST", "/forget", body={"token": shown["token"], "purpose": why})
         return Forgotten(
-            told["entries"], tuple(told["traces"]), told["looked_for"], tuple(told["beyond"]), told["untimed"]
+            told["entries"],
+            tuple(told["traces"]),
+            told["looked_for"],
+            tuple(told["beyond"]),
+            told["untimed"],
+            told["site"],
         )
 
     def link(self, pid: int, into: int, *, purpose: str | None = None) -> int:

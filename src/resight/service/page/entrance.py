@@ -32,12 +32,11 @@ async def login(request: Request) -> Response:
     """Opens a session for a key, or for the secret of the one-time address."""
     desk = desk_of(request)
     address = request.client.host if request.client else "unknown"
-    if wait := desk.failures.spent(address):
-        raise Refusal(429, f"too many wrong keys from this address; wait {wait:.0f} s", "too-often")
     form = await request.form(max_files=0, max_fields=5)
     token = desk.sessions.open(text_in(form, "key"))
     if token is None:
-        desk.failures.take(address)
+        if wait := desk.failures.take(address):
+            raise Refusal(429, f"too many wrong keys from this address; wait {wait:.0f} s", "too-often")
         desk.ledger.count("denied", "unknown", "key")
         return render(request, "login.html", 401, wrong=True)
     caller = desk.sessions.caller(token)

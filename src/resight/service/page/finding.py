@@ -11,6 +11,7 @@ from resight.core.errors import ConfigError
 from resight.gallery.curation.listing import Person
 from resight.gallery.gallery import Gallery
 from resight.gallery.people import pid_of_name
+from resight.gallery.search.meaning import calibration_of
 from resight.service.api import people as rest
 from resight.service.api.answers import EntriesOut
 from resight.service.api.common import caller_of, desk_of, read, view_of, write
@@ -48,7 +49,7 @@ async def search(request: Request) -> Response:
     options = checked(SearchOptions, _options_of(form))
     answer = await found(request, options, **({"pictures": pictures} if pictures else {"entry": int(entry)}))
     asked = {"entry": "" if pictures else entry, "purpose": options.purpose, "cameras": options.cameras or []}
-    asked |= {name: text_in(form, name) for name in ("after", "before", "hidden", "rate")}
+    asked |= {name: text_in(form, name) for name in ("after", "before", "hidden", "rate", "seen_by")}
     return await _search(request, asked, answer)
 
 
@@ -128,7 +129,8 @@ async def correct(request: Request) -> Response:
         raise ConfigError("this is none of link, apart, unlink and allow")
     back = text_in(form, "back")
     if back == "review":
-        return go(request, f"review?skip={text_in(form, 'skip')}&last={act}-{first}-{second}")
+        skip = text_in(form, "skip")
+        return go(request, f"review?skip={int(skip) if _is_whole(skip) else 0}&last={act}-{first}-{second}")
     return go(request, f"people/{int(back)}{f'?done={number}' if number else ''}" if _is_whole(back) else "people")
 
 
@@ -150,8 +152,8 @@ async def review_page(request: Request) -> Response:
 async def _search(request: Request, asked: dict[str, Any], answer: Any) -> Response:
     view = view_of(request)
     cameras = await read(request, _cameras_of, view)
-    asked = {"after": "", "before": "", "hidden": "", "rate": "0.01", **asked}
-    calibrated = view.model is not None and view.model.calibration is not None
+    asked = {"after": "", "before": "", "hidden": "", "rate": "0.01", "seen_by": "", **asked}
+    calibrated = calibration_of(view.model, view.site.transform) is not None
     return render(
         request,
         "search.html",
@@ -169,7 +171,7 @@ def _options_of(form: FormData) -> dict[str, Any]:
     told: dict[str, Any] = {"purpose": text_in(form, "purpose"), "top_k": 24}
     if cameras := texts_in(form, "camera"):
         told["cameras"] = cameras
-    told |= {name: text for name in ("after", "before") if (text := text_in(form, name))}
+    told |= {name: text for name in ("after", "before", "seen_by") if (text := text_in(form, name))}
     if hidden := HIDDEN.get(text_in(form, "hidden")):
         told["hidden"] = hidden
     if rate := number_of(text_in(form, "rate")):

@@ -74,6 +74,8 @@ def page(handler: Handler) -> Handler:
             return _trouble(request, status, str(error))
         except HTTPException as error:
             return _trouble(request, error.status_code, str(error.detail))
+        finally:
+            await request.close()  # the files of its form
 
     return shown
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from resight.training.recipe import Recipe
 
 MOMENTUM = 0.9
+FIRST_LEARNING = 2  # blocks of a transformer that is freed block by block
 
 
 def make_optimizer(recipe: Recipe, objective: nn.Module) -> torch.optim.Optimizer:
@@ -34,6 +35,21 @@ def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
             group["lr"].fill_(own)
         else:
             group["lr"] = own
+
+
+def hold_frozen(recipe: Recipe, network: nn.Module, epoch: int) -> None:
+    """Drops the gradients of the blocks that do not learn yet in 0-based `epoch`; after backward, before the step.
+
+    Blockwise fine-tuning (LA-Transformer, section 3.3): the last two blocks learn at first, and one more, towards the
+    first, every `unfreeze_epochs` epochs. 0: all learn.
+    """
+    if not recipe.unfreeze_epochs:
+        return
+    blocks = list(network.get_submodule("base.blocks").children())
+    learning = FIRST_LEARNING + epoch // recipe.unfreeze_epochs
+    for block in blocks[: max(0, len(blocks) - learning)]:
+        for parameter in block.parameters():
+            parameter.grad = None
 
 
 def _decayed_apart(objective: nn.Module, weight_decay: float) -> list[dict[str, Any]]:

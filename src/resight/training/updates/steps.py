@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 
 import torch
@@ -25,12 +25,15 @@ class Step:
             self._value = self._forward(batch, *goal)
         return float(self._value.item())
 
-    def update(self) -> None:
-        """The step that the last loss asks for; nothing, where it is taken already."""
+    def update(self, before: Callable[[], object] | None = None) -> None:
+        """The step that the last loss asks for; nothing, where it is taken already. before: called when the gradients
+        are there."""
         if self._value is None:
             return
         self._optimizer.zero_grad(set_to_none=True)
         self._value.backward()  # type: ignore[no-untyped-call]
+        if before is not None:
+            before()
         self._optimizer.step()
         self._value = None
 
@@ -76,10 +79,10 @@ class CapturedStep(Step):
         graph.replay()
         return float(value.item())
 
-    def update(self) -> None:
-        """As Step's."""
+    def update(self, before: Callable[[], object] | None = None) -> None:
+        """As Step's; of a captured step, whose update is taken already, `before` is not called."""
         with self._aside():
-            super().update()
+            super().update(before)
 
     def _as_usual(self, inputs: Sequence[Tensor]) -> float:
         with self._aside():

@@ -11,7 +11,7 @@ from resight.core.errors import ConfigError, WeightsError
 from resight.data.formats.folder import read_folder
 from resight.embedding.loading import load
 from resight.evaluation.evaluate import evaluate
-from resight.models.reference_weights import import_reference_weights, rename
+from resight.models.foreign.reference_weights import import_reference_weights, rename
 from resight.models.saved import save_model
 
 FILES = {"slicenet1": "slicenet1_cosine_100.pth", "slicenet2": "slicenet2_cosine_augmented_125.pth"}

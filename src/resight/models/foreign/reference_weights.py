@@ -69,6 +69,18 @@ def import_reference_weights(
     return TrainedNetwork(module.eval(), config)
 
 
+def told_network(tensors: Mapping[str, Tensor]) -> str | None:
+    """Which of the paper's networks a file's names are of; None: none."""
+    if "bignet.conv_1.0.weight" not in tensors:
+        return None
+    if "dense_10.2.weight" in tensors:
+        return "slicenet2"
+    dense = tensors.get("bignet.dense_10.2.weight")
+    if dense is None:
+        return None
+    return "bignet" if len(dense) == REFERENCE_DIM else "slicenet1"
+
+
 def read_state_dict(path: Path) -> Mapping[str, Tensor]:
     """The tensors of a PyTorch file, by torch's weights-only reader, which runs no code from the file. Raises
     WeightsError where it cannot be read, or holds anything but tensors by name."""

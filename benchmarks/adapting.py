@@ -1,0 +1,186 @@
+"""What adapting to a site without labels brings, beside its site transform alone: rank-1 and mAP on other people there.
+
+    python benchmarks/adapting.py RUN DATA -o FOLDER [--pictures 3000] [--seed 0] [--set rounds=8 ...]
+
+DATA: `synthetic:...` or the folder of a data set with a training part. Its training part is the site, pids hidden; its
+query and gallery, other people before the same cameras, are scored once, after all is done. Tracklets are made of the
+labels within one camera (and sequence, parted at 100 frames): a tracker knows as much, but makes errors that these
+lack. `--spoil .1` gives so many tracklets the pictures of another one of the camera. Killed and started again, it goes
+on. FOLDER/figures.json holds the rows.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from resight.cli.sites import at_site
+from resight.core.progress import progress_bar
+from resight.core.records import EmbeddedCrops
+from resight.data.crops import Crop, Dataset
+from resight.data.formats.catalogue import open_dataset
+from resight.embedding.loading import load
+from resight.evaluation.compare import compare
+from resight.evaluation.evaluate import evaluate
+from resight.site.files import load_site, save_site
+from resight.site.fitting import fit_site
+from resight.site.rounds import SITE_FILE, RoundFacts, load_round
+from resight.training.adaptation.adapt import AdaptResult, Site, adapt
+from resight.training.adaptation.settings import Adaptation
+from resight.training.loop import TrainOptions
+
+GAP_FRAMES = 100
+
+
+def with_tracks(crops: Sequence[Crop], spoil: float = 0.0, seed: int = 0) -> list[Crop]:
+    """The crops with tracklets. spoil: the share of tracklets that are joined to another of their camera."""
+    order = sorted(range(len(crops)), key=lambda row: _walk(crops[row]))
+    found: list[Crop] = list(crops)
+    names: list[tuple[int, str]] = []
+    for place, row in enumerate(order):
+        crop, before = crops[row], crops[order[place - 1]]
+        gone_on = place > 0 and _walk(crop)[:3] == _walk(before)[:3] and _near(crop, before)
+        if not gone_on:
+            names.append((crop.camid, f"t{len(names)}"))
+        found[row] = replace(crop, track=names[-1][1])
+    rng, joined = np.random.default_rng(seed), {}
+    for camid, name in names:
+        others = [other for camera, other in names if camera == camid and other != name]
+        if others and rng.random() < spoil:
+            joined[name] = others[int(rng.integers(len(others)))]
+    return [replace(crop, track=joined.get(str(crop.track), crop.track)) for crop in found]
+
+
+def _walk(crop: Crop) -> tuple[int, int, int, int]:
+    return crop.camid, crop.pid, crop.sequence or 0, crop.frame or 0
+
+
+def _near(crop: Crop, before: Crop) -> bool:
+    return crop.sequence is None or (crop.frame or 0) - (before.frame or 0) <= GAP_FRAMES
+
+
+def site_of(data: Dataset, pictures: int, seed: int) -> list[Crop]:
+    """Training pictures of people drawn at random, until there are so many; 0: all."""
+    people = np.random.default_rng(seed).permutation(sorted({crop.pid for crop in data.train})).tolist()
+    by_person: dict[int, list[Crop]] = {}
+    for crop in data.train:
+        by_person.setdefault(crop.pid, []).append(crop)
+    found: list[Crop] = []
+    for pid in people:
+        if pictures and len(found) >= pictures:
+            break
+        found += by_person[pid]
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run", type=Path)
+    parser.add_argument("data")
+    parser.add_argument("-o", "--out", type=Path, required=True)
+    parser.add_argument("--pictures", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--spoil", type=float, default=0.0)
+    parser.add_argument("--no-tracks", action="store_true")
+    parser.add_argument("--set", nargs="*", default=[], help="fields of Adaptation, as rounds=8")
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    kinds = {name: type(value) for name, value in Adaptation().to_dict().items()}
+    pairs = [text.partition("=")[::2] for text in given.set]
+    fields: dict[str, Any] = {n: v == "True" if kinds[n] is bool else kinds[n](v) for n, v in pairs}
+    data = open_dataset(given.data)
+    crops = with_tracks(site_of(data, given.pictures, given.seed), given.spoil)
+    people = {crop.name: crop.pid for crop in crops}
+    given.out.mkdir(parents=True, exist_ok=True)
+
+    def told(facts: RoundFacts) -> None:
+        console.print(json.dumps({**asdict(facts), "seconds": round(time.monotonic() - began)}), soft_wrap=True)
+
+    console = Console()
+    began = time.monotonic()
+    options = TrainOptions(device="cpu", resume=True)
+    site = Site(data.name, crops, data.rights, tracked=not given.no_tracks)
+    result = adapt(
+        given.run, site, given.out / "run", Adaptation(**fields), given.seed, options, progress_bar, on_round=told
+    )
+    seconds = time.monotonic() - began
+    outcome = result.outcome
+    if outcome is None:
+        raise SystemExit(130)
+    console.print(outcome.reason, soft_wrap=True)
+
+    figures: dict[str, Any] = {
+        "outcome": asdict(outcome),
+        "seconds": seconds,
+        "settings": Adaptation(**fields).to_dict(),
+    }
+    figures["purity"] = _purity(result, people) if result.pictures else []
+    table = Table("", "rank-1", "mAP", box=None)
+    rows: dict[str, tuple[EmbeddedCrops, EmbeddedCrops]] = {}
+    for name, path in (("raw", given.run), ("adapted", given.out / "run")):
+        model = load(path)
+        embedded = model.embed_dataset(data, progress=progress_bar)
+        rows[name] = embedded.query, embedded.gallery
+        if name == "raw":
+            own = given.out / "before.site"
+            if not own.exists():
+                found, _ = model.embed_crops(crops, progress=progress_bar)
+                tracks = {crop.name: crop.track for crop in crops}
+                used = None if given.no_tracks else [tracks[name] for name in found.names]
+                save_site(fit_site(found.embeddings, found.camera_names, used), own)
+        else:
+            own = given.out / "run" / SITE_FILE
+        transform = load_site(own)
+        rows[f"{name} + site"] = at_site(transform, embedded.query), at_site(transform, embedded.gallery)
+    for name, (query, gallery) in rows.items():
+        scored = evaluate(query, gallery, "market1501")
+        figures[name] = {"rank1": scored.rank(1), "map": scored.mean_ap}
+        table.add_row(name, f"{scored.rank(1):.3f}", f"{scored.mean_ap:.3f}")
+    paired = compare(rows["raw + site"], rows["adapted + site"], "market1501")
+    gain = paired.differences["mean_ap"]
+    figures["gain"] = {"map": gain.mean, "low": gain.interval.low, "high": gain.interval.high}
+    console.print(table)
+    console.print(
+        f"adapted + site less raw + site: mAP {gain.mean:+.3f} [{gain.interval.low:+.3f}, {gain.interval.high:+.3f}]"
+    )
+    (given.out / "figures.json").write_text(json.dumps(figures, indent=2))
+
+
+def _purity(result: AdaptResult, people: dict[str, int]) -> list[dict[str, float]]:
+    """Of each round's clusters, by the labels that were hidden: pair precision, and recall of pairs across cameras."""
+    pictures = result.pictures
+    if pictures is None:
+        return []
+    pids = np.array([people[pictures.images.crops[row].name] for row in pictures.rows.tolist()])
+    found: list[dict[str, float]] = []
+    number = 0
+    while (one := load_round(result.run_dir, number := number + 1)) is not None:
+        rows = np.flatnonzero((one.labels >= 0) | ~pictures.judging)
+        same = pids[rows][:, None] == pids[rows][None]
+        labels = one.labels[rows]
+        together = (labels[:, None] == labels[None]) & (labels[:, None] >= 0)
+        np.fill_diagonal(together, False)
+        np.fill_diagonal(same, False)
+        other = pictures.camera_codes[rows][:, None] != pictures.camera_codes[rows][None]
+        found.append(
+            {
+                "precision": float((together & same).sum() / max(1, together.sum())),
+                "precision_across": float((together & same & other).sum() / max(1, (together & other).sum())),
+                "recall_across": float((together & same & other).sum() / max(1, (same & other).sum())),
+            }
+        )
+    return found
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,135 @@
+"""A walk past one camera, searched for among all others with a promise: raw and at the site, by pictures and by tracks.
+
+As walk.py has it: the test part of a data set becomes a gallery, but for one camera and every fourth person, a stranger
+to it; that camera's people are searched for. Here each variant is a gallery of its own, calibrated with labels on
+embeddings of its own kind: of the test people themselves, as the packaged `market` is on `market501` (which flatters),
+or of the training part's people (--calibrate train), for a model that was not trained on them; or without labels, on
+the test part (--calibrate none). P(same): of the nearest, where it is right / is not. The site transform is always
+fitted to the training part, without its labels. A track is one person by one camera (market501: and sequence, without a
+long gap); its embeddings are pooled into one entry, and one search.
+
+    python benchmarks/site_walk.py market501 --camera 6 --model market
+    python benchmarks/site_walk.py synthetic:seed=7,train_people=120,test_people=120,cameras=6 --camera 5 \\
+        --model city --calibrate train
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from site_transform import embedded, market_tracks, part  # type: ignore[import-not-found]
+
+import resight
+from resight.core.distances import unit_rows
+from resight.core.records import EmbeddedCrops
+from resight.data.crops import Crop
+from resight.embedding.model import Model
+from resight.evaluation.decisions.calibrate import calibrate
+from resight.evaluation.decisions.unlabelled import calibrate_unlabelled
+from resight.site.fitting import fit_site
+from resight.site.transform import SiteTransform
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data")
+    parser.add_argument("--camera", type=int, required=True, help="whose people are searched for")
+    parser.add_argument("--model", default="market")
+    parser.add_argument("--rate", type=float, default=0.1, help="of strangers told as known, at the most")
+    parser.add_argument("--calibrate", choices=("test", "train", "none"), default="test")
+    parser.add_argument("--cache", type=Path)
+    options = parser.parse_args()
+    model, data = resight.load(options.model), resight.open_dataset(options.data)
+    crops = [*data.train, *data.query, *data.gallery]
+    found = embedded(model, crops, options.cache)
+    train, rows = np.arange(len(data.train)), np.arange(len(data.train), len(crops))
+    rows = rows[found.pids[rows] > 0]
+    tracks = np.array(_tracks(crops))
+    fitted = fit_site(
+        found.embeddings[train], part(found, train).camera_names, tracks[train].tolist(), model=model.identity
+    )
+    print("| | | nearest right | known, rightly | wrongly | nobody | unsure | strangers known | unsure | P(same) |")
+    print("|---|---|---|---|---|---|---|---|---|---|")
+    for what, site in (("raw", _nothing(fitted)), ("site", fitted)):
+        for unit in ("pictures", "tracks"):
+            groups = tracks if unit == "tracks" else np.arange(len(crops)).astype(str)
+            people = train if options.calibrate == "train" else rows
+            pooled = _pooled(part(found, people), groups[people])
+            moved = site.apply(pooled.embeddings, pooled.camera_names)
+            columns = (pooled.pids, pooled.camids, pooled.content_hashes, pooled.names)
+            if options.calibrate == "none":
+                calibration = calibrate_unlabelled(moved, pooled.camera_names).calibration
+            else:
+                calibration = calibrate(EmbeddedCrops(moved, *columns)).calibration
+            counts = _walk(model, _pooled(part(found, rows), groups[rows]), site.with_calibration(calibration), options)
+            print(f"| {what} | {unit} | {' | '.join(counts)} |", flush=True)
+
+
+def _walk(model: Model, test: EmbeddedCrops, site: SiteTransform, options: argparse.Namespace) -> list[str]:
+    """Counts of the verdicts: of searches for people who are there, and for strangers."""
+    people = sorted(set(test.pids.tolist()))
+    strangers = set(people[::4])
+    kept = part(test, (test.camids != options.camera) & ~np.isin(test.pids, list(strangers)))
+    sought = part(test, test.camids == options.camera)
+    sought = part(sought, np.unique(sought.pids, return_index=True)[1])  # one search a person
+    told: dict[bool, Counter[str]] = {True: Counter(), False: Counter()}
+    likely: dict[bool, list[float]] = {True: [], False: []}  # P(same) of the nearest, by whether it is right
+    right = 0
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        resight.open_gallery(Path(folder) / "a.db", model, new=True) as gallery,
+    ):
+        gallery.add_embeddings(
+            kept.embeddings, model=model.identity, camera=list(kept.camera_names), pid=kept.pids.tolist()
+        )
+        gallery.site.use(site)
+        answers = gallery.search_embeddings(
+            sought.embeddings, 1, seen_by=list(sought.camera_names), false_positive_rate=options.rate
+        )
+        for pid, answer in zip(sought.pids.tolist(), answers, strict=True):
+            known, found = pid not in strangers, answer[0].pid == pid
+            right += known and found
+            if answer[0].probability:
+                likely[known and found].append(answer[0].probability.value)
+            verdict = answer.decision.verdict if answer.decision else ""
+            told[known][verdict + (", rightly" if verdict == "known" and found else "")] += 1
+    there, strange = told[True], told[False]
+    counts = [there[verdict] for verdict in ("known, rightly", "known", "nobody we know", "unsure")]
+    last = f"{strange['known']} of {strange.total()}", str(strange["unsure"])
+    shown = " / ".join(f"{np.mean(values):.2f}" for values in likely.values() if values)
+    return [f"{right} of {there.total()}", *map(str, counts), *last, shown]
+
+
+def _nothing(site: SiteTransform) -> SiteTransform:
+    """The transform that changes nothing, so that raw embeddings are searched in the same way."""
+    return SiteTransform(
+        site.model, site.cameras, 0 * site.means, 0 * site.site_mean, np.eye(site.dim, dtype=np.float32)
+    )
+
+
+def _tracks(crops: Sequence[Crop]) -> list[str]:
+    if crops[0].frame:
+        tracks: list[str] = market_tracks(list(crops))
+        return tracks
+    return [f"{crop.pid} {crop.camid}" for crop in crops]
+
+
+def _pooled(crops: EmbeddedCrops, groups: npt.NDArray[np.str_]) -> EmbeddedCrops:
+    """A row for each group: the mean embedding."""
+    place, first = np.unique(groups, return_inverse=True)[1], np.unique(groups, return_index=True)[1]
+    sums = np.zeros((len(first), crops.embeddings.shape[1]))
+    np.add.at(sums, place, crops.embeddings)
+    columns = (crops.pids[first], crops.camids[first], crops.content_hashes[first])
+    return EmbeddedCrops(
+        unit_rows(sums.astype(np.float32)), *columns, tuple(crops.names[row] for row in first.tolist())
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,128 @@
+"""`resight adapt`: trains a model on one site's pictures, of which nobody says who is in them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from resight.cli import output
+from resight.cli.data import open_data
+from resight.core.errors import ConfigError
+from resight.core.files import write_whole
+from resight.gallery.engines import is_gallery
+from resight.gallery.transfer.rows import crops_of
+from resight.site.rounds import SITE_FILE, Outcome, RoundFacts
+
+PAGE = "adaptation.html"
+
+
+def adapt(
+    model: Annotated[Path, typer.Argument(help="The directory of a run.")],
+    site: Annotated[str, typer.Argument(help="A folder of crops, a manifest, or `synthetic`: pictures of the site.")],
+    *,
+    out: Annotated[Path, typer.Option("--out", "-o", help="The new run's directory.")],
+    tracks: Annotated[
+        bool, typer.Option("--tracks/--no-tracks", help="Without tracks nothing tells whether it helped.")
+    ] = True,
+    rounds: Annotated[
+        int | None, typer.Option(min=1, help="Rounds of clustering the site and learning its clusters. Default: 12.")
+    ] = None,
+    eps: Annotated[
+        float | None,
+        typer.Option(min=0.05, max=0.95, help="The clusters' reach, in place of what the criterion chooses."),
+    ] = None,
+    learning_rate: Annotated[float | None, typer.Option(min=0, help="Adam's. Default: 3.5e-4.")] = None,
+    batch_size: Annotated[int | None, typer.Option(min=8, help="Pictures a step. Default: 64.")] = None,
+    split: Annotated[
+        list[str] | None, typer.Option("--split", help="Of a data set: train, query or gallery; all unless given.")
+    ] = None,
+    rights: Annotated[str | None, typer.Option(help="The pictures' rights, for the model's card.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="The one seed of all randomness.")] = 0,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
+    format: Annotated[str | None, typer.Option(help="The data's format, where it is not to be guessed.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    amp: Annotated[bool, typer.Option(help="bfloat16 where the device computes in it.")] = True,
+    max_memory_mb: Annotated[int, typer.Option(min=0, help="Stream the pictures above this size.")] = 4096,
+    checkpoint_every_s: Annotated[float, typer.Option(min=0, help="Seconds between checkpoints.")] = 30.0,
+    strict: Annotated[bool, typer.Option("--strict", help="Stop at the first unreadable picture.")] = False,
+) -> None:
+    """Trains a run further on a site's own pictures, whoever is in them, and leaves a run with its site transform.
+
+    `track` (equal for the pictures of one walk past one camera) is what it learns from first; some tracks are left out
+    to tell whether it helped. Where it did not, the new run is the model as it was, with the site transform alone.
+
+    Examples:
+
+      resight site fit my_site.csv --model runs/general -o my.site
+
+      resight adapt runs/general my_site.csv -o runs/mine
+
+      resight adapt runs/general my_site.csv -o runs/mine --resume
+    """
+    from resight.training.adaptation.adapt import Site, open_source
+    from resight.training.adaptation.adapt import adapt as run
+    from resight.training.adaptation.settings import Adaptation
+    from resight.training.loop import TrainOptions
+
+    open_source(model)
+    if is_gallery(site):
+        raise ConfigError("a gallery holds embeddings; training takes the pictures: a folder, a manifest or a data set")
+    dataset = open_data(site, format, strict)
+    crops = crops_of(dataset, *([split] if split else []))
+    asked = {"rounds": rounds, "eps": eps, "learning_rate": learning_rate, "batch_size": batch_size}
+    settings = replace(Adaptation(), **{name: value for name, value in asked.items() if value is not None})  # type: ignore[arg-type]
+    place = Site(dataset.name, crops, rights or dataset.rights, tracked=tracks)
+    options = TrainOptions(
+        device=device,
+        amp=amp,
+        strict=strict,
+        resume=resume,
+        checkpoint_every_s=checkpoint_every_s,
+        max_memory_mb=max_memory_mb,
+    )
+    try:
+        result = run(model, place, out, settings, seed, options, output.progress, tell_round)
+    except KeyboardInterrupt:  # between two rounds, where all is saved
+        result = None
+    if result is None or result.outcome is None:
+        again = f"resight adapt {model} {site} -o {out} --resume" + " --no-tracks" * (not tracks)
+        again += "".join(f" --{name.replace('_', '-')} {value}" for name, value in asked.items() if value is not None)
+        again += "".join(f" --split {one}" for one in split or []) + f" --seed {seed}" * bool(seed)
+        output.say(f"stopped, saved in {out}. Go on with: {again}")
+        raise typer.Exit(130)
+    output.name_problems(result.problems)
+    tell_outcome(result.outcome, out)
+    if result.pictures is not None:
+        from resight.report.adaptation import adaptation_page
+
+        pictures = result.pictures
+        shown = [pictures.images.crops[row] for row in pictures.rows.tolist()]
+        page = adaptation_page(result.outcome, out, shown, pictures.cameras)
+        write_whole(out / PAGE, page.encode())
+        output.tell(f"the rounds and samples of clusters, to look at: {out / PAGE}")
+
+
+def tell_round(facts: RoundFacts) -> None:
+    """A round, as it begins."""
+    criterion = "" if facts.criterion is None else f"EER within cameras {facts.criterion:.4f}; "
+    parted = f", {facts.parted:,} tracklets taken apart" if facts.parted else ""
+    output.say(
+        f"round {facts.number}: {criterion}{facts.clusters:,} clusters, {facts.across:,} of them across cameras, of "
+        f"{facts.pictures:,} of {facts.of:,} pictures (eps {facts.eps:g}, the largest {facts.largest:.1%}{parted})"
+    )
+
+
+def tell_outcome(outcome: Outcome, out: Path) -> None:
+    """How it ended, and what to do with it."""
+    if outcome.copies:
+        output.say(f"{outcome.copies:,} pictures left out: the same camera has the very same picture")
+    for warning in outcome.warnings:
+        output.say(f"warning: {warning}")
+    if outcome.adapted:
+        output.tell(f"adapted to {outcome.site}: {outcome.reason}")
+    else:
+        output.tell(f"not adapted: {outcome.reason}. {out} holds {outcome.source} as it was, and its site transform")
+    output.tell(f"{out}, used with --site {out / SITE_FILE}")

@@ -1,0 +1,183 @@
+"""`resight video add`: a video, or the tracks of another tool, into a gallery."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from resight.cli import output
+from resight.cli.gallery_add import Model_, Uri
+from resight.cli.stopping import exit_code, stopping
+from resight.core.errors import ConfigError, EmbeddingError
+from resight.core.progress import Advance
+from resight.embedding.card import short_of
+from resight.gallery.gallery import Gallery
+from resight.gallery.opening import open_gallery, open_with_model
+from resight.gallery.transfer.times import format_time, parse_time
+from resight.video.adding import VideoReport, add_tracklets, check_source
+from resight.video.detected import LinesReport, moments_of, with_boxes, without_video
+from resight.video.detector import OnnxDetector
+from resight.video.frames.clock import at_most, rising
+from resight.video.frames.opening import Source, is_stream, open_frames
+from resight.video.frames.streams import Stream
+from resight.video.quality import Gates
+from resight.video.records import Frame, Frames, Refused
+from resight.video.tracklets import tracklets_of
+
+STREAM_WAIT_S = 60.0  # for another process that writes to the gallery
+
+
+def add(
+    uri: Uri,
+    source: Annotated[
+        str | None,
+        typer.Argument(help="A video, a folder of pictures, or a stream's address. None: --tracks has embeddings."),
+    ] = None,
+    *,
+    camera: Annotated[str, typer.Option(help="The name of the camera.")],
+    start: Annotated[
+        str | None, typer.Option(help="When it begins: ISO 8601, or seconds since 1970. By default as the file says.")
+    ] = None,
+    detector: Annotated[Path | None, typer.Option(help="An ONNX file that finds people, such as YOLOX's.")] = None,
+    detector_pixels: Annotated[
+        str | None, typer.Option(help="What it takes, unless its outputs tell: rgb1, rgb255, bgr1 or bgr255.")
+    ] = None,
+    tracks: Annotated[
+        str | None,
+        typer.Option(help="Boxes of another tool in place of a detector: MOT, AI City or JSON lines; - for stdin."),
+    ] = None,
+    rate: Annotated[
+        float | None, typer.Option(min=0.01, help="Frames a second: of a folder, or of lines without a video.")
+    ] = None,
+    at_most_: Annotated[
+        float | None, typer.Option("--at-most", min=0.1, help="Look at no more frames a second than this.")
+    ] = None,
+    model: Model_ = None,
+    min_height: Annotated[float, typer.Option(help="Tracklets whose best crop is lower, in pixels, are refused.")] = 40,
+    show_refused: Annotated[bool, typer.Option("--show-refused", help="Name each refused track and why.")] = False,
+    threads: Annotated[int | None, typer.Option(min=1, help="Of the detector. By default one a core.")] = None,
+) -> None:
+    """Finds the people of a video, follows them, and adds one entry for each time that one walks past: a tracklet.
+
+    The same command again goes on after an interruption: what is there is not added twice. A stream runs until a
+    signal ends it; it is connected again after each cut.
+
+    Examples:
+
+      resight video add site.db north.mp4 --camera north --start 2026-03-01T08:00:00Z --detector yolox.onnx
+
+      resight video add site.db rtsp://10.0.0.7/door --camera door --detector yolox.onnx
+
+      my-tracker north.mp4 | resight video add site.db north.mp4 --camera north --tracks -
+    """
+    if (detector is None) == (tracks is None):
+        raise ConfigError("say who finds the people: either --detector an ONNX file, or --tracks boxes of another tool")
+    if source is None and tracks is None:
+        raise ConfigError("name a video, or lines with embeddings: --tracks")
+    began = None if start is None else parse_time(start)
+    live = source is not None and is_stream(source)
+    report, lines = VideoReport(), LinesReport()
+    opened = None if source is None else open_frames(source, began, rate)
+    if isinstance(opened, Stream):
+        opened.report = report.clock
+        opened.say = output.say
+    finder = None if detector is None else OnnxDetector(detector, threads=threads, pixels=detector_pixels)
+    gates = Gates(height_px=min_height)
+    name = Path(source).name if source is not None and not live else camera if live else Path(str(tracks)).name
+    refused = _name_refused if show_refused else None
+    stop = opened.stop if isinstance(opened, Stream) else None
+    with stopping(stop) as came, _opened(uri, model, source, live) as gallery:
+        frames = _frames(gallery, opened, camera, tracks, began, rate, lines)
+        frames = rising(frames, report.clock)
+        if at_most_ is not None:
+            frames = at_most(frames, at_most_)
+        total = opened.frames if opened is not None else 0
+        with output.progress(f"camera {camera}", total) as advance:
+            counted = _until(_counted(frames, advance), came)
+            guarded = counted if live else _checked(counted, gallery, camera, name)
+            found = tracklets_of(guarded, camera, detector=finder, gates=gates, counts=report.boxes)
+            batch = 1 if live or tracks == "-" else 8  # what ends while it is watched is durable at once
+            for _ in add_tracklets(gallery, found, report, source=name, gates=gates, batch=batch, on_refused=refused):
+                pass
+        _tell(report, lines, opened, len(gallery))
+    if came:
+        kept = "what had ended is kept" if live else "the same command again goes on: what is there is left out"
+        output.say(f"stopped by {came[0].name}: {kept}")
+        raise typer.Exit(exit_code(came[0]))
+
+
+def _opened(uri: str, model: str | None, source: str | None, live: bool) -> Gallery:
+    """With its model, unless only embeddings are to be added."""
+    if source is None:
+        return open_gallery(uri)
+    return open_with_model(uri, model, wait_s=STREAM_WAIT_S if live else 5.0)
+
+
+def _frames(
+    gallery: Gallery,
+    opened: Source | None,
+    camera: str,
+    tracks: str | None,
+    start: float | None,
+    rate: float | None,
+    lines: LinesReport,
+) -> Frames:
+    if tracks is None:
+        return opened if opened is not None else ()
+    moments = moments_of(tracks, camera, lines)
+    if opened is not None:
+        return with_boxes(opened, moments, lines, getattr(opened, "start", None) or 0.0)
+    own = gallery.settings
+
+    def of_this_model() -> Iterator[Frame]:
+        for moment in moments:
+            if moment[2] != own.model:
+                told = short_of(moment[2]) or "that is not named"
+                raise EmbeddingError(f"the embeddings are of a model {told}; the gallery is of {own.model_label}")
+            yield from without_video([moment], start, rate)
+
+    return of_this_model()
+
+
+def _checked(frames: Frames, gallery: Gallery, camera: str, name: str) -> Iterator[Frame]:
+    """The frames, once a minute of them compared with what the gallery has of that camera and time."""
+    checked_to = -float("inf")
+    for frame in frames:
+        if frame.time >= checked_to or frame.time < checked_to - 60:
+            check_source(gallery, camera, name, frame.time, frame.time + 60)
+            checked_to = frame.time + 60
+        yield frame
+
+
+def _counted(frames: Frames, advance: Advance) -> Iterator[Frame]:
+    for frame in frames:
+        yield frame
+        advance(1, format_time(frame.time))
+
+
+def _until(frames: Frames, came: Sequence[object]) -> Iterator[Frame]:
+    for frame in frames:
+        yield frame
+        if came:
+            return
+
+
+def _name_refused(refused: Refused) -> None:
+    output.say(f"refused: {refused.camera}/{refused.track} at {format_time(refused.start)}: {refused.reason}")
+
+
+def _tell(report: VideoReport, lines: LinesReport, opened: Source | None, entries: int) -> None:
+    problems = list(getattr(opened, "problems", ())) if not isinstance(opened, Stream) else []
+    for text in (*problems, *report.clock.told(), *report.boxes.told(), *lines.told()):
+        output.say(f"note: {text}")
+    if not report.clock.frames:
+        output.say("note: there was not one frame to look at")
+    there = f", {report.there:,} there already" if report.there else ""
+    why = ", ".join(f"{number:,} {kind}" for kind, number in sorted(report.refused.items()))
+    refused = f", {report.refused.total():,} tracks refused ({why})" if report.refused else ""
+    output.tell(
+        f"{report.added:,} tracklets added{there}{refused}; {report.clock.frames:,} frames; {entries:,} entries"
+    )

@@ -1,0 +1,50 @@
+"""`resight video follow`: a page of where people were, and why that is believed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from resight.cli import output
+from resight.cli.gallery_add import Model_, Uri
+from resight.core.files import check_folder_of, write_whole
+from resight.gallery.opening import open_with_model
+from resight.gallery.store import without_password
+from resight.gallery.transfer.times import parse_time
+from resight.report.timeline import timeline_page
+from resight.video.following import follow as followed
+from resight.video.linking.site import read_site
+
+
+def follow(
+    uri: Uri,
+    *,
+    out: Annotated[Path, typer.Option("--out", "-o", help="The page to write (.html).")],
+    pid: Annotated[int | None, typer.Option(help="Only this person. By default everybody.")] = None,
+    after: Annotated[str | None, typer.Option(help="Only tracklets that began at or after this time.")] = None,
+    before: Annotated[str | None, typer.Option(help="Only tracklets that began before this time.")] = None,
+    linked: Annotated[bool, typer.Option("--linked", help="Leave out tracklets that are linked with nobody.")] = False,
+    site: Annotated[Path | None, typer.Option(help="The site file that was used to link.")] = None,
+    model: Model_ = None,
+) -> None:
+    """Writes a timeline: a row a person, a lane a camera, the best crops, each link with its probability and reason.
+
+    The page is one file that loads nothing. It shows pictures where the gallery keeps them.
+
+    Example: resight video follow site.db --pid 12 -o timeline.html
+    """
+    check_folder_of(out, "--out")
+    place = read_site(site)
+    first, last = (None if text is None else parse_time(text) for text in (after, before))
+    with open_with_model(uri, model, reading=True) as gallery:
+        people = followed(gallery, place, pid=pid, after=first, before=last, alone=not linked)
+        kept = gallery.settings.keep_crops
+    notes = ["Times are UTC. P: how likely the link is right, against every other person and somebody new."]
+    if not kept:
+        notes.append("This gallery keeps no pictures: `resight gallery create --keep-crops`.")
+    title = f"Person {pid}" if pid is not None else f"Who was where: {Path(without_password(uri)).name}"
+    write_whole(out, timeline_page(people, title, notes).encode())
+    sightings = sum(len(person.sightings) for person in people)
+    output.tell(f"{len(people):,} people, {sightings:,} tracklets: {out}")

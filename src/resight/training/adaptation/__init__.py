@@ -1,0 +1,1 @@
+"""Training on one site's pictures without identities: rounds of clustering, and of learning the clusters."""

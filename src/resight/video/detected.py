@@ -1,0 +1,123 @@
+"""Frames with the boxes that another tool found in them: by the number of the frame, or by time."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from resight.core.errors import ConfigError, DataError
+from resight.video.formats.lines import Line, by_moment, read_lines
+from resight.video.records import NOBODY, Detections, Frame, Frames
+
+ABSOLUTE_S = 1e8  # times above are seconds since 1970; below, since the video began
+
+
+@dataclass
+class LinesReport:
+    """What did not fit, and was left out. without_frame: moments whose frame the video does not have. other_camera:
+    lines of other cameras. shared: boxes whose track has a surer one in the same frame."""
+
+    without_frame: int = 0
+    other_camera: int = 0
+    shared: int = 0
+
+    def told(self) -> list[str]:
+        """A line for each kind that occurred."""
+        texts = {
+            "without_frame": "moments of the lines have no frame in the video: left out",
+            "other_camera": "lines are of other cameras: left out",
+            "shared": "boxes share their track's number with a surer one of the same frame: left out",
+        }
+        return [f"{getattr(self, name):,} {text}" for name, text in texts.items() if getattr(self, name)]
+
+
+Moments = Iterable[tuple[Line, Detections, str]]
+
+
+def moments_of(path: str | Path, camera: str, report: LinesReport) -> Iterator[tuple[Line, Detections, str]]:
+    """The boxes of one camera, moment by moment: of a file in order of time whatever the order of its lines; of
+    standard input (`-`) as they come.
+
+    Raises DataError where a line is none, or no line is of this camera.
+    """
+    cameras: set[str] = set()
+
+    def wanted() -> Iterator[Line]:
+        for line in read_lines(path):
+            if line.camera in ("", camera):
+                yield line
+            else:
+                cameras.add(line.camera)
+                report.other_camera += 1
+
+    lines: Iterable[Line] = wanted()
+    if str(path) != "-":
+        lines = sorted(lines, key=lambda line: (line.frame, line.time if line.frame == 0 else 0.0))
+        if not lines and cameras:
+            raise DataError(f"{path} has no line of camera {camera}: it has {', '.join(sorted(cameras)[:8])}")
+
+    def count(number: int) -> None:
+        report.shared += number
+
+    return by_moment(lines, count)
+
+
+def with_boxes(frames: Frames, moments: Moments, report: LinesReport, start: float) -> Iterator[Frame]:
+    """Each frame with its boxes, or with none. Lines with frame numbers go by them, the first frame being 1; others
+    go to the frame that is nearest in time. start: of the video, seconds."""
+    waiting = iter(moments)
+    moment = next(waiting, None)
+    for (number, frame), following in _with_next(enumerate(frames, 1)):
+        found: Detections | None = None
+        limit = math.inf if following is None else (frame.time + following[1].time) / 2
+        while moment is not None and _before(moment[0], number, limit, start):
+            here = moment[0].frame == number or (moment[0].frame == 0 and found is None)
+            if here:
+                found = moment[1]
+            else:
+                report.without_frame += 1
+            moment = next(waiting, None)
+        yield replace(frame, found=NOBODY if found is None else found)
+    report.without_frame += (moment is not None) + sum(1 for _ in waiting)
+
+
+def without_video(moments: Moments, start: float | None, rate: float | None) -> Iterator[Frame]:
+    """Frames without pixels, of lines alone, whose boxes bring their embeddings.
+
+    Raises ConfigError where the times cannot be known, DataError where a box has no embedding.
+    """
+    for line, found, _ in moments:
+        if found.embeddings is None:
+            raise DataError("without a video each line needs an `embedding` and its `model`")
+        yield Frame(time_of(line, start, rate), None, found=found)
+
+
+def time_of(line: Line, start: float | None, rate: float | None) -> float:
+    """The time of a line, seconds since 1970. Raises ConfigError where that takes a start or a rate."""
+    if not math.isnan(line.time):
+        if line.time >= ABSOLUTE_S:
+            return line.time
+        if start is None:
+            raise ConfigError("the lines' times are not since 1970: say when the video began, --start (start=)")
+        return start + line.time
+    if start is None or not rate:
+        raise ConfigError("the lines have frame numbers and no times: give --start and --rate (start=, rate=)")
+    return start + (line.frame - 1) / rate
+
+
+def _before(line: Line, number: int, limit: float, start: float) -> bool:
+    if line.frame:
+        return line.frame <= number
+    return (line.time if line.time >= ABSOLUTE_S else start + line.time) < limit
+
+
+def _with_next(items: Iterable[tuple[int, Frame]]) -> Iterator[tuple[tuple[int, Frame], tuple[int, Frame] | None]]:
+    last: tuple[int, Frame] | None = None
+    for item in items:
+        if last is not None:
+            yield last, item
+        last = item
+    if last is not None:
+        yield last, None

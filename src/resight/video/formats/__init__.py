@@ -1,0 +1,1 @@
+"""Boxes and tracks as text: MOT lines, AI City lines, lines of JSON."""

@@ -1,0 +1,1 @@
+"""Frames with true times: of files, streams, folders of pictures, or any iterator."""

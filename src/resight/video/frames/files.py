@@ -1,0 +1,132 @@
+"""Frames of video files, by PyAV, and of folders of pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from resight.core.errors import DataError, MissingExtra, UnreadableImage
+from resight.core.pictures.images import decode_image
+from resight.data.listing import picture_files
+from resight.video.records import Frame
+
+
+def import_av() -> Any:
+    """PyAV. Raises MissingExtra where it is not installed. Its wheels hold codecs under the GPL (docs/decisions): so it
+    is an extra, and nothing of it is imported before a video is opened."""
+    try:
+        import av
+    except ImportError:
+        raise MissingExtra("PyAV, which decodes video,", "video") from None
+    return av
+
+
+class VideoFile:
+    """The frames of a file, at the times that the file itself gives them. problems: what was wrong with it, known once
+    it was read."""
+
+    def __init__(self, path: str | Path, start: float | None = None) -> None:
+        """start: of its first frame, seconds since 1970; None: as the file says.
+
+        Raises DataError where it is no video, MissingExtra without PyAV.
+        """
+        self.path = Path(path)
+        self.problems: list[str] = []
+        self._av = import_av()
+        if not self.path.is_file():
+            raise DataError(f"{path} is not there: name a video file, a folder of pictures or a stream's address")
+        with self._opened() as container:
+            stream = container.streams.video[0]
+            said = container.metadata.get("creation_time") or stream.metadata.get("creation_time")
+            self.frames = int(stream.frames or 0)
+            self.rate = float(stream.average_rate or 0)
+        self.told_start = _time_of(said)
+        self.start = start if start is not None else self.told_start
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Decodes from the beginning."""
+        with self._opened() as container:
+            stream = container.streams.video[0]
+            stream.thread_type = "AUTO"
+            first: float | None = None
+            count = 0
+            packets = iter(container.demux(stream))
+            while True:
+                try:
+                    packet = next(packets, None)
+                    if packet is None:
+                        break
+                    decoded = packet.decode()
+                except self._av.FFmpegError as error:
+                    if not count:
+                        raise DataError(f"{self.path}: nothing of it can be decoded ({reason(error)})") from None
+                    self.problems.append(f"{self.path}: damaged or cut off after {count:,} frames ({reason(error)})")
+                    return
+                for picture in decoded:
+                    seconds = float("nan") if picture.time is None else float(picture.time)
+                    if first is None and picture.time is not None:
+                        first = seconds
+                    count += 1
+                    yield Frame((self.start or 0.0) + seconds - (first or 0.0), pixels_of(picture))
+            if count < self.frames - 2:
+                self.problems.append(f"{self.path}: cut off: it promises {self.frames:,} frames and has {count:,}")
+            if not count:
+                raise DataError(f"{self.path} has no frame that can be decoded")
+
+    def _opened(self) -> Any:
+        try:
+            container = self._av.open(str(self.path))
+        except (self._av.FFmpegError, OSError) as error:
+            raise DataError(f"{self.path} is no video that can be read ({reason(error)})") from None
+        if not container.streams.video:
+            container.close()
+            raise DataError(f"{self.path} has no video in it")
+        return container
+
+
+class PictureFolder:
+    """The pictures of a folder as frames, by name, at an even rate. problems: pictures that could not be read."""
+
+    def __init__(self, path: str | Path, start: float | None, rate: float) -> None:
+        """rate: frames a second. Raises DataError where no picture is there."""
+        self.path, self.start, self.rate = Path(path), start, rate
+        self.problems: list[str] = []
+        self._files = list(picture_files(self.path))
+        self.frames = len(self._files)
+        if not self._files:
+            raise DataError(f"{path} holds no pictures")
+
+    def __iter__(self) -> Iterator[Frame]:
+        for position, path in enumerate(self._files):
+            try:
+                pixels = decode_image(path.read_bytes(), path.name)
+            except (UnreadableImage, OSError) as error:
+                self.problems.append(str(error))
+                continue
+            yield Frame((self.start or 0.0) + position / self.rate, pixels)
+
+
+def pixels_of(picture: Any) -> Any:
+    """(h, w, 3) uint8 RGB of a PyAV frame, turned upright where the file says that it lies on its side."""
+    pixels = picture.to_ndarray(format="rgb24")
+    turns = round(getattr(picture, "rotation", 0) / 90) % 4
+    return np.ascontiguousarray(np.rot90(pixels, turns)) if turns else pixels
+
+
+def reason(error: BaseException) -> str:
+    """The error's text in a line."""
+    return (getattr(error, "strerror", None) or str(error) or type(error).__name__).strip()
+
+
+def _time_of(text: str | None) -> float | None:
+    try:
+        found = datetime.fromisoformat(text) if text else None
+    except ValueError:
+        return None
+    if found is None or found.year < 1990:  # what encoders write that do not know
+        return None
+    return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()

@@ -1,0 +1,146 @@
+"""Frames of a live stream, for weeks: at the times of the clock, connected again after each cut."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from queue import Empty, Full, Queue
+from typing import Any
+
+from resight.core.errors import DataError
+from resight.video.frames.clock import ClockReport
+from resight.video.frames.files import import_av, pixels_of, reason
+from resight.video.records import Frame
+
+STALL_S = 10.0  # without a frame for so long, a stream is given up and connected again
+WAITS_S = (1.0, 2.0, 5.0, 10.0, 30.0)  # before each further try to connect
+DRIFT_S = 2.0  # how far the stream's own time stamps may run from the clock before they are set by it again
+MOST_STUCK = 8  # readers that hang in a library and cannot be ended
+
+
+class Stream:
+    """The frames of a network stream, the newest first where work is slower than the stream: it never falls behind.
+
+    A reader of its own waits for the network, so that whatever the library does, `stall_s` holds. Each connection is an
+    epoch. problems: why connections ended, the latest ones.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        *,
+        stall_s: float = STALL_S,
+        tries: int | None = None,
+        report: ClockReport | None = None,
+        say: Callable[[str], None] = lambda text: None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """tries: to connect in a row before it is given up; None: for ever. say: told of each cut.
+
+        Raises MissingExtra without PyAV.
+        """
+        self.address, self.stall_s, self.tries = address, stall_s, tries
+        self.report = report if report is not None else ClockReport()
+        self.problems: list[str] = []
+        self.frames, self.rate = 0, 0.0
+        self.say, self._clock = say, clock
+        self._av = import_av()
+        self._stopped = threading.Event()
+        self._readers: list[threading.Thread] = []
+
+    def stop(self) -> None:
+        """Ends the frames after the current one."""
+        self._stopped.set()
+
+    def __iter__(self) -> Iterator[Frame]:
+        epoch = failed = 0
+        while not self._stopped.is_set():
+            came = False
+            for at, pixels in self._connection():
+                came = True
+                yield Frame(at, pixels, epoch)
+                if self._stopped.is_set():
+                    return
+            failed = 0 if came else failed + 1
+            epoch += 1
+            if self.tries is not None and failed >= self.tries:
+                raise DataError(f"{self._shown()}: no frame in {failed} tries ({self.problems[-1]})")
+            if not self._stopped.is_set():
+                wait = WAITS_S[min(failed, len(WAITS_S) - 1)]
+                self.say(f"{self._shown()}: {self.problems[-1]}; connecting again in {wait:g} s")
+                self._stopped.wait(wait)
+
+    def _connection(self) -> Iterator[tuple[float, Any]]:
+        """The frames of one connection, until it is cut or stalls."""
+        queue: Queue[tuple[float, Any] | str] = Queue(maxsize=1)  # times, and PyAV's frames
+        ended = threading.Event()
+        self._readers = [reader for reader in self._readers if reader.is_alive()]
+        if len(self._readers) >= MOST_STUCK:
+            raise DataError(f"{self._shown()}: {MOST_STUCK} readers hang and cannot be ended; start the process again")
+        reader = threading.Thread(target=self._read, args=(queue, ended), daemon=True, name="resight-stream")
+        self._readers.append(reader)
+        reader.start()
+        waited = 0.0
+        try:
+            while not self._stopped.is_set():
+                try:
+                    item = queue.get(timeout=min(0.25, self.stall_s))
+                except Empty:
+                    waited += min(0.25, self.stall_s)
+                    if waited >= self.stall_s:
+                        self._note(f"no frame for {self.stall_s:g} s")
+                        return
+                    continue
+                waited = 0.0
+                if isinstance(item, str):
+                    self._note(item)
+                    return
+                yield item[0], pixels_of(item[1])
+        finally:
+            ended.set()
+
+    def _read(self, queue: Queue[tuple[float, Any] | str], ended: threading.Event) -> None:
+        options = {"rtsp_transport": "tcp"} if self.address.startswith("rtsp") else {}
+        why = "the stream ended"
+        try:
+            with self._av.open(self.address, options=options, timeout=(self.stall_s, self.stall_s)) as container:
+                container.streams.video[0].thread_type = "AUTO"
+                offset: float | None = None
+                for picture in container.decode(video=0):
+                    if ended.is_set():
+                        return
+                    now = self._clock()
+                    stamp = None if picture.time is None else float(picture.time)
+                    if stamp is None:
+                        at = now
+                    else:
+                        if offset is None or abs(stamp + offset - now) > DRIFT_S:
+                            offset = now - stamp
+                        at = stamp + offset
+                    self._put(queue, (at, picture))
+        except Exception as error:  # of whatever kind: it is told, and the stream connected again
+            why = reason(error)
+        if not ended.is_set():
+            self._put(queue, why)
+
+    def _put(self, queue: Queue[Any], item: tuple[float, Any] | str) -> None:
+        """In place of what nobody has taken yet."""
+        while True:
+            try:
+                queue.put_nowait(item)
+                return
+            except Full:
+                try:
+                    queue.get_nowait()
+                    self.report.skipped += 1
+                except Empty:
+                    pass
+
+    def _note(self, text: str) -> None:
+        self.problems = [*self.problems[-9:], text]
+
+    def _shown(self) -> str:
+        """The address, without user and password."""
+        scheme, _, rest = self.address.partition("://")
+        return f"{scheme}://{rest.rpartition('@')[2]}" if rest else self.address

@@ -1,0 +1,1 @@
+"""Tracklets of one site to people: evidence, clustering, links in a gallery."""

@@ -1,0 +1,226 @@
+"""Tracks to tracklets: the best crop of each of five pieces of time, in bounded memory, and no more than that."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import numpy as np
+
+from resight.core.errors import ConfigError
+from resight.core.pictures.images import Pixels
+from resight.core.records import FloatArray
+from resight.video.quality import GATES, Gates, of_boxes, sharpness
+from resight.video.records import (
+    NO_TRACK,
+    Cleaned,
+    Detections,
+    Detector,
+    Frame,
+    Refused,
+    Shot,
+    Tracker,
+    Tracklet,
+    cleaned,
+)
+from resight.video.tracking.tracker import TimeTracker
+
+SHOTS = 5
+SLOTS = 2 * SHOTS  # candidates that are kept while a track goes on
+FIRST_SLOT_S = 0.4
+BETTER = 1.05  # a crop replaces another of its time if it is better by so much: cutting costs
+HOLD_S = 3.5  # a track that was not seen for so long has ended
+LONGEST_S = 300.0  # of a tracklet: one that goes on longer goes on as another
+
+
+@dataclass
+class _Track:
+    """One that goes on. slots: the best crop of each piece of time so far, by number; pieces double as it grows."""
+
+    number: int
+    part: int
+    times: list[float] = field(default_factory=list)
+    boxes: list[FloatArray] = field(default_factory=list)
+    scores: list[float] = field(default_factory=list)
+    slots: dict[int, tuple[float, Shot]] = field(default_factory=dict)
+    slot_s: float = FIRST_SLOT_S
+
+    def add(
+        self, time: float, box: FloatArray, score: float, quality: float, pixels: Pixels | None, look: FloatArray | None
+    ) -> None:
+        """quality: as far as boxes tell it. pixels: of the whole frame."""
+        self.times.append(time)
+        self.boxes.append(box)
+        self.scores.append(score)
+        slot = int((time - self.times[0]) / self.slot_s)
+        best = self.slots.get(slot)
+        if best is not None and quality <= best[0] * BETTER:
+            return
+        crop = None if pixels is None else cut(pixels, box)
+        shot = Shot(time, box, quality * (1.0 if crop is None else sharpness(crop)), crop, look)
+        if best is None or shot.quality > best[1].quality:
+            self.slots[slot] = (quality, shot)
+        if len(self.slots) > SLOTS:
+            self._double()
+
+    def _double(self) -> None:
+        self.slot_s *= 2
+        wider: dict[int, tuple[float, Shot]] = {}
+        for slot, candidate in self.slots.items():
+            there = wider.get(slot // 2)
+            if there is None or candidate[1].quality > there[1].quality:
+                wider[slot // 2] = candidate
+        self.slots = wider
+
+    def shots(self) -> tuple[Shot, ...]:
+        """The best of each of SHOTS equal pieces of time, by time."""
+        length = max(self.times[-1] - self.times[0], 1e-6)
+        pieces: dict[int, Shot] = {}
+        for _, shot in self.slots.values():
+            piece = min(SHOTS - 1, int((shot.time - self.times[0]) / length * SHOTS))
+            if piece not in pieces or shot.quality > pieces[piece].quality:
+                pieces[piece] = shot
+        return tuple(pieces[piece] for piece in sorted(pieces))
+
+
+class Builder:
+    """Collects the boxes of tracks of one camera, frame by frame, and gives out tracklets when they have ended."""
+
+    def __init__(self, camera: str, epoch: float, gates: Gates = GATES, hold_s: float = HOLD_S) -> None:
+        """epoch: the time of the first frame, which names the tracks. hold_s: see HOLD_S; more than the tracker's
+        memory."""
+        self.camera, self.epoch = camera, epoch_name(epoch)
+        self._gates, self._hold_s = gates, hold_s
+        self._open: dict[int, _Track] = {}
+        self._size: tuple[int, int] | None = None
+
+    def add(self, frame: Frame, found: Detections) -> Iterator[Tracklet | Refused]:
+        """Takes in one frame's boxes, those of no track left out; yields what has ended before."""
+        self._size = frame.size or self._size
+        rows = np.flatnonzero(found.tracks != NO_TRACK)
+        quality = of_boxes(found.boxes, found.scores, frame.size)
+        for row in rows.tolist():
+            number = int(found.tracks[row])
+            track = self._open.get(number)
+            if track is not None and frame.time - track.times[0] > LONGEST_S:
+                yield from self._closed(self._open.pop(number))
+                track = self._open[number] = _Track(number, track.part + 1)
+            if track is None:
+                track = self._open[number] = _Track(number, 0)
+            look = None if found.embeddings is None else found.embeddings[row]
+            track.add(frame.time, found.boxes[row], float(found.scores[row]), quality[row], frame.pixels, look)
+        ended = [number for number, track in self._open.items() if frame.time - track.times[-1] > self._hold_s]
+        for number in ended:
+            yield from self._closed(self._open.pop(number))
+
+    def finish(self) -> Iterator[Tracklet | Refused]:
+        """All that are still open."""
+        for number in sorted(self._open):
+            yield from self._closed(self._open.pop(number))
+
+    def _closed(self, track: _Track) -> Iterator[Tracklet | Refused]:
+        shots = track.shots()
+        best = max(shots, key=lambda shot: shot.quality)
+        tracklet = Tracklet(
+            self.camera,
+            self.epoch,
+            track.number,
+            np.array(track.times, np.float64),
+            np.array(track.boxes, np.float32).reshape(-1, 4),
+            np.array(track.scores, np.float32),
+            shots,
+            quality=best.quality,
+            size=self._size,
+            part=track.part,
+        )
+        why = refusal(tracklet, self._gates)
+        yield tracklet if why is None else why
+
+
+def refusal(tracklet: Tracklet, gates: Gates) -> Refused | None:
+    """Why a tracklet is not worth keeping; None where it is."""
+    seen, lasting = len(tracklet.times), tracklet.end - tracklet.start
+    tall = max(float(shot.box[3] - shot.box[1]) for shot in tracklet.shots)
+    found = None
+    if seen < gates.seen:
+        found = "too few frames", f"seen in {seen} frames only, {gates.seen} are needed"
+    elif lasting < gates.lasting_s:
+        found = "too short", f"seen for {lasting:.2f} s only, {gates.lasting_s:g} s are needed"
+    elif tall < gates.height_px:
+        found = "too small", f"{tall:.0f} pixels high at best, {gates.height_px:g} are needed"
+    elif tracklet.quality < gates.quality:
+        better = f"{gates.quality:g} is needed: hidden, cut or blurred throughout"
+        found = "too poor", f"of quality {tracklet.quality:.2f} at best, {better}"
+    return None if found is None else refused(tracklet, *found)
+
+
+def refused(tracklet: Tracklet, kind: str, reason: str) -> Refused:
+    """The record of it."""
+    return Refused(tracklet.camera, tracklet.track, tracklet.start, tracklet.end, kind, reason)
+
+
+def tracklets_of(
+    frames: Iterable[Frame],
+    camera: str,
+    *,
+    detector: Detector | None = None,
+    tracker: Tracker | None = None,
+    gates: Gates = GATES,
+    counts: Cleaned | None = None,
+) -> Iterator[Tracklet | Refused]:
+    """Tracklets of one camera's frames, each once it has ended, not embedded; and refused ones.
+
+    frames: in rising order of time, see `frames.clock.rising`. detector: finds people in the pixels of a frame.
+    tracker: of ours or any other; None: a TimeTracker. A new epoch begins a new one, so give none where there are
+    several. gates: what a tracklet needs. counts: counts broken boxes. A frame that comes with detections needs no
+    detector, and those that have tracks keep them.
+
+    Raises ConfigError where a frame has neither.
+
+    Example:
+        >>> import numpy as np
+        >>> from resight.video.records import Frame, detections
+        >>> frames = [Frame(second / 10, np.zeros((240, 320, 3), np.uint8)) for second in range(10)]
+        >>> found = tracklets_of(frames, "north", detector=lambda pixels: detections([[90, 40, 140, 200]], [0.9]))
+        >>> [(each.track, len(each.times)) for each in found]
+        [('19700101T000000.000Z/1', 10)]
+    """
+    broken = counts if counts is not None else Cleaned()
+    builder: Builder | None = None
+    follow: Tracker | None = None
+    epoch = -1
+    for frame in frames:
+        if builder is None or frame.epoch != epoch:
+            if builder is not None:
+                yield from builder.finish()
+            builder, epoch = Builder(camera, frame.time, gates), frame.epoch
+            follow = tracker or TimeTracker()
+        found = cleaned(_found(detector, frame), frame.size, broken)
+        if follow is not None and not (found.tracks != NO_TRACK).any():
+            found = Detections(found.boxes, found.scores, follow(found, frame.time), found.embeddings)
+        yield from builder.add(frame, found)
+    if builder is not None:
+        yield from builder.finish()
+
+
+def _found(detector: Detector | None, frame: Frame) -> Detections:
+    if frame.found is not None:
+        return frame.found
+    if detector is None or frame.pixels is None:
+        raise ConfigError("who finds the people? Give a --detector, or boxes of another tool: --tracks")
+    return detector(frame.pixels)
+
+
+def cut(pixels: Pixels, box: FloatArray) -> Pixels:
+    """A copy of the part of a frame that a box shows, one pixel at the least."""
+    height, width = pixels.shape[:2]
+    left, top = max(0, min(width - 1, round(float(box[0])))), max(0, min(height - 1, round(float(box[1]))))
+    right, bottom = max(left + 1, min(width, round(float(box[2])))), max(top + 1, min(height, round(float(box[3]))))
+    return pixels[top:bottom, left:right].copy()
+
+
+def epoch_name(time: float) -> str:
+    """The time at which an epoch began, as tracks are named by it."""
+    moment = datetime.fromtimestamp(time, UTC)
+    return f"{moment:%Y%m%dT%H%M%S}.{moment.microsecond // 1000:03d}Z"

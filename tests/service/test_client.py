@@ -1,0 +1,163 @@
+"""`resight.connect`: the methods of an open gallery, with its answers; and PLACE as an address on the command line."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+import resight
+from resight import Gallery
+from resight.cli.app import app
+from resight.core.errors import ConfigError, DataError, EmbeddingError, GalleryError
+from resight.data.crops import Dataset
+from resight.service.client.remote import RemoteGallery
+from resight.service.client.transport import error_of
+from tests.gallery.helpers import unit
+from tests.service.conftest import Service
+from tests.service.test_rest import picture
+
+# What a gallery that is open here has beyond one behind a service, and why.
+HERE_ALONE = {
+    "approximate",  # an index in this process's memory
+    "sees_whole",  # of a bounded opening
+    "needed_model",  # the service embeds
+    "within",  # a key is bounded, not an opening
+}
+
+
+def test_it_has_the_methods_of_a_gallery() -> None:
+    def public(kind: type) -> dict[str, object]:
+        return {name: value for name, value in inspect.getmembers(kind, callable) if not name.startswith("_")}
+
+    here, there = public(Gallery), public(RemoteGallery)
+    assert set(here) - set(there) == HERE_ALONE
+    assert set(there) - set(here) == {"export_lines"}
+    for name, method in there.items():
+        if name in here:
+            known = set(inspect.signature(here[name]).parameters)  # type: ignore[arg-type]
+            asked = set(inspect.signature(method).parameters)  # type: ignore[arg-type]
+            assert asked - known <= {"options"}, name
+
+
+def test_it_answers_what_the_gallery_answers(service: Service, people: Dataset, tmp_path: Path) -> None:
+    here = service.desk.gallery
+    path = tmp_path / "who.png"
+    path.write_bytes(picture(seed=5))
+    with resight.connect(service.url, service.keys["admin"], purpose="a test") as there:
+        crop = people.query[1].read()
+        one, other = there.search(crop, 9, exclude_camera="1"), here.search(crop, 9, exclude_camera="1")
+        assert [match.id for match in one] == [match.id for match in other]
+        assert (one.verdict, one.num_people, one.person) == (other.verdict, other.num_people, other.person)
+        assert [match.verdict for match in one] == [match.verdict for match in other]
+        assert one.decision == other.decision
+        vectors = unit(2, dim=256)
+        for mine, its in zip(there.search_embeddings(vectors, 3), here.search_embeddings(vectors, 3), strict=True):
+            assert [match.id for match in mine] == [match.id for match in its]
+        ids = there.add([path, people.query[0].read()], camera="gate", time=[5.0, None], person="bob")
+        assert there.add([path, people.query[0].read()], camera="gate", time=[5.0, None], person="bob") == ids
+        assert [(entry.name, entry.person, entry.time) for entry in here.entries(ids=ids)] == [
+            (str(path), "bob", 5.0),
+            ("", "bob", None),
+        ]
+        assert there.add_embeddings(vectors, model=here.settings.model, camera="gate", pid=[1, 2]) == [
+            ids[-1] + 1,
+            ids[-1] + 2,
+        ]
+        added = there.add_dataset(people, splits=["query", "gallery"])
+        assert len(added.ids) == len(people.query)
+        assert len(added.there) == len(people.gallery)
+        assert len(there) == len(here)
+        assert [entry.id for entry in there.entries()] == [entry.id for entry in here.entries()]
+        assert there.people(limit=500) == here.people(limit=500)
+        assert there.person(1) == here.person(1)
+        assert there.person(99) is None
+        assert there.entry(10**6) is None
+        assert there.picture(ids[0]) == here.picture(ids[0])
+        number = there.link(1, 2)
+        assert there.links() == here.links() != ()
+        there.unlink(number)
+        there.allow_link(there.cannot_link(1, 2))
+        assert there.links() == here.links() == ()
+        assert there.cannot_links() == ()
+        assert there.stats() == here.stats()
+        assert list(there.verify()) == []
+        there.compact()
+        assert there.forget(pid=1).entries == 1
+        assert there.forget(older_than=60, untimed=True, camera="gate").entries == 3
+        assert [line.hash for line in there.audit()] == [line.hash for line in here.audit()][: len(list(there.audit()))]
+        assert there.settings.model == here.settings.model
+
+
+def test_errors_are_those_of_a_gallery(service: Service) -> None:
+    with resight.connect(service.url, service.keys["operator"]) as there:
+        with pytest.raises(ConfigError, match="what for"):
+            there.search_embeddings(unit(1, dim=256))
+        there.purpose = "a test"
+        with pytest.raises(EmbeddingError, match="shape"):
+            there.search_embeddings(unit(1))
+        with pytest.raises(EmbeddingError, match="of model"):
+            there.add_embeddings(unit(1, dim=256), model="other", camera="0")
+        with pytest.raises(DataError, match="not a picture"):
+            there.add(b"no picture", camera="0")
+        with pytest.raises(ConfigError, match="the bytes of files"):
+            there.search(np.zeros((4, 4, 3), np.uint8))
+        with pytest.raises(GalleryError, match="no person 5"):
+            there.link(5, 6)
+        with pytest.raises(GalleryError, match="role controller"):
+            there.forget(pid=1)
+        with pytest.raises(ConfigError, match="not all"):
+            there.search(picture(), None)
+    with pytest.raises(GalleryError, match="a key is needed"):
+        resight.connect(service.url, "rsk_00000000_wrong")
+    for url in ("site.db", "http://me:secret@host/", "ftp://host/"):
+        with pytest.raises(ConfigError, match="no address of a service"):
+            resight.connect(url, "rsk_00000000_x")
+    with pytest.raises(GalleryError, match="cannot be reached"):
+        resight.connect("http://127.0.0.1:9", "rsk_00000000_x")
+    assert "none of a resight service" in str(error_of(502, b"<html>"))
+
+
+def test_a_key_comes_from_the_environment(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ConfigError, match="RESIGHT_KEY"):
+        resight.connect(service.url)
+    monkeypatch.setenv("RESIGHT_KEY", service.keys["viewer"])
+    with resight.connect(service.url) as there:
+        assert len(there) == len(service.desk.gallery)
+
+
+def test_the_command_line_takes_an_address_as_a_place(
+    service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RESIGHT_KEY", service.keys["admin"])
+    shown = tmp_path / "a.png"
+    shown.write_bytes(picture(seed=6))
+
+    def resight_gallery(verb: str, *arguments: str) -> str:
+        done = CliRunner().invoke(app, ["gallery", verb, service.url, *arguments])
+        if done.exception is not None and not isinstance(done.exception, SystemExit):
+            raise done.exception
+        assert done.exit_code == 0, done.output
+        return done.output
+
+    lines = tmp_path / "new.jsonl"
+    lines.write_text(json.dumps({"path": str(shown), "camera": "gate", "pid": 7, "track": "3"}) + "\n")
+    resight_gallery("add", str(lines))
+    assert [(entry.track, entry.camera) for entry in service.desk.gallery.entries(pid=7)] == [("3", "gate")]
+    found = json.loads(resight_gallery("search", str(shown), "--json", "--purpose", "a test"))
+    assert found["matches"][0]["pid"] == 7
+    assert "gate 1" in resight_gallery("stats")
+    other = service.get("/people?limit=2").json["people"][1]["pid"]
+    resight_gallery("link", "7", str(other), "--purpose", "the same coat")
+    resight_gallery("unlink", "1")
+    resight_gallery("verify")
+    resight_gallery("export", "-o", str(tmp_path / "all.jsonl"))
+    assert len((tmp_path / "all.jsonl").read_text().splitlines()) == len(service.desk.gallery) + 1
+    assert "1 entries forgotten" in resight_gallery("forget", "--pid", "7", "--purpose", "request 1")
+    assert '"forget"' in resight_gallery("audit")
+    with pytest.raises(ConfigError, match="leave out"):
+        resight_gallery("forget", "--pid", "7", "--who", "me")

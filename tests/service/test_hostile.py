@@ -1,0 +1,165 @@
+"""Uploads that are made to hurt: each is refused in words, and none takes the memory."""
+
+from __future__ import annotations
+
+import http.client
+import io
+import socket
+import struct
+import zlib
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from resight.service.settings import ServiceSettings
+from tests.service.conftest import API, Serve, Service, multipart
+from tests.service.test_rest import text_of
+
+MOST_MORE = 200e6  # bytes
+
+
+def chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def png(width: int, height: int, *chunks: bytes, data: bytes = b"") -> bytes:
+    """A PNG that says it is so large, whatever it holds."""
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + head + b"".join(chunks) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
+
+
+def saved(format: str, size: tuple[int, int], **options: object) -> bytes:
+    out = io.BytesIO()
+    Image.new("RGB", size).save(out, format, **options)
+    return out.getvalue()
+
+
+def bombs() -> Iterator[tuple[str, bytes]]:
+    """Name and content."""
+    zeros = zlib.compress(bytes(50_000_000), 9)
+    text = chunk(b"zTXt", b"comment\0\0" + zeros)
+    for side in (3000, 10_000, 30_000, 65_535, 2**31 - 1):
+        yield f"flood {side}", png(side, side, data=zlib.compress(bytes(1000)))
+    for format in ("JPEG", "PNG", "BMP", "GIF", "TIFF", "PPM", "WEBP"):
+        yield f"large {format}", saved(format, (2400, 1900))
+    yield "thin", png(1, 65_535 * 100, data=zeros)
+    yield "wide", png(5_000_001, 1, data=zeros)
+    yield "no width", png(0, 100, data=zeros)
+    yield "no pixels", png(64, 64, data=b"")
+    yield "deflate bomb", png(64, 64, data=zeros)[:-30]
+    yield "text bomb", png(64, 64, *[text] * 20, data=zlib.compress(bytes(64 * 64 * 3)))
+    frame = b",\0\0\0\0" + struct.pack("<HH", 64000, 64000) + b"\0\x02\x02L\x01\0"
+    yield "frames", b"GIF89a" + struct.pack("<HH", 64000, 64000) + b"\x80\0\0\0\0\0\xff\xff\xff" + frame * 10_000
+    ifd = struct.pack("<HHHII", 1, 256, 4, 1, 100_000) + struct.pack("<I", 8)  # which leads to itself
+    yield "circle of TIFF", b"II*\0" + struct.pack("<I", 8) + ifd * 1000
+    many = b"".join(struct.pack("<HHII", 256, 4, 2**30, 8) for _ in range(3000))
+    yield "many tags", b"II*\0" + struct.pack("<IH", 8, 3000) + many
+    jpeg = saved("JPEG", (64, 64))
+    yield "cut JPEG", jpeg[: len(jpeg) // 3]
+    yield "JPEG that lies", jpeg.replace(struct.pack(">HH", 64, 64), struct.pack(">HH", 65_500, 65_500), 1)
+    yield "page in a picture", b"GIF89a<script>alert(1)</script>"
+    yield from (
+        ("empty", b""),
+        ("one byte", b"\xff"),
+        ("zeros", bytes(1_000_000)),
+        ("noise", np.random.default_rng(0).bytes(1_000_000)),
+        ("page", b"<!doctype html><script>alert(1)</script>"),
+        ("drawing", b'<svg xmlns="http://www.w3.org/2000/svg"><image href="file:///etc/passwd"/></svg>'),
+        ("PostScript", b"%!PS\n(/etc/passwd) run\n"),
+        ("PDF", b"%PDF-1.7\n" + bytes(1000)),
+        ("zip", b"PK\x03\x04" + bytes(1000)),
+        ("gzip", zeros),
+        ("video", b"\0\0\0\x18ftypmp42" + bytes(1000)),
+        ("HEIC", b"\0\0\0\x18ftypheic" + bytes(1000)),
+        ("FITS", b"SIMPLE  =                    T" + bytes(3000)),
+        ("ICO", b"\0\0\1\0\1\0\0\0\0\0\1\0\x20\0" + bytes(1000)),
+        ("PSD", b"8BPS\0\1" + bytes(1000)),
+        ("pickle", b"\x80\x04cos\nsystem\n"),
+    )
+
+
+def peak() -> int:
+    """The most memory since the last call of `reset`, in bytes."""
+    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+    return int(line.split()[1]) * 1024
+
+
+def reset() -> None:
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError:
+        pytest.skip("this system does not tell the peak of memory anew")
+
+
+def test_bombs_are_refused_in_words_and_take_no_memory(service: Service) -> None:
+    made = list(bombs())
+    assert len(made) >= 40
+    count = len(service.desk.gallery)
+    service.post("/search", {"entry": 1, "purpose": "warm"})
+    reset()
+    before = peak()
+    wrong: list[tuple[object, ...]] = []
+    for name, data in made:
+        body, headers = multipart({"purpose": "a test"}, [("crop", "a.png", data)])
+        search = service.post("/search/pictures", body, headers=headers)
+        body, headers = multipart({"facts": '{"camera": "0"}'}, [("crop", "a.png", data)] * 2)
+        form = service.post("/entries/pictures", body, headers=headers)
+        added = service.post("/entries", {"crop": text_of(data), "camera": "0"})
+        if not (400 <= search.status < 500 and 400 <= added.status < 500 and search.json["detail"]):
+            wrong.append((name, search.status, added.status))
+        if form.status == 201 and form.json["ids"] != [None, None]:
+            wrong.append((name, "form", form.json))
+        if form.status >= 500:
+            wrong.append((name, "form", form.status))
+    assert wrong == []
+    assert len(service.desk.gallery) == count
+    assert peak() - before < MOST_MORE
+
+
+def test_a_request_without_a_key_is_answered_before_its_body(serve: Serve) -> None:
+    service = serve(ServiceSettings(max_body=1000))
+    for path, key, status in (
+        ("/entries/lines", "rsk_00000000_x", 401),
+        ("/entries/lines", service.keys["viewer"], 403),
+        ("/search", service.keys["searcher"], 413),
+    ):
+        with socket.create_connection(("127.0.0.1", service.port), 10) as wire:
+            head = f"POST {API}{path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {key}\r\n"
+            wire.sendall(f"{head}Content-Length: 60000000\r\n\r\n".encode())
+            assert wire.recv(4096).startswith(f"HTTP/1.1 {status} ".encode())
+
+
+def test_a_body_that_does_not_come_is_not_waited_for(serve: Serve) -> None:
+    service = serve(ServiceSettings(body_s=0.2))
+    with socket.create_connection(("127.0.0.1", service.port), 10) as wire:
+        head = f"POST {API}/search HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {service.keys['admin']}\r\n"
+        wire.sendall(f"{head}Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{{".encode())
+        assert wire.recv(4096).startswith(b"HTTP/1.1 408 ")
+
+
+def test_more_body_than_was_said_is_cut_off(serve: Serve) -> None:
+    service = serve(ServiceSettings(max_body=10_000))
+    connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=10)
+    connection.putrequest("POST", f"{API}/search")
+    for name, value in (
+        ("Authorization", f"Bearer {service.keys['admin']}"),
+        ("Content-Type", "application/json"),
+        ("Transfer-Encoding", "chunked"),
+    ):
+        connection.putheader(name, value)
+    connection.endheaders()
+    with suppress(OSError):
+        for _ in range(200):
+            connection.send(b"3e8\r\n" + b"x" * 1000 + b"\r\n")
+    assert connection.getresponse().status == 413
+    connection.close()
+
+
+def test_a_line_that_never_ends_is_cut_off(serve: Serve) -> None:
+    service = serve(ServiceSettings(max_line=10_000))
+    answer = service.post("/entries/lines", b'{"camera": "' + b"x" * 100_000)
+    assert answer.status == 413

@@ -1,0 +1,162 @@
+"""The page without a browser: what it shows, by forms alone. What a real browser makes of it is in test_browser."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from html.parser import HTMLParser
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from resight.cli.app import app
+from resight.data.crops import Dataset
+from resight.service.page.entrance import STATIC
+from resight.service.page.table import PAGES
+from tests.service.conftest import Answer, Service, multipart
+
+DOCS = Path(__file__).resolve().parents[2] / "docs" / "service"
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+
+
+class Addresses(HTMLParser):
+    """All addresses of a page, its inline scripts and its inline styles."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+        self.inline: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        for name, value in attrs:
+            if name in ("href", "src", "action", "hx-post", "hx-get"):
+                self.found.append(value or "")
+            if name == "style" or name.startswith("on") or (tag == "script" and "src" not in dict(attrs)):
+                self.inline.append(f"{tag} {name}")
+
+
+class Visitor:
+    """Somebody who is logged in."""
+
+    def __init__(self, service: Service, role: str) -> None:
+        self.service = service
+        self.session = service.log_in(service.keys[role])
+        self.token = self.session.pop("X-CSRF-Token")
+
+    def get(self, path: str) -> Answer:
+        return self.service.ask("GET", path, None, headers=self.session)
+
+    def post(self, path: str, fields: dict[str, str], files: Any = None) -> Answer:
+        told = {"csrf": self.token, **fields}
+        if files is not None:
+            body, headers = multipart(told, files)
+            return self.service.ask("POST", path, None, body, {**self.session, **headers})
+        body = "&".join(f"{name}={value}" for name, value in told.items()).encode()
+        return self.service.ask("POST", path, None, body, {**self.session, **FORM})
+
+
+def test_every_address_is_relative_and_nothing_is_inline(service: Service, people: Dataset) -> None:
+    visitor = Visitor(service, "admin")
+    pid = service.get("/people?limit=1").json["people"][0]["pid"]
+    pages = [visitor.get(path) for path in ("/login", "/", "/?entry=3", "/people", "/review", "/forget", "/audit")]
+    pages += [visitor.get(path) for path in ("/health", "/keys", f"/people/{pid}", "/people/12345")]
+    pages.append(visitor.post("/", {"purpose": "a test"}, [("crop", "a.jpg", people.query[0].read())]))
+    for page in pages:
+        assert page.status in (200, 404)
+        seen = Addresses()
+        seen.feed(page.body.decode())
+        assert seen.inline == []
+        assert [each for each in seen.found if each.startswith("/") or "//" in each] == []
+        assert "embedding" not in page.body.decode().replace("embeddings and pictures", "")
+    for name in STATIC:
+        assert service.ask("GET", f"/static/{name}", None).status == 200
+    told = "".join(page.body.decode() for page in pages)
+    assert set(re.findall(r"static/([\w.]+)", told)) <= set(STATIC)
+
+
+def test_the_verdict_comes_first_in_a_sentence(service: Service, people: Dataset) -> None:
+    visitor = Visitor(service, "searcher")
+    crop = people.query[0].read()
+    page = visitor.post("/", {"purpose": "a+test", "rate": "0.05"}, [("crop", "a.jpg", crop)]).body.decode()
+    expected = service.desk.gallery.search(crop, 24, false_positive_rate=0.05)
+    sentence = re.search(r'id="verdict"><strong>([^<]+)<', page)
+    assert sentence is not None
+    assert sentence[1].startswith({"nobody we know": "Nobody", "unsure": "Unsure"}.get(expected.verdict, "This is"))
+    assert "8 people" in sentence[1]
+    shown = [int(number) for number in re.findall(r"entries/(\d+)/picture", page)]
+    assert shown == [match.id for match in expected]
+    assert f"{expected[0].similarity:.3f}" in page
+    assert page.index('id="verdict"') < page.index('class="crops"')
+    missing = visitor.post("/", {"purpose": "a test"}, [("crop", "", b"")])
+    assert (missing.status, "choose, drop or paste" in missing.body.decode()) == (422, True)
+    bad = visitor.post("/", {"purpose": "a test"}, [("crop", "a.jpg", b"no picture")])
+    assert (bad.status, "not a picture" in bad.body.decode()) == (422, True)
+
+
+def test_two_people_are_joined_after_a_look_and_parted_again(service: Service) -> None:
+    visitor = Visitor(service, "operator")
+    one, two = (person["pid"] for person in service.get("/people?limit=2").json["people"])
+    look = visitor.post(f"/people/{one}", {"who": str(two)}).body.decode()
+    assert "Join them as one person?" in look
+    act = {"act": "link", "pid": str(two), "other": str(one), "back": str(one)}
+    joined = visitor.post("/correct", act)
+    assert joined.headers["location"] == f"./people/{one}?done=1"
+    assert "one person now" in visitor.get(f"/people/{one}?done=1").body.decode()
+    assert service.desk.gallery.person(two).pid == one  # type: ignore[union-attr]
+    visitor.post("/correct", {"act": "unlink", "pid": "1", "back": str(one)})
+    visitor.post("/correct", {"act": "apart", "pid": str(one), "other": str(two), "back": str(one)})
+    assert "cannot-link" in visitor.post(f"/people/{one}", {"who": str(two)}).body.decode()
+    assert "are two people" in visitor.get(f"/people/{two}").body.decode()
+    assert visitor.post("/correct", {"act": "anything"}).status == 422
+
+
+def test_what_is_shown_is_text_whatever_it_holds(service: Service) -> None:
+    nasty = '<img src=x onerror="alert(1)">{{ 7*7 }}'
+    model = service.get("/model").json["identity"]
+    vector = [1.0] + [0.0] * 255
+    service.post("/entries", {"camera": nasty, "person": nasty, "embedding": vector, "model": model})
+    visitor = Visitor(service, "admin")
+    pid = next(person["pid"] for person in service.get("/people?limit=500").json["people"] if person["name"] == nasty)
+    for path in ("/people", f"/people/{pid}", "/health", "/"):
+        page = visitor.get(path).body.decode()
+        assert "<img src=x" not in page
+        assert "{{ 7*7 }}" in page or path == "/people"
+
+
+def test_a_role_sees_only_what_it_may_press(service: Service) -> None:
+    shown = {role: Visitor(service, role).get("/people").body.decode() for role in ("viewer", "controller", "admin")}
+    for role, page in shown.items():
+        for address, needed in (("review", "operator"), ("forget", "controller"), ("keys", "admin")):
+            there = f'href="./{address}"' in page
+            assert there == (role == "admin" or (role == "controller" and needed != "admin"))
+    assert [route.path for route in PAGES if route.method == "POST" and route.role == "viewer"] == ["/logout"]
+
+
+def test_the_systemd_unit_of_the_documents_is_one(tmp_path: Path) -> None:
+    program, unit = shutil.which("systemd-analyze"), DOCS / "resight.service"
+    if program is None or not unit.exists():
+        pytest.skip("systemd-analyze or docs/ is not here")
+    copy = tmp_path / unit.name
+    copy.write_text(unit.read_text().replace("/opt/resight/bin/resight", sys.executable))
+    done = subprocess.run([program, "verify", copy], capture_output=True, text=True, check=False)
+    assert [line for line in done.stderr.splitlines() if unit.name in line] == []
+    command = re.search(r"ExecStart=\S+ (.*)", unit.read_text())
+    assert command is not None
+    for text in (command[1], (DOCS / "nginx.conf").read_text(), (DOCS / "Caddyfile").read_text()):
+        told = set(re.findall(r"--[a-z-]+", text))
+        known = CliRunner().invoke(app, ["serve", "--help"], env={"COLUMNS": "200", "TERM": "dumb"}).output
+        assert {option for option in told if option not in known} == set()
+
+
+def test_what_is_foreign_is_here_with_its_licence() -> None:
+    static = files("resight.service.page") / "static"
+    assert "Zero-Clause BSD" in (static / "htmx.LICENSE.txt").read_text()
+    script = (static / "htmx.min.js").read_text()
+    assert 'version:"2.0.11"' in script
+    own = (static / "page.js").read_text() + (static / "style.css").read_text()
+    assert "http" not in own

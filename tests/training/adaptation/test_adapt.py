@@ -1,0 +1,312 @@
+"""Adaptation to a site: what it leaves, that it learns without names, how it goes on, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors.torch import load_file
+
+from resight.core.errors import ConfigError, DataError, TrainingError, WeightsError
+from resight.data.crops import UNKNOWN_PID, Dataset
+from resight.data.formats.manifest import write_manifest
+from resight.data.unlabelled import hide_people
+from resight.embedding.loading import load
+from resight.models.saved import CARD_FILE, WEIGHTS_FILE
+from resight.report.adaptation import adaptation_page
+from resight.site.files import load_site
+from resight.site.rounds import OUTCOME_FILE, SITE_FILE, load_outcome, load_round
+from resight.training.adaptation import adapt as module
+from resight.training.adaptation.adapt import AdaptResult, Site, adapt
+from resight.training.adaptation.settings import Adaptation
+from resight.training.run import CHECKPOINT_FILE, read_metrics
+from tests.cli.calling import resight
+from tests.training.adaptation.places import CPU, QUICK, city, site, source, tracked
+
+ONE_ROUND = replace(QUICK, rounds=1)
+OFTEN = replace(CPU, checkpoint_every_s=0, resume=True)
+
+
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return source(tmp_path_factory.mktemp("runs") / "begun")
+
+
+@pytest.fixture(scope="module")
+def town() -> Dataset:
+    return city()
+
+
+@pytest.fixture(scope="module")
+def unbroken(begun: Path, town: Dataset, tmp_path_factory: pytest.TempPathFactory) -> AdaptResult:
+    return adapt(begun, site(town), tmp_path_factory.mktemp("runs") / "unbroken", QUICK, 0, CPU)
+
+
+@pytest.fixture(scope="module")
+def adapted(begun: Path, town: Dataset, tmp_path_factory: pytest.TempPathFactory) -> AdaptResult:
+    return adapt(begun, site(town), tmp_path_factory.mktemp("runs") / "adapted", ONE_ROUND, 0, CPU)
+
+
+def left(run_dir: Path) -> dict[str, Any]:
+    """What decides what comes of a run. The order of the metadata in a file of tensors is none of it."""
+    found: dict[str, Any] = {name: (run_dir / name).read_bytes() for name in (WEIGHTS_FILE, CARD_FILE, OUTCOME_FILE)}
+    tensors = load_file(run_dir / CHECKPOINT_FILE)
+    return {**found, **{name: tensor.numpy().tobytes() for name, tensor in tensors.items()}}
+
+
+def test_the_run_is_one_like_any_other(begun: Path, town: Dataset, adapted: AdaptResult) -> None:
+    outcome = adapted.outcome
+    assert outcome is not None
+    assert outcome.adapted
+    assert outcome.after is not None
+    assert outcome.before is not None
+    assert outcome.after < outcome.before == outcome.rounds[0].criterion
+    model, before = load(adapted.run_dir), load(begun)
+    assert model.identity != before.identity
+    assert "adapted to the square from 320 pictures without labels" in model.card.trained_on
+    assert before.card.trained_on in model.card.trained_on
+    assert town.rights in model.card.rights
+    assert model.calibration is None
+    found, _ = model.embed_crops(town.query)
+    transform = load_site(adapted.run_dir / SITE_FILE)
+    assert transform.model == model.identity
+    moved = transform.apply(found.embeddings, found.camera_names)
+    np.testing.assert_allclose(np.linalg.norm(moved, axis=1), 1, atol=1e-5)
+    assert read_metrics(adapted.run_dir)[-1]["clusters"] == outcome.rounds[-1].clusters
+
+
+def test_where_it_does_not_help_the_model_stays(begun: Path, town: Dataset, tmp_path: Path) -> None:
+    hurting = replace(QUICK, eps=0.3, learning_rate=0.1)
+    result = adapt(begun, site(town), tmp_path / "run", hurting, 0, CPU)
+    assert result.outcome is not None
+    assert not result.outcome.adapted
+    model = load(result.run_dir)
+    assert model.identity == load(begun).identity
+    transform = load_site(result.run_dir / SITE_FILE)
+    assert transform.model == model.identity
+    page = adaptation_page(result.outcome, result.run_dir, town.train, [str(crop.camid) for crop in town.train])
+    assert "the transform alone is what helps here" in page
+
+
+def test_nobodys_name_decides_anything(begun: Path, town: Dataset, unbroken: AdaptResult, tmp_path: Path) -> None:
+    named = site(town)
+    shuffled = np.random.default_rng(0).permutation([crop.pid for crop in named.crops]).tolist()
+    others = [
+        replace(crop, pid=pid, person=f"p{pid}", sequence=pid) for crop, pid in zip(named.crops, shuffled, strict=True)
+    ]
+    again = adapt(begun, replace(named, crops=others), tmp_path / "run", QUICK, 0, CPU)
+    assert left(again.run_dir) == left(unbroken.run_dir)
+    assert again.pictures is not None
+    assert {crop.pid for crop in again.pictures.images.crops} == {UNKNOWN_PID}
+    assert set(again.pictures.images.labels.tolist()) == {-1}
+
+
+def test_hidden_people_leave_no_trace(town: Dataset) -> None:
+    crops = [replace(crop, person="Ada", sequence=crop.pid, frame=crop.pid) for crop in tracked(town.train)]
+    hidden = hide_people(crops, 1)
+    assert sorted(crop.name for crop in hidden) == sorted(crop.name for crop in crops)
+    assert [crop.name for crop in hidden] != [crop.name for crop in crops]
+    assert {(c.pid, c.person, c.sequence, c.frame) for c in hidden} == {(UNKNOWN_PID, None, None, None)}
+    pids = {crop.name: crop.pid for crop in crops}
+    people_of: dict[str, set[int]] = {}
+    cameras_of: dict[str, set[int]] = {}
+    for crop in hidden:
+        people_of.setdefault(str(crop.track), set()).add(pids[crop.name])
+        cameras_of.setdefault(str(crop.track), set()).add(crop.camid)
+    assert {len(people) for people in people_of.values()} == {1}
+    assert {len(cameras) for cameras in cameras_of.values()} == {1}  # a person's tracks differ from camera to camera
+
+
+class Killed(Exception):
+    pass
+
+
+def killing(original: Callable[..., Any], after: int) -> Callable[..., Any]:
+    """The function, whose call number `after` does its work and ends all."""
+    calls = iter(range(1, 10_000))
+
+    def call(*given: Any, **named: Any) -> Any:
+        done = original(*given, **named)
+        if next(calls) == after:
+            raise Killed
+        return done
+
+    return call
+
+
+def test_stopped_again_and_again_it_ends_the_same(
+    begun: Path, town: Dataset, unbroken: AdaptResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After each kind of file that it writes, in the middle of a round and between two, and before the last file."""
+    run_dir = tmp_path / "broken"
+    kills = [
+        ("write_or_check_config", 1),
+        ("save_checkpoint", 3),  # of this start: within the first round
+        ("save_checkpoint", 4),
+        ("save_round", 2),
+        ("save_checkpoint", 2),
+        ("save_site", 1),
+    ]
+    for what, after in kills:
+        with monkeypatch.context() as patch:
+            patch.setattr(module, what, killing(getattr(module, what), after))
+            with pytest.raises(Killed):
+                adapt(begun, site(town), run_dir, QUICK, 0, OFTEN)
+        assert load_outcome(run_dir) is None
+    found = adapt(begun, site(town), run_dir, QUICK, 0, OFTEN)
+    assert found.outcome == unbroken.outcome
+    assert left(run_dir) == left(unbroken.run_dir)
+    again = adapt(begun, site(town), run_dir, QUICK, 0, OFTEN)  # finished: nothing is done
+    assert again.outcome == unbroken.outcome
+    assert again.pictures is None
+
+
+def test_another_site_or_setting_does_not_go_on(
+    begun: Path, town: Dataset, unbroken: AdaptResult, tmp_path: Path
+) -> None:
+    run_dir = tmp_path / "run"
+    shutil.copytree(unbroken.run_dir, run_dir)
+    (run_dir / OUTCOME_FILE).unlink()
+    with pytest.raises(ConfigError, match="another adaptation"):
+        adapt(begun, site(town), run_dir, replace(QUICK, rounds=9), 0, OFTEN)
+    with pytest.raises(ConfigError, match="--resume"):
+        adapt(begun, site(town), run_dir, QUICK, 0, CPU)
+    assert "resight adapt --resume" in resight("train", "synthetic", "-o", run_dir, "--resume", code=2).stderr
+    (run_dir / "rounds" / "001.npz").write_bytes(b"nothing of the kind")
+    with pytest.raises(TrainingError, match=r"001\.npz cannot be read"):
+        adapt(begun, site(town), run_dir, QUICK, 0, OFTEN)
+
+
+def of_one_camera(place: Site) -> Site:
+    return replace(
+        place, crops=[replace(crop, camid=1, camera=None, track=f"{crop.camid} {crop.track}") for crop in place.crops]
+    )
+
+
+def of_ten_pictures(place: Site) -> Site:
+    return replace(place, crops=place.crops[:10])
+
+
+def of_wrong_tracks(place: Site) -> Site:
+    """Each track of pictures of different people."""
+    numbers = iter(range(10_000))
+    return replace(place, crops=[replace(crop, track=str(next(numbers) % 80)) for crop in place.crops])
+
+
+def of_no_tracks(place: Site) -> Site:
+    return replace(place, crops=[replace(crop, track=None) for crop in place.crops])
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (of_one_camera, "two cameras with 100 different pictures"),
+        (of_ten_pictures, "60 are needed"),
+        (of_wrong_tracks, "the tracks are wrong"),
+        (of_no_tracks, "--no-tracks"),
+    ],
+)
+def test_a_site_that_cannot_be_used_is_refused(
+    begun: Path, town: Dataset, tmp_path: Path, spoil: Callable[[Site], Site], words: str
+) -> None:
+    with pytest.raises(DataError, match=words):
+        adapt(begun, spoil(site(town)), tmp_path / "run", ONE_ROUND, 0, CPU)
+    assert list((tmp_path / "run").iterdir()) == []  # and a right one may follow
+
+
+def test_copies_count_once(begun: Path, town: Dataset, tmp_path: Path) -> None:
+    place = site(town)
+    copies = [replace(crop, name=f"copy of {crop.name}") for crop in place.crops[::2]]
+    result = adapt(begun, replace(place, crops=[*place.crops, *copies]), tmp_path / "run", ONE_ROUND, 0, CPU)
+    assert result.outcome is not None
+    assert result.outcome.copies == len(copies)
+    assert result.outcome.pictures == len(place.crops)
+
+
+def test_without_tracks_nothing_is_promised(begun: Path, town: Dataset, tmp_path: Path) -> None:
+    place = replace(site(town), tracked=False)
+    result = adapt(begun, place, tmp_path / "run", ONE_ROUND, 0, CPU)
+    assert result.outcome is not None
+    if result.outcome.adapted:
+        assert result.outcome.reason == "no tracklets tell whether it helped"
+    assert result.outcome.before is None
+    found = load_round(tmp_path / "run", 1)
+    assert found is not None
+    assert found.facts.criterion is None
+    assert found.facts.of == len(place.crops)  # none is left out to judge
+
+
+@pytest.mark.parametrize("model", ["city", "nowhere"])
+def test_a_bundle_is_told_apart(town: Dataset, tmp_path: Path, model: str) -> None:
+    with pytest.raises(WeightsError, match=r"is not a run.*site fit"):
+        adapt(Path(model), site(town), tmp_path / "run", QUICK, 0, CPU)
+
+
+def test_settings_have_bounds() -> None:
+    with pytest.raises(ConfigError, match="rounds must be between"):
+        Adaptation(rounds=0)
+    with pytest.raises(ConfigError, match="does not divide"):
+        Adaptation(batch_size=62)
+
+
+@pytest.fixture(scope="module")
+def manifest(town: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The site as a table: the pictures of nobody, with tracks."""
+    folder = tmp_path_factory.mktemp("site")
+    named = [replace(crop, pid=-1, name=f"{row}.jpg") for row, crop in enumerate(tracked(town.train))]
+    table = folder / "site.csv"
+    write_manifest(Dataset("site", "manifest", (), (), tuple(named), town.rights), table, folder / "pictures")
+    return table
+
+
+def test_the_verb(begun: Path, manifest: Path, tmp_path: Path) -> None:
+    done = resight(
+        "adapt", begun, manifest, "-o", tmp_path / "run", "--rounds", "1", "--batch-size", "16", "--device", "cpu"
+    )
+    assert "round 1: EER within cameras" in done.stderr
+    assert "--site" in done.stdout
+    page = (tmp_path / "run" / "adaptation.html").read_text()
+    assert "Samples of the last round's clusters" in page
+    assert "<svg" in page
+    facts = json.loads((tmp_path / "run" / OUTCOME_FILE).read_text())
+    assert facts["schema"] == "resight.adaptation/1"
+    assert resight("model", "card", tmp_path / "run").stdout
+    assert "is not a run" in resight("adapt", "default", manifest, "-o", tmp_path / "x", code=4).stderr
+    assert "--no-tracks" in resight("adapt", begun, "synthetic", "-o", tmp_path / "y", code=3).stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("delays", [(0.2, 0.9, 1.7, 2.5, 3.4, 4.4)])
+def test_killed_at_any_moment_it_goes_on(
+    begun: Path, manifest: Path, tmp_path: Path, delays: tuple[float, ...]
+) -> None:
+    def command(run_dir: Path) -> list[str]:
+        call = [sys.executable, "-m", "resight.cli", "adapt", begun, manifest, "-o", run_dir, "--resume"]
+        more = ["--rounds", "2", "--batch-size", "16", "--device", "cpu", "--checkpoint-every-s", "0"]
+        return [*map(str, call), *more]
+
+    subprocess.run(command(tmp_path / "whole"), check=True, capture_output=True)
+    for delay in delays:
+        process = subprocess.Popen(command(tmp_path / "broken"), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        deadline = time.monotonic() + 120
+        while not (tmp_path / "broken" / "config.json").exists():
+            assert process.poll() is None, process.communicate()
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        time.sleep(delay)
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+    subprocess.run(command(tmp_path / "broken"), check=True, capture_output=True)
+    assert left(tmp_path / "broken") == left(tmp_path / "whole")
+    resight("export", tmp_path / "whole", "-o", tmp_path / "mine.resight")
+    assert load(tmp_path / "mine.resight").dim == 16

@@ -1,0 +1,181 @@
+"""Frames with true times, and what is odd about sources."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from resight.core.errors import ConfigError, DataError, MissingExtra
+from resight.data.city.moving.filming import film
+from resight.data.city.moving.town import START, Town, TownConfig
+from resight.data.city.moving.writing import save_video
+from resight.video.frames import files, streams
+from resight.video.frames.clock import ClockReport, at_most, rising
+from resight.video.frames.opening import is_stream, open_frames
+from resight.video.frames.streams import Stream
+from resight.video.records import Frame
+
+TOWN = Town(TownConfig(people=3, cameras=1, seconds=4, rate=5, height=90, width=160, dropped=0.3))
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A short film with frames missing: of a variable rate."""
+    path = tmp_path_factory.mktemp("film") / "north.mp4"
+    assert sum(1 for _ in save_video(film(TOWN, 0), path)) == len(TOWN.times(0))
+    return path
+
+
+def test_a_file_gives_its_frames_at_their_own_times(video: Path) -> None:
+    frames = list(open_frames(video, START))
+    first = TOWN.times(0)[0]
+    assert [round(frame.time - START, 3) for frame in frames] == [round(at - first, 3) for at in TOWN.times(0)]
+    drawn = next(iter(film(TOWN, 0))).pixels
+    assert drawn is not None
+    assert frames[0].pixels is not None
+    assert np.abs(frames[0].pixels.astype(int) - drawn).mean() < 8  # of 255: compressed, not another picture
+
+
+def test_a_file_that_is_cut_off_gives_what_it_has(video: Path, tmp_path: Path) -> None:
+    whole = video.read_bytes()
+    moov = whole.index(b"moov")
+    assert moov > len(whole) // 2  # the index is at the end: without it nothing can be read
+    cut = tmp_path / "cut.mp4"
+    cut.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(DataError, match="no video that can be read"):
+        open_frames(cut, START)
+
+
+@pytest.mark.parametrize(("content", "told"), [(b"", "no video"), (b"hello" * 100, "no video")])
+def test_what_is_no_video(tmp_path: Path, content: bytes, told: str) -> None:
+    path = tmp_path / "file.mp4"
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=told):
+        open_frames(path, START)
+
+
+def test_sources_that_do_not_tell_enough(video: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="is not there"):
+        open_frames(tmp_path / "none.mp4", START)
+    with pytest.raises(ConfigError, match="--start 2026"):
+        open_frames(video)
+    with pytest.raises(ConfigError, match="--start and --rate"):
+        open_frames(tmp_path)
+    with pytest.raises(DataError, match="holds no pictures"):
+        open_frames(tmp_path, START, 5)
+    with pytest.raises(ConfigError, match="times are those of the clock"):
+        open_frames("rtsp://10.0.0.7/door", START)
+    assert not is_stream(str(video))
+
+
+def test_a_folder_of_pictures(tmp_path: Path) -> None:
+    for number in range(3):
+        Image.fromarray(np.full((20, 30, 3), number * 40, np.uint8)).save(tmp_path / f"{number}.png")
+    (tmp_path / "1.png").write_bytes(b"no picture")
+    source = open_frames(tmp_path, START, 2)
+    assert [frame.time - START for frame in source] == [0.0, 1.0]
+    assert len(source.problems) == 1
+
+
+def test_without_pyav_it_is_said(video: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "av", None)
+    with pytest.raises(MissingExtra, match=r"resight\[video\]"):
+        files.VideoFile(video, START)
+
+
+def test_odd_clocks_are_named_and_counted() -> None:
+    times = [0, 0.1, 0.1, 0.05, 0.2, float("nan"), 60.2, 60.3, 10.0, 10.1]
+    frames = [Frame(at, None, int(place >= 9)) for place, at in enumerate(times)]
+    report = ClockReport()
+    kept = [(frame.time, frame.epoch) for frame in rising(frames, report)]
+    assert kept == [(0, 0), (0.1, 0), (0.2, 0), (60.2, 1), (60.3, 1), (10.0, 2), (10.1, 3)]
+    assert (report.repeated, report.disordered, report.unknown) == (1, 1, 1)
+    assert (report.jumped, report.back, report.cut, report.frames) == (1, 1, 1, 7)
+    assert len(report.told()) == 6
+
+
+def test_fewer_frames_a_second() -> None:
+    frames = [Frame(number / 25, None) for number in range(100)]
+    kept = [frame.time for frame in at_most(frames, 5)]
+    assert len(kept) == 20
+    assert np.diff(kept).min() > 0.15
+
+
+class FakeAv:
+    """Connections of a stream, each a list of times; None stalls, an error is raised."""
+
+    def __init__(self, *connections: list[Any]) -> None:
+        self._connections = iter(connections)
+        self.hanging = threading.Event()
+
+    def open(self, *_: Any, **__: Any) -> Any:
+        content = next(self._connections, [OSError("gone for good")])
+        return _FakeContainer(content, self.hanging)
+
+
+class _FakeContainer:
+    def __init__(self, content: list[Any], hanging: threading.Event) -> None:
+        self._content, self._hanging = content, hanging
+        self.streams = type("Streams", (), {"video": [type("Video", (), {"thread_type": ""})()]})()
+
+    def __enter__(self) -> _FakeContainer:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def decode(self, **_: Any) -> Iterator[Any]:
+        for item in self._content:
+            if item is None:
+                self._hanging.wait(5)
+                return
+            if isinstance(item, Exception):
+                raise item
+            time.sleep(0.02)  # so that the reader does not outrun who takes the frames
+            yield _FakePicture(item)
+
+
+class _FakePicture:
+    rotation = 0
+
+    def __init__(self, at: float) -> None:
+        self.time = at
+
+    def to_ndarray(self, format: str) -> Any:
+        return np.zeros((4, 6, 3), np.uint8)
+
+
+def test_a_stream_is_connected_again_and_a_stall_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    fake = FakeAv([0.0, 0.04, OSError("cut")], [5.0, None], [9.0, 9.04])
+    monkeypatch.setattr(streams, "import_av", lambda: fake)
+    monkeypatch.setattr(streams, "WAITS_S", (0.0,))
+    told: list[str] = []
+    ticks = itertools.count(1000)
+    source = Stream(
+        "rtsp://user:secret@10.0.0.7/door", stall_s=0.3, tries=1, say=told.append, clock=lambda: next(ticks)
+    )
+    frames: list[Frame] = []
+    with pytest.raises(DataError, match="gone for good"):
+        frames.extend(source)
+    fake.hanging.set()
+    assert sorted({frame.epoch for frame in frames}) == [0, 1, 2]
+    assert any("no frame for 0.3 s" in text for text in told)
+    assert not any("secret" in text for text in told)
+    assert all(frame.time >= 1000 for frame in frames)  # by the clock, whatever the stream's own stamps are
+
+
+def test_a_stream_can_be_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams, "import_av", lambda: FakeAv([number / 25 for number in range(500)]))
+    source = Stream("rtsp://10.0.0.7/door")
+    for count, _ in enumerate(source, 1):
+        if count == 3:
+            source.stop()
+    assert count == 3
