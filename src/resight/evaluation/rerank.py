@@ -19,7 +19,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from scipy import sparse
+import scipy  # whose parts it imports when they are used
 
 from resight.core.cores import available_cores
 from resight.core.distances import BLOCK_BYTES, distance_blocks, unit_rows
@@ -75,7 +75,7 @@ def rerank_blocks(
     neighbours, largest = nearest_rows(rows, settings.k1 + 1)
     weights = _weights(rows, neighbours, largest, settings)
     num_query = len(query)
-    of_gallery = sparse.csc_array(weights[num_query:])
+    of_gallery = scipy.sparse.csc_array(weights[num_query:])
     for start, block in distance_blocks(query, gallery, "cosine", block_bytes):
         # |a - b|^2 = 2 (1 - cosine) at unit length; the largest is of the same measure
         block *= settings.weight / (largest[start : start + len(block), None] / 2)
@@ -94,7 +94,7 @@ def jaccard_within(rows: FloatArray, k1: int, k2: int, most: float) -> Weights:
     rows = unit_rows(rows)
     neighbours, largest = nearest_rows(rows, k1 + 1)
     weights = _weights(rows, neighbours, largest, Reranking(k1, k2))
-    columns = sparse.csc_array(weights)
+    columns = scipy.sparse.csc_array(weights)
     starts, found, values = [0], [], []
     for row in range(len(rows)):
         common = _common_weight(weights, row, columns)
@@ -104,7 +104,7 @@ def jaccard_within(rows: FloatArray, k1: int, k2: int, most: float) -> Weights:
         found.append(near)
         values.append(distances[near])
         starts.append(starts[-1] + len(near))
-    return sparse.csr_array((np.concatenate(values), np.concatenate(found), starts), (len(rows), len(rows)))
+    return scipy.sparse.csr_array((np.concatenate(values), np.concatenate(found), starts), (len(rows), len(rows)))
 
 
 def nearest_rows(rows: FloatArray, k: int) -> tuple[IntArray, FloatArray]:
@@ -135,30 +135,32 @@ def _weights(rows: FloatArray, neighbours: IntArray, largest: FloatArray, settin
     reciprocal = _reciprocal(neighbours)
     half = _reciprocal(neighbours[:, : round(settings.k1 / 2) + 1])
     size = np.asarray(half.sum(axis=1)).ravel()  # of each half set
-    overlap = sparse.coo_array((reciprocal @ half).multiply(reciprocal))  # half is symmetric
+    overlap = scipy.sparse.coo_array((reciprocal @ half).multiply(reciprocal))  # half is symmetric
     taken = overlap.data > 2 / 3 * size[overlap.col]
-    chosen = sparse.csr_array((np.ones(int(taken.sum())), (overlap.row[taken], overlap.col[taken])), reciprocal.shape)
-    expanded = sparse.coo_array(sparse.csr_array(reciprocal + chosen @ half))
+    chosen = scipy.sparse.csr_array(
+        (np.ones(int(taken.sum())), (overlap.row[taken], overlap.col[taken])), reciprocal.shape
+    )
+    expanded = scipy.sparse.coo_array(scipy.sparse.csr_array(reciprocal + chosen @ half))
     values = np.exp(-_pair_distances(rows, expanded.row, expanded.col) / largest[expanded.row])
-    weights = sparse.csr_array((values, (expanded.row, expanded.col)), reciprocal.shape)
-    weights = sparse.csr_array(weights.multiply(1 / np.asarray(weights.sum(axis=1)).reshape(-1, 1)))
+    weights = scipy.sparse.csr_array((values, (expanded.row, expanded.col)), reciprocal.shape)
+    weights = scipy.sparse.csr_array(weights.multiply(1 / np.asarray(weights.sum(axis=1)).reshape(-1, 1)))
     if settings.k2 == 1:
         return weights
     first = neighbours[:, : settings.k2]
     mean = _graph(first, 1 / first.shape[1])
-    return sparse.csr_array(mean @ weights)
+    return scipy.sparse.csr_array(mean @ weights)
 
 
 def _graph(neighbours: IntArray, value: float) -> Weights:
     num, k = neighbours.shape
     starts = np.arange(0, num * k + 1, k)
-    return sparse.csr_array((np.full(num * k, value), neighbours.ravel(), starts), (num, num))
+    return scipy.sparse.csr_array((np.full(num * k, value), neighbours.ravel(), starts), (num, num))
 
 
 def _reciprocal(neighbours: IntArray) -> Weights:
     """1 where each is among the other's neighbours."""
     graph = _graph(neighbours, 1.0)
-    return sparse.csr_array(graph.multiply(graph.T))
+    return scipy.sparse.csr_array(graph.multiply(graph.T))
 
 
 def _pair_distances(rows: FloatArray, a: IntArray, b: IntArray) -> Doubles:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from pathlib import Path
 from typing import cast
 
 from resight.core.errors import ConfigError, MissingExtra
 from resight.gallery.records import Settings
+from resight.gallery.sqlite import raw
 from resight.gallery.store import Store
 
 # How an address begins, and the engine's Store. A new engine is its own folder and a line here.
@@ -51,7 +53,7 @@ def is_gallery(spec: str | Path) -> bool:
     if any(text.startswith(begin) for begin in ENGINES):
         return True
     try:
-        with open(text, "rb") as file:
-            return file.read(16) == b"SQLite format 3\0"
+        with raw.opened(Path(text)) as file:
+            return os.pread(file, 16, 0) == b"SQLite format 3\0"
     except OSError:
         return False

@@ -12,8 +12,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import sparse
-from scipy.sparse.csgraph import connected_components
+import scipy  # whose parts it imports when they are used
 
 from resight.core.distances import unit_rows
 from resight.core.records import FloatArray, IntArray
@@ -136,13 +135,13 @@ def dbscan(distances: Any, eps: float, least: int) -> IntArray:
     equally near ones, so the order of rows decides nothing else.
     """
     num = distances.shape[0]
-    near = sparse.coo_array(distances)
+    near = scipy.sparse.coo_array(distances)
     within = (near.data <= eps) & (near.row != near.col)
     rows, columns, values = near.row[within], near.col[within], near.data[within]
     core = np.bincount(rows, minlength=num) + 1 >= least
     both = core[rows] & core[columns]
-    links = sparse.csr_array((np.ones(int(both.sum())), (rows[both], columns[both])), (num, num))
-    labels = connected_components(links, directed=False)[1].astype(np.int64)
+    links = scipy.sparse.csr_array((np.ones(int(both.sum())), (rows[both], columns[both])), (num, num))
+    labels = scipy.sparse.csgraph.connected_components(links, directed=False)[1].astype(np.int64)
     border = ~core[rows] & core[columns]
     labels[~core] = -1
     order = np.lexsort((columns[border], values[border], rows[border]))

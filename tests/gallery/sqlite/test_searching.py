@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
 
+import numpy as np
 import pytest
 
 from resight import open_gallery
 from resight.gallery.sqlite import searching
-from resight.gallery.sqlite.searching import found_in, sign_of
+from resight.gallery.sqlite.searching import Signs, found_in, sign_of
 from tests.gallery.helpers import MODEL, pictures, unit
 
 
@@ -60,10 +60,26 @@ def test_bytes_of_an_equal_entry_that_stays_are_no_trace(tmp_path: Path, keep_cr
         assert gone.looked_for == (4 if keep_crops else 2)
 
 
-def test_bytes_that_nobody_has_are_a_trace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bytes_that_nobody_has_are_a_trace(tmp_path: Path) -> None:
+    """A deleted embedding among the bytes of an entry that stays: nothing that is swept."""
+    rows = unit(3)
     with open_gallery(tmp_path / "site.db", MODEL) as gallery:
-        gallery.add(pictures(unit(3)), camera="north", track=["a", "b", "c"])
-        row: Any = unit(3)[1].tobytes()
-        monkeypatch.setattr("resight.gallery.sqlite.erasing.found_in", lambda path, signs: {row} & set(signs))
+        gallery.add(pictures(rows), camera="north", track=["a", "b", "c"])
+        with gallery.store._db.writing():  # type: ignore[attr-defined]
+            gallery.store._db.execute("UPDATE entries SET name = ? WHERE id = 1", [rows[1].tobytes()])  # type: ignore[attr-defined]
         assert any("still holds" in trace for trace in gallery.forget(track="b").traces)
-        assert not gallery.forget(track="a").traces
+        assert not gallery.forget(track="c").traces
+
+
+@pytest.mark.parametrize("length", [8, 11, 20, 32, 64])
+def test_signs_are_found_at_every_place(length: int) -> None:
+    dice = np.random.default_rng(length)
+    signs = [dice.bytes(length) for _ in range(20)] + [bytes(length - 6) + dice.bytes(6)]
+    wanted = Signs(signs)
+    for place in range(70):
+        for sign in signs[::10]:
+            data = dice.bytes(place) + sign + dice.bytes(100 - place)
+            assert wanted.within(data) == {sign}, place
+            assert not wanted.within(data[: place + length - 1])
+    assert Signs(signs[:1] if length < 39 else signs[:20]).stride <= max(1, length - 7)
+    assert Signs([dice.bytes(64)]).stride == 32

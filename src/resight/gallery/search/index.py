@@ -28,6 +28,7 @@ from resight.gallery.search.columns import EVERY_ROW, Columns, Doubles, Selectio
 
 BLOCK_ROWS = 65_536
 QUERIES_AT_ONCE = 64
+FEW_ROWS = 4096  # of a block that is made anew when a row is removed: the mean of few says something of each
 LARGEST_GROUP = 128  # rows that are represented by their best one while the bound on the k-th best is computed
 PAIRS_AT_ONCE = 65_536  # exact similarities computed at a time
 
@@ -49,11 +50,12 @@ class Found:
 
 
 class Block:
-    """Rows with their int8 codes. Immutable."""
+    """Rows with their int8 codes."""
 
     def __init__(self, vectors: FloatArray, columns: Columns) -> None:
         self.vectors = vectors
         self.columns = columns
+        self.made_of = len(vectors)
         self.mean = vectors.mean(axis=0, dtype=np.float64).astype(np.float32)
         largest = max((float(np.abs(part).max()) for part in self._residuals()), default=0.0)
         self.scale = largest / 127 or 1.0
@@ -74,6 +76,20 @@ class Block:
 
     def __len__(self) -> int:
         return len(self.vectors)
+
+    def remove(self, rows: IntArray) -> None:
+        """Removes rows in place: the last ones take their places, and zeros those of the last. The bounds stay as they
+        are, which hold for fewer rows too."""
+        num = len(self) - len(rows)
+        order = np.arange(len(self))
+        moved = np.setdiff1d(order[num:], rows)
+        holes = rows[rows < num]
+        order[holes] = moved
+        for array in (self.vectors, self.codes):
+            array[holes] = array[moved]
+            array[num:] = 0
+        self.vectors, self.codes = self.vectors[:num], self.codes[:num]
+        self.columns = self.columns.take(order[:num])
 
     def may_match(self, wanted: Selection) -> bool:
         """Whether any row can match the selection, by the block's cameras and times."""
@@ -194,22 +210,27 @@ class Index:
                 self._tail = Tail(self.dim)
 
     def add_block(self, vectors: FloatArray, columns: Columns) -> None:
-        """Adds rows as a block. Rows of one camera and time in one block let a filter skip the whole block."""
+        """Adds rows as a block, which owns the arrays from then on. Rows of one camera and time in one block let a
+        filter skip the whole block."""
         self._everybody = None
         if len(vectors):
             self._blocks.append(Block(vectors, columns))
 
     def remove(self, ids: IntArray) -> int:
-        """Removes rows by id and returns how many there were. The rest is copied: no byte of the removed rows stays."""
+        """Removes rows by id and returns how many there were. No byte of the removed rows stays."""
         before = len(self)
         self._everybody = None
         blocks: list[Block] = []
         for block in self._blocks:
-            keep = ~np.isin(block.columns.ids, ids)
-            if keep.all():
+            gone = np.isin(block.columns.ids, ids)
+            left = len(block) - np.count_nonzero(gone)
+            if left == len(block):
                 blocks.append(block)
-            elif keep.any():
-                blocks.append(Block(block.vectors[keep], block.columns.take(keep)))
+            elif left >= max(FEW_ROWS, block.made_of // 2):
+                block.remove(np.flatnonzero(gone))
+                blocks.append(block)
+            elif left:
+                blocks.append(Block(block.vectors[~gone], block.columns.take(~gone)))
         self._blocks = blocks
         keep = ~np.isin(self._tail.columns.ids, ids)
         if not keep.all():

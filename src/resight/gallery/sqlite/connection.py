@@ -11,6 +11,7 @@ from threading import RLock
 from typing import Any
 
 from resight.core.errors import GalleryBusy, GalleryError
+from resight.gallery.sqlite import raw
 
 BUSY = ("SQLITE_BUSY", "SQLITE_LOCKED")
 WHAT_FAILED = {
@@ -44,6 +45,7 @@ class Connection:
             )
             if read_only:
                 self.db.execute("PRAGMA query_only = ON")
+        self._held: raw.Key | None = raw.hold(path)
 
     def _reading_mode(self) -> str:
         """How to open the file for reading. SQLite keeps a log and a lock beside it, which it needs the right to make;
@@ -117,6 +119,10 @@ class Connection:
                 what += f"; {consequence}"
             raise GalleryError(f"{self.path}: {what}") from None
 
+    def log_is_empty(self) -> bool:
+        """Whether all that was written is in the file itself."""
+        return not self._log.exists() or not self._log.stat().st_size
+
     def files(self) -> list[Path]:
         """The file and its write-ahead log, if they exist."""
         return [path for path in (self.path, self._log) if path.exists()]
@@ -125,3 +131,6 @@ class Connection:
         """Closes it."""
         with self._lock:
             self.db.close()
+            if self._held is not None:
+                raw.release(self._held)
+                self._held = None

@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from resight.core.errors import GalleryError
 from resight.gallery.records import Settings
 from resight.gallery.siting import fitted_anew
-from resight.gallery.sqlite import siting
+from resight.gallery.sqlite import pages, raw, siting
 from resight.gallery.sqlite.connection import BUSY, Connection
-from resight.gallery.sqlite.searching import found_in, sign_of
+from resight.gallery.sqlite.searching import Signs, found_in, sign_of
 from resight.site.transform import SiteTransform
 
+TRIES = 100  # to empty the log before another process writes again
 SAMPLE = 100  # deleted entries whose bytes are looked for
 
 
@@ -29,6 +30,7 @@ def delete(db: Connection, ids: Sequence[int]) -> set[int]:
     gone = "DELETE FROM links WHERE ?1 IN (pid, into_pid) AND NOT EXISTS (SELECT 1 FROM entries WHERE pid = ?1)"
     db.db.executemany(gone, pids)
     db.execute("DELETE FROM cameras WHERE NOT EXISTS (SELECT 1 FROM entries WHERE camera = code)")
+    db.execute("INSERT OR IGNORE INTO meta SELECT 'swept', value FROM meta WHERE key = 'removals'")
     db.execute("UPDATE meta SET value = value + 1 WHERE key = 'removals'")
     return {pid for (pid,) in pids if db.one("SELECT 1 FROM entries WHERE pid = ? LIMIT 1", [pid]) is None}
 
@@ -79,8 +81,48 @@ def _signs_of_site(before: SiteTransform, after: SiteTransform | None) -> list[S
     return [Sign(sign, sign[:16], False) for sign in signs if sign is not None and sign not in kept]
 
 
-def scrub(db: Connection) -> tuple[str, ...]:
-    """Rewrites the file without its free pages and empties the log; returns what another process kept from it.
+def owed(db: Connection) -> bool:
+    """Whether entries were deleted and their bytes not yet swept out of the files: the process that did it was killed,
+    or another one read meanwhile. Within a transaction."""
+    swept = db.one("SELECT value FROM meta WHERE key = 'swept'")
+    return swept is not None and swept != db.one("SELECT value FROM meta WHERE key = 'removals'")
+
+
+def sweep(db: Connection, signs: Sequence[Sign]) -> tuple[str, ...]:
+    """Takes what was deleted out of the files, in place, and looks for the signs; returns where traces may be left.
+
+    The log is emptied into the file and, while nobody can write, the file is read once: what its pages hold beside
+    entries becomes zeros. Raises GalleryError or OSError if that fails.
+    """
+    with db.alone(), raw.opened(db.path) as file:
+        data, size = [sign.data for sign in signs], pages.page_size(file)
+        if size is None:  # tens of millions of pages, or not as we made it
+            kept, found = rewrite(db), found_in(db.path, data)
+        else:
+            kept, found = _sweep(db, file, size, data)
+        with db.reading():
+            left = any(sign.data in found and not _stays(db, sign) for sign in signs)
+        return (*kept, *([f"{db.path.name} still holds bytes of a deleted entry"] if left else []))
+
+
+def _sweep(db: Connection, file: int, size: int, signs: list[bytes]) -> tuple[tuple[str, ...], set[bytes]]:
+    """Where traces may be left, and which of the signs are in the file."""
+    for _ in range(TRIES):
+        if _empty_log(db):
+            break
+        with db.writing():
+            if not db.log_is_empty():
+                continue  # somebody wrote in between
+            done = pages.sweep(file, size, Signs(signs))  # from here on nobody can
+            _swept(db)
+        kept = [_kept_from(db)] if _empty_log(db) else []
+        kept += [f"{db.path.name}: page {page} is damaged and was not searched" for page in done.damaged]
+        return tuple(kept), set(done.found)
+    return (_kept_from(db),), set()
+
+
+def rewrite(db: Connection) -> tuple[str, ...]:
+    """Writes the file anew without its free pages and empties the log; returns where traces may be left.
 
     Raises GalleryError if the file cannot be rewritten, because the disk is full, say. What was deleted is then
     overwritten, but not cut off, and the log is empty if nobody reads.
@@ -96,10 +138,22 @@ def scrub(db: Connection) -> tuple[str, ...]:
                     _empty_log(db)
                 raise
             busy = True
-    if busy:
-        log = db.path.name + "-wal"
-        return (f"{log}, while another process reads; `resight gallery compact` empties it afterwards",)
-    return ()
+        if busy:
+            return (_kept_from(db),)
+        with db.writing():
+            _swept(db)
+        return (_kept_from(db),) if _empty_log(db) else ()
+
+
+def _swept(db: Connection) -> None:
+    """Writes down that nothing is owed. The pages in memory are read anew, by this connection and, because something
+    was written, by all others: or what they held beside entries would come back with the next change of such a page."""
+    db.execute("PRAGMA shrink_memory")
+    db.execute("INSERT OR REPLACE INTO meta SELECT 'swept', value FROM meta WHERE key = 'removals'")
+
+
+def _kept_from(db: Connection) -> str:
+    return f"{db.path.name}-wal, while another process reads or writes; `resight gallery compact` empties it afterwards"
 
 
 def _empty_log(db: Connection) -> bool:
@@ -108,27 +162,14 @@ def _empty_log(db: Connection) -> bool:
 
 
 def traces_of(db: Connection, signs: Sequence[Sign]) -> tuple[str, ...]:
-    """Scrubs the file after a deletion and looks for the signs. Never raises: what fails is a trace, as it may be."""
+    """Sweeps the file after a deletion. Never raises: what fails is a trace, as it may be."""
     try:
-        kept = scrub(db)
-    except GalleryError as error:
-        again = (
-            "and may hold bytes of deleted entries; make room if the disk is full, and run `resight gallery compact`"
+        return sweep(db, signs)
+    except (GalleryError, OSError, sqlite3.Error) as error:
+        return (
+            f"the file was not swept ({error}) and may hold bytes of deleted entries; make room if the disk is full, "
+            "and run `resight gallery compact`",
         )
-        kept = (f"the file was not rewritten ({error}) {again}",)
-    try:
-        return (*kept, *(f"{name} still holds bytes of a deleted entry" for name in _files_with(db, signs)))
-    except (OSError, GalleryError) as error:
-        return (*kept, f"{error}: the files could not be searched for bytes of deleted entries")
-
-
-def _files_with(db: Connection, signs: Sequence[Sign]) -> list[str]:
-    found = {path.name: found_in(path, [sign.data for sign in signs]) for path in db.files()}
-    there = set().union(*found.values())
-    if there:
-        with db.reading():
-            there -= {sign.data for sign in signs if sign.data in there and _stays(db, sign)}
-    return [name for name, those in found.items() if those & there]
 
 
 def _stays(db: Connection, sign: Sign) -> bool:

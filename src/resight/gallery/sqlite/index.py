@@ -42,7 +42,7 @@ class LiveIndex:
         if self._index is None or seen != self._seen:
             try:
                 self._sync_site()
-                removals = int(self._db.execute("SELECT value FROM meta WHERE key = 'removals'").fetchone()[0])
+                removals = self._num_removals()
                 if self._index is None:
                     self._index = self._load()
                 else:
@@ -55,10 +55,25 @@ class LiveIndex:
             self._seen = seen
         return self._index
 
+    def forget(self, ids: Sequence[int]) -> None:
+        """Takes entries out that this connection has just deleted in one step, or brings the index up to date. What is
+        not in memory is not read for it."""
+        if self._index is None:
+            return
+        removals = self._num_removals()
+        if ids and removals == self._removals + 1 and siting.mark(self._db) == self._site_mark:
+            self._index.remove(np.array(ids, np.int64))
+            self._graph, self._removals = None, removals
+        else:
+            self.sync()
+
     def current_site(self) -> SiteTransform | None:
         """The site transform in force. Raises GalleryError where it is damaged."""
         self._sync_site()
         return self.site
+
+    def _num_removals(self) -> int:
+        return int(self._db.execute("SELECT value FROM meta WHERE key = 'removals'").fetchone()[0])
 
     def _sync_site(self) -> None:
         mark = siting.mark(self._db)

@@ -220,7 +220,7 @@ class SqliteStore(Store):
                 found = self._db.execute(f"SELECT id FROM entries WHERE {condition}", values)
                 ids = [number for (number,) in found]
                 signs = erasing.signs_of(self._db, ids)
-                gone = erasing.delete(self._db, ids)
+                gone = erasing.delete(self._db, ids) if ids else set()
                 if kept := self._note(apart.APART):
                     self._set_note(apart.APART, apart.without(kept, gone))
                 site, more = erasing.without_their_site(self._db, self.settings) if ids else ("", [])
@@ -231,9 +231,11 @@ class SqliteStore(Store):
                     **({"site": site} if site else {}),
                 }
                 self._append("forget", who, purpose, detail)
+                owed = erasing.owed(self._db)
             with suppress(GalleryError), self._db.reading():  # of another entry: the next search names it
-                self._index.sync()  # so that nothing of them stays in memory
-            return Forgotten(len(ids), erasing.traces_of(self._db, signs), len(signs), site=site)
+                self._index.forget(ids)  # so that nothing of them stays in memory
+            traces = erasing.traces_of(self._db, signs) if owed else ()
+            return Forgotten(len(ids), traces, len(signs), site=site)
 
     def site(self) -> SiteTransform | None:
         with self._db.reading():
@@ -307,6 +309,9 @@ class SqliteStore(Store):
             for (text,) in self._db.execute("PRAGMA integrity_check"):
                 if text != "ok":
                     yield Damage("database", text, restore)
+            if erasing.owed(self._db):
+                what = "bytes of deleted entries may be left in it: a deletion was cut short, or another process read"
+                yield Damage("files", what, "`resight gallery compact`")
             cameras = self._cameras()
             for *row, crop in self._db.execute(f"{WITH_CROPS} ORDER BY e.id"):
                 known = row[1] in cameras
@@ -317,7 +322,7 @@ class SqliteStore(Store):
             yield from check_chain(self.audit())
 
     def compact(self) -> None:
-        kept = erasing.scrub(self._db)
+        kept = erasing.rewrite(self._db)
         if kept:
             raise GalleryBusy(f"{self.path}: space was freed but in {kept[0]}")
 

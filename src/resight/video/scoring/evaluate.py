@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import linear_sum_assignment
+import scipy  # whose parts it imports when they are used
 
 from resight.core.errors import DataError
 from resight.core.records import FloatArray, IntArray
@@ -233,7 +233,7 @@ def _right_time(compared: Compared) -> float:
 def _interval(compared: Compared, samples: int, seed: int) -> tuple[float, float]:
     """95% of IDF1, over people: each with its boxes, and with those of the identity that it was given."""
     counts = together(compared)
-    rows, columns = linear_sum_assignment(counts, maximize=True)
+    rows, columns = scipy.optimize.linear_sum_assignment(counts, maximize=True)
     right, given = np.zeros(len(counts)), np.zeros(len(counts))
     right[rows], given[rows] = counts[rows, columns], compared.result_counts[columns]
     rest = float(compared.result_counts.sum() - given.sum()) / max(1, len(counts))

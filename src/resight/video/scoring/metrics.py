@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
+import scipy  # whose parts it imports when they are used
 
 from resight.video.scoring.moments import Compared, Matrix
 
@@ -71,7 +71,7 @@ def together(compared: Compared, overlap: float = 0.5) -> Matrix:
 def identity(compared: Compared, overlap: float = 0.5) -> Identity:
     """IDF1. overlap: from which IoU on a box is found."""
     counts = together(compared, overlap)
-    rows, columns = linear_sum_assignment(counts, maximize=True)
+    rows, columns = scipy.optimize.linear_sum_assignment(counts, maximize=True)
     right = int(counts[rows, columns].sum())
     truth, result = int(compared.truth_counts.sum()), int(compared.result_counts.sum())
     return Identity(
@@ -91,7 +91,7 @@ def hota(compared: Compared) -> Hota:
         if not moment.similarity.size:
             continue
         gain = alignment[np.ix_(moment.truth, moment.result)] * moment.similarity
-        rows, columns = linear_sum_assignment(gain, maximize=True)
+        rows, columns = scipy.optimize.linear_sum_assignment(gain, maximize=True)
         similarity = moment.similarity[rows, columns]
         for place in range(len(ALPHAS)):
             enough = similarity >= ALPHAS[place] - EPSILON

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import linear_sum_assignment
+import scipy  # whose parts it imports when they are used
 
 from resight.core.errors import ConfigError
 from resight.core.records import FloatArray, IntArray
@@ -106,7 +106,7 @@ class TimeTracker:
             allowed &= similar >= self.config.similar
             gain = gain + similar
         gain = np.where(allowed, gain + 1, 0.0)
-        first, second = linear_sum_assignment(gain, maximize=True)
+        first, second = scipy.optimize.linear_sum_assignment(gain, maximize=True)
         good = allowed[first, second]
         matched, taken = tracks[first[good]], rows[second[good]]
         self._motion.corrected(matched, found.boxes[taken])
