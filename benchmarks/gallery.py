@@ -3,8 +3,8 @@
 Makes a gallery of the packaged model's form with embeddings drawn at random around people of 20 pictures each, by 50
 cameras over 30 days, then measures: rows a second while adding, 1,000 at a time, each batch flushed to the disk;
 opening with the first search, by a process that knows nothing yet; `resight gallery search` of a picture, the start of
-Python and the network included; a later search; forgetting one person, by a process
-that has not read the gallery and by one that has, and writing the whole file anew, as `compact` does.
+Python and the network included; a later search; forgetting one person, by a process that has not read the gallery and
+by one that has; writing the whole file anew, as `compact` does.
 
     python benchmarks/gallery.py [--rows 100000 1000000] [--rounds 3]
 """
