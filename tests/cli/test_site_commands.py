@@ -110,7 +110,7 @@ def test_check_ends_with_its_own_code(tmp_path: Path, town: Path, model: package
 @pytest.mark.parametrize(
     ("arguments", "code", "why"),
     [
-        (("site", "fit", "{town}"), 2, "--out: where to write the site"),
+        (("site", "fit", "{town}"), 2, "say by --out where to write the site"),
         (("site", "fit", "{town}", "-o", "{folder}/none/a.site"), 2, "does not exist"),
         (("site", "fit", CITY, "-o", "{folder}/a.site"), 2, "say what embeds them, with --model"),
         (("site", "fit", CITY, "-m", "city", "-o", "{folder}/a.site"), 3, "100 different pictures each"),

@@ -273,3 +273,18 @@ def test_other_engines_say_that_they_keep_none(postgres: str, tmp_path: Path) ->
             gallery.site.fit()
         assert gallery.site.transform is None
         save_site(gallery.site.crops().fit(), tmp_path / "a.site")  # it can be fitted to, all the same
+
+
+def test_a_site_that_is_fitted_again_and_is_the_same_keeps_its_calibration(tmp_path: Path) -> None:
+    """So that a nightly fit does not take every verdict away."""
+    with _filled(tmp_path / "a.db", _place()) as gallery:
+        first = gallery.site.fit()
+        gallery.site.use(first.with_calibration(calibration()))
+        assert gallery.site.fit().identity == first.identity
+        kept = gallery.site.transform
+        assert kept is not None
+        assert kept.calibration == calibration()
+        gallery.site.fit(exponent=0.7)
+        other = gallery.site.transform
+        assert other is not None
+        assert (other.identity != first.identity, other.calibration) == (True, None)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 from warnings import warn
 
-from resight.core.errors import ConfigError, DataError, EmbeddingError
+from resight.core.errors import ConfigError, DataError, EmbeddingError, GalleryError
 from resight.embedding.card import short_of
 from resight.gallery.store import Store
 from resight.site.crops import SiteCrops
@@ -69,15 +69,26 @@ class GallerySite:
         return found
 
     def use(self, site: SiteTransform | None, *, who: str | None = None, purpose: str | None = None) -> None:
-        """Puts a transform in force, or none. Raises ConfigError where it is of another model, or the engine keeps
-        none."""
+        """Puts a transform in force, or none. Of the one that is in force already the calibration stays, unless it
+        brings its own. Raises ConfigError where it is of another model, or the engine keeps none.
+        """
         settings = self._store.settings
         if site is not None and (site.model not in ("", settings.model) or site.dim != settings.dim):
             raise ConfigError(
                 f"this site is of the model {short_of(site.model)}, dimension {site.dim}; the gallery is of "
                 f"{settings.model_label}, dimension {settings.dim}"
             )
+        if site is not None and site.calibration is None:
+            there = self._readable()
+            site = site.with_calibration(there.calibration) if there and there.identity == site.identity else site
         self._store.set_site(site, *self._caller(who, purpose))
+
+    def _readable(self) -> SiteTransform | None:
+        """The one in force; None where it is damaged too, and so can be replaced."""
+        try:
+            return self.transform
+        except GalleryError:
+            return None
 
     def check(self, *, after: float | None = None, before: float | None = None) -> tuple[Drift, ...]:
         """Whether the entries of a period still look as the transform's means do. Raises ConfigError without one."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import logging
+import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -98,6 +99,7 @@ def serve(
     scheme = "https" if secure else "http"
     port = "" if secure and listening.tls_cert is None else f":{listening.port}"  # behind a proxy: the usual one
     address = f"{scheme}://{name}{port}{settings.root}/"
+    _check_free(listening)
     say(f"the gallery is at {address}")
     if new_address or not desk.keys.any_admin():
         say("open this address within the hour; it works once, and lets you make keys:")
@@ -119,6 +121,16 @@ def serve(
         timeout_keep_alive=20,
         h11_max_incomplete_event_size=32_768,
     )
+
+
+def _check_free(listening: Listening) -> None:
+    """Raises ConfigError where it cannot listen, before an address is told that leads to somebody else."""
+    family = socket.AF_INET6 if ":" in listening.host else socket.AF_INET
+    try:
+        socket.create_server((listening.host, listening.port), family=family).close()
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise ConfigError(f"--host {listening.host} --port {listening.port}: {reason}; give another --port") from None
 
 
 def _logs() -> dict[str, object]:

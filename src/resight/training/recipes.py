@@ -228,6 +228,8 @@ def _stages(recipe: Recipe, overrides: Mapping[str, Any]) -> dict[str, Any]:
     share = epochs / recipe.epochs
     height, width = overrides.get("height", recipe.height), overrides.get("width", recipe.width)
     smaller = [(h, w, round(length * share)) for h, w, length in recipe.smaller_sizes()]
+    if sum(length for _, _, length in smaller) >= epochs:  # too few for stages: one is left at full size
+        smaller = []
     kept = [f"{h}x{w}*{length}" for h, w, length in smaller if length and h <= height and w <= width]
     return {
         "progressive": ",".join(kept),

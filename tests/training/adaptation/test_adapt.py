@@ -246,9 +246,9 @@ def test_without_tracks_nothing_is_promised(begun: Path, town: Dataset, tmp_path
     assert found.facts.of == len(place.crops)  # none is left out to judge
 
 
-@pytest.mark.parametrize("model", ["city", "nowhere"])
-def test_a_bundle_is_told_apart(town: Dataset, tmp_path: Path, model: str) -> None:
-    with pytest.raises(WeightsError, match=r"is not a run.*site fit"):
+@pytest.mark.parametrize(("model", "told"), [("city", "is not a run.*site fit"), ("nowhere", "nowhere is not there")])
+def test_what_is_no_run_is_told_apart(town: Dataset, tmp_path: Path, model: str, told: str) -> None:
+    with pytest.raises(WeightsError, match=told):
         adapt(Path(model), site(town), tmp_path / "run", QUICK, 0, CPU)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from fastapi import Request, Response
 from starlette.datastructures import FormData, UploadFile
 
+from resight.core.calibration import Calibration
 from resight.core.errors import ConfigError
 from resight.gallery.curation.listing import Person
 from resight.gallery.gallery import Gallery
@@ -152,8 +153,9 @@ async def review_page(request: Request) -> Response:
 async def _search(request: Request, asked: dict[str, Any], answer: Any) -> Response:
     view = view_of(request)
     cameras = await read(request, _cameras_of, view)
-    asked = {"after": "", "before": "", "hidden": "", "rate": "0.01", "seen_by": "", **asked}
-    calibrated = calibration_of(view.model, view.site.transform) is not None
+    calibration = calibration_of(view.model, view.site.transform)
+    rate = "0.01" if calibration is None else f"{_strictest_of(calibration):g}"
+    asked = {"after": "", "before": "", "hidden": "", "rate": rate, "seen_by": "", **asked}
     return render(
         request,
         "search.html",
@@ -162,9 +164,15 @@ async def _search(request: Request, asked: dict[str, Any], answer: Any) -> Respo
         cameras=cameras,
         hidden=HIDDEN,
         rates=RATES,
-        calibrated=calibrated,
+        calibrated=calibration is not None,
         pictures=view.settings.keep_crops,
     )
+
+
+def _strictest_of(calibration: Calibration) -> float:
+    """The lowest of RATES that it can promise among as many people as it was made of; the highest where it can none."""
+    able = (rate for rate in RATES if calibration.known_index(rate, calibration.num_people) is not None)
+    return next(able, RATES[-1])
 
 
 def _options_of(form: FormData) -> dict[str, Any]:

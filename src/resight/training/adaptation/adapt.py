@@ -21,6 +21,7 @@ from resight.core.errors import TrainingError, WeightsError
 from resight.core.files import write_whole
 from resight.core.progress import Progress, silent
 from resight.data.crops import Crop, Problem
+from resight.embedding.packaged import packaged_models
 from resight.losses.proxies import ProxyLoss
 from resight.models.devices import channels_last, choose_device
 from resight.models.network import Network
@@ -148,6 +149,8 @@ def adapt(
 
 def open_source(source: Path) -> TrainedNetwork:
     """The model to adapt. Raises WeightsError, and says what to do, for a bundle or a packaged name."""
+    if not source.exists() and str(source) not in packaged_models():
+        raise WeightsError(f"{source} is not there; give the directory of a run")
     if not source.is_dir():
         raise WeightsError(
             f"{source} is not a run. A bundle (and so a packaged model) holds a network folded for inference, which "
