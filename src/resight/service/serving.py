@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import logging
+import os
 import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -129,7 +130,7 @@ def _check_free(listening: Listening) -> None:
     try:
         socket.create_server((listening.host, listening.port), family=family).close()
     except OSError as error:
-        reason = error.strerror or str(error)
+        reason = os.strerror(error.errno) if error.errno else str(error)
         raise ConfigError(f"--host {listening.host} --port {listening.port}: {reason}; give another --port") from None
 
 
