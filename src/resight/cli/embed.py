@@ -79,6 +79,7 @@ def embed(
         output.say(f"going on after {min(done * PART, len(rows)):,} of {len(rows):,} pictures")
     problems: list[Problem] = []
     blank: list[str] = []
+    strange = 0
     parts = [rows[start : start + PART] for start in range(0, len(rows), PART)]
     with output.progress(f"embedding by {loaded.name}", len(rows), min(done * PART, len(rows))) as advance:
         for number, part in enumerate(parts):
@@ -89,6 +90,7 @@ def embed(
             problems.extend(left_out)
             split_of = {crop.name: split for split, crop in part}
             vectors = embedded.embeddings if site is None else site.apply(embedded.embeddings, embedded.camera_names)
+            strange += 0 if site is None else sum(not site.knows(name) for name in embedded.camera_names)
             columns: dict[str, Any] = {"vector": vectors, "name": np.array(embedded.names, np.str_)}
             columns["blank"] = np.isin(columns["name"], np.array(blank, np.str_))
             if known:
@@ -101,6 +103,10 @@ def embed(
             advance(len(part))
     num = file.finish(len(parts), loaded.identity if site is None else f"{loaded.identity}+{site.identity}")
     output.name_problems(problems)
+    if strange:
+        output.say(
+            f"warning: {strange:,} pictures are of no camera that the site knows; they get its mean of all cameras"
+        )
     if blank:
         output.say(f"{len(blank):,} picture(s) show nothing, and their embeddings tell nobody: {', '.join(blank[:5])}")
     if not num:
