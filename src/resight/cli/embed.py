@@ -104,9 +104,7 @@ def embed(
     num = file.finish(len(parts), loaded.identity if site is None else f"{loaded.identity}+{site.identity}")
     output.name_problems(problems)
     if strange:
-        output.say(
-            f"warning: {strange:,} pictures are of no camera that the site knows; they get its mean of all cameras"
-        )
+        output.say(f"{strange:,} of {num:,} pictures are by cameras without a mean, and get the site's")
     if blank:
         output.say(f"{len(blank):,} picture(s) show nothing, and their embeddings tell nobody: {', '.join(blank[:5])}")
     if not num:
