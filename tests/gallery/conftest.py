@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -44,7 +46,13 @@ def kill_and_restart(server: Any) -> None:
     os.killpg(server.get_pid(), signal.SIGKILL)
     for lock in (server.pgdata / "postmaster.pid", Path(info.socket_dir) / ".s.PGSQL.5432.lock"):
         lock.unlink(missing_ok=True)  # nobody may collect a dead process here, and then it looks alive
-    server.ensure_postgres_running()
+    for _ in range(100):
+        try:
+            server.ensure_postgres_running()
+            return
+        except subprocess.CalledProcessError:  # a backend, which has a group of its own, has not noticed yet
+            time.sleep(0.1)
+    raise AssertionError("the server does not start again")
 
 
 @pytest.fixture(scope="session")
