@@ -73,42 +73,15 @@ async def find_person(request: Request) -> Response:
 @page
 async def person_page(request: Request, pid: Whole) -> Response:
     """One person: lanes by camera over time, crops, and corrections."""
-    view = view_of(request)
-    person, seen, links, pairs = await read(request, _all_of, view, pid)
     done = request.query_params.get("done", "")
-    return render(
-        request,
-        "person.html",
-        person=person,
-        seen=seen.entries,
-        more=person.entries > SHOWN,
-        lanes=lanes_of(seen.entries),
-        links=links,
-        pairs=pairs,
-        preview=None,
-        done=done if done.isdecimal() else "",
-    )
+    return await _person(request, pid, done=done if done.isdecimal() else "")
 
 
 @page
 async def link_preview(request: Request, pid: Whole) -> Response:
     """What joining two people would do."""
     form = await form_of(request)
-    view, other = view_of(request), _pid_of(text_in(form, "who"))
-    person, seen, links, pairs = await read(request, _all_of, view, pid)
-    preview = await read(request, rest.previewed, view, other, pid)
-    return render(
-        request,
-        "person.html",
-        person=person,
-        seen=seen.entries,
-        more=person.entries > SHOWN,
-        lanes=lanes_of(seen.entries),
-        links=links,
-        pairs=pairs,
-        preview=preview,
-        done="",
-    )
+    return await _person(request, pid, other=_pid_of(text_in(form, "who")))
 
 
 @page
@@ -148,6 +121,24 @@ async def review_page(request: Request) -> Response:
         seen.append(await read(request, page_of, view, 0, 6, {"pids": (each.pid,)}))
     desk.ledger.count("search", caller_of(request).who, "review")
     return render(request, "review.html", pair=pair, seen=seen, skip=skip)
+
+
+async def _person(request: Request, pid: int, *, other: int | None = None, done: str = "") -> Response:
+    """other: whom a look at joining the two is asked for. done: the number of a link just made."""
+    view = view_of(request)
+    person, seen, links, pairs = await read(request, _all_of, view, pid)
+    return render(
+        request,
+        "person.html",
+        person=person,
+        seen=seen.entries,
+        more=person.entries > SHOWN,
+        lanes=lanes_of(seen.entries),
+        links=links,
+        pairs=pairs,
+        preview=None if other is None else await read(request, rest.previewed, view, other, pid),
+        done=done,
+    )
 
 
 async def _search(request: Request, asked: dict[str, Any], answer: Any) -> Response:

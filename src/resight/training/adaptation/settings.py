@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from resight.core.errors import ConfigError
@@ -71,8 +70,3 @@ class Adaptation:
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
-
-
-def with_changes(settings: Adaptation, changes: Mapping[str, Any]) -> Adaptation:
-    """The settings with some fields changed. Raises ConfigError as Adaptation."""
-    return replace(settings, **changes)
