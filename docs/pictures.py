@@ -5,7 +5,7 @@ the demo's page, and of the demo's two models compared:
 
     make demo && python docs/pictures.py --pages pages
     resight compare demo/baseline-aug-quick demo/slicenet2-quick synthetic -o pages/compare.html
-    chromium --headless --window-size=1100,1500 --screenshot=docs/images/demo.png demo/index.html
+    chromium --headless --hide-scrollbars --window-size=1250,2150 --screenshot=docs/images/demo.png demo/index.html
     chromium --headless --window-size=1100,1900 --screenshot=docs/images/compare.png pages/compare.html
     chromium --headless --window-size=1100,1500 --screenshot=docs/images/doctor.png pages/doctor/index.html
 """
