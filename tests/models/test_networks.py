@@ -18,8 +18,8 @@ from resight.models.networks.bignet import BigNet, Residual, Trunk, pad_bottom_r
 from resight.models.networks.slicenet import SliceNet1, SliceNet2
 from resight.models.networks.stripnet import StripNet
 from resight.models.pooling import POOLINGS, GeneralisedMean
-from resight.models.pretrained import load_pretrained
 from resight.models.strips import STRIPS
+from resight.training.pretrained import load_pretrained
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "transreid": {"width": 128, "depth": 2, "heads": 4},
@@ -237,13 +237,13 @@ def test_resnet50_has_the_usual_names_and_takes_their_weights(tmp_path: Path) ->
     theirs = {name: torch.rand(tensor.shape).to(tensor.dtype) for name, tensor in names.items()}
     torch.save({**theirs, "fc.weight": torch.zeros(1000, 2048), "fc.bias": torch.zeros(1000)}, tmp_path / "w.pth")
     branch = network.state_dict()["global_dense.0.weight"].clone()
-    assert load_pretrained(network, tmp_path / "w.pth").rights == "not stated by w.pth"
+    assert load_pretrained(network, tmp_path / "w.pth", pytest.fail).origin.rights == "not stated by w.pth"
     assert torch.equal(network.state_dict()["layer3.1.conv2.weight"], theirs["layer3.1.conv2.weight"])
     assert torch.equal(network.state_dict()["global_dense.0.weight"], branch)
     assert network.eval()(torch.randn(2, 3, 128, 64)).shape == (2, 64)
     del theirs["bn1.weight"]
     torch.save(theirs, tmp_path / "w.pth")
     with pytest.raises(WeightsError, match=r"bn1\.weight is missing"):
-        load_pretrained(network, tmp_path / "w.pth")
+        load_pretrained(network, tmp_path / "w.pth", pytest.fail)
     with pytest.raises(WeightsError, match="a StripNet begins with a run's weights only"):
-        load_pretrained(build_network(Architecture("stripnet", 64, 4), 64, 32), tmp_path / "w.pth")
+        load_pretrained(build_network(Architecture("stripnet", 64, 4), 64, 32), tmp_path / "w.pth", pytest.fail)

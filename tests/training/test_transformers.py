@@ -13,11 +13,11 @@ from resight.core.errors import ConfigError, WeightsError
 from resight.core.pictures.preprocessing import Preprocessing
 from resight.data.crops import Dataset
 from resight.models.catalogue import build_network, embedding_parts
-from resight.models.pretrained import load_pretrained
 from resight.models.saved import load_model
 from resight.models.vit import VisionTransformer, VitForm, resample_positions
 from resight.training.loop import train
 from resight.training.objective import architecture_of, make_objective
+from resight.training.pretrained import load_pretrained
 from resight.training.recipes import Recipe, find_recipe
 from resight.training.run import read_metrics
 from resight.training.updates.optimizers import hold_frozen, make_optimizer, set_rate
@@ -140,7 +140,7 @@ def test_a_training_begins_with_a_vit(recipe: Recipe, distilled: bool, tmp_path:
     theirs = vit_weights(192, 4, distilled=distilled)
     torch.save({"model": theirs}, tmp_path / "deit.pth")
     network = build_network(architecture_of(recipe), recipe.height, recipe.width)
-    assert "not stated" in load_pretrained(network, tmp_path / "deit.pth").rights
+    assert "not stated" in load_pretrained(network, tmp_path / "deit.pth", pytest.fail).origin.rights
     own = network.state_dict()
     assert torch.equal(own["base.blocks.0.attn.qkv.weight"], theirs["blocks.0.attn.qkv.weight"])
     last = ("b1.0.", "b2.0.") if recipe.jigsaw else ("base.blocks.3.",)
@@ -152,4 +152,4 @@ def test_a_training_begins_with_a_vit(recipe: Recipe, distilled: bool, tmp_path:
     del theirs["blocks.1.norm1.bias"]
     torch.save(theirs, tmp_path / "deit.pth")
     with pytest.raises(WeightsError, match=r"base.blocks.1.norm1.bias is missing"):
-        load_pretrained(network, tmp_path / "deit.pth")
+        load_pretrained(network, tmp_path / "deit.pth", pytest.fail)

@@ -10,6 +10,7 @@ import typer
 
 from resight.cli import output
 from resight.cli.data import open_data
+from resight.cli.models import MODEL_HELP
 from resight.core.errors import ConfigError
 from resight.core.files import write_whole
 from resight.gallery.engines import is_gallery
@@ -20,7 +21,7 @@ PAGE = "adaptation.html"
 
 
 def adapt(
-    model: Annotated[Path, typer.Argument(help="The directory of a run.")],
+    model: Annotated[Path, typer.Argument(help=f"The model to begin with: {MODEL_HELP}")],
     site: Annotated[str, typer.Argument(help="A folder of crops, a manifest, or `synthetic`: pictures of the site.")],
     *,
     out: Annotated[Path, typer.Option("--out", "-o", help="The new run's directory.")],
@@ -49,25 +50,26 @@ def adapt(
     checkpoint_every_s: Annotated[float, typer.Option(min=0, help="Seconds between checkpoints.")] = 30.0,
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first unreadable picture.")] = False,
 ) -> None:
-    """Trains a run further on a site's own pictures, whoever is in them, and leaves a run with its site transform.
+    """Trains a model further on a site's own pictures, whoever is in them, and leaves a run with its site transform.
 
     `track` (equal for the pictures of one walk past one camera) is what it learns from first; some tracks are left out
     to tell whether it helped. Where it did not, the new run is the model as it was, with the site transform alone.
 
     Examples:
 
-      resight site fit my_site.csv --model runs/general -o my.site
+      resight site fit my_site.csv -o my.site
 
-      resight adapt runs/general my_site.csv -o runs/mine
+      resight adapt default my_site.csv -o runs/mine
 
-      resight adapt runs/general my_site.csv -o runs/mine --resume
+      resight adapt default my_site.csv -o runs/mine --resume
     """
-    from resight.training.adaptation.adapt import Site, open_source
+    from resight.training.adaptation.adapt import Site
     from resight.training.adaptation.adapt import adapt as run
     from resight.training.adaptation.settings import Adaptation
     from resight.training.loop import TrainOptions
+    from resight.training.pretrained import load_trainable
 
-    open_source(model)
+    load_trainable(model)  # fails before the pictures are read
     if is_gallery(site):
         raise ConfigError("a gallery holds embeddings; training takes the pictures: a folder, a manifest or a data set")
     dataset = open_data(site, format, strict)

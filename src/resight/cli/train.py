@@ -33,7 +33,9 @@ def train(
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
     pretrained: Annotated[
         Path | None,
-        typer.Option(help="Begin with a run's weights; or, for a resnet50, with a PyTorch file trained on ImageNet."),
+        typer.Option(
+            help="Begin with the weights of a run, bundle or packaged model; or of a PyTorch file trained on ImageNet."
+        ),
     ] = None,
     teacher: Annotated[
         list[Path] | None,

@@ -23,12 +23,10 @@ from resight.core.records import IntArray
 from resight.data.crops import Dataset, Problem
 from resight.models.catalogue import build_network
 from resight.models.devices import channels_last
-from resight.models.pretrained import load_pretrained
 from resight.models.saved import CARD_FILE, ModelConfig, TrainedNetwork, save_model, with_origins
 from resight.training.batches.augmentation import augment, flip_where, shrink
 from resight.training.batches.images import MAX_MEMORY_MB, TrainingImages, load_training_images
 from resight.training.batches.plan import Plan, local_batches, mix_seed, seed_step
-from resight.training.batches.views import cut_batch
 from resight.training.execution import (
     World,
     any_process,
@@ -38,6 +36,7 @@ from resight.training.execution import (
     mixed_precision,
 )
 from resight.training.objective import Objective, architecture_of, make_objective
+from resight.training.pretrained import Beginning, load_pretrained
 from resight.training.recipe import STATISTICS, Recipe
 from resight.training.record import EpochHook
 from resight.training.run import (
@@ -148,18 +147,18 @@ def _train(
     amp = mixed_precision(world.device, options.amp)
     torch.manual_seed(mix_seed(seed, 0, 0))
     network = build_network(architecture_of(recipe), recipe.height, recipe.width)
-    begun_with = load_pretrained(network, pretrained) if pretrained else None
+    begun = load_pretrained(network, pretrained, images.sample) if pretrained else None
     if world.is_main:
         fixed = {"recipe": recipe.to_dict(), "seed": seed, "data_digest": images.digest, "compiled": compiled}
         fixed |= {"processes": world.size, "amp": amp, "device": world.device.type}
-        fixed["pretrained"] = begun_with.identity if begun_with else None
+        fixed["pretrained"] = begun.origin.identity if begun else None
         if teachers:
             fixed["teachers"] = [teacher.origin.identity for teacher in teachers]
         write_or_check_config(run_dir, fixed, _described(dataset, images, options, world))
 
     folder = options.targets or run_dir / TARGETS_DIR
     targets = _targets(recipe, images, teachers, folder, world, progress) if teachers else None
-    preprocessing = _preprocessing(recipe, images)
+    preprocessing = _preprocessing(recipe, images, begun)
     config = ModelConfig(architecture_of(recipe), preprocessing, str(dataset), dataset.rights, images.digest)
     target_dim = targets.dim if targets else 0
     objective = make_objective(recipe, network, images.num_classes, preprocessing, target_dim)
@@ -192,7 +191,10 @@ def _train(
             if targets is not None:
                 pictures = rows % len(images)
                 views = torch.randint(targets.num_views, (len(rows),), generator=generator).numpy()
-                batch = cut_batch(batch, targets.boxes[views, pictures], *size)
+                others = None
+                if targets.views.joined(views, pictures):
+                    others = torch.from_numpy(images.take(targets.views.partners[views, pictures])).to(world.device)
+                batch = targets.views.show(views, pictures, batch, others, size)
                 goal.append(torch.from_numpy(targets.of(views, pictures)))
             mirrored = torch.from_numpy(rows >= len(images))
             batch = augment(flip_where(shrink(batch, *size), mirrored), recipe, generator)
@@ -229,7 +231,7 @@ def _train(
         metrics.close()
         save_checkpoint(run_dir, trained, optimizer, position)
     if world.is_main and finished:
-        origins = [*([begun_with] if begun_with else []), *(targets.origins if targets else [])]
+        origins = [*([begun.origin] if begun else []), *(targets.origins if targets else [])]
         save_model(run_dir, average.network, with_origins(config, origins))
     any_process(False, world)  # nobody leaves before the model is written: the launcher would end the rest
     return TrainResult(run_dir, position.step, finished, images.problems)
@@ -247,7 +249,14 @@ def _targets(
     for turn in (True, False):
         if world.is_main is turn:
             found = load_targets(
-                teachers, images.crops, folder, digest=images.digest, views=recipe.views, progress=progress
+                teachers,
+                images.crops,
+                folder,
+                digest=images.digest,
+                views=recipe.views,
+                colours=recipe.view_colours,
+                joins=recipe.view_joins,
+                progress=progress,
             )
         any_process(False, world)
     return found
@@ -263,8 +272,10 @@ def _prepare(objective: Objective, compiled: bool, world: World) -> nn.Module:
     return module
 
 
-def _preprocessing(recipe: Recipe, images: TrainingImages) -> Preprocessing:
+def _preprocessing(recipe: Recipe, images: TrainingImages, begun: Beginning | None) -> Preprocessing:
     mean, std = STATISTICS[recipe.statistics] or (images.mean, images.std)
+    if begun and begun.preprocessing and recipe.statistics == "data":
+        mean, std = begun.preprocessing.mean, begun.preprocessing.std  # what its weights are used to
     if not recipe.normalise:
         mean, std = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
     return Preprocessing(recipe.height, recipe.width, mean, std)

@@ -75,6 +75,8 @@ class Recipe:
     imitation: float = _weight(0.0, "weight of being where the teachers are; takes --teacher")
     distillation: float = _weight(0.0, "weight of how alike the teachers find every two pictures; takes --teacher")
     views: int = _field(1, "views of each picture that teachers see: itself, mirrored, and others cut at random")
+    view_colours: float = _field(0.0, "how far apart the colours of the views' drawn cameras are, 1: as cameras are")
+    view_joins: float = _field(0.0, "share of unlabelled views whose lower part is of another picture")
     mutual: bool = _field(False, "train two networks that learn from each other, and keep one")
     aligned: bool = _field(False, "the strips' triplets by aligned distances (AlignedReID++)")
 
@@ -172,7 +174,8 @@ class Recipe:
 # What recipes of version 0.1.0 lack, and what they may hold that does nothing at this value.
 _OF_TRANSFORMERS = ("form", "patch_stride", "jigsaw", "drop_path", "unfreeze_epochs")
 _OF_THEIR_TRAINING = ("statistics", "classifier", "optimizer", "bias_rate")
-ADDED = frozenset(["identity", "imitation", "views", *_OF_TRANSFORMERS, *_OF_THEIR_TRAINING])
+_OF_VIEWS = ("views", "view_colours", "view_joins")
+ADDED = frozenset(["identity", "imitation", *_OF_VIEWS, *_OF_TRANSFORMERS, *_OF_THEIR_TRAINING])
 GONE = {"centre": 0.0, "greyscale": 0.0}
 _BOUNDS: tuple[tuple[str, float, float], ...] = (
     ("slices", 1, 64),
@@ -187,6 +190,8 @@ _BOUNDS: tuple[tuple[str, float, float], ...] = (
     ("unfreeze_epochs", 0, 1_000_000),
     ("bias_rate", 0.0, 100.0),
     ("views", 1, 1000),
+    ("view_colours", 0.0, 3.0),
+    ("view_joins", 0.0, 1.0),
     ("epochs", 1, 1_000_000),
     ("batch_size", 2, 1_000_000),
     ("images_per_identity", 1, 1_000_000),

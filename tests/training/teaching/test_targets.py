@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,11 +22,12 @@ from resight.data.unlabelled import read_unlabelled
 from resight.models.saved import WEIGHTS_FILE, Origin, load_model
 from resight.training import loop
 from resight.training.batches.plan import epoch_batches
-from resight.training.batches.views import LEAST_SHARE, cut_batch, cut_picture, view_boxes
+from resight.training.batches.tones import change_tones
+from resight.training.batches.views import LEAST_SHARE, cut_batch, cut_picture, draw_views, view_boxes
 from resight.training.loop import TrainOptions, train
 from resight.training.recipes import find_recipe
 from resight.training.run import read_config, save_checkpoint
-from resight.training.teaching.targets import TARGETS_DIR, join_targets, load_targets
+from resight.training.teaching.targets import TARGETS_DIR, join_targets, load_targets, shown_views
 from resight.training.teaching.teachers import Teacher, open_teacher
 
 CPU = TrainOptions(device="cpu", compile="off")
@@ -99,6 +101,49 @@ def test_teacher_and_student_see_the_same() -> None:
     assert cut_picture(pixels[0, :1, :1], boxes[4]).shape == (1, 1, 3)
 
 
+def test_drawn_cameras_and_joined_pictures() -> None:
+    cameras, labels = np.repeat([1, 7], [700, 100]), np.where(np.arange(800) % 2, -1, 3)
+    views = draw_views(0, 3, cameras, labels, colours=1.0, joins=0.5)
+    fewer = draw_views(0, 2, cameras, labels, colours=1.0, joins=0.5)
+    assert views.tones is not None
+    assert fewer.tones is not None
+    for whole, part in ((views.tones, fewer.tones), (views.partners, fewer.partners), (views.joins, fewer.joins)):
+        assert (whole[:2] == part).all()  # each view by its number alone
+    assert (views.cameras[0] == cameras).all()
+    assert (change_tones(torch.arange(192).byte().reshape(1, 8, 8, 3), torch.from_numpy(views.tones[0, :1])).flatten()
+            == torch.arange(192)).all()  # fmt: skip
+    for view in (1, 2):
+        of_first = np.unique(views.cameras[view, :700])
+        assert (len(of_first), len(np.unique(views.cameras[view]))) == (2, 3)  # 250 pictures each at the least
+        assert all(len(np.unique(views.tones[view, views.cameras[view] == code], axis=0)) == 1 for code in of_first)
+        joined = views.partners[view] != np.arange(800)
+        assert not joined[labels >= 0].any()
+        assert 0.4 < joined[labels < 0].mean() < 0.55
+        assert (views.cameras[view, views.partners[view]] == views.cameras[view]).all()
+
+
+def test_joined_and_coloured_teacher_and_student_see_the_same(city: Dataset) -> None:
+    crops = city.unlabelled
+    views = draw_views(0, 2, np.ones(len(crops), np.int64), np.full(len(crops), -1), colours=1.0, joins=0.5)
+    of_views, rows = np.ones(len(crops), np.int64), np.arange(len(crops))
+    partners = views.partners[1]
+    assert views.joined(of_views, rows)
+    pixels = [decode_image(crop.read(), crop.name) for crop in crops]
+    height, width = pixels[0].shape[:2]
+    assert len({picture.shape for picture in pixels}) == 1
+    size = Preprocessing(height, width, SMALL.mean, SMALL.std)
+    with ThreadPoolExecutor(2) as pool:
+        by_teacher = shown_views(crops, views, of_views, rows, size, pool)
+    stored = torch.from_numpy(np.stack(pixels))
+    by_student = views.show(of_views, rows, stored, stored[partners], (height, width))
+    assert (by_teacher == by_student.numpy()).all()
+    alone = replace(views, tones=None)
+    row = int(np.flatnonzero(partners != rows)[0])
+    seen = alone.show(of_views, rows, stored, stored[partners], (height, width))[row]
+    assert (seen[0] == stored[row, 0].flip(0)).all()  # view 1 is mirrored
+    assert (seen[-1] == stored[partners[row], -1].flip(0)).all()
+
+
 def test_targets_by_hand() -> None:
     rng = np.random.default_rng(0)
     raw = [rng.normal(size=(2, 40, dim)).astype(np.float32) for dim in (3, 4)]
@@ -118,14 +163,14 @@ def test_targets_by_hand() -> None:
             raw_first = one[0]
             parts.append(centred(one[view]))
         whole.append(np.concatenate(parts, axis=1) / np.sqrt(2))
-    found = join_targets(raw, cameras).astype(np.float32)
+    found = join_targets(raw, np.tile(cameras, (2, 1))).astype(np.float32)
     assert found.shape == (2, 40, 7)
     for view in range(2):  # all seven components are kept: the angles are those of what was joined
         assert found[view] @ found[0].T == pytest.approx(whole[view] @ whole[0].T, abs=3e-3)
     axes = np.linalg.eigh(whole[0].T @ whole[0])[1][:, ::-1][:, :2]
     plane = whole[1] @ axes
     plane /= np.linalg.norm(plane, axis=1, keepdims=True)
-    fewer = join_targets(raw, cameras, 2)[1].astype(np.float32)
+    fewer = join_targets(raw, np.tile(cameras, (2, 1)), 2)[1].astype(np.float32)
     assert fewer @ fewer.T == pytest.approx(plane @ plane.T, abs=3e-3)
 
 

@@ -17,11 +17,10 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from resight.core.errors import TrainingError, WeightsError
+from resight.core.errors import TrainingError
 from resight.core.files import write_whole
 from resight.core.progress import Progress, silent
 from resight.data.crops import Crop, Problem
-from resight.embedding.packaged import packaged_models
 from resight.losses.proxies import ProxyLoss
 from resight.models.devices import channels_last, choose_device
 from resight.models.network import Network
@@ -54,6 +53,7 @@ from resight.training.batches.plan import seed_step
 from resight.training.execution import mixed_precision
 from resight.training.loop import TrainOptions, interruption
 from resight.training.objective import Objective
+from resight.training.pretrained import load_trainable
 from resight.training.run import (
     Metrics,
     Position,
@@ -64,6 +64,7 @@ from resight.training.run import (
     save_checkpoint,
     write_or_check_config,
 )
+from resight.training.unfolding import restore_statistics
 from resight.training.updates.averaging import WeightAverage
 from resight.training.updates.optimizers import make_optimizer, set_rate
 from resight.training.updates.steps import Step
@@ -117,15 +118,18 @@ def adapt(
     progress: Progress = silent,
     on_round: OnRound | None = None,
 ) -> AdaptResult:
-    """Adapts the run `source` to the site into `run_dir`, which then holds a model, its site transform and the outcome.
+    """Adapts the model `source` to the site into `run_dir`, which then holds a model, its site transform and the
+    outcome.
 
-    on_round: told of each round as it begins. Nobody's pid is looked at.
+    source: a run's directory, a bundle's file or a packaged model's name. on_round: told of each round as it begins.
+    Nobody's pid is looked at.
 
-    Raises WeightsError where the source is no run, ConfigError where the directory holds something else, DataError for
-    a site of one camera, of too few pictures or tracklets, or of wrong tracks. Ctrl-C saves and returns.
+    Raises WeightsError where the source is no model, or one that cannot be trained on, ConfigError where the directory
+    holds something else, DataError for a site of one camera, of too few pictures or tracklets, or of wrong tracks.
+    Ctrl-C saves and returns.
     """
     settings, options = settings or Adaptation(), options or TrainOptions()
-    trained = open_source(source)
+    trained, folded = load_trainable(source)
     claim_directory(run_dir, options.resume)
     done = load_outcome(run_dir)
     if done is not None:
@@ -143,21 +147,10 @@ def adapt(
         max_memory_mb=options.max_memory_mb,
         progress=progress,
     )
+    if folded:
+        restore_statistics(trained, pictures.images.sample())
     outcome = _Adapting(trained, source, site, pictures, run_dir, settings, seed, options, progress, on_round).run()
     return AdaptResult(run_dir, outcome, pictures, pictures.problems)
-
-
-def open_source(source: Path) -> TrainedNetwork:
-    """The model to adapt. Raises WeightsError, and says what to do, for a bundle or a packaged name."""
-    if not source.exists() and str(source) not in packaged_models():
-        raise WeightsError(f"{source} is not there; give the directory of a run")
-    if not source.is_dir():
-        raise WeightsError(
-            f"{source} is not a run. A bundle (and so a packaged model) holds a network folded for inference, which "
-            "cannot be trained on: give the directory of the run that it was exported from; or train a run with it as "
-            "a teacher (resight train DATA --teacher); or leave training out (resight site fit), which any model takes"
-        )
-    return load_model(source)
 
 
 class _Adapting:
@@ -310,11 +303,15 @@ class _Adapting:
 
     def _keep_transform(self, reason: str, rounds: list[RoundFacts], after: float | None) -> Outcome:
         """The source as it is, and its site transform."""
-        trained = load_model(self.source)
+        trained, folded = load_trainable(self.source)
+        if folded:
+            save_model(self.run_dir, trained.network, trained.config)
+        else:
+            for name in (WEIGHTS_FILE, CARD_FILE):
+                write_whole(self.run_dir / name, (self.source / name).read_bytes())
+        trained = load_model(self.run_dir)
         embeddings = self.pictures.embed(trained, str(self.device), self.progress)
         site = self.pictures.fit(embeddings, trained.config.identity, judging=True)
-        for name in (WEIGHTS_FILE, CARD_FILE):
-            write_whole(self.run_dir / name, (self.source / name).read_bytes())
         save_site(site, self.run_dir / SITE_FILE)
         return self._end(False, reason, rounds, after, site.facts.warnings)
 

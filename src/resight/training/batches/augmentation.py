@@ -10,9 +10,8 @@ from torch import Generator, Tensor
 from torch.nn import functional
 
 from resight.training.batches import at_once
+from resight.training.batches.tones import LUMA
 from resight.training.recipe import Recipe
-
-LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as Pillow's "L"
 
 
 def augment(images: Tensor, recipe: Recipe, generator: Generator) -> Tensor:

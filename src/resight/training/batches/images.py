@@ -19,6 +19,7 @@ from resight.data.decoding import iter_decoded
 
 MAX_MEMORY_MB = 4096  # above this the training set is streamed
 PREFETCH = 4  # batches
+SAMPLED = 512
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +46,15 @@ class TrainingImages:
     @property
     def num_classes(self) -> int:
         return int(self.labels.max()) + 1
+
+    def sample(self) -> npt.NDArray[np.uint8]:
+        """Pictures from all of them, at equal steps: (m, h, w, 3) uint8, m at most SAMPLED."""
+        step = -(-len(self) // SAMPLED)
+        return self.take(np.arange(0, len(self), step))
+
+    def take(self, rows: IntArray) -> npt.NDArray[np.uint8]:
+        """Those pictures, (b, h, w, 3) uint8."""
+        return next(self.batches([rows]))
 
     def batches(self, indices: Iterable[IntArray]) -> Iterator[npt.NDArray[np.uint8]]:
         """The pictures of each batch of rows, (b, h, w, 3) uint8, in order."""

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from resight.core.cores import available_cores
 from resight.core.distances import unit_rows
@@ -24,26 +25,27 @@ from resight.core.pictures.images import Pixels, decode_image, resize_image
 from resight.core.pictures.preprocessing import Preprocessing
 from resight.core.progress import Progress, silent
 from resight.core.records import FloatArray, IntArray
-from resight.data.crops import Crop, camids_of
+from resight.data.crops import Crop, camids_of, labels_of
 from resight.evaluation.centring import camera_means
 from resight.models.saved import Origin
-from resight.training.batches.views import Boxes, cut_picture, view_boxes
+from resight.training.batches.views import Views, cut_picture, draw_views, join
 from resight.training.teaching.teachers import Teacher
 
 TARGETS_DIR = "targets"
 VIEWS_SEED = 0
 MOST_VALUES = 256
 CHUNK = 512  # pictures between two notes of how far it is
+TOGETHER = 64  # of them, as many as are in memory at the teacher's size
 
 Half = npt.NDArray[np.float16]
 
 
 @dataclass(frozen=True, eq=False)
 class Targets:
-    """embeddings: (views, pictures, values) float16 of unit length. boxes: (views, pictures, 5), as `view_boxes`."""
+    """embeddings: (views, pictures, values) float16 of unit length. views: what each is of."""
 
     embeddings: Half
-    boxes: Boxes
+    views: Views
     origins: tuple[Origin, ...]
 
     @property
@@ -66,25 +68,29 @@ def load_targets(
     *,
     digest: str,
     views: int,
+    colours: float = 0.0,
+    joins: float = 0.0,
     progress: Progress = silent,
 ) -> Targets:
     """The targets of those pictures, computed as far as the folder does not hold them yet.
 
-    digest: the pictures' fingerprint. The views are the same whatever a run's seed, so that runs can share a folder.
-    Raises ConfigError where it holds those of other pictures, teachers or views.
+    digest: the pictures' fingerprint. views, colours, joins: as `draw_views`. The views are the same whatever a run's
+    seed, so that runs can share a folder. Raises ConfigError where it holds those of other pictures, teachers or views.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    boxes = np.stack([view_boxes(VIEWS_SEED, view, len(crops)) for view in range(views)])
+    drawn = draw_views(VIEWS_SEED, views, camids_of(crops), labels_of(crops), colours=colours, joins=joins)
     raw = []
     for place, teacher in enumerate(teachers):
-        described: dict[str, str | int] = {
+        described: dict[str, str | int | float] = {
             "teacher": teacher.origin.identity,
             "pictures": digest,
             "views": views,
             "seed": VIEWS_SEED,
         }
-        raw.append(_embedded(teacher, crops, boxes, folder / f"teacher{place}", described, progress))
-    return Targets(join_targets(raw, camids_of(crops)), boxes, tuple(teacher.origin for teacher in teachers))
+        described |= {"colours": colours} if colours else {}
+        described |= {"joins": joins} if joins else {}
+        raw.append(_embedded(teacher, crops, drawn, folder / f"teacher{place}", described, progress))
+    return Targets(join_targets(raw, drawn.cameras), drawn, tuple(teacher.origin for teacher in teachers))
 
 
 def join_targets(raw: Sequence[npt.NDArray[np.floating]], cameras: IntArray, most_values: int = MOST_VALUES) -> Half:
@@ -92,7 +98,7 @@ def join_targets(raw: Sequence[npt.NDArray[np.floating]], cameras: IntArray, mos
 
     raw: of each teacher (views, n, dim). Of each, what it thinks of a camera's pictures in general is taken out, since
     that is the camera and not the person; all are joined at equal weight, and the principal components kept. cameras:
-    (n,). Means and components are those of view 0.
+    (views, n). A view of the same cameras as view 0 has its means; the components are those of view 0.
     """
     centred = [_centred(one, cameras) for one in raw]
     first = np.concatenate([next(views) for views in centred], axis=1)
@@ -103,10 +109,11 @@ def join_targets(raw: Sequence[npt.NDArray[np.floating]], cameras: IntArray, mos
 
 def _centred(raw: npt.NDArray[np.floating], cameras: IntArray) -> Iterator[FloatArray]:
     means: dict[int, FloatArray] = {}
-    for view in raw:
+    for view, of_view in zip(raw, cameras, strict=True):
         unit = _unit(np.asarray(view, np.float32))
-        means = means or camera_means(unit, cameras)
-        yield _unit(unit - np.stack([means[camera] for camera in cameras.tolist()]))
+        if not means or (of_view != cameras[0]).any():
+            means = camera_means(unit, of_view)
+        yield _unit(unit - np.stack([means[camera] for camera in of_view.tolist()]))
 
 
 def _unit(rows: FloatArray) -> FloatArray:
@@ -118,14 +125,14 @@ def _unit(rows: FloatArray) -> FloatArray:
 def _embedded(
     teacher: Teacher,
     crops: Sequence[Crop],
-    boxes: Boxes,
+    views: Views,
     path: Path,
-    described: dict[str, str | int],
+    described: dict[str, str | int | float],
     progress: Progress,
 ) -> Half:
     """(views, n, dim) float16, a memory map of the teacher's embeddings of unit length."""
     state_path, array_path = path.with_suffix(".json"), path.with_suffix(".npy")
-    total = boxes.shape[0] * boxes.shape[1]
+    total = views.cameras.size
     done = 0
     if state_path.exists():
         state = json.loads(state_path.read_text(encoding="utf-8"))
@@ -135,26 +142,44 @@ def _embedded(
         done = int(state["done"])
         kept = np.lib.format.open_memmap(array_path, "r+")
     else:
-        kept = np.lib.format.open_memmap(array_path, "w+", np.float16, (*boxes.shape[:2], teacher.dim))
-    flat, flat_boxes = kept.reshape(total, teacher.dim), boxes.reshape(total, 5)
+        kept = np.lib.format.open_memmap(array_path, "w+", np.float16, (*views.cameras.shape, teacher.dim))
+    flat, size = kept.reshape(total, teacher.dim), teacher.preprocessing
     with (
         ThreadPoolExecutor(available_cores(), thread_name_prefix="decode") as pool,
         progress(f"asking teacher {teacher.origin.identity[:14]}", total, done) as advance,
     ):
         for start in range(done, total, CHUNK):
             stop = min(start + CHUNK, total)
-            pixels = pool.map(
-                lambda place: _view(crops[place % len(crops)], flat_boxes[place], teacher.preprocessing),
-                range(start, stop),
-            )
-            flat[start:stop] = unit_rows(teacher.embed(np.stack(list(pixels))))
+            for first in range(start, stop, TOGETHER):
+                last = min(first + TOGETHER, stop)
+                of_views, rows = np.divmod(np.arange(first, last), len(crops))
+                flat[first:last] = unit_rows(teacher.embed(shown_views(crops, views, of_views, rows, size, pool)))
             kept.flush()  # before the note that says so
             write_whole(state_path, json.dumps({**described, "done": stop}).encode())
             advance(stop - start)
     return kept
 
 
-def _view(crop: Crop, box: npt.NDArray[np.float64], size: Preprocessing) -> Pixels:
-    """From the file, since a teacher may look at larger pictures than those that are trained on."""
-    picture = cut_picture(decode_image(crop.read(), crop.name), box)
-    return resize_image(picture, size.height, size.width, size.resize)
+def shown_views(
+    crops: Sequence[Crop],
+    views: Views,
+    of_views: IntArray,
+    rows: IntArray,
+    size: Preprocessing,
+    pool: ThreadPoolExecutor,
+) -> Pixels:
+    """Those views of those pictures, as the student sees them, at the teacher's size and from the files, since a
+    teacher may look at larger pictures than those that are trained on."""
+
+    def cut(view: int, row: int) -> Pixels:
+        crop = crops[row]
+        picture = cut_picture(decode_image(crop.read(), crop.name), views.boxes[view, row])
+        return resize_image(picture, size.height, size.width, size.resize)
+
+    shown = torch.from_numpy(np.stack(list(pool.map(cut, of_views, rows))))
+    partners = views.partners[of_views, rows]
+    joined = np.flatnonzero(partners != rows)
+    if len(joined):
+        others = torch.from_numpy(np.stack(list(pool.map(cut, of_views[joined], partners[joined]))))
+        shown[joined] = join(shown[joined], others, views.joins[of_views, rows][joined])
+    return views.toned(of_views, rows, shown).numpy()

@@ -1,0 +1,82 @@
+"""Weights to begin a training with: of a model of ours, or of a network that somebody else trained."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor
+
+from resight.core.errors import ConfigError, WeightsError
+from resight.core.pictures.images import Pixels
+from resight.core.pictures.preprocessing import Preprocessing
+from resight.embedding.bundle import SUFFIX
+from resight.embedding.loading import find_bundle
+from resight.embedding.packaged import packaged_models
+from resight.models.foreign.reading import read_tensors
+from resight.models.network import Network
+from resight.models.saved import CARD_FILE, Origin, TrainedNetwork, load_model, load_strictly
+from resight.training.unfolding import restore_statistics, unfold
+
+
+def load_trainable(source: Path) -> tuple[TrainedNetwork, bool]:
+    """A model of ours as a network to train further: a run's directory, a bundle's file or a packaged model's name.
+
+    The bool: it was folded, so `restore_statistics` belongs before the training. Raises WeightsError where there is no
+    such model, or a bundle cannot be unfolded.
+    """
+    if _is_packaged(source) or not source.is_dir():
+        return unfold(find_bundle(source)), True
+    return load_model(source), False
+
+
+@dataclass(frozen=True)
+class Beginning:
+    """Where the weights are from; and, of a model of ours, how it takes pixels."""
+
+    origin: Origin
+    preprocessing: Preprocessing | None = None
+
+
+def load_pretrained(network: Network, source: Path, pixels: Callable[[], Pixels]) -> Beginning:
+    """Copies the weights into the network. No code in the file is run.
+
+    source: a model of ours, as `load_trainable` takes it, whose network has the same form, the embedding's dimension
+    apart (dense layers of other sizes stay fresh); or a PyTorch file of the usual names, for a network that begins with
+    such (`Network.begin_with`): a ResNet-50 trained on ImageNet, a ViT or DeiT. pixels: gives (n, height, width, 3)
+    uint8 pictures that will be trained on. Raises WeightsError where it does not fit.
+    """
+    if source.is_dir() or source.suffix == SUFFIX or _is_packaged(source):
+        model, folded = load_trainable(source)
+        if folded:
+            restore_statistics(model, pixels())
+        load_strictly(network, _fitting(network, model.network.state_dict()), str(source))
+        config = model.config
+        origin = Origin(str(config.weights_sha256), config.trained_on, config.rights)
+        return Beginning(origin, config.preprocessing)
+    try:
+        weights = network.begin_with(read_tensors(source))
+    except ConfigError as error:
+        raise WeightsError(f"{source} cannot begin this training: {error}") from None
+    load_strictly(network, weights, str(source))
+    with source.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return Beginning(Origin(digest, f"what {source.name} was trained on", f"not stated by {source.name}"))
+
+
+def _fitting(network: Network, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The weights, but for the network's own dense layers of another size: those as they are."""
+    own = network.state_dict()
+    return {
+        name: own[name]
+        if name.startswith(network.own_layers) and name in own and own[name].shape != tensor.shape
+        else tensor
+        for name, tensor in weights.items()
+    }
+
+
+def _is_packaged(source: Path) -> bool:
+    """Whether it is a packaged model's name, and not a run of that name."""
+    return str(source) in packaged_models() and not source.is_file() and not (source / CARD_FILE).exists()
