@@ -1,6 +1,6 @@
 """What adapting to a site without labels brings, beside its site transform alone: rank-1 and mAP on other people there.
 
-    python benchmarks/adapting.py RUN DATA -o FOLDER [--pictures 3000] [--seed 0] [--set rounds=8 ...]
+    python benchmarks/adapting.py MODEL DATA -o FOLDER [--pictures 3000] [--seed 0] [--set rounds=8 ...]
 
 DATA: `synthetic:...` or the folder of a data set with a training part. Its training part is the site, pids hidden; its
 query and gallery, other people before the same cameras, are scored once, after all is done. Tracklets are made of the
@@ -85,7 +85,7 @@ def site_of(data: Dataset, pictures: int, seed: int) -> list[Crop]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("run", type=Path)
+    parser.add_argument("run", metavar="model", type=Path)
     parser.add_argument("data")
     parser.add_argument("-o", "--out", type=Path, required=True)
     parser.add_argument("--pictures", type=int, default=0)
