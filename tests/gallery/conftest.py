@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from tests.gallery.milvus import server as milvus_servers
+
 
 @pytest.fixture(scope="session")
 def new_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], Any]]:
@@ -59,3 +61,13 @@ def kill_and_restart(server: Any) -> None:
 def milvus(tmp_path_factory: pytest.TempPathFactory) -> str:
     """The address of a Milvus Lite, up to the name of a gallery."""
     return f"milvus-lite:{tmp_path_factory.mktemp('milvus') / 'site.db'}?gallery="
+
+
+@pytest.fixture(scope="session")
+def milvus_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[milvus_servers.MilvusServer]:
+    """A real Milvus of our own."""
+    if not milvus_servers.is_installed():
+        pytest.skip(milvus_servers.WHY_NOT)
+    server = milvus_servers.MilvusServer(tmp_path_factory.mktemp("milvus-server"))
+    yield server
+    server.stop()

@@ -22,10 +22,12 @@ ENGINES = {  # where each engine keeps a gallery of its own for a test: a fixtur
     "sqlite": lambda fixture, folder: str(folder / "site.db"),
     "postgres": lambda fixture, folder: f"{fixture('postgres')}g{abs(hash(folder))}",
     "milvus": lambda fixture, folder: f"{fixture('milvus')}g{abs(hash(folder))}",
+    "milvus-server": lambda fixture, folder: f"{fixture('milvus_server').address}g{abs(hash(folder))}",
 }
+SLOW = {"milvus-server"}  # 3 s for each collection that it makes
 
 
-@pytest.fixture(params=ENGINES)
+@pytest.fixture(params=[pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW)) for name in ENGINES])
 def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Open]:
     """Opens the same gallery as often as it is called."""
     opened: list[Gallery] = []

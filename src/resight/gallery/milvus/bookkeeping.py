@@ -17,7 +17,7 @@ from resight.core.errors import ConfigError, GalleryBusy, GalleryError
 from resight.gallery.audit import Action, AuditLine, check_chain, next_line
 from resight.gallery.curation import apart
 from resight.gallery.milvus.syntax import LONGEST_TEXT, among, in_parts, quoted
-from resight.gallery.people import check_link, root_of
+from resight.gallery.people import Links, check_link, root_of
 from resight.gallery.records import Damage, Detail, Entry, Link
 
 if TYPE_CHECKING:
@@ -182,9 +182,8 @@ class Bookkeeping:
         for part in in_parts(sorted(keys)):
             self._db.call("delete", self._db.records, ids=part)
 
-    def num_people(self) -> int:
+    def num_people(self, links: Links) -> int:
         """The number of people with a pid or a track, with links applied."""
-        links = self.roots()
         members = sorted(set(links) | set(links.values()))
         keys = {person_key("", None, pid): root_of(pid, links) for pid in members}
         there: list[int] = []
@@ -198,7 +197,7 @@ class Bookkeeping:
     def _read(self, kind: str, more: str = "") -> list[tuple[str, int, str]]:
         """(key, number, text) of all records of a kind."""
         filter = f'kind == "{kind}"' + (f" and {more}" if more else "")
-        pages = self._db.pages(self._db.records, "key", 'key >= ""', filter, ["number", "text"])
+        pages = self._db.pages(self._db.records, "key", 'key >= ""', filter, ["number", "text"], narrow=True)
         return [(row["key"], row["number"], row["text"]) for page in pages for row in page]
 
     def _write(self, kind: str, key: str, number: int, text: str) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from resight.core.errors import ConfigError
 from resight.gallery.milvus.syntax import LONGEST_TEXT, MOST_PARTS
-from resight.gallery.records import Entry
+from resight.gallery.records import Entry, Sighting
 from resight.gallery.search import rows
 
 
@@ -52,3 +52,10 @@ def raw(row: Any) -> tuple[Any, ...]:
 def crop_of(row: Any) -> bytes | None:
     """The picture, if one is kept."""
     return base64.b64decode("".join(row["crop"])) if row.get("crop") else None
+
+
+def sighting_of(pid: int, camera: str, seen: list[Any]) -> Sighting:
+    """What a pid's entries of one camera say. seen: an id and a time of each."""
+    times = [time for _, time in seen if time is not None]
+    first, last = min(times, default=None), max(times, default=None)
+    return Sighting(pid, camera, len(seen), first, last, min(number for number, _ in seen))

@@ -22,9 +22,9 @@ from resight.gallery.audit import Action, AuditLine
 from resight.gallery.curation import apart
 from resight.gallery.filters import EVERY_ENTRY, AmongTerm, AttributeTerm, Filter, TimeTerm, terms_of
 from resight.gallery.milvus.bookkeeping import Bookkeeping, person_key
-from resight.gallery.milvus.rows import crop_of, raw, row_of
+from resight.gallery.milvus.rows import crop_of, raw, row_of, sighting_of
 from resight.gallery.milvus.syntax import LARGEST_TOP_K, among, in_parts, quoted
-from resight.gallery.people import root_of
+from resight.gallery.people import Links, root_of
 from resight.gallery.records import (
     Damage,
     Detail,
@@ -45,7 +45,7 @@ from resight.gallery.store import Edit, Store, damage_of_unfinished
 if TYPE_CHECKING:
     from resight.gallery.milvus.connection import Connection
 
-VERSION = 1
+VERSION = 2  # 1: a gallery whose entries may hold nulls; 2: one with flags beside what may be unknown
 FIELDS = ("camera", "time", "track", "pid", "name", "attributes", "embedding", "checksum")
 COUNTED_ROWS = 100_000  # rows among which people are counted exactly; among more an upper bound is taken
 QUERIES_AT_ONCE = 64
@@ -101,11 +101,13 @@ class MilvusStore(Store):
             raise GalleryError(f"{self.name}: its records are gone, but its entries are not; restore both")
         if not text and settings is not None:
             self._db.create(settings.dim)
-            self._records.create(json.dumps({"version": VERSION, **asdict(settings)}))
+            self._db.learn_form()
+            self._records.create(json.dumps({"version": 1 if self._db.form.nullable else 2, **asdict(settings)}))
             text = self._records.settings()
         told = json.loads(text)
         if told.pop("version") > VERSION:
             raise GalleryError(f"{self.name} was created by a newer resight. Nothing was changed")
+        self._db.learn_form()
         self._db.load()
         return Settings(**told)
 
@@ -119,7 +121,7 @@ class MilvusStore(Store):
             if given:
                 self._records.taken(given)
             self._records.remember(entries)
-            self._db.call("insert", self._db.entries, told)
+            self._db.insert(told)
             return ids
 
     def add_once(self, entries: Sequence[Entry]) -> Placed:
@@ -140,11 +142,12 @@ class MilvusStore(Store):
         self, queries: FloatArray, top_k: int | None, filter: Filter, min_similarity: float | None, site: str = ""
     ) -> StoreHits:
         with self._lock:
-            expression = self._expression(filter)
+            links = self._records.roots()
+            expression = self._expression(filter, links)
             here = top_k is None or top_k > LARGEST_TOP_K
             compared = self._compared_here if here else self._compared_there
             hits = tuple(compared(queries, top_k, expression, min_similarity))
-            return StoreHits(hits, self._num_people(filter, expression))
+            return StoreHits(hits, self._num_people(filter, expression, links))
 
     def count(self, filter: Filter = EVERY_ENTRY) -> int:
         with self._lock:
@@ -176,23 +179,24 @@ class MilvusStore(Store):
 
     def pids(self, filter: Filter) -> list[int]:
         with self._lock:
-            pages = self._pages(f"({self._expression(filter)}) and pid is not null", ("pid",))
+            known = f"({self._expression(filter)}) and {self._db.form.known('pid')}"
+            pages = self._pages(known, ("pid",), narrow=True)
             return list({row["pid"] for rows_there in pages for row in rows_there})
 
     def people(self, filter: Filter) -> list[Sighting]:
         seen: dict[tuple[int, str], list[Any]] = {}
         with self._lock:
-            for rows_there in self._pages(
-                f"({self._expression(filter)}) and pid is not null", ("pid", "camera", "time")
-            ):
+            expression = f"({self._expression(filter)}) and {self._db.form.known('pid')}"
+            for rows_there in self._pages(expression, ("pid", "camera", "time"), narrow=True):
                 for row in rows_there:
                     seen.setdefault((row["pid"], row["camera"]), []).append((row["id"], row["time"]))
-        return [_sighting(*who, those) for who, those in seen.items()]
+        return [sighting_of(*who, those) for who, those in seen.items()]
 
     def remove(self, filter: Filter, who: str, purpose: str) -> Forgotten:
         self._check_writable()
         with self._lock:
-            found = [row for page in self._pages(self._expression(filter), ("camera", "track", "pid")) for row in page]
+            pages = self._pages(self._expression(filter), ("camera", "track", "pid"), narrow=True)
+            found = [row for page in pages for row in page]
             self._records.append("forget", who, purpose, {"entries": len(found), "by": ", ".join(filter.names())})
             ids = [row["id"] for row in found]
             try:
@@ -246,10 +250,10 @@ class MilvusStore(Store):
 
     def stats(self) -> Stats:
         with self._lock:
-            people = self._num_people(Filter(), EVERYTHING)
-            cameras, crops = Counter[str](), self._db.count(self._db.entries, "crop is not null")
+            people = self._num_people(Filter(), EVERYTHING, self._records.roots())
+            cameras, crops = Counter[str](), self._db.count(self._db.entries, self._db.form.known("crop"))
             times: list[float] = []
-            for page in self._pages(EVERYTHING, ("camera", "time")):
+            for page in self._pages(EVERYTHING, ("camera", "time"), narrow=True):
                 cameras.update(row["camera"] for row in page)
                 known = [row["time"] for row in page if row["time"] is not None]
                 times = [min([*times, *known]), max([*times, *known])] if known else times
@@ -324,16 +328,17 @@ class MilvusStore(Store):
                 hits += [Hit(row["id"], value) for row, value in near]
         yield from (in_order(hits, top_k) for hits in found)
 
-    def _num_people(self, filter: Filter, expression: str) -> int:
+    def _num_people(self, filter: Filter, expression: str, links: Links) -> int:
         """Exact if that takes no more than COUNTED_ROWS rows; else the smaller of two upper bounds."""
-        alone = f"({expression}) and pid is null and track is null"
+        missing = self._db.form.missing
+        alone = f"({expression}) and {missing('pid')} and {missing('track')}"
         if filter == Filter():
-            return self._records.num_people() + self._db.count(self._db.entries, alone)
+            return self._records.num_people(links) + self._db.count(self._db.entries, alone)
         count = self._db.count(self._db.entries, expression)
         if count > COUNTED_ROWS:
-            return min(count, self._records.num_people() + self._db.count(self._db.entries, alone))
-        links, seen, nobody = self._records.roots(), set[object](), 0
-        for page in self._pages(expression, ("camera", "track", "pid")):
+            return min(count, self._records.num_people(links) + self._db.count(self._db.entries, alone))
+        seen, nobody = set[object](), 0
+        for page in self._pages(expression, ("camera", "track", "pid"), narrow=True):
             for row in page:
                 if row["pid"] is not None:
                     seen.add(root_of(row["pid"], links))
@@ -343,26 +348,26 @@ class MilvusStore(Store):
                     nobody += 1
         return len(seen) + nobody
 
-    def _expression(self, filter: Filter) -> str:
-        """The filter in Milvus's language. It depends on the links."""
-        texts = [EVERYTHING]
-        for term in terms_of(filter, self._records.roots()):
+    def _expression(self, filter: Filter, links: Links | None = None) -> str:
+        """The filter in Milvus's language. It depends on the links, which are read if they are not given."""
+        texts, form = [EVERYTHING], self._db.form
+        for term in terms_of(filter, self._records.roots() if links is None else links):
             match term:
                 case AmongTerm(field, values, never):
-                    inside = among(field, values) if values else "id < 0"
-                    unknown = "" if field in ("camera", "id") else f"{field} is null or "  # these two are always known
+                    inside = form.holds(field, among(field, values)) if values else "id < 0"
+                    unknown = "" if field in ("camera", "id") else f"{form.missing(field)} or "  # the two are known
                     texts.append(f"({unknown}not ({inside}))" if never else inside)
                 case TimeTerm(relation, moment, untimed):
-                    more = "" if untimed is None else f" or time is null or time >= {quoted(untimed)}"
-                    texts.append(f"((time is not null and time {relation} {quoted(moment)}){more})")
+                    more = "" if untimed is None else f" or {form.missing('time')} or time >= {quoted(untimed)}"
+                    texts.append(f"(({form.known('time')} and time {relation} {quoted(moment)}){more})")
                 case AttributeTerm(name, value):
                     texts.append(f"attributes[{quoted(name)}] == {quoted(value)}")
         return " and ".join(texts)
 
     # Rows.
 
-    def _pages(self, expression: str, fields: Sequence[str]) -> Iterator[list[Any]]:
-        return self._db.pages(self._db.entries, "id", EVERYTHING, expression, fields)
+    def _pages(self, expression: str, fields: Sequence[str], *, narrow: bool = False) -> Iterator[list[Any]]:
+        return self._db.pages(self._db.entries, "id", EVERYTHING, expression, fields, narrow=narrow)
 
     def _entry(self, row: Any) -> Entry:
         return rows.entry_of(raw(row), row["camera"], self.settings.dim, crop_of(row))
@@ -374,12 +379,17 @@ class MilvusStore(Store):
             return bool(self._db.read(self._db.entries, expression, ["id"], limit=1))
 
         pids = {row["pid"] for row in gone if row["pid"] is not None}
-        pids = {pid for pid in pids if not left(f"pid == {pid}")}
+
+        def of_track(track: str) -> str:
+            return form.holds("track", f"track == {quoted(track)}")
+
+        form = self._db.form
+        pids = {pid for pid in pids if not left(form.holds("pid", f"pid == {pid}"))}
         walks = {(row["camera"], row["track"]) for row in gone if row["pid"] is None and row["track"] is not None}
         walks = {
             (camera, track)
             for camera, track in walks
-            if not left(f"camera == {quoted(camera)} and track == {quoted(track)} and pid is null")
+            if not left(f"camera == {quoted(camera)} and {of_track(track)} and {form.missing('pid')}")
         }
         if pids and (text := self._records.note(apart.APART)):
             self._records.set_note(apart.APART, apart.without(text, pids))
@@ -392,9 +402,3 @@ class MilvusStore(Store):
     def _check_writable(self) -> None:
         if self._read_only:
             raise GalleryError(f"{self.name}: it was opened for reading only")
-
-
-def _sighting(pid: int, camera: str, seen: list[Any]) -> Sighting:
-    times = [time for _, time in seen if time is not None]
-    first, last = min(times, default=None), max(times, default=None)
-    return Sighting(pid, camera, len(seen), first, last, min(number for number, _ in seen))

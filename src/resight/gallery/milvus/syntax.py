@@ -9,7 +9,7 @@ from typing import TypeVar
 LONGEST_TEXT = 65_535  # bytes of a VARCHAR
 MOST_PARTS = 1024  # texts that one picture takes: 48 MB
 ASKED_AT_ONCE = 10_000  # ids or keys in one filter
-LARGEST_TOP_K = 16_384  # of Milvus's own search
+LARGEST_TOP_K = 16_384  # of one search or query of Milvus
 LITE = "milvus-lite:"
 T = TypeVar("T")
 
