@@ -147,7 +147,9 @@ def _print_json(pictures: Sequence[Path], result: SearchResult, hidden: bool) ->
 def _print_table(pictures: Sequence[Path], result: SearchResult, hidden: bool) -> None:
     about = f"among {result.num_people:,} people" if result.num_people else "no entry matches the filter"
     decision = result.decision
-    rate = f"; {'so of' if decision.reason else 'wrong in'} {decision.rate}" if decision and decision.rate else ""
+    told = "so of" if decision and decision.reason else "wrong in"
+    told = "of who is here, somebody else in" if result.named else told
+    rate = f"; {told} {decision.rate}" if decision and decision.rate else ""
     why = f": {decision.reason}" if decision and decision.reason else ""
     undecided = "no decision, the site is not calibrated" if result.site else "no decision, the model is not calibrated"
     undecided = "no decision, part of it is hidden" if hidden else undecided
