@@ -54,7 +54,9 @@ def test_the_margin_is_the_least_that_keeps_to_the_rate_among_so_many_people() -
     assert CALIBRATION.naming_margin(0.5, 100) is None  # fitted before margins were
     assert Calibration.from_dict(json.loads(json.dumps(named.to_dict()))) == named
     old = CALIBRATION.to_dict()
-    assert Calibration.from_dict({name: old[name] for name in old if name not in ("margins", "excluded")}) == CALIBRATION
+    assert (
+        Calibration.from_dict({name: old[name] for name in old if name not in ("margins", "excluded")}) == CALIBRATION
+    )
     for margins in ((0.0, 0.1), (-0.1, 0.1, 0.3), (0.3, 0.1, 0.4)):
         with pytest.raises(CalibrationError):
             replace(named, margins=margins)

@@ -265,7 +265,9 @@ def _wide(
     margin = meaning.margin[0] if meaning.margin else 0.0
     rows = [row for row, hits in enumerate(nearest) if hits and meaning.undecided(hits[0].similarity)]
     asked = query.top_k if query.min_similarity is None else 0  # what is left out for its similarity is asked for again
-    wide = {row: (found.hits[row], asked) for row in rows if found.hits[row] and reaches(found.hits[row], asked, margin)}
+    wide = {
+        row: (found.hits[row], asked) for row in rows if found.hits[row] and reaches(found.hits[row], asked, margin)
+    }
     again = [row for row in rows if row not in wide]
     if again:
         more = store.search(compared[again], LOOKED_AT, query.filter, None, identity).hits

@@ -30,7 +30,9 @@ def _filled(path: Path, similarities: list[float], pids: list[int], margins: boo
 
 @pytest.mark.parametrize("top_k", [1, 2, 5, None])
 @pytest.mark.parametrize("least", [None, 0.65])
-def test_an_unsure_search_names_who_is_within_the_margin(top_k: int | None, least: float | None, tmp_path: Path) -> None:
+def test_an_unsure_search_names_who_is_within_the_margin(
+    top_k: int | None, least: float | None, tmp_path: Path
+) -> None:
     with _filled(tmp_path / "a.db", [0.7, 0.69, 0.62, 0.59], [1, 1, 2, 3]) as gallery:
         answer = gallery.search_embeddings(
             np.eye(1, DIM), top_k, min_similarity=least, false_positive_rate=0.01, false_negative_rate=0.05

@@ -223,7 +223,7 @@ def _margins(searches: Searches) -> Values:
 
 
 def _excluded(searches: Searches, margins: Values) -> RateCurve:
-    """Of searches for people who are there, how often the right answer is further behind the nearest than each margin."""
+    """Of searches for people who are there, how often the right answer is further than each margin from the nearest."""
     rows = searches.mated
     behind, without = ((others - searches.own)[rows] for others in (searches.others, searches.next_others))
     above = np.nextafter(margins.astype(np.float32), np.float32(np.inf)).astype(np.float64)  # at the margin: named

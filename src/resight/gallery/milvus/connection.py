@@ -65,9 +65,10 @@ class Connection:
         return self._told(act)
 
     def load(self) -> None:
-        """Loads both collections, if they exist, so that they can be read."""
-        for name in (self.records, self.entries):
-            if self._told(partial(self.client.has_collection, name, timeout=self._timeout_s)):
+        """Loads the collections that exist, so that they can be read."""
+        found = self._told(partial(self.client.list_collections, timeout=self._timeout_s))
+        for name in found:
+            if name in (self.records, self.entries) or name.startswith(f"{self.entries}_"):
                 self._told(partial(self.client.load_collection, name, timeout=self._timeout_s))
 
     def read(self, collection: str, filter: str, fields: Sequence[str], limit: int | None = None) -> list[Any]:
@@ -109,26 +110,25 @@ class Connection:
 
         Raises GalleryError.
         """
-        for name, schema, vector in (
-            (self.records, _records_schema(), "none"),
-            (self.entries, _entries_schema(dim), "embedding"),
-        ):
-            if self.call("has_collection", name):
-                continue
-            index = MilvusClient.prepare_index_params()
-            index.add_index(vector, index_type="FLAT", metric_type="IP")  # exact search
-            try:
-                self.call(
-                    "create_collection",
-                    name,
-                    schema=schema,
-                    index_params=index,
-                    consistency_level="Strong",
-                    num_shards=1,
-                )
-            except GalleryError:  # another process may have created it meanwhile
-                if not self.call("has_collection", name):
-                    raise
+        self._create(self.records, _records_schema(), "none")
+        self.create_entries(self.entries, dim)
+
+    def create_entries(self, name: str, dim: int) -> None:
+        """Creates a collection for entries if it does not exist, and loads it. Raises GalleryError."""
+        self._create(name, _entries_schema(dim), "embedding")
+        self.call("load_collection", name)
+
+    def _create(self, name: str, schema: Any, vector: str) -> None:
+        if self.call("has_collection", name):
+            return
+        index = MilvusClient.prepare_index_params()
+        index.add_index(vector, index_type="FLAT", metric_type="IP")  # exact search
+        options = {"schema": schema, "index_params": index, "consistency_level": "Strong", "num_shards": 1}
+        try:
+            self.call("create_collection", name, **options)
+        except GalleryError:  # another process may have created it meanwhile
+            if not self.call("has_collection", name):
+                raise
 
     def close(self) -> None:
         """Disconnects."""
