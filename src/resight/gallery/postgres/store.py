@@ -178,8 +178,8 @@ class PostgresStore(Store):
             joined = " JOIN sited s ON s.entry = e.id AND s.site = :site" if site else ""
             near = "" if min_similarity is None else f" AND -({away}) >= :min_similarity"
             compare = f"SELECT e.id, -({away}) FROM entries e{joined} WHERE {condition}{near}"
-            near_values: dict[str, Any] = {} if min_similarity is None else {"min_similarity": min_similarity}
-            near_values |= {"site": site} if site else {}
+            near_values = {"min_similarity": min_similarity, "site": site or None}
+            near_values = {name: value for name, value in near_values.items() if value is not None}
             query = f"{compare} ORDER BY {away}, e.id LIMIT :top_k"
             found = [self._db.run(query, query=text_of(row), top_k=top_k, **near_values, **values) for row in queries]
             num_people = self._num_people(condition, values)
