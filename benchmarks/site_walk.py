@@ -4,11 +4,17 @@ As walk.py has it: the test part of a data set becomes a gallery, but for one ca
 to it; that camera's people are searched for. Here each variant is a gallery of its own, calibrated with labels on
 embeddings of its own kind: of the test people themselves, as the packaged `market` is on `market501` (which flatters),
 or of the training part's people (--calibrate train), for a model that was not trained on them; or without labels, on
-the test part (--calibrate none). P(same): of the nearest, where it is right / is not. The site transform is always
-fitted to the training part, without its labels. A track is one person by one camera (market501: and sequence, without a
-long gap); its embeddings are pooled into one entry, and one search.
+the test part (--calibrate none). With --calibrate half, half of all people calibrate and the other half are searched
+for; all of them but the strangers are in the gallery: 545 people, of market501. The site transform is always fitted to
+the training part, without its labels. A track is one person by one camera (market501: and sequence, without a long
+gap); its embeddings are pooled into one entry, and one search.
 
-    python benchmarks/site_walk.py market501 --camera 6 --model market
+`if anybody`: one to three people are named, one of whom it is if it is anybody there; rightly where the right one is
+among them. Of so many searches for people who are there they leave the right one out at the most: --misses. P(same): of
+the nearest, where it is right / is not.
+
+    python benchmarks/site_walk.py market501 --camera 6 --model market --misses 0.1
+    python benchmarks/site_walk.py market501 --camera 6 --model PEER.resight --calibrate half --misses 0.1
     python benchmarks/site_walk.py synthetic:seed=7,train_people=120,test_people=120,cameras=6 --camera 5 \\
         --model city --calibrate train
 """
@@ -35,6 +41,19 @@ from resight.evaluation.decisions.unlabelled import calibrate_unlabelled
 from resight.site.fitting import fit_site
 from resight.site.transform import SiteTransform
 
+COLUMNS = (
+    "nearest right",
+    "known, rightly",
+    "wrongly",
+    "one, if anybody",
+    "two or three",
+    "wrongly",
+    "nobody",
+    "unsure",
+    "strangers known",
+    "P(same)",
+)
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -42,7 +61,8 @@ def main() -> None:
     parser.add_argument("--camera", type=int, required=True, help="whose people are searched for")
     parser.add_argument("--model", default="market")
     parser.add_argument("--rate", type=float, default=0.1, help="of strangers told as known, at the most")
-    parser.add_argument("--calibrate", choices=("test", "train", "none"), default="test")
+    parser.add_argument("--misses", type=float, default=0.05, help="of known people left out of an answer, at the most")
+    parser.add_argument("--calibrate", choices=("test", "train", "none", "half"), default="test")
     parser.add_argument("--cache", type=Path)
     options = parser.parse_args()
     model, data = resight.load(options.model), resight.open_dataset(options.data)
@@ -54,12 +74,19 @@ def main() -> None:
     fitted = fit_site(
         found.embeddings[train], part(found, train).camera_names, tracks[train].tolist(), model=model.identity
     )
-    print("| | | nearest right | known, rightly | wrongly | nobody | unsure | strangers known | unsure | P(same) |")
-    print("|---|---|---|---|---|---|---|---|---|---|")
+    if options.calibrate == "half":
+        rows = np.arange(len(crops))
+        rows = rows[found.pids[rows] > 0]
+    people_there = np.unique(found.pids[rows])
+    halves = np.random.default_rng(0).permutation(people_there)
+    calibrating = halves[: len(halves) // 2] if options.calibrate == "half" else np.zeros(0, np.int64)
+    print(f"| | | {' | '.join(COLUMNS)} |")
+    print("|" + "---|" * (len(COLUMNS) + 2))
     for what, site in (("raw", _nothing(fitted)), ("site", fitted)):
         for unit in ("pictures", "tracks"):
             groups = tracks if unit == "tracks" else np.arange(len(crops)).astype(str)
             people = train if options.calibrate == "train" else rows
+            people = people[np.isin(found.pids[people], calibrating)] if len(calibrating) else people
             pooled = _pooled(part(found, people), groups[people])
             moved = site.apply(pooled.embeddings, pooled.camera_names)
             columns = (pooled.pids, pooled.camids, pooled.content_hashes, pooled.names)
@@ -67,16 +94,23 @@ def main() -> None:
                 calibration = calibrate_unlabelled(moved, pooled.camera_names).calibration
             else:
                 calibration = calibrate(EmbeddedCrops(moved, *columns)).calibration
-            counts = _walk(model, _pooled(part(found, rows), groups[rows]), site.with_calibration(calibration), options)
+            test = _pooled(part(found, rows), groups[rows])
+            counts = _walk(model, test, site.with_calibration(calibration), options, calibrating)
             print(f"| {what} | {unit} | {' | '.join(counts)} |", flush=True)
 
 
-def _walk(model: Model, test: EmbeddedCrops, site: SiteTransform, options: argparse.Namespace) -> list[str]:
+def _walk(
+    model: Model,
+    test: EmbeddedCrops,
+    site: SiteTransform,
+    options: argparse.Namespace,
+    calibrating: npt.NDArray[np.int64],
+) -> list[str]:
     """Counts of the verdicts: of searches for people who are there, and for strangers."""
-    people = sorted(set(test.pids.tolist()))
+    people = sorted(set(test.pids.tolist()) - set(calibrating.tolist()))
     strangers = set(people[::4])
     kept = part(test, (test.camids != options.camera) & ~np.isin(test.pids, list(strangers)))
-    sought = part(test, test.camids == options.camera)
+    sought = part(test, (test.camids == options.camera) & ~np.isin(test.pids, calibrating))
     sought = part(sought, np.unique(sought.pids, return_index=True)[1])  # one search a person
     told: dict[bool, Counter[str]] = {True: Counter(), False: Counter()}
     likely: dict[bool, list[float]] = {True: [], False: []}  # P(same) of the nearest, by whether it is right
@@ -90,20 +124,27 @@ def _walk(model: Model, test: EmbeddedCrops, site: SiteTransform, options: argpa
         )
         gallery.site.use(site)
         answers = gallery.search_embeddings(
-            sought.embeddings, 1, seen_by=list(sought.camera_names), false_positive_rate=options.rate
+            sought.embeddings,
+            1,
+            seen_by=list(sought.camera_names),
+            false_positive_rate=options.rate,
+            false_negative_rate=options.misses,
         )
         for pid, answer in zip(sought.pids.tolist(), answers, strict=True):
             known, found = pid not in strangers, answer[0].pid == pid
             right += known and found
             if answer[0].probability:
                 likely[known and found].append(answer[0].probability.value)
-            verdict = answer.decision.verdict if answer.decision else ""
-            told[known][verdict + (", rightly" if verdict == "known" and found else "")] += 1
+            verdict: str = answer.decision.verdict if answer.decision else ""
+            verdict += f" of {min(2, len(answer.named))}" if answer.named else ""
+            rightly = str(pid) in answer.named if answer.named else verdict == "known" and found
+            told[known][verdict + (", rightly" if rightly else "")] += 1
     there, strange = told[True], told[False]
-    counts = [there[verdict] for verdict in ("known, rightly", "known", "nobody we know", "unsure")]
-    last = f"{strange['known']} of {strange.total()}", str(strange["unsure"])
+    counts = [there[verdict] for verdict in ("known, rightly", "known", "if anybody of 1, rightly")]
+    counts += [there["if anybody of 2, rightly"], there["if anybody of 1"] + there["if anybody of 2"]]
+    counts += [there["nobody we know"], there["unsure"]]
     shown = " / ".join(f"{np.mean(values):.2f}" for values in likely.values() if values)
-    return [f"{right} of {there.total()}", *map(str, counts), *last, shown]
+    return [f"{right} of {there.total()}", *map(str, counts), f"{strange['known']} of {strange.total()}", shown]
 
 
 def _nothing(site: SiteTransform) -> SiteTransform:

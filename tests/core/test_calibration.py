@@ -41,6 +41,27 @@ def test_probability_is_a_logistic_line_and_moves_with_the_prior() -> None:
         CALIBRATION.probability(0.0, prior=1.0)
 
 
+def test_the_margin_is_the_least_that_keeps_to_the_rate_among_so_many_people() -> None:
+    excluded = RateCurve((0.2, 0.02, 0.001), (0.1, 0.01, 0.0), (0.3, 0.05, 0.004))
+    named = replace(CALIBRATION, margins=(0.0, 0.1, 0.3), excluded=excluded)
+    assert named.naming_margin(0.05, 100) == (0.1, excluded.at(1))
+    assert named.naming_margin(0.05, 5) == (0.1, excluded.at(1))  # among fewer people it is taken as it is
+    found = named.naming_margin(0.05, 1000)
+    assert found is not None
+    assert found[0] == 0.3
+    assert found[1].value == pytest.approx(1 - 0.999**10)
+    assert named.naming_margin(0.001, 100) is None
+    assert CALIBRATION.naming_margin(0.5, 100) is None  # fitted before margins were
+    assert Calibration.from_dict(json.loads(json.dumps(named.to_dict()))) == named
+    old = CALIBRATION.to_dict()
+    assert (
+        Calibration.from_dict({name: old[name] for name in old if name not in ("margins", "excluded")}) == CALIBRATION
+    )
+    for margins in ((0.0, 0.1), (-0.1, 0.1, 0.3), (0.3, 0.1, 0.4)):
+        with pytest.raises(CalibrationError):
+            replace(named, margins=margins)
+
+
 def test_a_pair_is_decided_by_the_upper_ends_of_the_intervals() -> None:
     def decide(similarity: float) -> Any:
         return CALIBRATION.decide_pair(similarity, false_accept_rate=0.01, false_reject_rate=0.05)

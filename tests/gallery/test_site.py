@@ -18,7 +18,6 @@ from resight.gallery.migrate import migrate
 from resight.gallery.opening import open_gallery
 from resight.gallery.results import Match, SearchResult
 from resight.gallery.transfer.exporting import export, restore
-from resight.site.files import save_site
 from resight.site.fitting import fit_site
 from resight.site.transform import SiteTransform
 from tests.gallery.helpers import CALIBRATED, DIM, MODEL, EightValues, calibration, unit
@@ -263,16 +262,6 @@ def test_check_tells_the_camera_that_changed(tmp_path: Path) -> None:
             "c1": "moved",
         }
         assert gallery.site.fit(before=1500).facts.before == 1500
-
-
-def test_other_engines_say_that_they_keep_none(postgres: str, tmp_path: Path) -> None:
-    drawn = _place()
-    with open_gallery(postgres + "site", MODEL, new=True) as gallery:
-        gallery.add_embeddings(drawn.embeddings, model=MODEL.identity, camera=drawn.cameras, track=drawn.tracks)
-        with pytest.raises(ConfigError, match="for a gallery in a file"):
-            gallery.site.fit()
-        assert gallery.site.transform is None
-        save_site(gallery.site.crops().fit(), tmp_path / "a.site")  # it can be fitted to, all the same
 
 
 def test_a_site_that_is_fitted_again_and_is_the_same_keeps_its_calibration(tmp_path: Path) -> None:

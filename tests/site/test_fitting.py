@@ -151,3 +151,10 @@ def test_a_camera_far_from_all_others_and_one_of_two_names_are_told() -> None:
     site = fit_site(apart, ours.cameras, without=["c3"])
     assert not site.knows("c3")
     assert site.facts.warnings == ()
+
+
+def test_a_camera_to_be_left_out_that_is_not_there_is_told() -> None:
+    ours = place(people=40)
+    site = fit_site(ours.embeddings, ours.cameras, without=["stafff"])
+    assert any("no picture is by the camera stafff" in warning for warning in site.facts.warnings)
+    assert site.identity == fit_site(ours.embeddings, ours.cameras).identity

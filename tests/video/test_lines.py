@@ -90,6 +90,9 @@ def test_lines_of_other_cameras_are_left_out_and_counted(tmp_path: Path) -> None
     report = LinesReport()
     assert len(list(moments_of(file, "north", report))) == 1
     assert report.told() == ["1 lines are of other cameras: left out"]
+    (tmp_path / "empty").write_text("")
+    with pytest.raises(DataError, match="holds no line"):
+        moments_of(tmp_path / "empty", "north", LinesReport())
     with pytest.raises(DataError, match="no line of camera west: it has north, south"):
         list(moments_of(file, "west", LinesReport()))
 

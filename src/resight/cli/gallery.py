@@ -20,6 +20,7 @@ from resight.core.errors import ConfigError, GalleryError
 from resight.core.files import check_folder_of, written_whole
 from resight.embedding.card import short_of
 from resight.embedding.loading import load
+from resight.gallery.gallery import Gallery
 from resight.gallery.opening import open_gallery
 from resight.gallery.people import pid_of_name
 from resight.gallery.results import SearchResult
@@ -134,6 +135,20 @@ def search(
         for searched in searches:
             result = gallery.search(searched, top_k, pool=pool or "mean", **options)
             (_print_json if json_ else _print_table)(searched, result, hidden is not None)
+        _tell_of_camera(gallery, seen_by)
+
+
+def _tell_of_camera(gallery: Gallery, seen_by: str | None) -> None:
+    """Where the camera that saw what was searched for changes nothing, or was needed."""
+    site = gallery.site.transform
+    if site is None:
+        if seen_by is not None:
+            output.say(f"note: --seen-by {seen_by} changes nothing: the gallery has no site transform")
+    elif seen_by is None:
+        output.say("note: the gallery has a site transform: say by --seen-by which camera saw the picture")
+    elif seen_by not in site.facts.cameras:
+        known = ", ".join(list(site.facts.cameras)[:10])
+        output.say(f"note: the site transform has no mean of the camera {seen_by}; it has one of {known}")
 
 
 def _print_json(pictures: Sequence[Path], result: SearchResult, hidden: bool) -> None:
@@ -147,7 +162,9 @@ def _print_json(pictures: Sequence[Path], result: SearchResult, hidden: bool) ->
 def _print_table(pictures: Sequence[Path], result: SearchResult, hidden: bool) -> None:
     about = f"among {result.num_people:,} people" if result.num_people else "no entry matches the filter"
     decision = result.decision
-    rate = f"; {'so of' if decision.reason else 'wrong in'} {decision.rate}" if decision and decision.rate else ""
+    told = "so of" if decision and decision.reason else "wrong in"
+    told = "of who is here, somebody else in" if result.named else told
+    rate = f"; {told} {decision.rate}" if decision and decision.rate else ""
     why = f": {decision.reason}" if decision and decision.reason else ""
     undecided = "no decision, the site is not calibrated" if result.site else "no decision, the model is not calibrated"
     undecided = "no decision, part of it is hidden" if hidden else undecided

@@ -97,6 +97,8 @@ def crops_of_place(
     if holds_embeddings(Path(place)):
         return SiteCrops.of_rows(read_rows(Path(place)), place)
     if model is None:
+        if ":" not in place and not Path(place).exists():
+            raise ConfigError(f"{place} is not there; give a gallery, a folder, a manifest or a file of embeddings")
         raise ConfigError(f"{place} holds pictures: say what embeds them, with --model")
     loaded = model if isinstance(model, Model) else load(model)
     dataset = open_data(place, format, strict)

@@ -23,7 +23,8 @@ DIFFERENT: Final = "different"
 KNOWN: Final = "known"
 NOBODY: Final = "nobody we know"
 UNSURE: Final = "unsure"
-Verdict = Literal["same", "different", "known", "nobody we know", "unsure"]
+IF_ANYBODY: Final = "if anybody"
+Verdict = Literal["same", "different", "known", "nobody we know", "unsure", "if anybody"]
 FALSE_ACCEPT_RATE, FALSE_REJECT_RATE = 0.01, 0.05  # unless others are asked for
 Floats = tuple[float, ...]
 
@@ -56,9 +57,10 @@ class RateCurve:
 
 @dataclass(frozen=True)
 class Decision:
-    """What to say of a similarity. verdict: `same`, `different` or `unsure` of a pair; `known`, `nobody we know` or
-    `unsure` of a search. rate: how often that verdict is wrong; for `unsure`, the share of people who should be
-    recognised and end there; None where the calibration cannot tell. threshold: the similarity at or above which
+    """What to say of a similarity. verdict: `same`, `different` or `unsure` of a pair; `known`, `nobody we know`, `if
+    anybody` or `unsure` of a search. rate: how often that verdict is wrong; for `if anybody`, of searches for people
+    who are there; for `unsure`, the share of people who should be recognised and end there; None where the calibration
+    cannot tell. threshold: the similarity at or above which
     (`same`, `known`) or below which (`different`, `nobody we know`) the verdict is given. reason: why it is
     `unsure`."""
 
@@ -80,6 +82,10 @@ class Calibration:
     above the threshold. false_reject: pairs of one person below it. false_positive: searches for strangers, among
     `num_people` people, whose nearest answer is at or above it. false_negative: searches for people in the gallery
     whose nearest right answer is below it.
+
+    margins: similarities, ascending, 0 and above. excluded: of searches for people in the gallery, those whose nearest
+    right answer is further below the nearest of all than each margin, so that naming whoever is within it leaves the
+    right person out. Empty where a version before 0.2 fitted it, or nobody was named.
 
     num_genuine, num_impostor: pairs of one person and of two. ece: expected calibration error of P(same). brier: Brier
     score of each method. Both are of people left out of the fit, at even odds. data, data_digest, rights: what it was
@@ -109,6 +115,8 @@ class Calibration:
     log_odds_low: Floats = ()
     log_odds_high: Floats = ()
     site: str = ""
+    margins: Floats = ()
+    excluded: RateCurve = RateCurve((), (), ())
 
     def __post_init__(self) -> None:
         _check(self)
@@ -171,6 +179,12 @@ class Calibration:
         overstates the growth for M above N, which is safe, and the shrinking for M below, where p is taken as it is.
         """
         return _first_below(self.false_positive.high, self._at_own_size(false_positive_rate, num_people))
+
+    def naming_margin(self, false_negative_rate: float, num_people: int) -> tuple[float, Rate] | None:
+        """The margin below the nearest answer within which the person searched for is, if they are among so many people
+        at all, but for this rate at the most; and the rate. None if no margin's is."""
+        index = _first_below(self.excluded.high, self._at_own_size(false_negative_rate, num_people))
+        return None if index is None else (self.margins[index], self._grown(self.excluded.at(index), num_people))
 
     def decide_pair(
         self,
@@ -249,12 +263,13 @@ class Calibration:
             fields = dict(values)
             if fields.pop("schema") != SCHEMA:
                 raise CalibrationError(f"a calibration of schema {values['schema']!r}; this version reads {SCHEMA!r}")
-            for name in ("false_accept", "false_reject", "false_positive", "false_negative"):
+            fields.setdefault("excluded", {"rate": (), "low": (), "high": ()})  # which version 0.1 did not have
+            for name in ("false_accept", "false_reject", "false_positive", "false_negative", "excluded"):
                 curve = fields[name]
                 fields[name] = RateCurve(*(_floats(curve[part]) for part in ("rate", "low", "high")))
             for name in ("similarity", "log_odds", "thresholds"):
                 fields[name] = _floats(fields[name])
-            for name in ("log_odds_low", "log_odds_high"):  # which version 0.1 did not have
+            for name in ("log_odds_low", "log_odds_high", "margins"):  # nor these
                 fields[name] = _floats(fields.get(name, ()))
             fields["brier"] = {str(name): float(value) for name, value in fields["brier"].items()}
             fields["ece"] = Rate(**{name: float(fields["ece"][name]) for name in ("value", "low", "high")})
@@ -280,6 +295,10 @@ def _last_below(high: Floats, rate: float) -> int | None:
 def _check(c: Calibration) -> None:
     curves = (c.false_accept, c.false_reject, c.false_positive, c.false_negative)
     shares = np.array([part for curve in curves for part in (curve.rate, curve.low, curve.high)], dtype=np.float64)
+    excluded = np.array([c.excluded.rate, c.excluded.low, c.excluded.high], dtype=np.float64)
+    margins = np.array(c.margins)
+    if excluded.shape != (3, len(margins)) or not (((excluded >= 0) & (excluded <= 1)).all() and (margins >= 0).all()):
+        raise CalibrationError("a calibration's margins are of another number than their rates, or below 0")
     knots, odds, thresholds = (np.array(v) for v in (c.similarity, c.log_odds, c.thresholds))
     if c.method not in METHODS:
         raise CalibrationError(f"a calibration's method is one of {', '.join(METHODS)}, not {c.method!r}")
@@ -290,5 +309,6 @@ def _check(c: Calibration) -> None:
     if not (np.isfinite(shares).all() and np.isfinite(odds).all() and (shares >= 0).all() and (shares <= 1).all()):
         raise CalibrationError("a calibration's rates lie between 0 and 1, and its log-odds are finite")
     rises = (knots[:-1] < knots[1:]).all() and (odds[:-1] <= odds[1:]).all() and (np.diff(thresholds) > 0).all()
+    rises &= (np.diff(margins) > 0).all()
     if not rises or c.num_people < 1:
         raise CalibrationError("a calibration's knots and thresholds must rise, and it takes people")

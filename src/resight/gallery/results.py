@@ -6,15 +6,16 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, overload
 
-from resight.core.calibration import KNOWN, Decision, Rate
+from resight.core.calibration import IF_ANYBODY, KNOWN, Decision, Rate
 from resight.core.records import FloatArray
 from resight.core.visibility import SECOND_STAGE, Parts
 from resight.embedding.model import Model
 from resight.gallery.arguments import pooled
 from resight.gallery.filters import Filter
 from resight.gallery.people import NAMED, Links, person_of, root_of
-from resight.gallery.records import Entry, Hit
+from resight.gallery.records import Entry, Hit, StoreHits
 from resight.gallery.search.meaning import Meaning, calibration_of
+from resight.gallery.search.naming import LOOKED_AT, named, reaches
 from resight.gallery.search.occluded import compared_again
 from resight.gallery.store import SiteChanged, Store
 
@@ -95,7 +96,8 @@ class SearchResult(Sequence[Match]):
     which the decision takes into account. recall: 1 if every entry was compared; of an approximate search, the measured
     share of the true matches that such searches find. site: the identity of the site transform that was applied, empty
     if none. strangers: of searches for strangers among so many people, the share whose nearest answer is as similar as
-    this one's, or more; None if what is compared is not calibrated.
+    this one's, or more; None if what is compared is not calibrated. named: of the decision `if anybody`, the few people
+    one of whom it is, if it is anybody who matches the filter; the nearest first.
 
     Example:
         >>> import resight
@@ -118,10 +120,14 @@ class SearchResult(Sequence[Match]):
     person: str = ""
     site: str = ""
     strangers: Rate | None = None
+    named: tuple[str, ...] = ()
 
     @property
     def verdict(self) -> str:
-        """`known as X`, `nobody we know` or `unsure`, of the search as a whole; empty if there is no decision."""
+        """`known as X`, `nobody we know`, `X, if anybody`, `X or Y, if anybody` or `unsure`, of the search as a whole;
+        empty if there is no decision."""
+        if self.decision is not None and self.decision.verdict == IF_ANYBODY:
+            return f"{' or '.join(self.named)}, {IF_ANYBODY}"
         return _verdict(self.decision, self.person)
 
     def to_dict(self) -> dict[str, Any]:
@@ -130,6 +136,7 @@ class SearchResult(Sequence[Match]):
             "schema": SCHEMA,
             "verdict": self.verdict,
             "decision": asdict(self.decision) if self.decision else None,
+            "named": list(self.named),
             "num_people": self.num_people,
             "strangers": asdict(self.strangers) if self.strangers else None,
             "recall": self.recall,
@@ -204,8 +211,10 @@ def _search(store: Store, model: Model | None, query: Query) -> list[SearchResul
         again = store.search(compared[cut], 1, query.filter, None, identity).hits
         for row, hits in zip(cut, again, strict=True):
             nearest[row] = hits
+    margin, of_margin = meaning.margin or (0.0, None)
+    wide = _wide(store, query, compared, found, nearest, identity, meaning) if of_margin else {}
     links = {link.pid: link.into for link in store.links()}
-    entries = _entries(store, (*found.hits, *nearest))
+    entries = _entries(store, (*found.hits, *nearest, *(hits for hits, _ in wide.values())))
     names = names_of(store, entries.values(), links)
 
     def match_of(hit: Hit, seen_by: Sequence[str | None]) -> Match:
@@ -220,18 +229,50 @@ def _search(store: Store, model: Model | None, query: Query) -> list[SearchResul
         seen_by = query.seen_by if query.pool is not None else query.seen_by[row : row + 1]
         matches = tuple(match_of(hit, seen_by) for hit in hits if hit.id in entries)  # others were deleted meanwhile
         best = next((match_of(hit, seen_by) for hit in first if hit.id in entries), None)
+        decision = best.decision if best else meaning.of(-1.0, seen_by).decision
+        people: tuple[str, ...] = ()
+        if row in wide and best is not None and best.probability is not None:  # the nearest is by a camera of a mean
+            there = [hit for hit in wide[row][0] if hit.id in entries]
+            people = named(there, wide[row][1], margin, lambda hit: person_of(entries[hit.id], links, names))
+        if people:
+            decision = Decision(IF_ANYBODY, of_margin)
         results.append(
             SearchResult(
                 matches,
-                best.decision if best else meaning.of(-1.0, seen_by).decision,
+                decision,
                 found.num_people,
                 found.recall,
                 best.person if best else "",
                 identity,
                 best.strangers if best else None,
+                people,
             )
         )
     return results
+
+
+def _wide(
+    store: Store,
+    query: Query,
+    compared: FloatArray,
+    found: StoreHits,
+    nearest: Sequence[Sequence[Hit]],
+    identity: str,
+    meaning: Meaning,
+) -> dict[int, tuple[tuple[Hit, ...], int | None]]:
+    """Of each search that is unsure: hits that reach further below the nearest than the margin, if some of LOOKED_AT
+    do; and how many were asked for."""
+    margin = meaning.margin[0] if meaning.margin else 0.0
+    rows = [row for row, hits in enumerate(nearest) if hits and meaning.undecided(hits[0].similarity)]
+    asked = query.top_k if query.min_similarity is None else 0  # what is left out for its similarity is asked for again
+    wide = {
+        row: (found.hits[row], asked) for row in rows if found.hits[row] and reaches(found.hits[row], asked, margin)
+    }
+    again = [row for row in rows if row not in wide]
+    if again:
+        more = store.search(compared[again], LOOKED_AT, query.filter, None, identity).hits
+        wide |= {row: (hits, LOOKED_AT) for row, hits in zip(again, more, strict=True) if hits}
+    return wide
 
 
 def names_of(store: Store, entries: Iterable[Entry], links: Links) -> dict[int, str]:

@@ -8,6 +8,7 @@ from warnings import warn
 
 from resight.core.errors import ConfigError, DataError, EmbeddingError, GalleryError
 from resight.embedding.card import short_of
+from resight.gallery.records import Detail
 from resight.gallery.store import Store
 from resight.site.crops import SiteCrops
 from resight.site.drift import Drift, drift_of
@@ -97,6 +98,11 @@ class GallerySite:
             raise ConfigError("the gallery has no site transform; fit one first")
         recent = self.crops().within(after, before)
         return drift_of(site, recent.embeddings, recent.cameras, recent.tracks)
+
+
+def audited(site: SiteTransform | None) -> Detail:
+    """What the audit records of a change of the transform."""
+    return {"transform": site.identity if site else "none", "fitted": site.facts.date if site else ""}
 
 
 def fitted_anew(old: SiteTransform, crops: SiteCrops) -> tuple[SiteTransform | None, str]:

@@ -66,10 +66,8 @@ def from_bytes(data: bytes, source: str) -> SiteTransform:
             facts=_facts_of(facts["facts"]),
             calibration=calibration,
         )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile) as error:
-        raise DataError(
-            f"{source} is no site that `resight site fit` wrote, or it is damaged ({type(error).__name__} {error})"
-        ) from None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile):
+        raise DataError(f"{source} is no site that `resight site fit` wrote, or it is damaged") from None
     except CalibrationError as error:
         raise DataError(f"{source}: its calibration cannot be read ({error})") from None
     if site.identity != facts["identity"]:

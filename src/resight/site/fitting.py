@@ -111,6 +111,7 @@ def fit_site(
         )
         for code, name in enumerate(known)
     }
+    few = {name: num for name, num in left_out.items() if name not in without}
     return SiteTransform(
         model,
         known,
@@ -128,7 +129,14 @@ def fit_site(
             facts,
             left_out,
             tuple(without),
-            doubts_of(means, known, facts, criterion, chosen, {n: c for n, c in left_out.items() if n not in without}),
+            (
+                *(
+                    f"no picture is by the camera {name} that is to get no mean"
+                    for name in without
+                    if name not in by_camera
+                ),
+                *doubts_of(means, known, facts, criterion, chosen, few),
+            ),
         ),
     )
 

@@ -40,7 +40,7 @@ def moments_of(path: str | Path, camera: str, report: LinesReport) -> Iterator[t
     """The boxes of one camera, moment by moment: of a file in order of time whatever the order of its lines; of
     standard input (`-`) as they come.
 
-    Raises DataError where a line is none, or no line is of this camera.
+    Raises DataError where a line is none, no line is of this camera, or a file has none at all.
     """
     cameras: set[str] = set()
 
@@ -55,7 +55,9 @@ def moments_of(path: str | Path, camera: str, report: LinesReport) -> Iterator[t
     lines: Iterable[Line] = wanted()
     if str(path) != "-":
         lines = sorted(lines, key=lambda line: (line.frame, line.time if line.frame == 0 else 0.0))
-        if not lines and cameras:
+        if not lines and not cameras:
+            raise DataError(f"{path} holds no line: nobody was seen, or the tracker wrote nothing")
+        if not lines:
             raise DataError(f"{path} has no line of camera {camera}: it has {', '.join(sorted(cameras)[:8])}")
 
     def count(number: int) -> None:

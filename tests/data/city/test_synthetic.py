@@ -50,6 +50,17 @@ def test_the_splits() -> None:
     )
 
 
+def test_a_person_before_a_camera_is_one_track() -> None:
+    city = draw_city(SMALL)
+    crops = [crop for crop in city.train + city.query + city.gallery if crop.pid]
+    assert len({crop.track for crop in crops}) == len({(crop.pid, crop.camid) for crop in crops})
+    assert len({(crop.track, crop.pid, crop.camid) for crop in crops}) == len({crop.track for crop in crops})
+    for track in {crop.track for crop in crops}:
+        times = sorted(crop.time or 0 for crop in crops if crop.track == track)
+        assert len(times) == SMALL.crops_per_camera
+        assert times[-1] - times[0] == pytest.approx(0.4 * (SMALL.crops_per_camera - 1))
+
+
 def test_every_query_has_somebody_to_find_in_another_camera() -> None:
     city = draw_city(SMALL)
     for query in city.query:

@@ -6,6 +6,7 @@ import pytest
 
 from resight.core.errors import ConfigError, DatasetError
 from resight.data.crops import Crop, Dataset
+from resight.data.formats.catalogue import open_dataset
 from resight.data.formats.manifest import read_manifest, write_manifest
 
 
@@ -69,6 +70,11 @@ def test_the_city_needs_a_folder_for_its_pictures(small_city: Dataset, tmp_path:
     assert [c.read() for c in data.query] == [c.read() for c in small_city.query]
     assert data.rights == small_city.rights
     assert data.query[0].time == small_city.query[0].time
+    assert data.query[0].track == small_city.query[0].track
+    folder = open_dataset(tmp_path / "pictures")  # without the table too
+    for split in ("train", "query", "gallery"):
+        told = [sorted((c.pid, c.camid, c.read()) for c in getattr(each, split)) for each in (folder, small_city)]
+        assert told[0] == told[1]
 
 
 def test_what_pandas_makes_of_columns_with_gaps(tmp_path: Path) -> None:
@@ -100,7 +106,20 @@ def test_a_name_that_climbs_stays_in_the_folder(tmp_path: Path) -> None:
     data = read_manifest(table(tmp_path / "in", "../outside.jpg,1,1,train", "gone.jpg,1,1,train"))
     (problem,) = write_manifest(data, tmp_path / "in" / "new.csv", tmp_path / "in" / "pictures")
     assert problem.name == "gone.jpg"
-    assert (tmp_path / "in" / "pictures" / "train" / "outside.jpg").read_bytes() == b"x"
+    assert (tmp_path / "in" / "pictures" / "train" / "1" / "1_outside.jpg").read_bytes() == b"x"
+
+
+def test_copies_of_one_name_and_odd_labels_are_kept_apart(tmp_path: Path) -> None:
+    labels = (("bob", "a/b", "north_gate"), ("bob", "c/b", "north_gate"), ("..", "d", "."), ("x/y", "d", "1"))
+    crops = tuple(
+        Crop(f"{name}.jpg", number, 1, data=bytes([number]), person=person, camera=camera)
+        for number, (person, name, camera) in enumerate(labels, 1)
+    )
+    assert not write_manifest(Dataset("odd", "folder", crops, (), ()), tmp_path / "t.csv", tmp_path / "pictures")
+    assert [crop.read() for crop in read_manifest(tmp_path / "t.csv").train] == [bytes([n]) for n in (1, 2, 3, 4)]
+    found = open_dataset(tmp_path / "pictures")
+    assert sorted((str(c.person), str(c.camera)) for c in found.train)[2:] == [("bob", "north-gate")] * 2
+    assert len(found.train) == 4
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])

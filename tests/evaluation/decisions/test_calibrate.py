@@ -51,6 +51,24 @@ def test_rates_are_plain_counts() -> None:
     assert (np.diff(below.high) >= 0).all()
 
 
+def test_margins_count_the_searches_that_leave_the_right_person_out() -> None:
+    crops = crowd(30, 2.5)
+    calibration = calibrate(crops, **FIT).calibration
+    rows = crops.embeddings.astype(np.float64)
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    behind = []
+    for row, pid in enumerate(crops.pids):
+        alike = rows @ rows[row]
+        mates = (crops.pids == pid) & (crops.camids != crops.camids[row])
+        behind.append(alike[crops.pids != pid].max() - alike[mates].max())
+    middle = len(calibration.margins) // 2
+    for index in (0, middle, -1):
+        margin = calibration.margins[index]
+        assert calibration.excluded.rate[index] == pytest.approx(np.mean(np.array(behind) > margin + 1e-6), abs=0.01)
+    assert calibration.margins[0] == 0
+    assert calibration.excluded.rate[0] > calibration.excluded.rate[middle] > calibration.excluded.rate[-1] == 0
+
+
 def test_the_jackknife_leaves_a_person_out_of_pairs_and_of_searches() -> None:
     """The upper end widens as a slow count without each person says: equal where the slow variance is equal."""
     crops = crowd(25, 2.0)

@@ -85,7 +85,7 @@ def parse_city(spec: str) -> CityConfig:
 
 def draw_city(config: CityConfig = CityConfig()) -> Dataset:
     """The whole data set, its pictures as JPEG bytes. One query a test person and camera; the rest, and a few
-    distractors (pid 0), are the gallery."""
+    distractors (pid 0), are the gallery. The crops of a person by a camera are one walk: one track, 0.4 s apart."""
     city = _City(config)
     train = [crop for i in range(config.train_people) for crop in city.crops_of(TRAIN, i, pid=i + 1, folder="train")]
     query: list[Crop] = []
@@ -139,6 +139,7 @@ class _City:
         seen_by = rng.permutation(config.cameras)[: int(rng.integers(least, config.cameras + 1))]
         start = float(rng.uniform(0, 3600))
         for camid in sorted(seen_by.tolist()):
+            track = f"{np.random.default_rng([config.seed, stream, person, 4, camid]).integers(2**48):012x}"
             for index in range(config.crops_per_camera):
                 crop_rng = np.random.default_rng([config.seed, stream, person, 2, camid, index])
                 time = round(start + camid * 60 + index * 0.4, 2)
@@ -149,6 +150,7 @@ class _City:
                     data=self._crop(looks, camid, crop_rng),
                     frame=int(time * 25),
                     time=time,
+                    track=track,  # says nothing of whose it is
                 )
 
     def _crop(self, looks: Looks, camid: int, rng: np.random.Generator) -> bytes:

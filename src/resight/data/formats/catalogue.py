@@ -115,6 +115,10 @@ def find_format(root: Path) -> str:
     for name, format in FORMATS.items():
         if format.looks_like(root):
             return name
-    looked = "; ".join(f"{name}: {format.layout}" for name, format in FORMATS.items())
-    found = list_entries(root) if os.path.isdir(root) else "a file"
-    raise DatasetError(f"{root} is of no known format. Looked for {looked}. Found: {found}.")
+    found = f"has {list_entries(root)}" if os.path.isdir(root) else "is a file"
+    others = ", ".join(name for name in FORMATS if name not in ("folder", "manifest"))
+    raise DatasetError(
+        f"{root} is of no known format: it {found}. Pictures of your own lie in {FORMATS['folder'].layout}, or are "
+        f"listed in {FORMATS['manifest'].layout}. Also read: {others}; with --format NAME (format=) one says what it "
+        "looked for"
+    )

@@ -231,15 +231,28 @@ def _relative(place: Path | None, folder: Path) -> str:
 
 
 def _copy(split: str, crop: Crop, pictures: Path, problems: list[Problem]) -> Path:
-    """Below its split, under its own name; what would lead out of the folder does not."""
-    parts = [part for part in Path(crop.name).parts if part not in ("..", "/", "\\") and ":" not in part]
-    place = pictures / split / Path(*parts)
+    """In the layout `folder`, <split>/<person>/<camera>_<its own name>, so that the pictures can be read without the
+    table; what would lead out of the folder does not."""
+    folder, camera = _part(crop.person, crop.pid), _part(crop.camera, crop.camid).replace("_", "-")
+    own = _part(Path(crop.name).name, "picture")
+    own = own if own.startswith(f"{camera}_") else f"{camera}_{own}"
+    place = pictures / split / folder / own
     place.parent.mkdir(parents=True, exist_ok=True)
+    number = 1
+    while place.exists():  # of another folder of the data
+        number += 1
+        place = place.with_name(f"{Path(own).stem}_{number}{Path(own).suffix}")
     try:
         write_whole(place, crop.read())
     except UnreadableImage as error:
         problems.append(Problem(crop.name, error.reason))
     return place
+
+
+def _part(label: str | None, number: object) -> str:
+    """A label as one part of a path, or a number in its place."""
+    text = re.sub(r"[/\\:\0]", "-", label or "")
+    return text if text.strip(". ") else str(number)
 
 
 def _row(split: str, crop: Crop, path: str, rights: str) -> dict[str, Any]:

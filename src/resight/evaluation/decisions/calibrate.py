@@ -15,13 +15,13 @@ from datetime import UTC, datetime
 import numpy as np
 import numpy.typing as npt
 
-from resight.core.calibration import Calibration, Rate
+from resight.core.calibration import Calibration, Rate, RateCurve
 from resight.core.errors import DataError
 from resight.core.records import EmbeddedCrops, IntArray
 from resight.evaluation.bootstrap import percentile_interval
 from resight.evaluation.decisions.probability import CENTRES, FITS, bins_of, histogram
 from resight.evaluation.decisions.rates import Trials, Values, share_above, share_below
-from resight.evaluation.decisions.searches import searches_within
+from resight.evaluation.decisions.searches import Searches, searches_within
 from resight.evaluation.decisions.verification import FALSE_ACCEPT_RATES, Pairs, pairs_within
 from resight.evaluation.protocols import DISTRACTOR_PID
 
@@ -100,6 +100,7 @@ def calibrate(
         )
     searches = searches_within(places)
     thresholds = _thresholds(pairs, searches.others)
+    margins = _margins(searches)
     told, out_of_fold = _cross_validate(pairs, np.random.default_rng(seed))
     brier = {method: _brier(told[method], out_of_fold) for method in FITS}
     method = min(FITS, key=lambda name: (brier[name], name == "isotonic"))
@@ -138,6 +139,8 @@ def calibrate(
         log_odds_low=tuple(low.tolist()),
         log_odds_high=tuple(high.tolist()),
         site=site,
+        margins=tuple(margins.tolist()),
+        excluded=_excluded(searches, margins),
     )
     return Fitted(calibration, reliability)
 
@@ -208,6 +211,24 @@ def _thresholds(pairs: Pairs, others: npt.NDArray[np.float32]) -> Values:
         chosen.append(np.quantile(score, 1 - share if above else share))
     top = np.nextafter(np.float32(max(pairs.impostor.max(), others.max())), np.float32(np.inf))
     return np.unique(np.concatenate([*chosen, [float(top)]]).astype(np.float32)).astype(np.float64)
+
+
+def _margins(searches: Searches) -> Values:
+    """Ascending from 0, in even steps of the logarithm of the share of searches that are further off."""
+    behind = (searches.others - searches.own)[searches.mated]
+    share = np.geomspace(1 / len(behind), 1, CURVE_THRESHOLDS)
+    top = np.nextafter(np.float32(max(behind.max(), 0)), np.float32(np.inf))
+    chosen = np.concatenate([np.maximum(np.quantile(behind, 1 - share), 0), [0.0, float(top)]])
+    return np.unique(chosen.astype(np.float32)).astype(np.float64)
+
+
+def _excluded(searches: Searches, margins: Values) -> RateCurve:
+    """Of searches for people who are there, how often the right answer is further than each margin from the nearest."""
+    rows = searches.mated
+    behind, without = ((others - searches.own)[rows] for others in (searches.others, searches.next_others))
+    above = np.nextafter(margins.astype(np.float32), np.float32(np.inf)).astype(np.float64)  # at the margin: named
+    trials = Trials(behind, searches.person[rows], searches.num_people, searches.other_person[rows], without)
+    return share_above(trials, above)
 
 
 @dataclass(frozen=True, eq=False)

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 RANGE = 65_536  # ids that a writer claims at a time
 SETTINGS, CLAIM, LINE, LINK, PERSON = "settings", "range", "line", "link", "person"
-UNFINISHED, NOTE = "unfinished", "note"
+UNFINISHED, NOTE, LONG = "unfinished", "note", "long"
+PART = LONGEST_TEXT // 2  # characters of a long text in a record
 
 
 class Bookkeeping:
@@ -70,6 +71,24 @@ class Bookkeeping:
         if len(text.encode()) > LONGEST_TEXT:
             raise ConfigError(f"Milvus keeps texts of {LONGEST_TEXT:,} bytes at most, and these {key} are longer")
         self._db.call("upsert", self._db.records, [self._row(NOTE, f"{NOTE}/{key}", 0, text)])
+
+    def long(self, key: str) -> str:
+        """A text of any length by its key; empty if there is none."""
+        found = [row for row in self._read(LONG) if row[0].startswith(f"{LONG}/{key}/")]
+        return "".join(text for _, _, text in sorted(found, key=lambda row: row[1]))
+
+    def set_long(self, key: str, text: str) -> None:
+        """Keeps a text of any length, that of a key never changes."""
+        parts = [text[start : start + PART] for start in range(0, len(text), PART)]
+        for number, part in enumerate(parts):
+            row = self._row(LONG, f"{LONG}/{key}/{number}", number, part)
+            self._db.call("upsert", self._db.records, [row])
+
+    def drop_long(self, key: str, but: str) -> None:
+        """Deletes the long texts whose keys begin with this one, but one."""
+        keys = [name for name, _, _ in self._read(LONG) if name.startswith(f"{LONG}/{key}/")]
+        for part in in_parts([name for name in keys if not name.startswith(f"{LONG}/{but}/")]):
+            self._db.call("delete", self._db.records, ids=part)
 
     # Ids.
 

@@ -67,9 +67,10 @@ class Connection:
         return self._told(act)
 
     def load(self) -> None:
-        """Loads both collections, if they exist, so that they can be read."""
-        for name in (self.records, self.entries):
-            if self._told(partial(self.client.has_collection, name, timeout=self._timeout_s)):
+        """Loads the collections that exist, so that they can be read."""
+        found = self._told(partial(self.client.list_collections, timeout=self._timeout_s))
+        for name in found:
+            if name in (self.records, self.entries) or name.startswith(f"{self.entries}_"):
                 self._told(partial(self.client.load_collection, name, timeout=self._timeout_s))
 
     def read(self, collection: str, filter: str, fields: Sequence[str], limit: int | None = None) -> list[Any]:
@@ -121,27 +122,26 @@ class Connection:
 
         Raises GalleryError.
         """
-        form = self._form_of_server()
-        for name, schema, vector in (
-            (self.records, records_schema(), "none"),
-            (self.entries, entries_schema(dim, form), "embedding"),
-        ):
-            if self.call("has_collection", name):
-                continue
-            index = MilvusClient.prepare_index_params()
-            index.add_index(vector, index_type="FLAT", metric_type="IP")  # exact search
-            try:
-                self.call(
-                    "create_collection",
-                    name,
-                    schema=schema,
-                    index_params=index,
-                    consistency_level="Strong",
-                    num_shards=1,
-                )
-            except GalleryError:  # another process may have created it meanwhile
-                if not self.call("has_collection", name):
-                    raise
+        self.form = self._form_of_server()
+        self._create(self.records, records_schema(), "none")
+        self.create_entries(self.entries, dim)
+
+    def create_entries(self, name: str, dim: int) -> None:
+        """Creates a collection for entries if it does not exist, of the gallery's form, and loads it. Raises GalleryError."""
+        self._create(name, entries_schema(dim, self.form), "embedding")
+        self.call("load_collection", name)
+
+    def _create(self, name: str, schema: Any, vector: str) -> None:
+        if self.call("has_collection", name):
+            return
+        index = MilvusClient.prepare_index_params()
+        index.add_index(vector, index_type="FLAT", metric_type="IP")  # exact search
+        options = {"schema": schema, "index_params": index, "consistency_level": "Strong", "num_shards": 1}
+        try:
+            self.call("create_collection", name, **options)
+        except GalleryError:  # another process may have created it meanwhile
+            if not self.call("has_collection", name):
+                raise
 
     def learn_form(self) -> None:
         """Sets `form` to the one of the collection of entries, which exists."""
@@ -150,6 +150,10 @@ class Connection:
     def insert(self, rows: Sequence[dict[str, Any]]) -> None:
         """Adds entries, all or none."""
         self.call("insert", self.entries, [self.form.written(row) for row in rows])
+
+    def upsert(self, collection: str, rows: Sequence[dict[str, Any]]) -> None:
+        """Adds entries to a collection of the gallery's form, in place of those of the same id."""
+        self.call("upsert", collection, [self.form.written(row) for row in rows])
 
     def _form_of_server(self) -> Form:
         """For new collections. Raises GalleryError for a server that is too old."""
@@ -164,7 +168,7 @@ class Connection:
 
     def _form_for(self, collection: str, fields: Sequence[str]) -> tuple[list[str], Callable[[Any], Any]]:
         """The fields to read in a collection, and what makes a row of them."""
-        if collection == self.entries:
+        if collection.startswith(self.entries):  # those at a site have the entries' form
             return self.form.asked(fields), self.form.read
         return list(fields), lambda row: row
 

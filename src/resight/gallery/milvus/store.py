@@ -14,8 +14,6 @@ from dataclasses import asdict
 from threading import RLock
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from resight.core.errors import GalleryError
 from resight.core.records import FloatArray
 from resight.gallery.audit import Action, AuditLine
@@ -23,6 +21,8 @@ from resight.gallery.curation import apart
 from resight.gallery.filters import EVERY_ENTRY, AmongTerm, AttributeTerm, Filter, TimeTerm, terms_of
 from resight.gallery.milvus.bookkeeping import Bookkeeping, person_key
 from resight.gallery.milvus.rows import crop_of, raw, row_of, sighting_of
+from resight.gallery.milvus.searching import compared_here, compared_there
+from resight.gallery.milvus.siting import Sited
 from resight.gallery.milvus.syntax import LARGEST_TOP_K, among, in_parts, quoted
 from resight.gallery.people import Links, root_of
 from resight.gallery.records import (
@@ -30,17 +30,18 @@ from resight.gallery.records import (
     Detail,
     Entry,
     Forgotten,
-    Hit,
     Link,
     Placed,
     Settings,
     Sighting,
     Stats,
     StoreHits,
-    in_order,
 )
 from resight.gallery.search import rows
-from resight.gallery.store import Edit, Store, damage_of_unfinished
+from resight.gallery.siting import audited
+from resight.gallery.store import Edit, SiteChanged, Store, damage_of_unfinished
+from resight.site.crops import SiteCrops
+from resight.site.transform import SiteTransform
 
 if TYPE_CHECKING:
     from resight.gallery.milvus.connection import Connection
@@ -48,7 +49,6 @@ if TYPE_CHECKING:
 VERSION = 2  # 1: a gallery whose entries may hold nulls; 2: one with flags beside what may be unknown
 FIELDS = ("camera", "time", "track", "pid", "name", "attributes", "embedding", "checksum")
 COUNTED_ROWS = 100_000  # rows among which people are counted exactly; among more an upper bound is taken
-QUERIES_AT_ONCE = 64
 COMPARED_AT_ONCE = 64  # digests in one condition; Milvus Lite takes no `in` for an attribute
 BEYOND = (
     "Milvus marks rows as deleted at once and rewrites its segments later: `resight gallery compact` asks for it, and "
@@ -83,6 +83,7 @@ class MilvusStore(Store):
         self.name = self._db.name
         try:
             self.settings = self._prepare(settings, new)
+            self._sited = Sited(self._db, self._records, self.settings)
         except BaseException:
             self.close()
             raise
@@ -122,6 +123,7 @@ class MilvusStore(Store):
                 self._records.taken(given)
             self._records.remember(entries)
             self._db.insert(told)
+            self._sited.added(entries, ids)
             return ids
 
     def add_once(self, entries: Sequence[Entry]) -> Placed:
@@ -136,17 +138,27 @@ class MilvusStore(Store):
             wanted = [entry for entry, text in zip(entries, contents, strict=True) if text not in known]
             fresh = iter(self.add(wanted) if wanted else ())
             ids = [known[text] if text in known else next(fresh) for text in contents]
+            there = [(entry, known[text]) for entry, text in zip(entries, contents, strict=True) if text in known]
+            # A kill may have come between those that are there and what they are at the site.
+            self._sited.added([entry for entry, _ in there], [number for _, number in there])
             return Placed(tuple(ids), tuple(known[text] for text in contents if text in known))
 
     def search(
         self, queries: FloatArray, top_k: int | None, filter: Filter, min_similarity: float | None, site: str = ""
     ) -> StoreHits:
         with self._lock:
+            if self._sited.identity() != site:
+                raise SiteChanged(f"{self.name}: its site transform was changed meanwhile; search again")
             links = self._records.roots()
             expression = self._expression(filter, links)
-            here = top_k is None or top_k > LARGEST_TOP_K
-            compared = self._compared_here if here else self._compared_there
-            hits = tuple(compared(queries, top_k, expression, min_similarity))
+            compared = compared_here if top_k is None or top_k > LARGEST_TOP_K else compared_there
+            collection = self._sited.collection(site)
+            try:
+                hits = tuple(compared(self._db, collection, queries, top_k, expression, min_similarity))
+            except GalleryError:
+                if self._sited.identity() == site:
+                    raise
+                raise SiteChanged(f"{self.name}: its site transform was changed meanwhile; search again") from None
             return StoreHits(hits, self._num_people(filter, expression, links))
 
     def count(self, filter: Filter = EVERY_ENTRY) -> int:
@@ -197,9 +209,12 @@ class MilvusStore(Store):
         with self._lock:
             pages = self._pages(self._expression(filter), ("camera", "track", "pid"), narrow=True)
             found = [row for page in pages for row in page]
-            self._records.append("forget", who, purpose, {"entries": len(found), "by": ", ".join(filter.names())})
             ids = [row["id"] for row in found]
+            told = self._sited.before_forgetting(ids) if ids else ""
+            more: Detail = {"site": told} if told else {}
+            self._records.append("forget", who, purpose, {"entries": len(ids), "by": ", ".join(filter.names()), **more})
             try:
+                self._sited.forgotten(ids)
                 for part in in_parts(ids):
                     self._db.call("delete", self._db.entries, ids=part)
             except GalleryError as error:
@@ -209,7 +224,23 @@ class MilvusStore(Store):
                 self._drop_people(found)
             except GalleryError as error:  # the entries are deleted all the same
                 kept = (f"records of who was in the gallery (hashes of pids and tracks), and their links: {error}",)
-            return Forgotten(len(ids), kept, beyond=BEYOND if ids else ())
+            return Forgotten(len(ids), kept, beyond=BEYOND if ids else (), site=told)
+
+    def site(self) -> SiteTransform | None:
+        with self._lock:
+            return self._sited.transform()
+
+    def set_site(self, site: SiteTransform | None, who: str, purpose: str) -> None:
+        self._check_writable()
+        with self._lock:
+            if site is not None:
+                self._sited.write(site)
+            self._records.append("site", who, purpose, audited(site))
+            self._sited.put(site)
+
+    def site_crops(self) -> SiteCrops:
+        with self._lock:
+            return self._sited.crops()
 
     def link(self, pid: int, into: int, who: str, purpose: str) -> int:
         self._check_writable()
@@ -269,7 +300,7 @@ class MilvusStore(Store):
                 if what:
                     remedy = f"`resight gallery forget --id {row['id']}`, and add it again"
                     yield Damage(f"entry {row['id']}", what, remedy)
-        yield from self._records.damages()
+        yield from (*self._sited.damages(), *self._records.damages())
 
     def compact(self) -> None:
         self._check_writable()
@@ -291,42 +322,6 @@ class MilvusStore(Store):
         self._db.close()
 
     # Searching.
-
-    def _compared_there(
-        self, queries: FloatArray, top_k: int | None, expression: str, min_similarity: float | None
-    ) -> Iterator[tuple[Hit, ...]]:
-        """By Milvus, in float32."""
-        below = None if min_similarity is None else float(np.nextafter(np.float32(min_similarity), -np.inf))
-        parameters = {} if below is None else {"radius": below}
-        for start in range(0, len(queries), QUERIES_AT_ONCE):
-            found = self._db.call(
-                "search",
-                self._db.entries,
-                data=queries[start : start + QUERIES_AT_ONCE].tolist(),
-                anns_field="embedding",
-                limit=top_k,
-                filter=expression,
-                output_fields=["id"],
-                search_params={"metric_type": "IP", "params": parameters},
-                consistency_level="Strong",
-            )
-            for answer in found:
-                hits = (Hit(hit["id"], float(hit["distance"])) for hit in answer)
-                near = (hit for hit in hits if min_similarity is None or hit.similarity >= min_similarity)
-                yield in_order(near, top_k)
-
-    def _compared_here(
-        self, queries: FloatArray, top_k: int | None, expression: str, min_similarity: float | None
-    ) -> Iterator[tuple[Hit, ...]]:
-        """By reading all rows that match once: for more hits than Milvus returns at a time."""
-        found: list[list[Hit]] = [[] for _ in queries]
-        for page in self._pages(expression, ("embedding",)):
-            vectors = np.array([row["embedding"] for row in page], np.float64)
-            for hits, similarities in zip(found, queries.astype(np.float64) @ vectors.T, strict=True):
-                pairs = zip(page, similarities.tolist(), strict=True)
-                near = ((row, value) for row, value in pairs if min_similarity is None or value >= min_similarity)
-                hits += [Hit(row["id"], value) for row, value in near]
-        yield from (in_order(hits, top_k) for hits in found)
 
     def _num_people(self, filter: Filter, expression: str, links: Links) -> int:
         """Exact if that takes no more than COUNTED_ROWS rows; else the smaller of two upper bounds."""

@@ -81,6 +81,10 @@ class Connection:
         found = self.run(query, **values)
         return found[0][0] if found else None
 
+    def has(self, name: str) -> bool:
+        """Whether the gallery has a table or an index of this name."""
+        return self.one("SELECT to_regclass(:name)::text", name=f"{self.schema}.{name}") is not None
+
     @contextmanager
     def changing(self, level: str = "READ COMMITTED") -> Iterator[None]:
         """A transaction: on the server's disk as a whole when it ends, or rolled back."""

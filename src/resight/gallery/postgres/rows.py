@@ -18,6 +18,11 @@ def text_of(vector: FloatArray) -> str:
     return "[" + ",".join(map(repr, vector.tolist())) + "]"
 
 
+def vector_of(text: str) -> FloatArray:
+    """The embedding in pgvector's text, (dim,) float32."""
+    return np.array(json.loads(text), "<f4").astype(np.float32)
+
+
 def raw(row: Sequence[Any]) -> tuple[Any, ...]:
     """As `rows` takes it: the embedding as bytes."""
     number, camera, time, track, pid, name, attributes, embedding, checksum = row

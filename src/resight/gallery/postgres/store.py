@@ -16,8 +16,10 @@ from resight.core.errors import GalleryError
 from resight.core.records import FloatArray
 from resight.gallery.audit import Action, AuditLine, check_chain, line_of, next_row
 from resight.gallery.curation import apart
-from resight.gallery.filters import EVERY_ENTRY, AmongTerm, AttributeTerm, Filter, TimeTerm, terms_of
+from resight.gallery.filters import EVERY_ENTRY, Filter
 from resight.gallery.people import check_link, root_of
+from resight.gallery.postgres import siting
+from resight.gallery.postgres.conditions import condition_of
 from resight.gallery.postgres.rows import raw, row_of, text_of
 from resight.gallery.postgres.statements import (
     ADD,
@@ -45,12 +47,14 @@ from resight.gallery.records import (
     StoreHits,
 )
 from resight.gallery.search import rows
-from resight.gallery.store import Edit, Store, damage_of_unfinished
+from resight.gallery.siting import audited
+from resight.gallery.store import Edit, SiteChanged, Store, damage_of_unfinished
+from resight.site.crops import SiteCrops
+from resight.site.transform import SiteTransform
 
 if TYPE_CHECKING:
     from resight.gallery.postgres.connection import Connection
 
-VERSION = 1
 READ_AT_ONCE = 256
 
 
@@ -85,10 +89,10 @@ class PostgresStore(Store):
 
     def _prepare(self, settings: Settings | None, new: bool) -> None:
         with self._db.changing():
-            there = self._there()
+            there = self._db.has("meta")
             if not there and settings is not None:
                 self._db.run("SELECT pg_advisory_xact_lock(:key)", key=CREATING)
-                there = self._there()  # another process may have created it meanwhile
+                there = self._db.has("meta")  # another process may have created it meanwhile
                 if not there:
                     self._create(settings)
             if there and new:
@@ -96,18 +100,16 @@ class PostgresStore(Store):
             if not there and settings is None:
                 raise GalleryError(f"there is no {self.name} in this database; `resight gallery create` makes one")
             version = int(self._db.one("SELECT value FROM meta WHERE key = 'version'"))
-            if version > VERSION:
+            if version > siting.VERSION:
                 raise GalleryError(f"{self.name} has schema version {version}, of a newer resight. Nothing was changed")
             self.settings = Settings(**json.loads(self._db.one("SELECT value FROM meta WHERE key = 'settings'")))
+            self._sited = siting.Sited(self._db, self.settings)
 
     def _index_content(self) -> None:
         """Makes the index that finds equal entries. Without it (this user may not make one) that takes longer."""
         with suppress(GalleryError):
-            if self._db.one("SELECT to_regclass(:name)::text", name=f"{self._db.schema}.{CONTENT}") is None:
+            if not self._db.has(CONTENT):
                 self._db.run(INDEX)
-
-    def _there(self) -> bool:
-        return self._db.one("SELECT to_regclass(:name)::text", name=f"{self._db.schema}.meta") is not None
 
     def _create(self, settings: Settings) -> None:
         try:
@@ -117,7 +119,7 @@ class PostgresStore(Store):
         self._db.run(f"CREATE SCHEMA IF NOT EXISTS {self._db.schema}")
         for statement in SCHEMA.format(dim=settings.dim).split(";"):
             self._db.run(statement)
-        self._db.run("INSERT INTO meta VALUES ('version', :version)", version=str(VERSION))
+        self._db.run("INSERT INTO meta VALUES ('version', :version)", version="1")
         self._db.run("INSERT INTO meta VALUES ('settings', :settings)", settings=json.dumps(asdict(settings)))
 
     def add(self, entries: Sequence[Entry]) -> list[int]:
@@ -160,6 +162,7 @@ class PostgresStore(Store):
             for entry, number in zip(entries, ids, strict=True):
                 if entry.crop is not None:
                     self._db.run("INSERT INTO crops VALUES (:entry, :data)", entry=number, data=entry.crop)
+            self._sited.add(entries, ids)
             return ids
         return []
 
@@ -167,13 +170,17 @@ class PostgresStore(Store):
         self, queries: FloatArray, top_k: int | None, filter: Filter, min_similarity: float | None, site: str = ""
     ) -> StoreHits:
         with self._db.looking():
+            if self._sited.identity() != site:
+                raise SiteChanged(f"{self.name}: its site transform was changed meanwhile; search again")
             condition, values = self._condition(filter)
-            near = "" if min_similarity is None else " AND -(embedding <#> cast(:query AS vector)) >= :min_similarity"
-            query = (
-                f"SELECT id, -(embedding <#> cast(:query AS vector)) FROM entries e WHERE {condition}{near} "
-                "ORDER BY embedding <#> cast(:query AS vector), id LIMIT :top_k"
-            )
-            near_values = {} if min_similarity is None else {"min_similarity": min_similarity}
+            compared = "s" if site else "e"
+            away = f"{compared}.embedding <#> cast(:query AS vector)"
+            joined = " JOIN sited s ON s.entry = e.id AND s.site = :site" if site else ""
+            near = "" if min_similarity is None else f" AND -({away}) >= :min_similarity"
+            compare = f"SELECT e.id, -({away}) FROM entries e{joined} WHERE {condition}{near}"
+            near_values = {"min_similarity": min_similarity, "site": site or None}
+            near_values = {name: value for name, value in near_values.items() if value is not None}
+            query = f"{compare} ORDER BY {away}, e.id LIMIT :top_k"
             found = [self._db.run(query, query=text_of(row), top_k=top_k, **near_values, **values) for row in queries]
             num_people = self._num_people(condition, values)
         return StoreHits(tuple(tuple(Hit(*row) for row in hits) for hits in found), num_people)
@@ -236,20 +243,38 @@ class PostgresStore(Store):
                 "AND NOT EXISTS (SELECT 1 FROM entries WHERE entries.pid = g.value::bigint)",
                 pids=json.dumps(pids),
             )
-            if told := self._note(apart.APART):
+            if kept_apart := self._note(apart.APART):
                 left = self._db.run(
                     "SELECT DISTINCT pid FROM entries WHERE pid IN (SELECT value::bigint FROM "
                     "json_array_elements_text(:pids))",
                     pids=json.dumps(pids),
                 )
-                self._set_note(apart.APART, apart.without(told, set(pids) - {pid for (pid,) in left}))
-            self._append("forget", who, purpose, {"entries": len(gone), "by": ", ".join(filter.names())})
+                self._set_note(apart.APART, apart.without(kept_apart, set(pids) - {pid for (pid,) in left}))
+            told = self._sited.forgotten() if gone else ""
+            more: Detail = {"site": told} if told else {}
+            self._append("forget", who, purpose, {"entries": len(gone), "by": ", ".join(filter.names()), **more})
         try:
             self._vacuum("")
             kept: tuple[str, ...] = ()
         except GalleryError as error:  # the entries are deleted all the same
             kept = (f"freed pages were not vacuumed ({error}); `resight gallery compact` does it",)
-        return Forgotten(len(gone), kept, beyond=BEYOND if gone else ())
+        return Forgotten(len(gone), kept, beyond=BEYOND if gone else (), site=told)
+
+    def site(self) -> SiteTransform | None:
+        with self._db.looking():
+            return self._sited.transform()
+
+    def set_site(self, site: SiteTransform | None, who: str, purpose: str) -> None:
+        if site is not None:
+            self._sited.write_rows(site)
+        with self._db.changing():
+            self._one_at_a_time()
+            self._sited.put(site)
+            self._append("site", who, purpose, audited(site))
+
+    def site_crops(self) -> SiteCrops:
+        with self._db.looking():
+            return self._sited.crops()
 
     def link(self, pid: int, into: int, who: str, purpose: str) -> int:
         with self._db.changing():
@@ -316,6 +341,9 @@ class PostgresStore(Store):
                 if what:
                     yield Damage(f"entry {row[0]}", what, f"`resight gallery forget --id {row[0]}`, and add it again")
             last = part[-1][0]
+        with self._db.looking():
+            damages = self._sited.damages()
+        yield from damages
         yield from check_chain(self.audit())
 
     def compact(self) -> None:
@@ -338,8 +366,8 @@ class PostgresStore(Store):
 
     def _vacuum(self, how: str) -> None:
         """VACUUM; FULL rewrites the tables, and nobody else reads or writes meanwhile."""
-        self._db.run(f"VACUUM {how} entries")
-        self._db.run(f"VACUUM {how} crops")
+        for table in ("entries", "crops", *(["sited"] if self._sited.exists() else ())):
+            self._db.run(f"VACUUM {how} {table}")
 
     def _note(self, key: str) -> str:
         return str(self._db.one("SELECT value FROM meta WHERE key = :key", key=key) or "")
@@ -355,24 +383,7 @@ class PostgresStore(Store):
 
     def _condition(self, filter: Filter) -> tuple[str, dict[str, Any]]:
         """What follows WHERE, and its parameters. Within a transaction."""
-        texts, values = ["TRUE"], dict[str, Any]()
-        for place, term in enumerate(terms_of(filter, self._links())):
-            key = f"v{place}"
-            match term:
-                case AmongTerm(field, among, never):
-                    kind = "text" if field in ("camera", "track") else "bigint"
-                    inside = f"e.{field} IN (SELECT value::{kind} FROM json_array_elements_text(:{key}))"
-                    texts.append(f"({inside}) IS NOT TRUE" if never else inside)
-                    values[key] = json.dumps(among)
-                case TimeTerm(relation, moment, untimed):
-                    more = "" if untimed is None else f" OR e.time IS NULL OR e.time >= :{key}u"
-                    texts.append(f"(e.time {relation} :{key}{more})")
-                    values |= {key: moment} if untimed is None else {key: moment, f"{key}u": untimed}
-                case AttributeTerm(name, value):
-                    alike = [bool(value), int(value)] if value in (0, 1) else [value]  # as in Python
-                    texts.append(f"e.attributes::jsonb @> ANY (cast(:{key} AS jsonb[]))")
-                    values[key] = [json.dumps({name: each}) for each in alike]
-        return " AND ".join(texts), values
+        return condition_of(filter, self._links())
 
     def _num_people(self, condition: str, values: dict[str, Any]) -> int:
         links = self._links()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from resight.core.calibration import UNSURE, Calibration, Decision, Rate
 from resight.embedding.model import Model
@@ -31,20 +32,37 @@ class Meaning:
     false_positive_rate: float
     false_negative_rate: float
 
+    @cached_property
+    def margin(self) -> tuple[float, Rate] | None:
+        """As `Calibration.naming_margin`."""
+        if self.calibration is None or not self.num_people:
+            return None
+        return self.calibration.naming_margin(self.false_negative_rate, self.num_people)
+
+    def undecided(self, similarity: float) -> bool:
+        """Whether a similarity of pictures by cameras with means is `unsure`."""
+        said = self._decided(similarity)
+        return said is not None and said.verdict == UNSURE
+
     def of(self, similarity: float, cameras: Sequence[str | None]) -> Said:
         """What this similarity says of pictures by these cameras."""
         if self.calibration is None:
             return Said()
         if doubt := self._doubt(cameras):
             return Said(Decision(UNSURE, None, reason=doubt))
-        decision = self.calibration.decide_search(
+        decision = self._decided(similarity)
+        likely = self.calibration.same_among(similarity, self.num_people)
+        return Said(decision, likely, self.calibration.strangers_as_alike(similarity, self.num_people))
+
+    def _decided(self, similarity: float) -> Decision | None:
+        if self.calibration is None:
+            return None
+        return self.calibration.decide_search(
             similarity,
             self.num_people,
             false_positive_rate=self.false_positive_rate,
             false_negative_rate=self.false_negative_rate,
         )
-        likely = self.calibration.same_among(similarity, self.num_people)
-        return Said(decision, likely, self.calibration.strangers_as_alike(similarity, self.num_people))
 
     def _doubt(self, cameras: Sequence[str | None]) -> str:
         """Why the calibration does not say what the similarity means: a camera has no mean. Empty: it does."""

@@ -22,7 +22,8 @@ class RateOut(BaseModel):
 
 
 class DecisionOut(BaseModel):
-    """What a similarity means. rate: how often such an answer is wrong; of `unsure`, how often it comes."""
+    """What a similarity means. rate: how often such an answer is wrong; of `if anybody`, in searches for people who are
+    there; of `unsure`, how often it comes."""
 
     verdict: str
     rate: RateOut | None
@@ -56,12 +57,14 @@ class MatchOut(EntryOut):
 
 class SearchOut(BaseModel):
     """The answer to a search. sentence: the verdict in words. strangers: as of a match, of this search's nearest. site:
-    the identity of the site transform that was applied; empty: none."""
+    the identity of the site transform that was applied; empty: none. named: of the decision `if anybody`, who it is
+    one of, if it is anybody; the nearest first."""
 
     sentence: str
     verdict: str
     person: str
     decision: DecisionOut | None
+    named: list[str]
     num_people: int
     recall: float
     strangers: RateOut | None
@@ -261,6 +264,7 @@ def search_out(result: SearchResult) -> SearchOut:
         verdict=result.verdict,
         person=result.person,
         decision=None if result.decision is None else DecisionOut.model_validate(result.decision, from_attributes=True),
+        named=list(result.named),
         num_people=result.num_people,
         recall=result.recall,
         strangers=_rate_out(result.strangers),
@@ -280,6 +284,9 @@ def sentence(result: SearchResult) -> str:
     if decision.reason:
         why = decision.reason.replace("`", "")
         return f"Unsure whether this is {result.person} or nobody we know: {why}{_share(decision)}."
+    if result.named:
+        who = f"{' or '.join(result.named)}, if it is anybody here"
+        return f"This is {who}. Among {people}, searches for one of them name somebody else in {_percent(decision)}."
     what = f"This is {result.person}" if result.verdict.startswith("known") else "Nobody we know"
     return f"{what}. Among {people}, such an answer is wrong in {_percent(decision)} of searches."
 

@@ -138,7 +138,7 @@ class RemoteGallery:
         decision = decision_of(told["decision"])
         matches = tuple(match_of(each, decision) for each in told["matches"])
         facts = told["num_people"], told["recall"], told["person"], told["site"]
-        return SearchResult(matches, decision, *facts, rate_of(told["strangers"]))
+        return SearchResult(matches, decision, *facts, rate_of(told["strangers"]), tuple(told["named"]))
 
     def _purpose(self, given: str | None) -> str:
         purpose = given or self.purpose
