@@ -127,7 +127,7 @@ class Connection:
         self.create_entries(self.entries, dim)
 
     def create_entries(self, name: str, dim: int) -> None:
-        """Creates a collection for entries if it does not exist, of the gallery's form, and loads it. Raises GalleryError."""
+        """Creates a collection for entries if it does not exist, in the form of all, and loads it."""
         self._create(name, entries_schema(dim, self.form), "embedding")
         self.call("load_collection", name)
 
