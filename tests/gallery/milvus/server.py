@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 WHY_NOT = (
-    "there is no Milvus server here: `make test-all` installs one, the wheel milvus==2.3.5, which is for Linux on x86-64"
+    "there is no Milvus server here: `make test-all` installs one, the wheel milvus==2.3.5 for Linux on x86-64"
 )
 # A reader waits for the server's clock, 200 ms, and whoever makes a collection for its checks. Shorter for the tests.
 QUICK = {
