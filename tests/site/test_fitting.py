@@ -148,6 +148,10 @@ def test_a_camera_far_from_all_others_and_one_of_two_names_are_told() -> None:
     renamed = ["c1 renamed" if row % 2 and name == "c1" else name for row, name in enumerate(ours.cameras)]
     told = " ".join(fit_site(ours.embeddings, renamed).facts.warnings)
     assert "cameras c1 and c1 renamed have nearly the same mean" in told
+    two = place(cameras=2)
+    renamed = ["c1 renamed" if row % 2 and name == "c1" else name for row, name in enumerate(two.cameras)]
+    (told,) = fit_site(two.embeddings, renamed).facts.warnings  # and not that the other one is far from both
+    assert "cameras c1 and c1 renamed have nearly the same mean" in told
     site = fit_site(apart, ours.cameras, without=["c3"])
     assert not site.knows("c3")
     assert site.facts.warnings == ()

@@ -10,7 +10,7 @@ from resight.core.records import FloatArray
 from resight.site.transform import CameraFacts
 
 FAR = 2.0  # times the median distance to the nearest other camera
-NEAR = 0.25  # of it
+NEAR = 0.25  # of the median distance of two cameras
 FEW_TRACKLETS = 30  # of a camera, about as many people
 MIXED = 0.35  # within-camera EER of raw embeddings: no model that is any good has it where tracks are right
 
@@ -32,7 +32,9 @@ def doubts_of(
         found.append(f"{len(left_out) - 5:,} more cameras have too few pictures for a mean")
     if len(cameras) > 2:
         distance = np.linalg.norm(means[:, None] - means[None], axis=2) + np.diag(np.full(len(means), np.inf))
-        nearest = distance.min(axis=1)
+        typical = float(np.median(distance[np.triu_indices(len(means), 1)]))
+        twins = distance < NEAR * typical
+        nearest = np.where(twins, np.inf, distance).min(axis=1)  # a camera under two names is far from others with both
         usual = float(np.median(nearest))
         for row in np.flatnonzero(nearest > FAR * usual).tolist():
             found.append(
@@ -40,7 +42,7 @@ def doubts_of(
                 "its light or lens differs, which the mean makes up for; or it sees other people, as a staff entrance "
                 "does, and then the mean takes identity away: leave such a camera out"
             )
-        for row, other in np.argwhere(np.triu(distance < NEAR * usual)).tolist():
+        for row, other in np.argwhere(np.triu(twins)).tolist():
             found.append(
                 f"cameras {cameras[row]} and {cameras[other]} have nearly the same mean: one camera under two names?"
             )

@@ -152,7 +152,7 @@ def test_a_path_that_is_none(tmp_path: Path) -> None:
         with pytest.raises((DatasetError, ConfigError)):
             open_dataset(name)
     (tmp_path / "file").touch()
-    with pytest.raises(DatasetError, match="Found: a file"):
+    with pytest.raises(DatasetError, match="it is a file"):
         open_dataset(tmp_path / "file")
     with pytest.raises(ConfigError, match="Known: cuhk03, dukemtmc, folder"):
         open_dataset(tmp_path, "coco")

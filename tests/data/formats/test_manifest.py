@@ -118,7 +118,7 @@ def test_copies_of_one_name_and_odd_labels_are_kept_apart(tmp_path: Path) -> Non
     assert not write_manifest(Dataset("odd", "folder", crops, (), ()), tmp_path / "t.csv", tmp_path / "pictures")
     assert [crop.read() for crop in read_manifest(tmp_path / "t.csv").train] == [bytes([n]) for n in (1, 2, 3, 4)]
     found = open_dataset(tmp_path / "pictures")
-    assert sorted((str(c.person), str(c.camera)) for c in found.train)[2:] == [("bob", "north-gate")] * 2
+    assert [(c.person, c.camera) for c in found.train].count(("bob", "north-gate")) == 2
     assert len(found.train) == 4
 
 
