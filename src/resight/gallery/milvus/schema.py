@@ -1,12 +1,15 @@
 """The two collections of a gallery, and how a value that is not known is kept in one.
 
 Milvus has fields that may be null since 2.5, and Milvus Lite has them. A collection made on an older server has a field
-`has_NAME` beside each that may be unknown: where it is false, the field itself holds a filler that nobody reads. A
-collection keeps its form when its server is updated.
+`has_NAME` beside each that may be unknown: where it is false, the field itself holds a filler that nobody reads. Such
+servers also compare attributes by their type (1 is not true there) and do not find names with control characters, so
+that digests of both are compared instead. A collection keeps its form when its server is updated.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +17,7 @@ from typing import Any
 
 from pymilvus import DataType, MilvusClient
 
-from resight.gallery.milvus.syntax import LONGEST_TEXT, MOST_PARTS
+from resight.gallery.milvus.syntax import LONGEST_TEXT, MOST_PARTS, quoted
 
 FILLERS: dict[str, Any] = {"time": 0.0, "track": "", "pid": 0, "crop": []}  # the fields that may be unknown
 OLDEST = (2, 3, 2)  # the first Milvus with arrays, in which pictures are kept
@@ -40,12 +43,24 @@ class Form:
         flagged = not self.nullable and field in FILLERS
         return f"(has_{field} == true and {expression})" if flagged else expression
 
+    def value(self, field: str, value: str | int) -> str:
+        """The expression that a field is known and has this value."""
+        return self.holds(field, f"{field} == {quoted(value)}")
+
+    def equals(self, name: str, value: str | int | float | bool) -> str:
+        """The expression that an attribute is there and equal."""
+        if self.nullable:
+            return f"attributes[{quoted(name)}] == {quoted(value)}"
+        return f"equal[{quoted(_digest(name))}] == {quoted(_digest(value))}"
+
     def written(self, row: dict[str, Any]) -> dict[str, Any]:
         """A row as the collection takes it."""
         if self.nullable:
             return row
         flags = {f"has_{field}": row[field] is not None for field in FILLERS}
-        return {**row, **{field: FILLERS[field] for field in FILLERS if row[field] is None}, **flags}
+        fillers = {field: filler for field, filler in FILLERS.items() if row[field] is None}
+        equal = {_digest(name): _digest(value) for name, value in row["attributes"].items()}
+        return {**row, **fillers, **flags, "equal": equal}
 
     def asked(self, fields: Sequence[str]) -> list[str]:
         """The fields to read, with what tells whether they are known."""
@@ -56,6 +71,13 @@ class Form:
         """A row as it was before `written`, of the fields that were read."""
         unknown = {field: None for field in FILLERS if row.get(f"has_{field}") is False}
         return {**row, **unknown}
+
+
+def _digest(value: str | int | float | bool) -> str:
+    """Equal for values that Python has as equal: 1, 1.0 and true."""
+    if not isinstance(value, str) and value == (whole := int(value)):
+        value = whole
+    return hashlib.blake2b(json.dumps(value).encode(), digest_size=16).hexdigest()
 
 
 def version_of(told: str) -> tuple[int, ...]:
@@ -87,6 +109,8 @@ def entries_schema(dim: int, form: Form) -> Any:
     schema.add_field("crop", DataType.ARRAY, **maybe, **parts)
     for field in () if form.nullable else FILLERS:
         schema.add_field(f"has_{field}", DataType.BOOL)
+    if not form.nullable:
+        schema.add_field("equal", DataType.JSON)  # digests of the attributes' names, with those of their values
     return schema
 
 

@@ -94,11 +94,8 @@ class MilvusStore(Store):
             raise GalleryError(f"{self.name} exists already")
         if not text and (settings is None or self._read_only):
             raise GalleryError(f"there is no {self.name} there; `resight gallery create` makes one")
-        if (
-            not text
-            and self._db.call("has_collection", self._db.entries)
-            and self._db.count(self._db.entries, EVERYTHING)
-        ):
+        there = not text and self._db.call("has_collection", self._db.entries)
+        if there and self._db.count(self._db.entries, EVERYTHING):
             raise GalleryError(f"{self.name}: its records are gone, but its entries are not; restore both")
         if not text and settings is not None:
             self._db.create(settings.dim)
@@ -356,7 +353,7 @@ class MilvusStore(Store):
                     more = "" if untimed is None else f" or {form.missing('time')} or time >= {quoted(untimed)}"
                     texts.append(f"(({form.known('time')} and time {relation} {quoted(moment)}){more})")
                 case AttributeTerm(name, value):
-                    texts.append(f"attributes[{quoted(name)}] == {quoted(value)}")
+                    texts.append(form.equals(name, value))
         return " and ".join(texts)
 
     # Rows.
@@ -375,16 +372,13 @@ class MilvusStore(Store):
 
         pids = {row["pid"] for row in gone if row["pid"] is not None}
 
-        def of_track(track: str) -> str:
-            return form.holds("track", f"track == {quoted(track)}")
-
         form = self._db.form
-        pids = {pid for pid in pids if not left(form.holds("pid", f"pid == {pid}"))}
+        pids = {pid for pid in pids if not left(form.value("pid", pid))}
         walks = {(row["camera"], row["track"]) for row in gone if row["pid"] is None and row["track"] is not None}
         walks = {
             (camera, track)
             for camera, track in walks
-            if not left(f"camera == {quoted(camera)} and {of_track(track)} and {form.missing('pid')}")
+            if not left(f"camera == {quoted(camera)} and {form.value('track', track)} and {form.missing('pid')}")
         }
         if pids and (text := self._records.note(apart.APART)):
             self._records.set_note(apart.APART, apart.without(text, pids))
