@@ -192,8 +192,8 @@ def quantized(vectors: FloatArray, scale: float) -> tuple[Codes, Doubles, Double
 def lengths_of(rows: FloatArray) -> Doubles:
     """(n,), to float32's precision."""
     lengths: Doubles = np.sqrt(np.einsum("ij,ij->i", rows, rows).astype(np.float64))
-    lengths = lengths * (1 + rows.shape[1] * 2.0**-23) + 1e-18
-    return lengths
+    lengths *= 1 + rows.shape[1] * 2.0**-23
+    return lengths + 1e-18
 
 
 def rounded_up(value: float) -> float:
