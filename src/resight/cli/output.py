@@ -5,15 +5,17 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Sequence
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from resight.core.progress import is_main_process, progress_bar
-from resight.data.crops import Problem
-from resight.evaluation.evaluate import Evaluation
+
+if TYPE_CHECKING:
+    from resight.data.crops import Problem
+    from resight.evaluation.evaluate import Evaluation
 
 progress = progress_bar  # what the verbs hand to long work
 # What moves the cursor, colours, hides or turns round the text after it; half of a pair of UTF-16.

@@ -15,7 +15,6 @@ import numpy as np
 import numpy.typing as npt
 
 from resight.core.errors import ConfigError, EmbeddingError, unknown_name
-from resight.core.pictures.images import is_one
 from resight.core.records import NO_PERSON_PID, FloatArray
 from resight.gallery.filters import Filter
 from resight.gallery.people import is_number, pid_of_name
@@ -191,6 +190,8 @@ def person_name_of(name: Any) -> str | None:
 
 def listed(crops: Any) -> list[Any]:
     """The pictures, of one or several."""
+    from resight.core.pictures.images import is_one  # needs Pillow, which a search by an embedding does not
+
     return [crops] if is_one(crops) else list(crops)
 
 

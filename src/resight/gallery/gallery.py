@@ -8,7 +8,7 @@ from datetime import datetime
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy.typing as npt
 
@@ -16,9 +16,7 @@ from resight.core.calibration import FALSE_ACCEPT_RATE, FALSE_REJECT_RATE
 from resight.core.errors import ConfigError, DataError, EmbeddingError, GalleryError
 from resight.core.progress import Progress, silent
 from resight.data.crops import SPLITS, Dataset
-from resight.data.formats.catalogue import open_dataset
 from resight.embedding.card import short_of
-from resight.embedding.model import Model
 from resight.gallery.arguments import (
     embeddings_of,
     encoded,
@@ -48,6 +46,9 @@ from resight.gallery.store import Store
 from resight.gallery.transfer.batches import added_in_batches, in_batches
 from resight.gallery.transfer.placing import Names, place
 from resight.gallery.transfer.rows import Row, columns_of, crops_of, rows_of_crops
+
+if TYPE_CHECKING:
+    from resight.embedding.model import Model
 
 Times = float | datetime | Sequence[float | datetime | None] | None
 
@@ -206,6 +207,8 @@ class Gallery(Corrections, Listing):
 
         Raises DatasetError, ConfigError for a wrong argument, GalleryError if the store fails; with strict, DataError.
         """
+        from resight.data.formats.catalogue import open_dataset  # slow to import, and searches do not need it
+
         found = dataset if isinstance(dataset, Dataset) else open_dataset(str(dataset), format)
         left_out = [f"{problem.name}: {problem.reason}" for problem in found.problems]
         if strict and left_out:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from resight.core.errors import ConfigError
-from resight.embedding.loading import load
-from resight.embedding.model import Model
-from resight.embedding.packaged import packaged_bundle, packaged_models
 from resight.gallery.arguments import renamed_arguments
 from resight.gallery.engines import open_store
 from resight.gallery.gallery import Gallery
 from resight.gallery.records import Settings
 from resight.gallery.store import without_password
+
+if TYPE_CHECKING:
+    from resight.embedding.model import Model
 
 
 @renamed_arguments(place="uri")
@@ -75,6 +76,9 @@ def open_with_model(
     Raises ConfigError if no model is named and the gallery's is not packaged, and what `open_gallery` and
     `resight.load` raise.
     """
+    from resight.embedding.loading import load  # slow to import, and without a picture not needed
+    from resight.embedding.packaged import packaged_bundle, packaged_models
+
     with open_gallery(uri, read_only=True, wait_s=wait_s) as gallery:
         settings = gallery.settings
     if model is None:

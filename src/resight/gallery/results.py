@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 from resight.core.calibration import IF_ANYBODY, KNOWN, Decision, Rate
 from resight.core.records import FloatArray
 from resight.core.visibility import SECOND_STAGE, Parts
-from resight.embedding.model import Model
 from resight.gallery.arguments import pooled
 from resight.gallery.filters import Filter
 from resight.gallery.people import NAMED, Links, person_of, root_of
@@ -18,6 +17,9 @@ from resight.gallery.search.meaning import Meaning, calibration_of
 from resight.gallery.search.naming import LOOKED_AT, named, reaches
 from resight.gallery.search.occluded import compared_again
 from resight.gallery.store import SiteChanged, Store
+
+if TYPE_CHECKING:
+    from resight.embedding.model import Model
 
 SCHEMA = "resight.answer/1"
 

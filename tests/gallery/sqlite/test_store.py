@@ -451,7 +451,7 @@ def test_a_changed_audit_is_found(tmp_path: Path, change: str) -> None:
 
 def test_a_large_gallery_opens_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Several blocks, in the order of camera and time, with what was added since."""
-    monkeypatch.setattr("resight.gallery.sqlite.index.BLOCK_ROWS", 300)
+    monkeypatch.setattr("resight.gallery.sqlite.index.kept.BLOCK_ROWS", 300)
     rows = unit(2000)
     cameras = [f"c{n}" for n in np.random.default_rng(0).integers(0, 7, 2000)]
     with open_gallery(tmp_path / "site.db", MODEL) as gallery:

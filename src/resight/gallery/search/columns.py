@@ -13,17 +13,18 @@ from resight.core.records import IntArray
 
 Doubles = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
+NOBODY = 0
 
 
 @dataclass(frozen=True)
 class Columns:
     """What a filter may ask of each row. ids: (n,) int64. times: (n,) float64, NaN if unknown. cameras: (n,) uint16
-    codes. people: (n,) int32 codes, equal if two rows show one person; -1 if the row has neither pid nor track."""
+    codes. people: (n,) int64, equal if two rows show one person; NOBODY if the row has neither pid nor track."""
 
     ids: IntArray
     times: Doubles
     cameras: npt.NDArray[np.uint16]
-    people: npt.NDArray[np.int32]
+    people: IntArray
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -39,7 +40,7 @@ class Columns:
             np.concatenate([np.zeros(0, np.int64), *(part.ids for part in parts)]),
             np.concatenate([np.zeros(0, np.float64), *(part.times for part in parts)]),
             np.concatenate([np.zeros(0, np.uint16), *(part.cameras for part in parts)]),
-            np.concatenate([np.zeros(0, np.int32), *(part.people for part in parts)]),
+            np.concatenate([np.zeros(0, np.int64), *(part.people for part in parts)]),
         )
 
 

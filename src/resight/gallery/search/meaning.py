@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from resight.core.calibration import UNSURE, Calibration, Decision, Rate
-from resight.embedding.model import Model
 from resight.site.transform import SiteTransform
+
+if TYPE_CHECKING:
+    from resight.embedding.model import Model
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,7 @@ class Connection:
         self._lock = RLock()
         self._log = path.with_name(path.name + "-wal")
         mode = self._reading_mode() if read_only else "mode=rwc"
+        self.read_only, self.can_write = read_only, mode in ("mode=rw", "mode=rwc")
         self._unlocked = self._version() if "immutable" in mode else None
         with self.told():
             self.db = sqlite3.connect(
@@ -100,6 +101,18 @@ class Connection:
                 raise
 
     @contextmanager
+    def deriving(self) -> Iterator[None]:
+        """As `writing`, of what is derived from the gallery: by readers too, where they have the right (can_write)."""
+        with self.alone():
+            self.db.execute("PRAGMA query_only = OFF")
+            try:
+                with self.writing():
+                    yield
+            finally:
+                if self.read_only:
+                    self.db.execute("PRAGMA query_only = ON")
+
+    @contextmanager
     def alone(self) -> Iterator[None]:
         """While no other thread uses the connection. For statements that cannot be in a transaction."""
         with self._lock, self.told():
@@ -124,8 +137,13 @@ class Connection:
         return not self._log.exists() or not self._log.stat().st_size
 
     def files(self) -> list[Path]:
-        """The file and its write-ahead log, if they exist."""
-        return [path for path in (self.path, self._log) if path.exists()]
+        """The file, its write-ahead log and its codes, if they exist."""
+        return [path for path in (self.path, self._log, self.codes_path) if path.exists()]
+
+    @property
+    def codes_path(self) -> Path:
+        """Where what searches read first is kept."""
+        return self.path.with_name(self.path.name + "-codes")
 
     def close(self) -> None:
         """Closes it."""

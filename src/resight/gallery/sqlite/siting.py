@@ -36,6 +36,12 @@ def read(db: sqlite3.Connection) -> SiteTransform | None:
         ) from None
 
 
+def identity(db: sqlite3.Connection) -> str:
+    """Of the transform in force; empty: there is none. Raises GalleryError where it is damaged."""
+    site = read(db) if mark(db) else None
+    return "" if site is None else site.identity
+
+
 def damage_of(db: sqlite3.Connection) -> Iterator[Damage]:
     """What is wrong with the transform, if anything is."""
     try:

@@ -7,7 +7,7 @@ loss of power, not only a kill (NORMAL would survive the kill alone). Readers ne
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -34,10 +34,11 @@ from resight.gallery.records import (
 from resight.gallery.search import rows
 from resight.gallery.search.approximate import Approximation
 from resight.gallery.search.columns import EVERY_ROW
+from resight.gallery.search.index import Found, Index
 from resight.gallery.sqlite import erasing, siting
 from resight.gallery.sqlite.conditions import condition_of, linked, selection_of
 from resight.gallery.sqlite.connection import Connection
-from resight.gallery.sqlite.index import LiveIndex
+from resight.gallery.sqlite.index.live import LiveIndex
 from resight.gallery.sqlite.schema import APPLICATION_ID, READABLE, STEPS, VERSION
 from resight.gallery.store import Edit, SiteChanged, Store, damage_of_unfinished
 from resight.site.crops import SiteCrops
@@ -83,7 +84,7 @@ class SqliteStore(Store):
         except BaseException:
             self._db.close()
             raise
-        self._index = LiveIndex(self._db.db, self.settings.dim)
+        self._index = LiveIndex(self._db, self.settings.dim)
 
     def _prepare(self, settings: Settings | None, read_only: bool) -> None:
         self._db.execute("PRAGMA foreign_keys = ON")
@@ -128,34 +129,36 @@ class SqliteStore(Store):
     def add(self, entries: Sequence[Entry]) -> list[int]:
         with self._db.writing():
             cameras = self._camera_codes({entry.camera for entry in entries})
-            return [self._insert(entry, cameras[entry.camera]) for entry in entries]
+            ids = self._insert_all((entry, cameras[entry.camera]) for entry in entries)
+        self._index.kept.added(ids)
+        return ids
 
     def add_once(self, entries: Sequence[Entry]) -> Placed:
         with self._db.writing():
             cameras = self._camera_codes({entry.camera for entry in entries})
             known = [self._equal(entry, cameras[entry.camera]) for entry in entries]
-            ids = [
-                number or self._insert(entry, cameras[entry.camera])
-                for number, entry in zip(known, entries, strict=True)
-            ]
-            return Placed(tuple(ids), tuple(number for number in known if number))
+            new = [(entry, cameras[entry.camera]) for entry, number in zip(entries, known, strict=True) if not number]
+            made = self._insert_all(new)
+        self._index.kept.added(made)
+        rest = iter(made)
+        return Placed(tuple(number or next(rest) for number in known), tuple(number for number in known if number))
 
     def search(
         self, queries: FloatArray, top_k: int | None, filter: Filter, min_similarity: float | None, site: str = ""
     ) -> StoreHits:
-        with self._db.reading():
-            self._index.sync()
-            if (self._index.site.identity if self._index.site else "") != site:
+        def ask(index: Index) -> tuple[list[Found], float, int]:
+            if self._index.site != site:
                 raise SiteChanged(f"{self.path}: its site transform was changed meanwhile; search again")
             wanted = selection_of(self._db.db, filter)
-            found, recall = self._index.search(queries, top_k, wanted, min_similarity)
-            num_people = self._index.num_people(wanted)
+            found, recall = self._index.search(index, queries, top_k, wanted, min_similarity)
+            return found, recall, self._index.num_people(index, wanted)
+
+        found, recall, num_people = self._index.asked(ask)
         pairs = (zip(each.ids.tolist(), each.similarities.tolist(), strict=True) for each in found)
         return StoreHits(tuple(tuple(Hit(*pair) for pair in each) for each in pairs), num_people, recall)
 
     def approximate(self, top_k: int, recall: float) -> Approximation:
-        with self._db.reading():
-            return self._index.approximate(top_k, recall)
+        return self._index.asked(lambda index: self._index.approximate(index, top_k, recall))
 
     def count(self, filter: Filter = EVERY_ENTRY) -> int:
         with self._db.reading():
@@ -232,10 +235,11 @@ class SqliteStore(Store):
                 }
                 self._append("forget", who, purpose, detail)
                 owed = erasing.owed(self._db)
+                kept_codes = self._index.kept.erase(ids, site_changed=bool(site)) if ids else ()
             with suppress(GalleryError), self._db.reading():  # of another entry: the next search names it
                 self._index.forget(ids)  # so that nothing of them stays in memory
             traces = erasing.traces_of(self._db, signs) if owed else ()
-            return Forgotten(len(ids), traces, len(signs), site=site)
+            return Forgotten(len(ids), (*kept_codes, *traces), len(signs), site=site)
 
     def site(self) -> SiteTransform | None:
         with self._db.reading():
@@ -290,9 +294,8 @@ class SqliteStore(Store):
         yield from map(line_of, found)
 
     def stats(self) -> Stats:
-        with self._db.reading():
-            self._index.sync()
-            people = self._index.num_people(EVERY_ROW)
+        def ask(index: Index) -> Stats:
+            people = self._index.num_people(index, EVERY_ROW)
             per_camera = self._db.execute(
                 "SELECT name, (SELECT count(*) FROM entries WHERE camera = code) FROM cameras ORDER BY name"
             ).fetchall()
@@ -301,6 +304,8 @@ class SqliteStore(Store):
             size = sum(path.stat().st_size for path in self._db.files())
             cameras = {name: number for name, number in per_camera if number}
             return Stats(count[0], people, count[1], cameras, first, last, size, count[2], count[3])
+
+        return self._index.asked(ask)
 
     def verify(self) -> Iterator[Damage]:
         restore = "restore the file from a backup, or export what can be read and import it into a new gallery"
@@ -318,10 +323,15 @@ class SqliteStore(Store):
                 what = rows.damage_of(tuple(row), crop, self.settings.dim) if known else "its camera is not known"
                 if what:
                     yield Damage(f"entry {row[0]}", what, f"`resight gallery forget --id {row[0]}`, and add it again")
-            yield from siting.damage_of(self._db.db)
+            site = list(siting.damage_of(self._db.db))
+            yield from site
+            if not site:
+                yield from self._index.kept.damage()
             yield from check_chain(self.audit())
 
     def compact(self) -> None:
+        self._index.close()
+        self._index.kept.rewrite()
         kept = erasing.rewrite(self._db)
         if kept:
             raise GalleryBusy(f"{self.path}: space was freed but in {kept[0]}")
@@ -343,6 +353,13 @@ class SqliteStore(Store):
         _, time, track, _, name, _, embedding, _ = rows.row_of(entry, camera)
         found = self._db.one(EQUAL, [embedding, camera, time, track, name])
         return None if found is None else int(found)
+
+    def _insert_all(self, entries: Iterable[tuple[Entry, int]]) -> list[int]:
+        last = int(self._db.one("SELECT max(id) FROM entries") or 0)
+        ids = [self._insert(entry, camera) for entry, camera in entries]
+        if ids and min(ids) <= last:  # of another gallery, whose numbers they keep
+            self._index.kept.outdate()
+        return ids
 
     def _insert(self, entry: Entry, camera: int) -> int:
         cursor = self._db.execute(

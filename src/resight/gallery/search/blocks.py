@@ -1,0 +1,204 @@
+"""What an index is made of: blocks of rows with int8 codes, and a tail of the newest ones as float32.
+
+For a row x = scale * code + e and a query q = step * Q + f,
+
+    x.q  =  scale * step * (code.Q) + scale * code.f + e.q,
+
+and the last two are at most reach * |f| and slack * |q|, where reach and slack are the largest |scale * code| and |e|
+of the block. The grid is fixed: `scale`, `slack` and `reach` are rounded up to few digits, so that they do not tell of
+any one row.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Protocol
+
+import numkong
+import numpy as np
+import numpy.typing as npt
+
+from resight.core.records import FloatArray, IntArray
+from resight.gallery.search.columns import Columns, Doubles, Selection
+
+Codes = npt.NDArray[np.int8]
+AT_ONCE = 8192  # rows that are quantized at a time
+DIGITS = 4  # binary digits of a scale and of a bound: scale * code is then exact in float32
+
+
+class Vectors(Protocol):
+    """Embeddings that are read by their place in a block."""
+
+    def __getitem__(self, rows: IntArray, /) -> FloatArray: ...
+
+
+class Queries:
+    """Queries (q, dim) float32, quantized and packed once for all blocks."""
+
+    def __init__(self, rows: FloatArray) -> None:
+        self.rows = np.ascontiguousarray(rows)
+        self.exact = rows.astype(np.float64)
+        self.lengths = np.sqrt((self.exact**2).sum(axis=1))
+
+    @cached_property
+    def step(self) -> Doubles:
+        """(q,)"""
+        step: Doubles = np.abs(self.exact).max(axis=1) / 127
+        step[step == 0] = 1.0
+        return step
+
+    @cached_property
+    def codes(self) -> Codes:
+        """(q, dim)"""
+        return np.rint(self.exact / self.step[:, None]).clip(-127, 127).astype(np.int8)
+
+    @cached_property
+    def slack(self) -> Doubles:
+        """(q,), the length of what the codes leave out."""
+        left = self.exact - self.codes * self.step[:, None]
+        slack: Doubles = np.sqrt((left**2).sum(axis=1))
+        return slack
+
+    @cached_property
+    def packed(self) -> Any:
+        """The codes as the kernel wants them."""
+        return numkong.dots_pack(self.codes)
+
+
+@dataclass(eq=False)
+class Block:
+    """Rows with their int8 codes. codes: (n, dim). vectors: the rows themselves, wherever they are kept."""
+
+    codes: Codes
+    columns: Columns
+    scale: float
+    slack: float
+    reach: float
+    vectors: Vectors
+
+    @classmethod
+    def of(cls, vectors: FloatArray, columns: Columns) -> Block:
+        """Quantizes rows (n, dim), and keeps them."""
+        scale = scale_of(vectors)
+        codes, slack, reach = np.empty(vectors.shape, np.int8), 0.0, 0.0
+        for start in range(0, len(vectors), AT_ONCE):
+            part = slice(start, start + AT_ONCE)
+            codes[part], left, length = quantized(vectors[part], scale)
+            slack, reach = max(slack, float(left.max())), max(reach, float(length.max()))
+        return cls(codes, columns, scale, rounded_up(slack), rounded_up(reach), vectors)
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    @cached_property
+    def _seen(self) -> tuple[npt.NDArray[np.bool_], float, float]:
+        """By which cameras, first and last."""
+        known = self.columns.times[~np.isnan(self.columns.times)]
+        first, last = (float(known.min()), float(known.max())) if len(known) else (np.inf, -np.inf)
+        return np.bincount(self.columns.cameras, minlength=1).astype(np.bool_), first, last
+
+    def may_match(self, wanted: Selection) -> bool:
+        """Whether any row can match the selection, by the block's cameras and times."""
+        if wanted.cameras is None and wanted.after is None and wanted.before is None:
+            return True
+        has_camera, first, last = self._seen
+        if wanted.cameras is not None and not has_camera[wanted.cameras[wanted.cameras < len(has_camera)]].any():
+            return False
+        return not (
+            (wanted.after is not None and last < wanted.after) or (wanted.before is not None and first >= wanted.before)
+        )
+
+    def scores(self, queries: Queries, rows: IntArray | slice) -> npt.NDArray[np.int32]:
+        """(m, q) int32, code.Q, of some rows."""
+        return np.asarray(numkong.dots_packed(self.codes[rows], queries.packed))
+
+    def line(self, queries: Queries) -> tuple[Doubles, Doubles]:
+        """slope and bound, each (q,): an exact similarity is within `bound` of slope * score."""
+        bound = self.slack * queries.lengths + self.reach * queries.slack
+        return self.scale * queries.step, bound * (1 + 1e-9) + 1e-12
+
+
+class Tail:
+    """The newest rows, not yet a block: kept and compared as float32 only."""
+
+    def __init__(self, dim: int) -> None:
+        self._rows = np.empty((256, dim), np.float32)
+        self.columns = Columns.joined([])
+        self.longest = 0.0
+
+    def __len__(self) -> int:
+        return len(self.columns)
+
+    @property
+    def vectors(self) -> FloatArray:
+        """(n, dim) float32."""
+        return self._rows[: len(self)]
+
+    @property
+    def nbytes(self) -> int:
+        """Of the rows, and of the room for more."""
+        return self._rows.nbytes
+
+    def append(self, vectors: FloatArray, columns: Columns) -> None:
+        """Appends rows; the capacity doubles when it is used up."""
+        num, more = len(self), len(vectors)
+        if num + more > len(self._rows):
+            grown = np.empty((max(num + more, 2 * len(self._rows)), self._rows.shape[1]), np.float32)
+            grown[:num] = self._rows[:num]
+            self._rows = grown
+        self._rows[num : num + more] = vectors
+        self.columns = Columns.joined([self.columns, columns])
+        self.longest = max(self.longest, float(lengths_of(vectors).max(initial=0.0)))
+
+    def may_match(self, wanted: Selection) -> bool:
+        """Whether there are any rows."""
+        return len(self) > 0
+
+    def scores(self, queries: Queries, rows: IntArray | slice) -> FloatArray:
+        """(m, q) float32."""
+        out: FloatArray = self.vectors[rows] @ queries.rows.T
+        return out
+
+    def line(self, queries: Queries) -> tuple[Doubles, Doubles]:
+        """As Block.line. A float32 dot product is off by at most d * 2^-24 of both lengths (Higham, 2002, 3.1)."""
+        num, dim = queries.exact.shape
+        bound = (dim + 2) * 2.0**-23 * self.longest * queries.lengths + 1e-30
+        return np.ones(num), bound
+
+
+def scale_of(vectors: FloatArray, margin: float = 1.0) -> float:
+    """The width of a grid of 8 bits for rows (n, dim). margin: by how much others may be larger."""
+    largest = max(
+        (float(np.abs(vectors[start : start + AT_ONCE]).max()) for start in range(0, len(vectors), AT_ONCE)),
+        default=0.0,
+    )
+    return rounded_up(margin * largest / 127) or 1.0
+
+
+def quantized(vectors: FloatArray, scale: float) -> tuple[Codes, Doubles, Doubles]:
+    """Codes (n, dim), and for each row bounds from above on the length of what they leave out and on scale * |code|.
+
+    vectors: (n, dim) float32. scale: of `scale_of`, for any rows: what is larger is cut off.
+    """
+    code = np.rint(vectors * np.float32(1 / scale)).clip(-127, 127)
+    near = code * np.float32(scale)  # exact: 7 digits by DIGITS
+    # float32 rounds the residual once, and the sum of squares by less than this.
+    more = 1 + (vectors.shape[1] + 8) * 2.0**-23
+    return code.astype(np.int8), lengths_of(vectors - near) * more, lengths_of(near) * more
+
+
+def lengths_of(rows: FloatArray) -> Doubles:
+    """(n,), to float32's precision."""
+    lengths: Doubles = np.sqrt(np.einsum("ij,ij->i", rows, rows).astype(np.float64))
+    lengths *= 1 + rows.shape[1] * 2.0**-23
+    return lengths + 1e-18
+
+
+def rounded_up(value: float) -> float:
+    """The next number of DIGITS binary digits."""
+    if value <= 0:
+        return 0.0
+    fraction, exponent = math.frexp(value)
+    return math.ldexp(math.ceil(math.ldexp(fraction, DIGITS)), exponent - DIGITS)

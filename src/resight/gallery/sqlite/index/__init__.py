@@ -1,0 +1,1 @@
+"""What is searched of an SQLite file: codes that are kept beside it, and the newest rows."""
