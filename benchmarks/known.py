@@ -102,7 +102,7 @@ def _drawn(table: _Table, people: int, rate: float) -> dict[str, list[tuple[floa
         chosen = {"exact": float(np.quantile(strangers, 1 - rate))}
         for name, used in (("bound", tail), ("one-sided", 2 * tail)):
             rates.TAIL = used
-            curve = share_above(Trials(nearest, person, people, other, following), thresholds)
+            curve = share_above(Trials(nearest, person, people, other, following), thresholds.astype(np.float64))
             index = next((index for index, high in enumerate(curve.high) if high <= rate), None)
             chosen[name] = np.inf if index is None else float(thresholds[index])
         rates.TAIL = tail

@@ -208,8 +208,7 @@ class PostgresStore(Store):
                 part = self._db.run(query, last=last, **values)
             if not part:
                 return
-            for *row, crop in part:
-                yield self._entry(row, crop)
+            yield from (self._entry(row, crop) for *row, crop in part)
             last = part[-1][0]
 
     def page(self, filter: Filter, after: int, limit: int) -> list[Entry]:
