@@ -5,7 +5,11 @@ of one query and of 64 together, among all rows and among a tenth of them (ours 
 Every answer of ours is compared with one of all rows in float64. Prints the ratio to ours, what memory each took a row
 while it was made ready, and at the end how the time grows: the power of the number of rows that fits it best.
 
-    python benchmarks/search.py [--rows 10000 100000 1000000] [--dim 128] [--rounds 9] [--only numpy "faiss Flat" ...]
+Beside each line stands the limit: how long all cores take to read once what a search of ours must read at least, the
+int8 codes of the rows, or their float32 where so few are kept without codes. Ours has its rows in memory here; a
+gallery in a file reads those that are compared exactly from the file (`gallery.py` measures it from the outside).
+
+    python benchmarks/search.py [--rows 1000 10000 50000 100000 1000000] [--dim 128] [--rounds 9] [--only numpy ...]
 """
 
 from __future__ import annotations
@@ -16,6 +20,7 @@ import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
@@ -23,9 +28,11 @@ from pathlib import Path
 import numpy as np
 from search_engines import ENGINES, TOP, Searches  # type: ignore[import-not-found]  # beside this file
 
+from resight.core.cores import available_cores
 from resight.core.records import FloatArray, IntArray
 from resight.gallery.search.columns import Columns, Selection
 from resight.gallery.search.index import BLOCK_ROWS, Found, Index
+from resight.gallery.sqlite.index.kept import TAIL_ROWS
 
 SLOW_S = 2.0  # what takes longer is run three times, not as often as the rest
 Times = dict[str, dict[str, list[tuple[int, float]]]]
@@ -33,7 +40,7 @@ Times = dict[str, dict[str, list[tuple[int, float]]]]
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=int, nargs="*", default=[10_000, 100_000, 1_000_000])
+    parser.add_argument("--rows", type=int, nargs="*", default=[1_000, 10_000, 50_000, 100_000, 1_000_000])
     parser.add_argument("--dim", type=int, default=128)
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--only", nargs="*", default=list(ENGINES), choices=list(ENGINES), metavar="ENGINE")
@@ -86,7 +93,18 @@ def _one_size(num: int, dim: int, rounds: int, names: list[str], folder: Path, m
                 f"{name} {medians[what][name][-1][1] * 1e3:.2f} ({medians[what][name][-1][1] / ours:.1f})"
                 for name in sides
             ]
+            share = (last - first) / num if "tenth" in what else 1.0
+            limit = _limit(int(share * num) * dim * (4 if num <= TAIL_ROWS else 1))
+            told.append(f"limit {limit * 1e3:.2f} (ours {ours / limit:.1f} times)")
             print(f"  {what:20s} {'   '.join(told)}", flush=True)
+
+
+def _limit(size: int) -> float:
+    """Seconds in which all cores read so many bytes once, the median of 9."""
+    words, cores = np.ones(max(1, size // 8), np.uint64), available_cores()
+    parts = np.array_split(words, cores)
+    with ThreadPoolExecutor(cores) as pool:
+        return statistics.median(_timed(lambda: list(pool.map(np.bitwise_or.reduce, parts))) for _ in range(9))
 
 
 def drawn(num: int, dim: int, num_queries: int = 64) -> tuple[FloatArray, FloatArray]:
@@ -112,7 +130,7 @@ def _ours(rows: FloatArray, folder: Path) -> Iterator[Searches]:
     index = Index(rows.shape[1])
     for start in range(0, num, BLOCK_ROWS):
         part = slice(start, min(num, start + BLOCK_ROWS))
-        index.add_block(rows[part].copy(), columns.take(part))
+        (index.add_block if num > TAIL_ROWS else index.add)(rows[part].copy(), columns.take(part))
 
     def ids(found: list[Found]) -> IntArray:
         return np.array([answer.ids for answer in found])

@@ -149,8 +149,10 @@ class Index:
     def _search(
         self, queries: Queries, top_k: int | None, wanted: Selection, min_similarity: float | None
     ) -> list[Found]:
-        race = _Race(len(queries.rows), top_k, min_similarity)
         parts = [part for part in self._parts() if part.may_match(wanted)]
+        if len(parts) == 1 and isinstance(parts[0], Tail):
+            return _among_few(parts[0], queries, top_k, wanted, min_similarity)
+        race = _Race(len(queries.rows), top_k, min_similarity)
         if len(parts) == 1:
             candidates = [_candidates(parts[0], queries, wanted, race)]
         else:
@@ -227,6 +229,31 @@ def _scores(part: Block | Tail, queries: Queries, rows: IntArray | None) -> npt.
 _NO_CANDIDATES = np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0)
 
 
+def _among_few(
+    tail: Tail, queries: Queries, top_k: int | None, wanted: Selection, min_similarity: float | None
+) -> list[Found]:
+    """The hits where there are no codes: one float32 product, and then what its error leaves open, exactly."""
+    mask = wanted.mask(tail.columns)
+    ids, vectors = tail.columns.ids, tail.vectors
+    if mask is not None:
+        ids, vectors = ids[mask], vectors[mask]
+    found: list[Found] = []
+    for query, scores, bound in zip(
+        queries.exact, queries.rows @ vectors.T, tail.line(queries)[1].tolist(), strict=True
+    ):
+        least = -np.inf if min_similarity is None else min_similarity - bound
+        if top_k is not None and 0 < top_k < len(ids):
+            least = max(least, float(np.partition(scores, -top_k)[-top_k]) - 2 * bound)
+        rows = np.flatnonzero(scores >= np.nextafter(np.float32(least), np.float32(-np.inf)))
+        similarities = np.einsum("ij,j->i", vectors[rows].astype(np.float64), query)
+        order = np.lexsort((ids[rows], -similarities))
+        if min_similarity is not None:
+            order = order[similarities[order] >= min_similarity]
+        order = order[:top_k]
+        found.append(Found(ids[rows][order], similarities[order]))
+    return found
+
+
 def _exact(
     parts: Sequence[Block | Tail],
     queries: Queries,
@@ -264,15 +291,18 @@ def _compared(
 ) -> tuple[Doubles, IntArray]:
     """(c,) each: the exact similarity and the id."""
     similarities, ids = np.empty(len(rows)), np.empty(len(rows), np.int64)
-    for number in np.unique(place).tolist():
+    for number in np.flatnonzero(np.bincount(place)).tolist():
         inside = np.flatnonzero(place == number)
         for start in range(0, len(inside), PAIRS_AT_ONCE):
             pairs = inside[start : start + PAIRS_AT_ONCE]
             ids[pairs] = parts[number].columns.ids[rows[pairs]]
-            once, back = np.unique(rows[pairs], return_inverse=True)
-            vectors = parts[number].vectors[once].astype(np.float64)
+            if len(queries.rows) == 1:
+                vectors = parts[number].vectors[rows[pairs]].astype(np.float64)
+            else:  # of several queries' candidates each is read once
+                once, back = np.unique(rows[pairs], return_inverse=True)
+                vectors = parts[number].vectors[once].astype(np.float64)[back]
             # einsum sums each row alike, wherever it stands: equal rows have equal similarities.
-            similarities[pairs] = np.einsum("ij,ij->i", vectors[back], queries.exact[query[pairs]])
+            similarities[pairs] = np.einsum("ij,ij->i", vectors, queries.exact[query[pairs]])
     return similarities, ids
 
 
