@@ -18,6 +18,7 @@ from resight.cli.models import MODEL_HELP
 from resight.cli.sites import SiteOption, open_site
 from resight.core.errors import ConfigError, DataError, DatasetError
 from resight.core.files import check_folder_of
+from resight.core.records import EmbeddedCrops
 from resight.data.crops import SPLITS, Crop, Problem
 from resight.data.pictures import is_picture, open_pictures
 
@@ -31,6 +32,10 @@ def embed(
     *,
     out: Annotated[Path, typer.Option("--out", "-o", help="The file: .npz or .parquet.")],
     shard: Annotated[str | None, typer.Option(help="3/8: the third of eight equal parts, for eight machines.")] = None,
+    engine: Annotated[
+        str, typer.Option(help="here; ray, all cores by processes; ray://HOST:PORT or ray://auto, a cluster of Ray.")
+    ] = "here",
+    workers: Annotated[int | None, typer.Option(min=1, help="Of Ray, at the most. Default: all cores.")] = None,
     format: Annotated[str | None, typer.Option(help="The data's format, where it is not to be guessed.")] = None,
     plain: Annotated[
         bool, typer.Option("--plain", help="Take folders as pictures alone, without looking for identities.")
@@ -45,17 +50,25 @@ def embed(
     """Writes `vector`, `name`, `blank` (shows nothing) and, of a data set, `pid`, `camid` and `split`, and as far as
     they are known `person`, `camera`, `track` and `time`, a row a picture.
 
-    Stopped or killed, the same command goes on where it was. `resight evaluate --embeddings` reads the file.
+    Stopped or killed, the same command goes on where it was; workers of Ray may die, too. `resight evaluate
+    --embeddings` reads the file.
 
     Examples:
 
       resight embed default my_data -o embeddings.parquet
 
       resight embed mine.resight frames/ more/*.jpg -o frames.npz --plain --shard 3/8
+
+      resight embed default archive/ -o archive.parquet --plain --engine ray://head:6379
     """
     from resight.data.embedding_files import EmbeddingFile
+    from resight.embedding.archive.on_ray import embed_on_ray, order_of
+    from resight.embedding.archive.parts import embed_here
     from resight.embedding.loading import load
 
+    cluster = _cluster(engine)
+    if cluster is None and workers is not None:
+        raise ConfigError("--workers is of --engine ray; here --threads says how much is used")
     loaded = load(model, runtime=runtime, threads=threads, device=device, batch_size=batch_size)
     site = open_site(site_, loaded)
     rows, known = _rows(paths, format, plain)
@@ -74,33 +87,32 @@ def embed(
         plan["site"] = site.identity
     file = EmbeddingFile(out, {**plan, **more})
     check_folder_of(out, "--out")
-    done = file.begin()
-    if done:
-        output.say(f"going on after {min(done * PART, len(rows)):,} of {len(rows):,} pictures")
+    file.begin()
+    parts = dict(enumerate(rows[start : start + PART] for start in range(0, len(rows), PART)))
+    todo = {number: [crop for _, crop in part] for number, part in parts.items() if not file.has_part(number)}
+    going_on = len(rows) - sum(map(len, todo.values()))
+    if going_on:
+        output.say(f"going on after {going_on:,} of {len(rows):,} pictures")
     problems: list[Problem] = []
     blank: list[str] = []
     strange = 0
-    parts = [rows[start : start + PART] for start in range(0, len(rows), PART)]
-    with output.progress(f"embedding by {loaded.name}", len(rows), min(done * PART, len(rows))) as advance:
-        for number, part in enumerate(parts):
-            if number < done:
-                continue
-            crops = [crop for _, crop in part]
-            embedded, left_out = loaded.embed_crops(crops, strict=strict, on_blank=blank.append)
-            problems.extend(left_out)
-            split_of = {crop.name: split for split, crop in part}
+    found = embed_here(loaded, todo, strict=strict)
+    if cluster is not None:
+        order = order_of(model, loaded, runtime=runtime, threads=threads, device=device, batch_size=batch_size)
+        found = embed_on_ray(order, todo, address=cluster[0], workers=workers, strict=strict)
+    with output.progress(f"embedding by {loaded.name}", len(rows), going_on) as advance:
+        for done in found if todo else ():
+            embedded = done.embedded
+            problems.extend(done.problems)
+            blank.extend(done.blank)
             vectors = embedded.embeddings if site is None else site.apply(embedded.embeddings, embedded.camera_names)
             strange += 0 if site is None else sum(not site.knows(name) for name in embedded.camera_names)
             columns: dict[str, Any] = {"vector": vectors, "name": np.array(embedded.names, np.str_)}
-            columns["blank"] = np.isin(columns["name"], np.array(blank, np.str_))
+            columns["blank"] = np.isin(columns["name"], np.array(done.blank, np.str_))
             if known:
-                splits = [split_of[name] for name in embedded.names]
-                columns |= {"pid": embedded.pids, "camid": embedded.camids, "split": np.array(splits, np.str_)}
-                crop_of = {crop.name: crop for crop in crops}
-                shown = [crop_of[name] for name in embedded.names]
-                columns |= dict(_labels(shown, more))
-            file.write_part(number, columns)
-            advance(len(part))
+                columns |= _known(embedded, parts[done.number], more)
+            file.write_part(done.number, columns)
+            advance(len(parts[done.number]))
     num = file.finish(len(parts), loaded.identity if site is None else f"{loaded.identity}+{site.identity}")
     output.name_problems(problems)
     if strange:
@@ -111,6 +123,24 @@ def embed(
         out.unlink()
         raise DataError(f"not one of {len(rows):,} pictures can be read")
     output.tell(f"{num:,} of {len(rows):,} pictures, of dimension {loaded.dim}, by {loaded.name}: {out}")
+
+
+def _known(embedded: EmbeddedCrops, part: Sequence[tuple[str, Crop]], more: Collection[str]) -> dict[str, Any]:
+    """The columns of a data set. part: (split, crop) of all its pictures."""
+    of_name = {crop.name: (split, crop) for split, crop in part}
+    splits, shown = zip(*(of_name[name] for name in embedded.names), strict=True) if embedded.names else ((), ())
+    known = {"pid": embedded.pids, "camid": embedded.camids, "split": np.array(splits, np.str_)}
+    return known | dict(_labels(shown, more))
+
+
+def _cluster(engine: str) -> tuple[str | None] | None:
+    """None: this process; else the cluster's address, or None for one of this machine. Raises ConfigError."""
+    if engine == "here":
+        return None
+    match = re.fullmatch(r"ray(?:://(\S+))?", engine)
+    if not match:
+        raise ConfigError(f"--engine is here, ray, or ray:// and the address of a cluster's head, not {engine!r}")
+    return (match[1],)
 
 
 def _labels(crops: Sequence[Crop], more: Collection[str]) -> Iterator[tuple[str, npt.NDArray[Any]]]:

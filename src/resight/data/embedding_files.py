@@ -41,8 +41,10 @@ class EmbeddingFile:
         return self.path.with_name(self.path.name + ".parts")
 
     def begin(self) -> int:
-        """Begins or goes on: how many parts are done already. Raises ConfigError where the parts there are of another
-        plan or the suffix is another, MissingExtra where Parquet needs pyarrow."""
+        """Begins or goes on: how many parts from the first on are done already; `has_part` tells of later ones.
+
+        Raises ConfigError where the parts there are of another plan or the suffix is another, MissingExtra where
+        Parquet needs pyarrow."""
         if self.path.suffix.lower() not in (".npz", ".parquet"):
             raise ConfigError(f"{self.path}: embeddings are written as .npz or .parquet")
         if self.path.suffix.lower() == ".parquet":
@@ -64,6 +66,10 @@ class EmbeddingFile:
         while self._part(done).exists():
             done += 1
         return done
+
+    def has_part(self, number: int) -> bool:
+        """Whether part `number` is done."""
+        return self._part(number).exists()
 
     def write_part(self, number: int, columns: Columns) -> None:
         """Writes part `number`, counted from 0. columns: of equal lengths; `vector` is (n, dim) float32, others
