@@ -97,8 +97,9 @@ def _drawn(table: _Table, people: int, rate: float) -> dict[str, list[tuple[floa
         drawn = rng.permutation(table.num)
         person, _, nearest, other, following = table.searches(np.sort(drawn[:people]))
         _, own, strangers, _, _ = table.searches(np.sort(drawn[people : 2 * people]))
-        thresholds = np.unique(np.quantile(nearest, 1 - np.geomspace(1 / len(nearest), 1, 128)))
-        thresholds = np.append(thresholds, np.nextafter(nearest.max(), np.float32(2)))
+        share = 1 - np.geomspace(1 / len(nearest), 1, 128)
+        found = [*np.quantile(nearest, share).tolist(), float(np.nextafter(nearest.max(), np.float32(2)))]
+        thresholds = np.unique(np.array(found, np.float64))
         chosen = {"exact": float(np.quantile(strangers, 1 - rate))}
         for name, used in (("bound", tail), ("one-sided", 2 * tail)):
             rates.TAIL = used

@@ -295,7 +295,8 @@ def test_the_verb(begun: Path, manifest: Path, tmp_path: Path) -> None:
     assert facts["schema"] == "resight.adaptation/1"
     assert resight("model", "card", tmp_path / "run").stdout
     assert "of a stripnet alone" in resight("adapt", "slicenet2", manifest, "-o", tmp_path / "x", code=4).stderr
-    assert "--no-tracks" in resight("adapt", begun, "synthetic", "-o", tmp_path / "y", code=3).stderr
+    untracked = manifest.parent / "pictures"
+    assert "--no-tracks" in resight("adapt", begun, untracked, "-o", tmp_path / "y", code=3).stderr
 
 
 @pytest.mark.slow
