@@ -29,8 +29,8 @@ NEW = """
 import sys
 import numpy as np
 from resight import open_gallery
-with open_gallery(sys.argv[1], read_only=True) as gallery:
-    gallery.search_embeddings(np.eye(1, gallery.settings.dim, dtype=np.float32), 50)
+gallery = open_gallery(sys.argv[1], read_only=True)
+gallery.search_embeddings(np.eye(1, gallery.settings.dim, dtype=np.float32), 50)
 """
 OLD = """
 import sqlite3, sys

@@ -63,7 +63,7 @@ def check(gallery: Gallery, rows: FloatArray, gone: set[int] = frozenset()) -> N
     queries = unit(5, seed=9)
     true = rows[ids - 1].astype(np.float64) @ queries.astype(np.float64).T
     for camera in (None, "c1"):
-        found = gallery.search_embeddings(queries, 12, camera=camera)
+        found = gallery.search_embeddings(queries, 12, cameras=None if camera is None else [camera])
         inside = np.flatnonzero([camera is None or (n - 1) % 3 == 1 for n in ids.tolist()])
         for which, result in enumerate(found):
             order = inside[np.lexsort((ids[inside], -np.round(true[inside, which], 12)))][:12]
@@ -234,6 +234,18 @@ def test_codes_that_do_not_fit_are_deleted_with_the_forgotten(tmp_path: Path) ->
         assert gallery.forget(ids=list(range(1, 101))).traces == ()
         assert not codes_of(path).exists()
         check(gallery, rows, set(range(1, 101)))
+
+
+def test_who_may_not_read_the_gallery_may_not_read_its_codes(tmp_path: Path) -> None:
+    path = tmp_path / "site.db"
+    filled(path, 20)
+    for mode in (0o600, 0o640):
+        path.chmod(mode)
+        with open_gallery(path) as gallery:
+            add(gallery, unit(40, seed=mode))
+            gallery.search_embeddings(unit(1))
+            gallery.compact()
+        assert codes_of(path).stat().st_mode & 0o777 == mode
 
 
 def test_rows_of_lower_numbers(tmp_path: Path) -> None:

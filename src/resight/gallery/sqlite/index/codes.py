@@ -115,11 +115,14 @@ class Codes:
             self._map()
 
     @classmethod
-    def new(cls, path: Path | None, dim: int, capacity: int, site: str, scale: float, rows: int) -> Codes:
-        """An empty one with room for some rows. path: of a file that is not there. Raises OSError."""
+    def new(
+        cls, path: Path | None, dim: int, capacity: int, site: str, scale: float, rows: int, mode: int = 0o600
+    ) -> Codes:
+        """An empty one with room for some rows. path: of a file that is not there. mode: its rights. Raises OSError."""
         file = None
         if path is not None:
-            file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+            file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+            os.chmod(path, mode)  # whatever the mask is
             _allocate(file, 0, PAGE)
         head = np.frombuffer(_mapping(file, 0, PAGE, True), HEAD, 1)
         head[0] = (MAGIC, b"", site.encode(), dim, capacity, 0, 0, 0, scale, b"")

@@ -205,7 +205,8 @@ class KeptCodes:
         rows = self._rows
         rows.read_site()
         count = self._db.one("SELECT count(*) FROM entries")
-        codes = Codes.new(path, rows.dim, BLOCK_ROWS, rows.identity, self._scale(), count)
+        mode = self._db.path.stat().st_mode & 0o666  # who may read the gallery may read them, and nobody else
+        codes = Codes.new(path, rows.dim, BLOCK_ROWS, rows.identity, self._scale(), count, mode)
         try:
             columns = rows.columns(0)
             place = np.empty(len(columns), np.int64)
