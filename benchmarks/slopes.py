@@ -91,7 +91,7 @@ def _postgres(folder: Path) -> Iterator[tuple[str, Callable[[Any], float]]]:
 
     server = get_server(folder / "pg", cleanup_mode="delete")
     try:
-        host = Path(server.get_postmaster_info().socket_dir)
+        host = str(server.get_postmaster_info().socket_dir)
 
         def memory(store: Any) -> float:
             return float(
