@@ -136,6 +136,9 @@ def _measure(engine: str, sizes: list[int], searches: int, folder: Path) -> Iter
             if engine == "milvus":
                 store.compact()  # asks for segments to be sealed; they are loaded with their index a while later
                 time.sleep(30)
+            if engine == "postgres":
+                store.compact()  # VACUUM FULL, and the statistics by which the planner chooses
+                store._db.run("ANALYZE")  # type: ignore[attr-defined]
             everything = _times(store, rng, EVERY_ENTRY, searches)
             recent = _times(store, rng, RECENT, searches)
             yield {
