@@ -33,7 +33,7 @@ def cluster() -> Iterator[Any]:
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     from ray.cluster_utils import Cluster
 
-    started = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    started: Any = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
     started.add_node(num_cpus=1)
     yield started
     started.shutdown()
@@ -95,7 +95,7 @@ def test_what_was_stopped_goes_on_with_the_parts_that_are_not_there(
 ) -> None:
     monkeypatch.setattr(embed, "PART", 4)
     out = tmp_path / "it.npz"
-    call = ["embed", "city", str(archive), "--plain", "--engine", f"ray://{cluster.address}", "-o"]
+    call = ("embed", "city", str(archive), "--plain", "--engine", f"ray://{cluster.address}", "-o")
     finish = EmbeddingFile.finish
     monkeypatch.setattr(EmbeddingFile, "finish", lambda *_: (_ for _ in ()).throw(ConfigError("stopped")))
     resight(*call, out, code=2)
