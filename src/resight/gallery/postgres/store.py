@@ -342,8 +342,7 @@ class PostgresStore(Store):
             last = part[-1][0]
         with self._db.looking():
             damages = self._sited.damages()
-        yield from damages
-        yield from check_chain(self.audit())
+        yield from (*damages, *check_chain(self.audit()))
 
     def compact(self) -> None:
         self._vacuum("FULL")
