@@ -70,6 +70,8 @@ class MilvusServer:
         """As a power cut does it."""
         self._server.server_proc.kill()
         self._server.server_proc.wait()
+        for log in self._server.proc_fds.values():
+            log.close()
 
     def start(self) -> None:
         """Starts it, or starts it again on the same port."""

@@ -32,7 +32,7 @@ with open_gallery(sys.argv[1], MODEL, wait_s=60) as gallery:
 
 
 def test_a_gallery_on_a_server_without_nulls_says_so_to_older_versions(milvus_server: MilvusServer) -> None:
-    with open_gallery(f"{milvus_server.address}form", MODEL) as gallery:
+    with open_gallery(f"{milvus_server.address}form", MODEL, wait_s=60) as gallery:
         assert isinstance(gallery.store, MilvusStore)
         assert not gallery.store._db.form.nullable
         assert '"version": 2' in gallery.store._records.settings()
@@ -47,7 +47,7 @@ def test_a_gallery_on_a_server_without_nulls_says_so_to_older_versions(milvus_se
 
 def test_it_compares_all_rows(milvus_server: MilvusServer) -> None:
     rows = unit(20_000)
-    with open_gallery(f"{milvus_server.address}all", MODEL) as gallery:
+    with open_gallery(f"{milvus_server.address}all", MODEL, wait_s=60) as gallery:
         for start in range(0, len(rows), 5000):
             gallery.add_embeddings(rows[start : start + 5000], model=MODEL.identity, camera="north")
         for number in (3, 7777, 19_999):
@@ -58,7 +58,7 @@ def test_it_compares_all_rows(milvus_server: MilvusServer) -> None:
 
 def test_killed_while_two_processes_write(milvus_server: MilvusServer, tmp_path: Path) -> None:
     place = f"{milvus_server.address}killed"
-    open_gallery(place, MODEL).close()
+    open_gallery(place, MODEL, wait_s=60).close()
     told = [(tmp_path / name).open("w+") for name in ("north", "south")]
     writers = [
         subprocess.Popen([sys.executable, "-c", WRITER, place, camera], stdout=out, stderr=subprocess.DEVNULL)
@@ -69,8 +69,9 @@ def test_killed_while_two_processes_write(milvus_server: MilvusServer, tmp_path:
     milvus_server.kill()
     milvus_server.start()
     writers[1].kill()
-    for writer in writers:
+    for writer, out in zip(writers, told, strict=True):
         writer.wait()
+        out.close()
     with open_gallery(place, MODEL, wait_s=60) as gallery:
         for camera, out in zip(("north", "south"), told, strict=True):
             kept = len(list(gallery.entries(camera=camera)))
@@ -84,7 +85,7 @@ def test_killed_while_two_processes_write(milvus_server: MilvusServer, tmp_path:
 
 def test_writers_of_one_process_lose_nothing(milvus_server: MilvusServer) -> None:
     place = f"{milvus_server.address}many"
-    open_gallery(place, MODEL).close()
+    open_gallery(place, MODEL, wait_s=60).close()
     lost: list[GalleryError] = []
 
     def write(camera: str) -> None:
@@ -101,7 +102,7 @@ def test_writers_of_one_process_lose_nothing(milvus_server: MilvusServer) -> Non
     for thread in threads:
         thread.join()
     assert not lost
-    with open_gallery(place, MODEL) as gallery:
+    with open_gallery(place, MODEL, wait_s=60) as gallery:
         assert len({entry.id for entry in gallery.entries()}) == 4 * 5 * 10
 
 
