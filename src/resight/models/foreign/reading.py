@@ -72,8 +72,8 @@ def _load(path: Path, data: bytes) -> Any:
     stream.seek(0)
     try:
         return torch.load(stream, map_location="cpu", pickle_module=inert, weights_only=False)
-    except DAMAGED as error:
-        raise WeightsError(f"{path} cannot be read as a file of PyTorch weights ({_line(error)})") from None
+    except DAMAGED:
+        raise WeightsError(f"{path} cannot be read as a file of PyTorch weights") from None
 
 
 def _check_zip(path: Path, stream: io.BytesIO) -> None:
