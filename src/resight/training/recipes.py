@@ -57,14 +57,16 @@ STRIPNET = Recipe(
     colour_jitter=0.3,
     random_erasing=0.5,
 )
-# For cameras that nobody trained on: what teachers say of crops from many places, identities lightly beside it, and
-# strong changes of colour that leave the target where it is. Best begun with a stripnet's weights (`--pretrained`).
+# For cameras that nobody trained on: what teachers say of crops from many places, under drawn cameras and of joined
+# people too; identities lightly beside it. Best begun with a stripnet's weights (`--pretrained`).
 GENERAL = replace(
     STRIPNET,
     identity=0.15,
     imitation=5.0,
     distillation=2.0,
-    views=4,
+    views=8,
+    view_colours=0.7,
+    view_joins=0.3,
     epochs=60,
     batch_size=128,
     progressive="64x32*10,96x48*25",
@@ -73,7 +75,7 @@ GENERAL = replace(
     constant_epochs=0,
     random_flip=False,
     pad_and_crop=6,
-    colour_cast=0.3,
+    colour_cast=0.2,
 )
 # AlignedReID++ (Luo et al., 2019) on a ResNet-50, for `--pretrained` with weights trained on ImageNet.
 RESNET50_ALIGNED = replace(
