@@ -95,7 +95,7 @@ def _public_names() -> str:
     tree = ast.parse((SOURCES / "__init__.py").read_text(encoding="utf-8"))
     places = {
         alias.asname or alias.name: f"{node.module}.{alias.name}"
-        for node in tree.body
+        for node in ast.walk(tree)
         if isinstance(node, ast.ImportFrom)
         for alias in node.names
     }
