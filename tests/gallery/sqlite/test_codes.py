@@ -44,8 +44,9 @@ def filled(path: Path, num: int = 200) -> FloatArray:
     return rows
 
 
-def add(gallery: Gallery, rows: FloatArray, **more: Any) -> list[int]:
-    numbers = range(len(rows))
+def add(gallery: Gallery, rows: FloatArray, first: int = 0, **more: Any) -> list[int]:
+    """first: how many of them are there already."""
+    numbers = range(first, first + len(rows))
     return gallery.add_embeddings(
         rows,
         model=MODEL.identity,
@@ -96,15 +97,7 @@ def test_codes_are_kept_while_rows_come_and_go(tmp_path: Path) -> None:
             for step in range(8):
                 more = dice.choice([5, 40, 90, 200])
                 rows = everything[there : there + more]
-                numbers = range(there, there + len(rows))
-                dice.choice([first, second]).add_embeddings(
-                    rows,
-                    model=MODEL.identity,
-                    camera=[f"c{n % 3}" for n in numbers],
-                    pid=[n % 40 if n % 5 else None for n in numbers],
-                    track=[f"t{n % 7}" for n in numbers],
-                    time=[float(n) for n in numbers],
-                )
+                add(dice.choice([first, second]), rows, there)
                 there += len(rows)
                 check(dice.choice([first, second, reader]), everything[:there], gone)
                 if step % 2:
