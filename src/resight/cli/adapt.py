@@ -67,9 +67,7 @@ def adapt(
     from resight.training.adaptation.adapt import adapt as run
     from resight.training.adaptation.settings import Adaptation
     from resight.training.loop import TrainOptions
-    from resight.training.pretrained import load_trainable
 
-    load_trainable(model)  # fails before the pictures are read
     if is_gallery(site):
         raise ConfigError("a gallery holds embeddings; training takes the pictures: a folder, a manifest or a data set")
     dataset = open_data(site, format, strict)
