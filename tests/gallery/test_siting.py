@@ -13,7 +13,6 @@ from resight.core.errors import GalleryError
 from resight.gallery.filters import Filter
 from resight.gallery.gallery import Gallery
 from resight.gallery.opening import open_gallery
-from resight.gallery.siting import fitted_anew
 from resight.gallery.store import SiteChanged
 from resight.site.transform import SiteTransform
 from tests.gallery.helpers import CALIBRATED, DIM, MODEL, EightValues, calibration, unit
@@ -111,8 +110,7 @@ def test_forgetting_fits_anew_and_leaves_no_row_of_either(open_store: Open) -> N
     assert second.calibration is None
     crops = gallery.site.crops()
     assert len(crops) == left.sum()
-    expected, _ = fitted_anew(first, crops)
-    assert expected is not None
+    expected = crops.fit()
     assert second.identity == expected.identity != first.identity
     wanted = [number for number in _brute(second, drawn, query, "c0") if left[number - 1]]
     assert _found(gallery, query, "c0", None) == wanted

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from warnings import warn
 
@@ -105,12 +106,40 @@ def audited(site: SiteTransform | None) -> Detail:
     return {"transform": site.identity if site else "none", "fitted": site.facts.date if site else ""}
 
 
-def fitted_anew(old: SiteTransform, crops: SiteCrops) -> tuple[SiteTransform | None, str]:
-    """The transform of what is left after a deletion, by the options of the old one, and what became of it in words.
+@dataclass(frozen=True)
+class Refitted:
+    """before, after: the transform before a deletion and after it; None: none, or before: damaged. told: what became of
+    it, in words; empty: it is the same."""
+
+    before: SiteTransform | None
+    after: SiteTransform | None
+    told: str
+
+
+def fit_to_what_is_left(
+    read: Callable[[], SiteTransform | None],
+    crops: Callable[[], SiteCrops],
+    put: Callable[[SiteTransform | None], None],
+) -> Refitted:
+    """Fits the transform in force to what a deletion leaves, by its own options, and puts that in force, or none where
+    none can be fitted or the old one is damaged.
 
     Nothing of the old one is taken over: it was made of the deleted entries too. The calibration stays only where the
-    transform did not change.
+    transform did not change. read: the one in force. crops: the entries that stay. put: puts one in force, or none.
     """
+    try:
+        before = read()
+    except GalleryError as error:
+        put(None)
+        return Refitted(None, None, f"the site transform is deleted too: {error}")
+    if before is None:
+        return Refitted(None, None, "")
+    after, told = _fitted_anew(before, crops())
+    put(after)
+    return Refitted(before, after, told)
+
+
+def _fitted_anew(old: SiteTransform, crops: SiteCrops) -> tuple[SiteTransform | None, str]:
     facts = old.facts
     chosen = {"without": facts.without, "after": facts.after, "before": facts.before}
     try:

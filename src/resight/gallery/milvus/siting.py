@@ -14,6 +14,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,7 +25,7 @@ from resight.gallery.milvus.rows import raw, row_of
 from resight.gallery.milvus.syntax import among, in_parts
 from resight.gallery.records import Damage, Entry, Settings
 from resight.gallery.search import rows
-from resight.gallery.siting import fitted_anew
+from resight.gallery.siting import fit_to_what_is_left
 from resight.site.crops import SiteCrops
 from resight.site.files import from_bytes, to_bytes
 from resight.site.transform import SiteTransform
@@ -94,18 +95,8 @@ class Sited:
         if not self._told(IN_FORCE):
             self.put(None)  # what an interrupted rewriting left
             return ""
-        try:
-            before = self.transform()
-        except GalleryError as error:
-            self.put(None)
-            return f"the site transform is deleted too: {error}"
-        if before is None:
-            return ""
-        after, what = fitted_anew(before, self.crops(set(ids)))
-        if after is not None:
-            self.write(after)
-        self.put(after)
-        return what
+        left = partial(self.crops, set(ids))
+        return fit_to_what_is_left(self.transform, left, self._write_and_put).told
 
     def forgotten(self, ids: Sequence[int]) -> None:
         """Deletes what the entries are at the site."""
@@ -137,6 +128,11 @@ class Sited:
             return [Damage("site transform", str(error), REMEDY)]
         what = f"{len(all_ - there):,} entries have no transformed embedding, and are not found"
         return [Damage("site transform", what, REMEDY)] if all_ - there else []
+
+    def _write_and_put(self, site: SiteTransform | None) -> None:
+        if site is not None:
+            self.write(site)
+        self.put(site)
 
     def _told(self, note: str) -> dict[str, str]:
         text = self._records.note(note)

@@ -19,7 +19,7 @@ from resight.core.errors import DataError, GalleryError
 from resight.core.records import FloatArray
 from resight.gallery.postgres.rows import text_of, vector_of
 from resight.gallery.records import Damage, Entry, Settings
-from resight.gallery.siting import fitted_anew
+from resight.gallery.siting import fit_to_what_is_left
 from resight.site.crops import SiteCrops
 from resight.site.files import from_bytes, to_bytes
 from resight.site.transform import SiteTransform
@@ -112,16 +112,7 @@ class Sited:
                 self._db.run("DELETE FROM sited")
             return ""
         self._db.run(ALONE)
-        try:
-            before = self.transform()
-        except GalleryError as error:
-            self.put(None)
-            return f"the site transform is deleted too: {error}"
-        if before is None:
-            return ""
-        after, what = fitted_anew(before, self.crops())
-        self.put(after)
-        return what
+        return fit_to_what_is_left(self.transform, self.crops, self.put).told
 
     def crops(self) -> SiteCrops:
         """All entries, as a transform is fitted to them, without who they are."""

@@ -7,10 +7,11 @@ import sqlite3
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 
 from resight.core.errors import GalleryError
 from resight.gallery.records import Settings
-from resight.gallery.siting import fitted_anew
+from resight.gallery.siting import fit_to_what_is_left
 from resight.gallery.sqlite import pages, raw, siting
 from resight.gallery.sqlite.connection import BUSY, Connection
 from resight.gallery.sqlite.searching import Signs, found_in, sign_of
@@ -62,16 +63,10 @@ def signs_of(db: Connection, ids: Sequence[int]) -> list[Sign]:
 def without_their_site(db: Connection, settings: Settings) -> tuple[str, list[Sign]]:
     """Fits the site transform to what is left, since it was made of the deleted entries too: what became of it, in
     words, and the signs of the old one. Within the transaction that deletes them."""
-    try:
-        before = siting.read(db.db)
-    except GalleryError as error:
-        siting.write(db.db, None)
-        return f"the site transform is deleted too: {error}", []
-    if before is None:
-        return "", []
-    after, what = fitted_anew(before, siting.crops(db.db, settings))
-    siting.write(db.db, after)
-    return what, _signs_of_site(before, after)
+    found = fit_to_what_is_left(
+        partial(siting.read, db.db), partial(siting.crops, db.db, settings), partial(siting.write, db.db)
+    )
+    return found.told, _signs_of_site(found.before, found.after) if found.before else []
 
 
 def _signs_of_site(before: SiteTransform, after: SiteTransform | None) -> list[Sign]:
