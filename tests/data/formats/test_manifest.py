@@ -71,9 +71,14 @@ def test_the_city_needs_a_folder_for_its_pictures(small_city: Dataset, tmp_path:
     assert data.rights == small_city.rights
     assert data.query[0].time == small_city.query[0].time
     assert data.query[0].track == small_city.query[0].track
-    folder = open_dataset(tmp_path / "pictures")  # without the table too
+    first = small_city.query[0]  # at its own path below the split
+    assert (tmp_path / "pictures" / "query" / first.name).read_bytes() == first.read()
+    (tmp_path / "pictures").rename(tmp_path / "elsewhere")  # the folder is whole without the table beside it
+    folder = open_dataset(tmp_path / "elsewhere")
     for split in ("train", "query", "gallery"):
-        told = [sorted((c.pid, c.camid, c.read()) for c in getattr(each, split)) for each in (folder, small_city)]
+        told = [
+            [(c.pid, c.camid, c.time, c.track, c.read()) for c in getattr(each, split)] for each in (folder, small_city)
+        ]
         assert told[0] == told[1]
 
 
@@ -106,20 +111,28 @@ def test_a_name_that_climbs_stays_in_the_folder(tmp_path: Path) -> None:
     data = read_manifest(table(tmp_path / "in", "../outside.jpg,1,1,train", "gone.jpg,1,1,train"))
     (problem,) = write_manifest(data, tmp_path / "in" / "new.csv", tmp_path / "in" / "pictures")
     assert problem.name == "gone.jpg"
-    assert (tmp_path / "in" / "pictures" / "train" / "1" / "1_outside.jpg").read_bytes() == b"x"
+    assert (tmp_path / "in" / "pictures" / "train" / "outside.jpg").read_bytes() == b"x"
 
 
-def test_copies_of_one_name_and_odd_labels_are_kept_apart(tmp_path: Path) -> None:
-    labels = (("bob", "a/b", "north_gate"), ("bob", "c/b", "north_gate"), ("..", "d", "."), ("x/y", "d", "1"))
+def test_pictures_that_would_have_one_path_are_kept_apart(tmp_path: Path) -> None:
+    labels = (("../b.jpg", "bob", "north"), ("b.jpg", "x/y", "1"), ("/", "..", "a_b"))
     crops = tuple(
-        Crop(f"{name}.jpg", number, 1, data=bytes([number]), person=person, camera=camera)
-        for number, (person, name, camera) in enumerate(labels, 1)
+        Crop(name, number, 1, data=bytes([number]), person=person, camera=camera)
+        for number, (name, person, camera) in enumerate(labels, 1)
     )
-    assert not write_manifest(Dataset("odd", "folder", crops, (), ()), tmp_path / "t.csv", tmp_path / "pictures")
-    assert [crop.read() for crop in read_manifest(tmp_path / "t.csv").train] == [bytes([n]) for n in (1, 2, 3, 4)]
-    found = open_dataset(tmp_path / "pictures")
-    assert [(c.person, c.camera) for c in found.train].count(("bob", "north-gate")) == 2
-    assert len(found.train) == 4
+    assert not write_manifest(Dataset("odd", "folder", crops, (), ()), tmp_path / "t.parquet", tmp_path / "pictures")
+    for place in (tmp_path / "t.parquet", tmp_path / "pictures"):
+        found = open_dataset(place)
+        assert [crop.read() for crop in found.train] == [bytes([n]) for n in (1, 2, 3)]
+        assert [(crop.person, crop.camera) for crop in found.train] == [label[1:] for label in labels]
+
+
+def test_a_picture_in_two_splits_keeps_its_suffix(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(b"x")
+    data = read_manifest(table(tmp_path, "a.jpg,1,1,query", "a.jpg,1,1,gallery"))
+    assert not write_manifest(data, tmp_path / "pictures" / "manifest.csv", tmp_path / "pictures")
+    found = read_manifest(tmp_path / "pictures")
+    assert sorted(c.name for c in (*found.query, *found.gallery)) == ["gallery/a.jpg", "query/a.jpg"]
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])

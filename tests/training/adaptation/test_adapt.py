@@ -19,7 +19,7 @@ from safetensors.torch import load_file
 
 from resight.core.errors import ConfigError, DataError, TrainingError, WeightsError
 from resight.data.crops import UNKNOWN_PID, Dataset
-from resight.data.formats.manifest import write_manifest
+from resight.data.formats.manifest import read_manifest, write_manifest
 from resight.data.unlabelled import hide_people
 from resight.embedding.loading import load
 from resight.models.saved import CARD_FILE, WEIGHTS_FILE
@@ -295,7 +295,9 @@ def test_the_verb(begun: Path, manifest: Path, tmp_path: Path) -> None:
     assert facts["schema"] == "resight.adaptation/1"
     assert resight("model", "card", tmp_path / "run").stdout
     assert "of a stripnet alone" in resight("adapt", "slicenet2", manifest, "-o", tmp_path / "x", code=4).stderr
-    untracked = manifest.parent / "pictures"
+    untracked = tmp_path / "untracked.csv"
+    crops = tuple(replace(crop, track=None) for crop in read_manifest(manifest).gallery)
+    write_manifest(Dataset("site", "manifest", (), (), crops), untracked)
     assert "--no-tracks" in resight("adapt", begun, untracked, "-o", tmp_path / "y", code=3).stderr
 
 

@@ -93,7 +93,8 @@ def read_manifest(root: Path) -> Dataset:
 def write_manifest(
     dataset: Dataset, table: Path, pictures: Path | None = None, progress: Progress = silent
 ) -> tuple[Problem, ...]:
-    """Writes a data set as a table of crops. pictures: a folder that every picture is copied into; without it the table
+    """Writes a data set as a table of crops. pictures: a folder that every picture is copied into, by its own path
+    below its split, with the table again as manifest.csv, so that the folder can be read alone; without it the table
     has the paths of the pictures where they are. Returns the pictures that could not be copied; they stay in the table.
 
     Raises ConfigError for another suffix than .csv or .parquet, for crops without files and no `pictures`, and for
@@ -107,14 +108,16 @@ def write_manifest(
     if pictures is None and any(crop.path is None for _, crop in crops):
         raise ConfigError(f"the pictures of {dataset.name} are not files; name a folder to write them to (--pictures)")
     problems: list[Problem] = []
-    rows = []
+    places: list[Path | None] = []
     with progress("writing", len(crops)) as advance:
         for split, crop in crops:
-            place = crop.path if pictures is None else _copy(split, crop, pictures, problems)
-            rows.append(_row(split, crop, _relative(place, table.parent), dataset.rights))
+            places.append(crop.path if pictures is None else _copy(split, crop, pictures, problems))
             advance(1)
-    columns = [*REQUIRED, *(name for name in OPTIONAL if any(row[name] is not None for row in rows))]
-    write_whole(table, (_as_parquet if table.suffix.lower() == ".parquet" else _as_csv)(columns, rows))
+    tables = {table, *([] if pictures is None else [pictures / IN_A_FOLDER[0]])}
+    for each in tables:
+        rows = [_row(*of, _relative(at, each.parent), dataset.rights) for of, at in zip(crops, places, strict=True)]
+        columns = [*REQUIRED, *(name for name in OPTIONAL if any(row[name] is not None for row in rows))]
+        write_whole(each, (_as_parquet if each.suffix.lower() == ".parquet" else _as_csv)(columns, rows))
     return tuple(problems)
 
 
@@ -231,28 +234,20 @@ def _relative(place: Path | None, folder: Path) -> str:
 
 
 def _copy(split: str, crop: Crop, pictures: Path, problems: list[Problem]) -> Path:
-    """In the layout `folder`, <split>/<person>/<camera>_<its own name>, so that the pictures can be read without the
-    table; what would lead out of the folder does not."""
-    folder, camera = _part(crop.person, crop.pid), _part(crop.camera, crop.camid).replace("_", "-")
-    own = _part(Path(crop.name).name, "picture")
-    own = own if own.startswith(f"{camera}_") else f"{camera}_{own}"
-    place = pictures / split / folder / own
+    """Below its split, by its own path in the data; what would lead out of the folder does not."""
+    own = Path(crop.name.removesuffix(f" ({split})"))
+    parts = [part for part in own.parts if part not in ("..", "/", "\\") and ":" not in part]
+    place = pictures.joinpath(split, *(parts or ["picture"]))
     place.parent.mkdir(parents=True, exist_ok=True)
-    number = 1
-    while place.exists():  # of another folder of the data
+    stem, number = place.stem, 1
+    while place.exists():  # of a name that led out of the folder
         number += 1
-        place = place.with_name(f"{Path(own).stem}_{number}{Path(own).suffix}")
+        place = place.with_name(f"{stem}_{number}{place.suffix}")
     try:
         write_whole(place, crop.read())
     except UnreadableImage as error:
         problems.append(Problem(crop.name, error.reason))
     return place
-
-
-def _part(label: str | None, number: object) -> str:
-    """A label as one part of a path, or a number in its place."""
-    text = re.sub(r"[/\\:\0]", "-", label or "")
-    return text if text.strip(". ") else str(number)
 
 
 def _row(split: str, crop: Crop, path: str, rights: str) -> dict[str, Any]:
