@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 import warnings
 from typing import Annotated, ClassVar
@@ -132,6 +133,8 @@ def main() -> None:
         missing = MissingExtra(f"{error.name}, which this command needs,", "train")
         sys.exit(_fail(missing, missing.exit_code))
     except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            sys.exit(_fail(error, 2, f"a name is too long for a file: {str(error.filename)[:60]}..."))
         sys.exit(_fail(error, 1))
     except Exception as error:
         defect = f"{type(error).__name__}: {error}. This is a defect of resight's own; --debug shows where."

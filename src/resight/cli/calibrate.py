@@ -175,15 +175,22 @@ def _without_labels(
             f"{min(c.false_accept.high):.2g} at any threshold. Nothing was written. Ask for a higher rate, or give more"
         )
     written = model.save_calibration(c) if site is None or spec is None else keep_calibration(spec, site, c)
+    refused: list[str] = []
     table = Table("decision", "threshold", "counted", "missed within a track", box=None, pad_edge=False)
     for rate in sorted(rates, reverse=True):
         index = c.accept_index(rate)
         if index is None:
+            refused.append(f"{rate:g}")
             table.add_row(f"same, FAR {rate:g}", "refused", "", "")
             continue
         missed = f"{blind.missed_within[index]:.2g}" if blind.missed_within else "-"
         table.add_row(f"same, FAR {rate:g}", f"{c.thresholds[index]:.3f}", str(c.false_accept.at(index)), missed)
     output.print_wide(table)
+    if refused:
+        output.say(
+            f"refused: {len(crops):,} pictures cannot show a rate of {' or '.join(refused)}: it could be "
+            f"{min(c.false_accept.high):.2g} at any threshold. It takes pictures of more people"
+        )
     output.say(
         f"{c.num_impostor:,} pairs by two cameras, of which {blind.one_person:.2g} at the most are of one person. They "
         "count as false accepts too: the rates are rather lower"

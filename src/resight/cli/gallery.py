@@ -136,6 +136,8 @@ def search(
             result = gallery.search(searched, top_k, pool=pool or "mean", **options)
             (_print_json if json_ else _print_table)(searched, result, hidden is not None)
         _tell_of_camera(gallery, seen_by)
+        if exclude_camera or (camera and not result.num_people):
+            _tell_unknown_cameras(gallery, uri, [*(camera or ()), *(exclude_camera or ())])
 
 
 def _tell_of_camera(gallery: Gallery, seen_by: str | None) -> None:
@@ -151,6 +153,15 @@ def _tell_of_camera(gallery: Gallery, seen_by: str | None) -> None:
         output.say(f"note: the site transform has no mean of the camera {seen_by}; it has one of {known}")
 
 
+def _tell_unknown_cameras(gallery: Gallery, uri: str, asked: Sequence[str]) -> None:
+    """Names the cameras asked for of which there is no entry. A service may keep from a key which there are."""
+    if is_service(uri):
+        return
+    there = gallery.stats().cameras
+    if unknown := [name for name in dict.fromkeys(asked) if name not in there]:
+        output.say(f"note: no entry is by the camera {', '.join(unknown)}; there are {', '.join(there) or 'none'}")
+
+
 def _print_json(pictures: Sequence[Path], result: SearchResult, hidden: bool) -> None:
     record = result.to_dict()
     named = (
@@ -160,8 +171,11 @@ def _print_json(pictures: Sequence[Path], result: SearchResult, hidden: bool) ->
 
 
 def _print_table(pictures: Sequence[Path], result: SearchResult, hidden: bool) -> None:
-    about = f"among {result.num_people:,} people" if result.num_people else "no entry matches the filter"
     decision = result.decision
+    if not result.num_people:
+        output.tell(f"{', '.join(map(str, pictures))}: nobody is there who could be the answer: no entry matches")
+        return
+    about = f"among {result.num_people:,} people"
     told = "so of" if decision and decision.reason else "wrong in"
     told = "of who is here, somebody else in" if result.named else told
     rate = f"; {told} {decision.rate}" if decision and decision.rate else ""
@@ -222,6 +236,8 @@ def forget(
     period = None if older_than is None else parse_period_s(older_than)
     with opened(uri, wait_s=wait, who=who, purpose=purpose) as gallery:
         gone = gallery.forget(older_than=period, untimed=untimed, **conditions)
+        if camera and not gone.entries:
+            _tell_unknown_cameras(gallery, uri, camera)
     output.tell(f"{gone.entries:,} entries forgotten")
     if gone.untimed:
         output.say(

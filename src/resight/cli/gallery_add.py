@@ -38,6 +38,7 @@ Model_ = Annotated[
     str | None,
     typer.Option("--model", "-m", help="The gallery's model, unless it is a packaged one: a run or a bundle."),
 ]
+NAMED = 20  # rows left out for one reason that are named; the others are counted
 Wait = Annotated[float, typer.Option(min=0, help="Seconds to wait while another process writes.")]
 
 
@@ -82,15 +83,17 @@ def add(
         raise ConfigError("lines of JSON name their cameras themselves: no --camera, --split or --format")
     look = _Look(unnamed)
     rows: Iterator[Row | DataError] = iter(())
+    if camera is not None and only_camera:
+        raise ConfigError("--camera names all rows anew, so that --only-camera has none to choose: give one of them")
     if not lines:
         found = _rows_of(source, camera, split, format, unnamed)
-        rows = (row for row in found if not only_camera or isinstance(row, DataError) or row.camera in only_camera)
+        rows = _only(found, only_camera) if only_camera else found
     elif source != "-":
         rows = map(look, rows_of_lines(_lines_of(source), source))
     live = LiveLines(sys.stdin.buffer) if source == "-" else None  # from now on lines wait for the model, and are kept
     with stopping(live.stop if live else None) as came, opened_with_model(uri, model, wait_s=wait) as gallery:
         if live:
-            _add_all(gallery, added_live(gallery, live, look, output.say, strict=strict))
+            _add_all(gallery, added_live(gallery, live, look, output.say, strict=strict), live=True)
         else:
             _add_all(gallery, _until(gallery.add_rows(rows, strict=strict), came))
         look.tell()
@@ -114,10 +117,11 @@ def import_lines(
     lines = _lines_of(source)
     first = next(lines, b"")
     counted = header_of(first, source).entries is not None
-    counts = Counter[str]()
+    counts, reasons = Counter[str](), Counter[str]()
     with stopping() as came:
         for added in _until(restore(uri, chain([first], lines), source, strict=strict), came):
-            _count(added, counts)
+            _count(added, counts, reasons)
+    _tell_rest(reasons)
     with open_gallery(uri, read_only=True) as gallery:
         _tell(counts, len(gallery))
     if came:
@@ -160,6 +164,20 @@ def _rows_of(
     return rows_of_crops(crops_of(dataset, split or SPLITS), camera, not unnamed)
 
 
+def _only(rows: Iterator[Row | DataError], cameras: list[str]) -> Iterator[Row | DataError]:
+    """The rows by these cameras; names those by which there is none."""
+    seen = set[str]()
+    for row in rows:
+        if isinstance(row, DataError):
+            yield row
+            continue
+        seen.add(row.camera)
+        if row.camera in cameras:
+            yield row
+    if unknown := [name for name in cameras if name not in seen]:
+        output.say(f"note: no row is by the camera {', '.join(unknown)}; there are {', '.join(sorted(seen)) or 'none'}")
+
+
 def _until(batches: Iterator[Added], came: Sequence[object]) -> Iterator[Added]:
     """The batches, no more of them once a signal came."""
     for added in batches:
@@ -168,25 +186,38 @@ def _until(batches: Iterator[Added], came: Sequence[object]) -> Iterator[Added]:
             return
 
 
-def _add_all(gallery: Gallery, batches: Iterable[Added]) -> None:
-    counts = Counter[str]()
+def _add_all(gallery: Gallery, batches: Iterable[Added], *, live: bool = False) -> None:
+    """live: a stream without an end, of which each row that is left out is named when it comes."""
+    counts, reasons = Counter[str](), None if live else Counter[str]()
     try:
         for added in batches:
-            _count(added, counts)
+            _count(added, counts, reasons)
     except ResightError:
         if counts.total():
             _tell(counts, len(gallery))
         raise
+    _tell_rest(reasons)
     _tell(counts, len(gallery))
     if counts["left out"] and counts.total() == counts["left out"]:
         raise DataError("not one row could be added")
 
 
-def _count(added: Added, counts: Counter[str]) -> None:
-    """Names the rows that were left out, and counts all."""
+def _count(added: Added, counts: Counter[str], reasons: Counter[str] | None) -> None:
+    """Names the rows that were left out, and counts all. reasons: of each the first NAMED rows only are named."""
     for error in added.left_out:
-        output.say(f"left out: {error}")
+        reason = error.partition(": ")[2]
+        if reasons is None or reasons[reason] < NAMED:
+            output.say(f"left out: {error}")
+        if reasons is not None:
+            reasons[reason] += 1
     counts.update({"added": len(added.ids), "left out": len(added.left_out), "there already": len(added.there)})
+
+
+def _tell_rest(reasons: Counter[str] | None) -> None:
+    """How many rows were left out and not named."""
+    for reason, number in (reasons or {}).items():
+        if number > NAMED:
+            output.say(f"left out: {number - NAMED:,} more: {reason}")
 
 
 def _tell(counts: Counter[str], entries: int) -> None:

@@ -24,7 +24,7 @@ from resight.gallery.opening import open_gallery
 from resight.gallery.store import without_password
 from resight.gallery.transfer.times import format_time, parse_period_s, parse_time
 from resight.site.drift import drift_of
-from resight.site.files import load_site, save_site
+from resight.site.files import save_site
 from resight.site.transform import SiteTransform, short_of_site
 
 MOVED = 7  # exit code
@@ -153,14 +153,14 @@ def check(
 
 def use(
     uri: Uri,
-    site: Annotated[Path, typer.Argument(help="A site that `fit` wrote.")],
+    site: Annotated[str, typer.Argument(help="A site that `fit` wrote, or another gallery that has one.")],
     *,
     who: Who = None,
     purpose: Purpose = "",
     wait: Wait = 5.0,
 ) -> None:
     """Puts a site that was fitted elsewhere in force in a gallery."""
-    found = load_site(site)
+    found = needed_site(site, None)
     with open_gallery(uri, wait_s=wait, who=who, purpose=purpose) as gallery:
         before = _in_force(gallery)
         gallery.site.use(found)

@@ -128,7 +128,9 @@ class Calibration:
         Raises ConfigError where the prior is not between 0 and 1, or nobody was named.
         """
         if not self.similarity:
-            raise ConfigError("a calibration without labels knows no P(same)")
+            raise ConfigError(
+                "a calibration without labels knows no P(same), which this needs: calibrate on people with names"
+            )
         if not 0 < prior < 1:
             raise ConfigError(f"a prior lies between 0 and 1, not at {prior}")
         odds = np.interp(np.asarray(similarity, np.float64), self.similarity, self.log_odds)

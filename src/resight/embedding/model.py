@@ -133,7 +133,10 @@ class Model:
     @property
     def no_calibration(self) -> str:
         """Why it cannot keep a calibration, where it cannot."""
-        return f"{self.source} is a packaged model, which stays as it is; `resight models` says where to copy it from"
+        return (
+            f"{self.source} is a packaged model, which stays as it is. Name a site of `resight site fit` to keep the "
+            "calibration in (--site), or copy the model from where `resight models` says"
+        )
 
     @property
     def runtime(self) -> str:

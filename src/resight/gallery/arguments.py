@@ -333,7 +333,8 @@ def embeddings_of(given: npt.ArrayLike, dim: int) -> FloatArray:
     lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64))
     bad = np.flatnonzero(~(np.abs(lengths - 1) <= UNIT))
     if bad.size:
-        raise EmbeddingError(f"embedding {bad[0]} has length {lengths[bad[0]]:.4g} and not 1 ({bad.size} such)")
+        which = "the embedding" if len(vectors) == 1 else f"{bad.size} embeddings are not of length 1: number {bad[0]}"
+        raise EmbeddingError(f"{which} has length {lengths[bad[0]]:.4g} and not 1")
     return vectors
 
 

@@ -21,6 +21,7 @@ from resight.data.formats.veri776 import looks_like_veri776, read_veri776
 from resight.data.formats.viper import looks_like_viper, read_viper
 from resight.data.labels import settled
 from resight.data.listing import list_entries
+from resight.data.pictures import is_picture
 
 
 @dataclass(frozen=True)
@@ -115,6 +116,11 @@ def find_format(root: Path) -> str:
     for name, format in FORMATS.items():
         if format.looks_like(root):
             return name
+    if is_picture(root) and not os.path.isdir(root):
+        raise DatasetError(
+            f"{root} is one picture, and no data set: list it in a table with the columns path, pid, camid, split, or "
+            "for a gallery in lines of JSON with path and camera (a .jsonl file)"
+        )
     found = f"has {list_entries(root)}" if os.path.isdir(root) else "is a file"
     others = ", ".join(name for name in FORMATS if name not in ("folder", "manifest"))
     raise DatasetError(

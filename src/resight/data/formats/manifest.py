@@ -87,7 +87,8 @@ def read_manifest(root: Path) -> Dataset:
     train, query, gallery = (tuple(crops[split]) for split in SPLITS)
     rights = next((_text(row.get("rights")) for _, row in good if _text(row.get("rights"))), RIGHTS_UNKNOWN)
     doubts = people.doubts + cameras.doubts
-    return Dataset(table.stem, "manifest", train, query, gallery, rights, tuple(problems), doubts=doubts)
+    name = table.parent.resolve().name if table.name in IN_A_FOLDER else table.stem
+    return Dataset(name or table.stem, "manifest", train, query, gallery, rights, tuple(problems), doubts=doubts)
 
 
 def write_manifest(

@@ -88,7 +88,8 @@ def _placed(
 
 def _error_of(row: Row, error: Exception, strict: bool) -> DataError:
     """The error that names the row. Raises it if strict."""
-    wrong = DataError(f"{row.name or row.place}: {error}")
+    why = error.reason if isinstance(error, UnreadableImage) else error  # without its name: the row's is told
+    wrong = DataError(f"{row.name or row.place}: {why}")
     if strict:
         raise wrong from None
     return wrong

@@ -64,8 +64,9 @@ def rows_of_lines(lines: Iterable[str | bytes], source: str, first: int = 1) -> 
             try:
                 yield _row_of(json.loads(_text_of(line)), f"{source}, line {number}")
             except (ConfigError, ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
-                missing = isinstance(error, KeyError)
+                missing, no_json = isinstance(error, KeyError), isinstance(error, json.JSONDecodeError)
                 text = f"no {error.args[0]}" if missing else " ".join(str(error).split())[:200]
+                text = f"it is no JSON ({text})" if no_json else text
                 yield DataError(f"{source}, line {number}: {text}")
 
 

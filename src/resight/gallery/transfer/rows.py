@@ -104,8 +104,14 @@ def columns_of(rows: Sequence[Row], made: Sequence[Any], settings: Settings, kee
     """
     foreign = {row.model for row in rows if row.embedding is not None} - {settings.model}
     if foreign:
-        name = short_of(min(foreign)) or "that is not named"
-        raise EmbeddingError(f"an embedding of a model {name}; the gallery is of {short_of(settings.model)}")
+        if "" in foreign:
+            raise EmbeddingError(
+                "it is not said which model the embedding is of: give the model's identity as `model`, as `resight "
+                f"embed` does; the gallery is of {settings.model}"
+            )
+        raise EmbeddingError(
+            f"an embedding of a model {short_of(min(foreign))}; the gallery is of {short_of(settings.model)}"
+        )
     embeddings = iter(made)
     return {
         "embeddings": [row.embedding if row.embedding is not None else next(embeddings) for row in rows],
