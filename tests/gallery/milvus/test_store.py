@@ -66,7 +66,7 @@ def test_what_was_added_outlives_a_killed_server(tmp_path: Path) -> None:
 
     writer = Thread(target=write)
     writer.start()
-    while len(added) < 200:
+    while len(added) < 200 and writer.is_alive():
         writer.join(0.01)
     server.kill()
     writer.join(120)
