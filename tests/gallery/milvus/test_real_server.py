@@ -18,6 +18,7 @@ from resight.core.errors import GalleryError
 from resight.gallery.milvus.store import MilvusStore
 from tests.gallery.helpers import MODEL, pictures, unit
 from tests.gallery.milvus.server import MilvusServer
+from tests.gallery.test_siting import a_place, expected, found_by
 
 pytestmark = pytest.mark.slow
 WRITER = """
@@ -66,6 +67,8 @@ def test_killed_while_two_processes_write(milvus_server: MilvusServer, tmp_path:
     ]
     wait_for(lambda: all(count_of(out) >= 100 for out in told))
     os.kill(writers[0].pid, signal.SIGKILL)  # a client
+    before = count_of(told[1])
+    wait_for(lambda: count_of(told[1]) >= before + 50)  # the other goes on
     milvus_server.kill()
     milvus_server.start()
     writers[1].kill()
@@ -81,6 +84,49 @@ def test_killed_while_two_processes_write(milvus_server: MilvusServer, tmp_path:
         assert len(set(ids)) == len(ids)
         assert not list(gallery.verify())
         assert set(gallery.add(pictures(unit(1, seed=5)), camera="west")).isdisjoint(ids)
+
+
+REWRITER = """
+import os, sys
+from resight import open_gallery
+from resight.gallery.milvus import connection, siting
+connection.READ_AT_ONCE = 50
+upsert, done = siting.Sited._upsert, []
+def killed(*given):
+    upsert(*given)
+    done.append(1)
+    if len(done) == 2:
+        os.kill(os.getpid(), 9)
+siting.Sited._upsert = killed
+open_gallery(sys.argv[1], wait_s=60).site.fit()
+"""
+
+
+def test_killed_while_it_rewrites_for_a_site_it_shows_the_one_before_and_goes_on(milvus_server: MilvusServer) -> None:
+    drawn, query = a_place(), unit(1, seed=9)[0]
+    with open_gallery(f"{milvus_server.address}rewritten", MODEL, wait_s=60) as gallery:
+        added = {"model": MODEL.identity, "camera": drawn.cameras, "track": drawn.tracks}
+        gallery.add_embeddings(drawn.embeddings, **added)
+        command = [sys.executable, "-c", REWRITER, f"{milvus_server.address}rewritten"]
+        assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
+        store = gallery.store
+        assert isinstance(store, MilvusStore)
+        (half,) = [name for name in store._db.call("list_collections") if name.startswith(f"{store._db.entries}_")]
+        assert store._db.count(half, "id >= 0") == 100 < len(drawn.cameras)
+        milvus_server.kill()
+        milvus_server.start()
+        assert gallery.site.transform is None
+        assert found_by(gallery, query, None) == expected(None, drawn, query, None)[:30]
+        (new,) = gallery.add_embeddings(
+            unit(1, seed=4), model=MODEL.identity, camera="c0"
+        )  # into what is half made too
+        assert store._db.count(half, "id >= 0") == 101
+        gallery.forget(id=new)
+        site = gallery.site.fit()
+        assert found_by(gallery, query, "c0") == expected(site, drawn, query, "c0")[:30]
+        assert not list(gallery.verify())
+        left = [name for name in store._db.call("list_collections") if name.startswith(f"{store._db.entries}_")]
+        assert left == [store._sited.collection(site.identity)]
 
 
 def test_writers_of_one_process_lose_nothing(milvus_server: MilvusServer) -> None:

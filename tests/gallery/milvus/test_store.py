@@ -13,11 +13,12 @@ from threading import Thread
 import pytest
 
 from resight import open_gallery
-from resight.core.errors import ConfigError, GalleryError
+from resight.core.errors import ConfigError, GalleryBusy, GalleryError
 from resight.gallery.milvus import store as milvus
 from resight.gallery.milvus.bookkeeping import RANGE
 from resight.gallery.milvus.store import MilvusStore
 from tests.gallery.helpers import MODEL, pictures, unit
+from tests.gallery.test_siting import a_place
 
 
 @pytest.fixture
@@ -66,7 +67,7 @@ def test_what_was_added_outlives_a_killed_server(tmp_path: Path) -> None:
 
     writer = Thread(target=write)
     writer.start()
-    while len(added) < 200:
+    while len(added) < 200 and writer.is_alive():
         writer.join(0.01)
     server.kill()
     writer.join(120)
@@ -91,6 +92,47 @@ def test_each_writer_has_ids_of_its_own(place: str) -> None:
         writers = (first, second, first, second)
         ids = [gallery.add(pictures(unit(2, seed=n)), camera="north") for n, gallery in enumerate(writers)]
         assert ids == [[1, 2], [RANGE + 1, RANGE + 2], [3, 4], [RANGE + 3, RANGE + 4]]
+
+
+def test_what_is_added_while_a_site_transform_is_put_in_force_is_at_the_site(
+    place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn = a_place()
+    with open_gallery(place, MODEL) as first, open_gallery(place, MODEL) as second:
+        first.add_embeddings(drawn.embeddings, model=MODEL.identity, camera=drawn.cameras, track=drawn.tracks)
+        assert isinstance(first.store, MilvusStore)
+        assert isinstance(second.store, MilvusStore)
+        site, sited, told = first.site.crops().fit(), first.store._sited, second.store._sited._told
+        sited.write(site)
+        looks: list[str] = []
+
+        def look(note: str) -> dict[str, str]:
+            found = told(note)
+            looks.append(note)
+            if len(looks) == 1:  # between the two looks of who adds
+                sited.put(site)
+            return found
+
+        monkeypatch.setattr(second.store._sited, "_told", look)
+        (new,) = second.add_embeddings(unit(1, seed=4), model=MODEL.identity, camera="c0")
+        assert len(looks) >= 2
+        assert first.search_embeddings(unit(1, seed=4)[0], 1, seen_by="c0")[0][0].id == new
+        assert not list(first.verify())
+
+
+def test_of_two_site_transforms_at_once_the_one_that_lost_its_place_says_so(place: str) -> None:
+    drawn = a_place()
+    with open_gallery(place, MODEL) as first, open_gallery(place, MODEL) as second:
+        first.add_embeddings(drawn.embeddings, model=MODEL.identity, camera=drawn.cameras, track=drawn.tracks)
+        assert isinstance(first.store, MilvusStore)
+        one, two = (first.site.crops().fit(exponent=power) for power in (0.0, 0.75))
+        first.store._sited.write(one)
+        second.site.use(two)
+        with pytest.raises(GalleryBusy, match="try again"):
+            first.store._sited.put(one)
+        assert first.site.transform is not None
+        assert first.site.transform.identity == two.identity
+        assert not list(first.verify())
 
 
 def test_ids_from_elsewhere_are_not_given_again(place: str) -> None:

@@ -36,7 +36,7 @@ def test_what_was_added_outlives_a_killed_server(new_server: Callable[[], Any]) 
 
     writer = Thread(target=write)
     writer.start()
-    while len(added) < 200:
+    while len(added) < 200 and writer.is_alive():
         writer.join(0.01)
     kill_and_restart(server)
     writer.join(60)

@@ -145,3 +145,20 @@ def test_what_is_removed_is_in_no_array() -> None:
     assert not any(vectors[number - 10].tobytes() in held for number in (15, 16, 250))
     assert vectors[0].tobytes() in held
     index.close()
+
+
+def test_people_are_the_same_whether_counted_anew_or_kept_up() -> None:
+    rng = np.random.default_rng(0)
+    kept, codes = Index(4), np.zeros(0, np.int64)
+    for size in (0, 5, 1, 40, 200):
+        new = rng.integers(-20, 60, size)  # 0 is nobody
+        codes = np.concatenate([codes, new])
+        vectors = rng.standard_normal((size, 4), dtype=np.float32)
+        columns = Columns(np.arange(size), np.zeros(size), np.zeros(size, np.uint16), new)
+        kept.add(vectors, columns)
+        people = kept.people()
+        assert people.codes.tolist() == sorted(set(codes.tolist()) - {0})
+        assert people.alone == np.count_nonzero(codes == 0)
+        asked = np.arange(-25, 70)
+        assert people.holds(asked).tolist() == [code in set(people.codes.tolist()) for code in asked.tolist()]
+    kept.close()

@@ -6,6 +6,7 @@ import logging
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -25,6 +26,7 @@ for _name in ("pymilvus", "milvus_lite", "grpc._server"):
     logging.getLogger(_name).setLevel(logging.CRITICAL)
 
 READ_AT_ONCE = 1000
+NOT_LOADED = ("call load()", "collection not loaded", "collection not fully loaded", "channel not available")
 T = TypeVar("T")
 
 
@@ -58,13 +60,17 @@ class Connection:
     def call(self, what: str, *arguments: Any, **options: Any) -> Any:
         """Calls a method of the client by its name. Raises GalleryError."""
         act = partial(getattr(self.client, what), *arguments, timeout=self._timeout_s, **options)
-        try:
-            return self._told(act)
-        except GalleryError as error:
-            if "call load()" not in str(error):
-                raise
-        self.load()  # a restarted Milvus Lite has nothing loaded
-        return self._told(act)
+        until = time.monotonic() + self._timeout_s
+        while True:
+            try:
+                return self._told(act)
+            except GalleryError as error:  # which says that nothing was done
+                if not any(text in str(error) for text in NOT_LOADED) or time.monotonic() >= until:
+                    raise
+            # A restarted Milvus Lite has nothing loaded; a restarted server loads by itself, for a while.
+            with suppress(GalleryError):
+                self.load()
+            time.sleep(0.1)
 
     def load(self) -> None:
         """Loads the collections that exist, so that they can be read."""

@@ -3,8 +3,8 @@ own with all that filters ask for.
 
 What is searched is that collection. Raw embeddings stay the truth in the entries': a new transform's collection is made
 of them in batches while searches still compare the one before; then a single record says which is in force. Whoever
-adds reads that record after adding, and the one that says which is being made: so no entry is missing in either. An
-interrupted rewriting goes on where it stopped, since a fit to the same entries is the same transform.
+adds reads, after adding, the record that says which is being made, and then that one: so no entry is missing in either.
+An interrupted rewriting goes on where it stopped, since a fit to the same entries is the same transform.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from resight.core.errors import DataError, GalleryError
+from resight.core.errors import DataError, GalleryBusy, GalleryError
 from resight.gallery.milvus.bookkeeping import Bookkeeping
 from resight.gallery.milvus.rows import raw, row_of
 from resight.gallery.milvus.syntax import among, in_parts
@@ -64,8 +64,8 @@ class Sited:
         data = base64.b64encode(to_bytes(site)).decode()
         mark = hashlib.sha256(data.encode()).hexdigest()
         self._records.set_long(f"{IN_FORCE}/{mark}", data)
+        self._db.create_entries(self.collection(site.identity), self._settings.dim)  # before anybody is told of it
         self._records.set_note(NEXT, json.dumps({"identity": site.identity, "mark": mark}))
-        self._db.create_entries(self.collection(site.identity), self._settings.dim)
         for page in self._db.pages(self._db.entries, "id", EVERYTHING, "", FIELDS):
             there = self._there(site.identity, [row["id"] for row in page])
             missing = [row for row in page if row["id"] not in there]
@@ -75,6 +75,8 @@ class Sited:
     def put(self, site: SiteTransform | None) -> None:
         """Puts a transform in force that `write` has written, or none, and drops what is of all others."""
         text = self._records.note(NEXT) if site is not None else ""
+        if site is not None and (not text or json.loads(text)["identity"] != site.identity):
+            raise GalleryBusy(f"{self._db.name}: another process puts a site transform in force; try again")
         self._records.set_note(IN_FORCE, text)
         self._records.set_note(NEXT, "")
         mark = str(json.loads(text)["mark"]) if text else ""
@@ -86,9 +88,18 @@ class Sited:
 
     def added(self, entries: Sequence[Entry], ids: Sequence[int]) -> None:
         """Adds what new entries are at the site, after these."""
-        for told in (self._told(IN_FORCE), self._told(NEXT)) if entries else ():
-            if told:
-                self._upsert(self._read(told), entries, ids)
+        # In this order: what is next becomes what is in force, and would be missed if it did so between the two looks.
+        done = ""
+        for note in (NEXT, IN_FORCE) if entries else ():
+            told = self._told(note)
+            while told and told["identity"] != done:
+                try:
+                    self._upsert(self._read(told), entries, ids)
+                    done = told["identity"]
+                except GalleryError:
+                    before, told = told, self._told(note)
+                    if told == before:
+                        raise  # else another process has taken it away meanwhile
 
     def before_forgetting(self, ids: Sequence[int]) -> str:
         """Puts a transform of what will be left in force: what became of it, in words."""

@@ -52,6 +52,7 @@ class Connection:
             self._db = _Connection(**self._options)
             self._db.run(f"SET search_path = {self.schema}, public")
             self._db.run("SET synchronous_commit = on")
+            self._db.run("SET jit = off")  # compiling a search takes longer than what it saves
             self._db.run(f"SET lock_timeout = {max(1, round(self._wait_s * 1000))}")
             if self._read_only:
                 self._db.run("SET default_transaction_read_only = on")

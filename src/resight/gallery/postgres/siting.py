@@ -18,6 +18,7 @@ import numpy as np
 from resight.core.errors import DataError, GalleryError
 from resight.core.records import FloatArray
 from resight.gallery.postgres.rows import text_of, vector_of
+from resight.gallery.postgres.statements import ALONE
 from resight.gallery.records import Damage, Entry, Settings
 from resight.gallery.siting import fit_to_what_is_left
 from resight.site.crops import SiteCrops
@@ -48,7 +49,6 @@ WRITE = """
     FROM unnest(cast(:entries AS bigint[]), cast(:embeddings AS text[])) AS r (entry, embedding)
     ON CONFLICT DO NOTHING
 """
-ALONE = "LOCK TABLE entries IN SHARE ROW EXCLUSIVE MODE"  # whoever adds waits, so that no row is missed
 
 
 class Sited:

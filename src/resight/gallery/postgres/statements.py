@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 CREATING = 0x72736774  # an advisory lock's key, held while a gallery is created
+ALONE = "LOCK TABLE entries IN SHARE ROW EXCLUSIVE MODE"  # whoever adds or deletes waits, so that no row is missed
 SCHEMA = """
     CREATE TABLE meta (key text PRIMARY KEY, value text NOT NULL);
     CREATE TABLE entries (
@@ -23,10 +24,12 @@ SCHEMA = """
 FIELDS = "e.id, e.camera, e.time, e.track, e.pid, e.name, e.attributes, e.embedding::text, e.checksum"
 WITH_CROPS = f"SELECT {FIELDS}, c.data FROM entries e LEFT JOIN crops c ON c.entry = e.id"
 PEOPLE = """
-    SELECT count(DISTINCT coalesce(r.root, e.pid))
-         + count(DISTINCT (e.camera, e.track)) FILTER (WHERE e.pid IS NULL AND e.track IS NOT NULL)
-         + count(*) FILTER (WHERE e.pid IS NULL AND e.track IS NULL)
-    FROM entries e LEFT JOIN json_to_recordset(:roots) AS r (pid bigint, root bigint) ON r.pid = e.pid
+    SELECT count(*) FROM (
+        SELECT coalesce(r.root, e.pid), CASE WHEN e.pid IS NULL THEN e.camera END,
+               CASE WHEN e.pid IS NULL THEN e.track END, CASE WHEN e.pid IS NULL AND e.track IS NULL THEN e.id END
+        FROM entries e LEFT JOIN json_to_recordset(:roots) AS r (pid bigint, root bigint) ON r.pid = e.pid
+        WHERE {condition} GROUP BY 1, 2, 3, 4
+    ) AS people
 """
 ADD = """
     INSERT INTO entries (id, camera, time, track, pid, name, attributes, embedding, checksum)

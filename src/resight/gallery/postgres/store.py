@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -17,19 +16,18 @@ from resight.core.records import FloatArray
 from resight.gallery.audit import Action, AuditLine, check_chain, line_of, next_row
 from resight.gallery.curation import apart
 from resight.gallery.filters import EVERY_ENTRY, Filter
-from resight.gallery.people import check_link, root_of
-from resight.gallery.postgres import siting
+from resight.gallery.people import check_link
+from resight.gallery.postgres import planning, siting
 from resight.gallery.postgres.conditions import condition_of
+from resight.gallery.postgres.counting import Counting
 from resight.gallery.postgres.rows import raw, row_of, text_of
 from resight.gallery.postgres.statements import (
     ADD,
+    ALONE,
     BEYOND,
-    CONTENT,
     CREATING,
     EQUAL,
     FIELDS,
-    INDEX,
-    PEOPLE,
     SCHEMA,
     WITH_CROPS,
 )
@@ -82,7 +80,8 @@ class PostgresStore(Store):
         try:
             self._prepare(settings, new)
             if not read_only:
-                self._index_content()
+                self._planning.make()
+            self._counting.make(read_only=read_only)
         except BaseException:
             self.close()
             raise
@@ -104,12 +103,7 @@ class PostgresStore(Store):
                 raise GalleryError(f"{self.name} has schema version {version}, of a newer resight. Nothing was changed")
             self.settings = Settings(**json.loads(self._db.one("SELECT value FROM meta WHERE key = 'settings'")))
             self._sited = siting.Sited(self._db, self.settings)
-
-    def _index_content(self) -> None:
-        """Makes the index that finds equal entries. Without it (this user may not make one) that takes longer."""
-        with suppress(GalleryError):
-            if not self._db.has(CONTENT):
-                self._db.run(INDEX)
+            self._counting, self._planning = Counting(self._db), planning.Planning(self._db)
 
     def _create(self, settings: Settings) -> None:
         try:
@@ -124,17 +118,20 @@ class PostgresStore(Store):
 
     def add(self, entries: Sequence[Entry]) -> list[int]:
         with self._db.changing():
-            return self._insert(entries)
+            ids = self._insert(entries)
+        self._planning.added(len(ids))
+        return ids
 
     def add_once(self, entries: Sequence[Entry]) -> Placed:
         with self._db.changing():
-            # Whoever adds at the same time waits, or both would add what is equal.
-            self._db.run("LOCK TABLE entries IN SHARE ROW EXCLUSIVE MODE")
+            self._db.run(ALONE)  # or two would add what is equal
             known = [self._equal(entry) for entry in entries]
             pairs = list(zip(known, entries, strict=True))
             fresh = iter(self._insert([entry for number, entry in pairs if number is None]))
             ids = [next(fresh) if number is None else number for number in known]
-            return Placed(tuple(ids), tuple(number for number in known if number is not None))
+        there = tuple(number for number in known if number is not None)
+        self._planning.added(len(ids) - len(there))
+        return Placed(tuple(ids), there)
 
     def _equal(self, entry: Entry) -> int | None:
         """The id of the entry that equals this one, if there is one."""
@@ -177,12 +174,13 @@ class PostgresStore(Store):
             away = f"{compared}.embedding <#> cast(:query AS vector)"
             joined = " JOIN sited s ON s.entry = e.id AND s.site = :site" if site else ""
             near = "" if min_similarity is None else f" AND -({away}) >= :min_similarity"
-            compare = f"SELECT e.id, -({away}) FROM entries e{joined} WHERE {condition}{near}"
+            compare = f"SELECT e.id, {away} AS away FROM entries e{joined} WHERE {condition}{near}"
             near_values = {"min_similarity": min_similarity, "site": site or None}
             near_values = {name: value for name, value in near_values.items() if value is not None}
-            query = f"{compare} ORDER BY {away}, e.id LIMIT :top_k"
+            # Within brackets, or the distance is computed twice: for the order and for what is told.
+            query = f"SELECT id, -away FROM ({compare} ORDER BY away, e.id LIMIT :top_k) AS near"
             found = [self._db.run(query, query=text_of(row), top_k=top_k, **near_values, **values) for row in queries]
-            num_people = self._num_people(condition, values)
+            num_people = self._counting.num_people(filter, condition, values)
         return StoreHits(tuple(tuple(Hit(*row) for row in hits) for hits in found), num_people)
 
     def count(self, filter: Filter = EVERY_ENTRY) -> int:
@@ -234,6 +232,8 @@ class PostgresStore(Store):
     def remove(self, filter: Filter, who: str, purpose: str) -> Forgotten:
         with self._db.changing():
             self._one_at_a_time()
+            if self._sited.identity():
+                self._db.run(ALONE)  # now: who adds would wait for the deletion, and fitting anew then for who adds
             condition, values = self._condition(filter)
             gone = self._db.run(f"DELETE FROM entries e WHERE {condition} RETURNING pid", **values)
             pids = sorted({pid for (pid,) in gone if pid is not None})
@@ -278,8 +278,8 @@ class PostgresStore(Store):
     def link(self, pid: int, into: int, who: str, purpose: str) -> int:
         with self._db.changing():
             self._one_at_a_time()
-            first, second = check_link(pid, into, self._links())
-            apart.check_apart(self._note(apart.APART), first, second, self._links())
+            first, second = check_link(pid, into, self._counting.links())
+            apart.check_apart(self._note(apart.APART), first, second, self._counting.links())
             insert = "INSERT INTO links (pid, into_pid) VALUES (:first, :second) RETURNING number"
             number = int(self._db.one(insert, first=first, second=second))
             self._append("link", who, purpose, {"link": number})
@@ -303,7 +303,7 @@ class PostgresStore(Store):
     def amend(self, key: str, edit: Edit, action: Action, who: str, purpose: str) -> None:
         with self._db.changing():
             self._one_at_a_time()
-            text, detail = edit(self._note(key), self._links())
+            text, detail = edit(self._note(key), self._counting.links())
             self._set_note(key, text)
             self._append(action, who, purpose, detail)
 
@@ -319,7 +319,7 @@ class PostgresStore(Store):
 
     def stats(self) -> Stats:
         with self._db.looking():
-            people = self._num_people("TRUE", {})
+            people = self._counting.num_people(EVERY_ENTRY, "TRUE", {})
             cameras = dict(self._db.run("SELECT camera, count(*) FROM entries GROUP BY camera ORDER BY camera"))
             first, last = self._db.run("SELECT min(time), max(time) FROM entries")[0]
             count = [self._db.one(f"SELECT count(*) FROM {table}") for table in ("entries", "crops", "links", "audit")]
@@ -341,10 +341,11 @@ class PostgresStore(Store):
                     yield Damage(f"entry {row[0]}", what, f"`resight gallery forget --id {row[0]}`, and add it again")
             last = part[-1][0]
         with self._db.looking():
-            damages = self._sited.damages()
+            damages = [*self._sited.damages(), *self._counting.damages()]
         yield from (*damages, *check_chain(self.audit()))
 
     def compact(self) -> None:
+        self._counting.rewrite()
         self._vacuum("FULL")
 
     def unfinished(self) -> str:
@@ -364,7 +365,7 @@ class PostgresStore(Store):
 
     def _vacuum(self, how: str) -> None:
         """VACUUM; FULL rewrites the tables, and nobody else reads or writes meanwhile."""
-        for table in ("entries", "crops", *(["sited"] if self._sited.exists() else ())):
+        for table in ("entries", "crops", *(["sited"] if self._sited.exists() else ()), *self._counting.tables()):
             self._db.run(f"VACUUM {how} {table}")
 
     def _note(self, key: str) -> str:
@@ -376,17 +377,9 @@ class PostgresStore(Store):
 
     # Rows.
 
-    def _links(self) -> dict[int, int]:
-        return dict(self._db.run("SELECT pid, into_pid FROM links"))
-
     def _condition(self, filter: Filter) -> tuple[str, dict[str, Any]]:
         """What follows WHERE, and its parameters. Within a transaction."""
-        return condition_of(filter, self._links())
-
-    def _num_people(self, condition: str, values: dict[str, Any]) -> int:
-        links = self._links()
-        roots = json.dumps([{"pid": pid, "root": root_of(pid, links)} for pid in links])
-        return int(self._db.one(f"{PEOPLE} WHERE {condition}", roots=roots, **values))
+        return condition_of(filter, self._counting.links())
 
     def _entry(self, row: Sequence[Any], crop: bytes | None) -> Entry:
         return rows.entry_of(raw(row), row[1], self.settings.dim, crop)

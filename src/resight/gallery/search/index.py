@@ -33,6 +33,20 @@ class People:
     codes: IntArray
     alone: int
 
+    def holds(self, codes: IntArray) -> npt.NDArray[np.bool_]:
+        """(m,) bool: whether each of these codes (m,) is among them. In time by m, not by p."""
+        if not len(self.codes):
+            return np.zeros(len(codes), np.bool_)
+        places = np.searchsorted(self.codes, codes)
+        return self.codes[np.minimum(places, len(self.codes) - 1)] == codes
+
+    def joined(self, people: IntArray) -> People:
+        """These, and those of more rows: (n,) codes, NOBODY among them."""
+        fresh = np.unique(people[people != NOBODY])
+        fresh = fresh[~self.holds(fresh)]
+        codes = np.insert(self.codes, np.searchsorted(self.codes, fresh), fresh)
+        return People(codes, self.alone + int(np.count_nonzero(people == NOBODY)))
+
 
 @dataclass(frozen=True, eq=False)
 class Found:
@@ -69,7 +83,8 @@ class Index:
 
     def add(self, vectors: FloatArray, columns: Columns) -> None:
         """Adds rows. vectors: (n, dim) float32, finite."""
-        self._everybody = None
+        if self._everybody is not None:
+            self._everybody = self._everybody.joined(columns.people)
         for start in range(0, len(vectors), BLOCK_ROWS):
             part = slice(start, start + BLOCK_ROWS)
             self._tail.append(vectors[part], columns.take(part))

@@ -92,7 +92,8 @@ class LiveIndex:
         found = index.people(wanted)
         links = linked(self._db.db)
         into = {person_of_pid(pid): person_of_pid(root_of(pid, links)) for pid in links}
-        there = np.intersect1d(found.codes, np.array([*into, *into.values()], np.int64)).tolist()
+        linked_ones = np.unique(np.array([*into, *into.values()], np.int64))
+        there = linked_ones[found.holds(linked_ones)].tolist()
         apart = len(found.codes) - len(there)
         return apart + len({into.get(code, code) for code in there}) + found.alone
 
