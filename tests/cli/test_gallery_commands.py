@@ -97,7 +97,8 @@ def test_a_file_of_embeddings(site: Path, tmp_path: Path, form: str) -> None:
     assert "--camera" in resight("gallery", "add", path, bare, code=2).stderr
     assert "3 added" in resight("gallery", "add", path, bare, "--camera", "gate").stdout
     np.savez(bare, vector=np.eye(3, 256, dtype=np.float32))
-    assert "not named" in resight("gallery", "add", path, bare, "--camera", "gate", code=3).stderr
+    told = resight("gallery", "add", path, bare, "--camera", "gate", code=3).stderr
+    assert f"as `model`, as `resight embed` does; the gallery is of {load().identity}" in told
 
 
 def test_no_line_however_wrong_ends_the_rest(picture: Path, tmp_path: Path) -> None:
@@ -243,3 +244,30 @@ def test_a_picture_that_shows_nothing_is_embedded_and_not_taken_into_a_gallery(t
         done = resight("gallery", "add", gallery, file, "--camera", "north")
         assert "1 added, 1 left out; 1 entries" in done.stdout + done.stderr
         assert "flat.png: shows nothing" in done.stdout + done.stderr
+
+
+def test_of_rows_left_out_for_one_reason_the_first_are_named(tmp_path: Path) -> None:
+    path, file = tmp_path / "g.db", tmp_path / "e.npz"
+    resight("gallery", "create", path)
+    np.savez(file, vector=np.full((30, 256), np.nan, np.float32), model=load().identity)
+    told = resight("gallery", "add", path, file, "--camera", "gate", code=3).stderr.splitlines()
+    named = [line for line in told if line.startswith("left out: e.npz row")]
+    assert len(named) == 20
+    assert "left out: 10 more: the embedding has length nan and not 1" in told
+
+
+def test_cameras_of_which_nothing_is_there_are_told(site: Path, picture: Path, tmp_path: Path) -> None:
+    done = resight("gallery", "search", site, picture, "--camera", "hall")
+    assert "nobody is there who could be the answer" in done.stdout
+    assert "no entry is by the camera hall; there are 0, 1" in done.stderr
+    assert "by the camera hall" in resight("gallery", "search", site, picture, "--exclude-camera", "hall").stderr
+    assert "by the camera hall" in resight("gallery", "forget", site, "--camera", "hall").stderr
+    resight("gallery", "create", tmp_path / "g.db")
+    done = resight("gallery", "add", tmp_path / "g.db", CITY, "--only-camera", "hall")
+    assert "no row is by the camera hall; there are 0, 1" in done.stderr
+    resight("gallery", "add", tmp_path / "g.db", CITY, "--only-camera", "0", "--camera", "hall", code=2)
+
+
+def test_one_picture_and_a_name_too_long_are_told(site: Path, picture: Path) -> None:
+    assert "is one picture, and no data set" in resight("gallery", "add", site, picture, code=3).stderr
+    assert "a name is too long for a file: xxx" in resight("gallery", "stats", "x" * 300, code=2).stderr

@@ -333,8 +333,8 @@ def embeddings_of(given: npt.ArrayLike, dim: int) -> FloatArray:
     lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64))
     bad = np.flatnonzero(~(np.abs(lengths - 1) <= UNIT))
     if bad.size:
-        which = "the embedding" if len(vectors) == 1 else f"{bad.size} embeddings are not of length 1: number {bad[0]}"
-        raise EmbeddingError(f"{which} has length {lengths[bad[0]]:.4g} and not 1")
+        which, such = ("the embedding", "") if len(vectors) == 1 else (f"embedding {bad[0]}", f" ({bad.size} such)")
+        raise EmbeddingError(f"{which} has length {lengths[bad[0]]:.4g} and not 1{such}")
     return vectors
 
 
