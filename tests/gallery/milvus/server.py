@@ -92,7 +92,7 @@ class MilvusServer:
             "ETCD_CONFIG_PATH": str(self.folder / "etcd.yaml"),
         }
         with (self.folder / "logs" / "milvus.log").open("a") as log:
-            command = [programs / "milvus", "run", "standalone"]
+            command = [str(programs / "milvus"), "run", "standalone"]
             self._process = subprocess.Popen(command, cwd=self.folder, env=environment, stdout=log, stderr=log)
         deadline = time.monotonic() + 180
         while time.monotonic() < deadline and self._process.poll() is None:

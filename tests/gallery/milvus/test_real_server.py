@@ -105,8 +105,7 @@ open_gallery(sys.argv[1], wait_s=60).site.fit()
 def test_killed_while_it_rewrites_for_a_site_it_shows_the_one_before_and_goes_on(milvus_server: MilvusServer) -> None:
     drawn, query = a_place(), unit(1, seed=9)[0]
     with open_gallery(f"{milvus_server.address}rewritten", MODEL, wait_s=60) as gallery:
-        added = {"model": MODEL.identity, "camera": drawn.cameras, "track": drawn.tracks}
-        gallery.add_embeddings(drawn.embeddings, **added)
+        gallery.add_embeddings(drawn.embeddings, model=MODEL.identity, camera=drawn.cameras, track=drawn.tracks)
         command = [sys.executable, "-c", REWRITER, f"{milvus_server.address}rewritten"]
         assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
         store = gallery.store

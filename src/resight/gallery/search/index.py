@@ -38,7 +38,8 @@ class People:
         if not len(self.codes):
             return np.zeros(len(codes), np.bool_)
         places = np.searchsorted(self.codes, codes)
-        return self.codes[np.minimum(places, len(self.codes) - 1)] == codes
+        found: npt.NDArray[np.bool_] = self.codes[np.minimum(places, len(self.codes) - 1)] == codes
+        return found
 
     def joined(self, people: IntArray) -> People:
         """These, and those of more rows: (n,) codes, NOBODY among them."""
