@@ -7,6 +7,7 @@ computation goes on where it was.
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -100,11 +101,11 @@ def join_targets(raw: Sequence[npt.NDArray[np.floating]], cameras: IntArray, mos
     that is the camera and not the person; all are joined at equal weight, and the principal components kept. cameras:
     (views, n). A view of the same cameras as view 0 has its means; the components are those of view 0.
     """
-    centred = [_centred(one, cameras) for one in raw]
-    first = np.concatenate([next(views) for views in centred], axis=1)
+    views = (np.concatenate(parts, axis=1) for parts in zip(*(_centred(one, cameras) for one in raw), strict=True))
+    first = next(views)
     axes = np.linalg.eigh(first.T @ first)[1][:, ::-1][:, :most_values]  # (values of all, values kept)
-    found = [first, *(np.concatenate(parts, axis=1) for parts in zip(*centred, strict=True))]
-    return np.stack([_unit(view @ axes).astype(np.float16) for view in found])
+    # One view at a time: all of them in float32 are gigabytes.
+    return np.stack([_unit(view @ axes).astype(np.float16) for view in itertools.chain([first], views)])
 
 
 def _centred(raw: npt.NDArray[np.floating], cameras: IntArray) -> Iterator[FloatArray]:
