@@ -77,7 +77,7 @@ GENERAL = replace(
     pad_and_crop=6,
     colour_cast=0.2,
 )
-# At home: people of one's own, from a generalist's weights (`--pretrained default`), at a rate that keeps what it knows.
+# At home: one's own people, from a generalist's weights (`--pretrained default`), at a rate that keeps what it knows.
 HOME = replace(STRIPNET, epochs=40, progressive="", learning_rate=4e-4, constant_epochs=0)
 # AlignedReID++ (Luo et al., 2019) on a ResNet-50, for `--pretrained` with weights trained on ImageNet.
 RESNET50_ALIGNED = replace(
