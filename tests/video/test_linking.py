@@ -65,7 +65,7 @@ def test_what_cannot_be_one_person() -> None:
 
 def test_a_calibration_goes_on_beyond_its_last_step() -> None:
     """Isotonic ones are level at both ends, so that no pair could be one person where hundreds are about."""
-    calibration = load("market", threads=1).calibration
+    calibration = load("city", threads=1).calibration
     assert calibration is not None
     line = line_of(calibration)
     most = float(calibration.probability(0.999, prior=1 / 500))

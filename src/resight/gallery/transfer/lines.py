@@ -57,7 +57,7 @@ def rows_of_lines(lines: Iterable[str | bytes], source: str, first: int = 1) -> 
         >>> row.name, row.camera
         ('a.jpg', 'north')
         >>> print(error)
-        stdin, line 2: Expecting ',' delimiter: line 1 column 13 (char 12)
+        stdin, line 2: it is no JSON (Expecting ',' delimiter: line 1 column 13 (char 12))
     """
     for number, line in enumerate(lines, first):
         if line.strip():
