@@ -13,10 +13,12 @@ from resight.models.saved import (
     CARD_FILE,
     WEIGHTS_FILE,
     ModelConfig,
+    Origin,
     TrainedNetwork,
     load_model,
     load_strictly,
     save_model,
+    with_origins,
 )
 
 
@@ -67,3 +69,12 @@ def test_loading_is_strict() -> None:
     module = torch.nn.Linear(2, 2)
     with pytest.raises(WeightsError, match=r"bias is missing.*extra is foreign.*weight is \(3, 3\), not \(2, 2\)"):
         load_strictly(module, {"weight": torch.zeros(3, 3), "extra": torch.zeros(1)}, "here")
+
+
+def test_what_was_learnt_from_is_told_once(tmp_path: Path) -> None:
+    card = saved(tmp_path).config
+    first = with_origins(card, [Origin("1", "crops", "research")])
+    assert first.trained_on == "drawings; by way of other models, crops"
+    after = with_origins(card, [Origin("2", first.trained_on, first.rights), Origin("3", "films", "research")])
+    assert after.trained_on == "drawings; by way of other models, crops; films"
+    assert after.rights == "anyone's; of the models learnt from, research"

@@ -80,8 +80,9 @@ def with_origins(card: ModelConfig, origins: Sequence[Origin]) -> ModelConfig:
 
 
 def beside(own: str, whence: str, others: Sequence[str]) -> str:
-    """What a card says, and after it what others say that is not the same."""
-    foreign = [text for text in dict.fromkeys(others) if text != own]
+    """What a card says, and after it what others say that is not the same, and what those learnt from, each once."""
+    told = dict.fromkeys(part for text in others for part in text.split(f"; {whence}"))
+    foreign = [part for part in told if part not in own.split(f"; {whence}")]
     return f"{own}; {whence}{'; '.join(foreign)}" if foreign else own
 
 
