@@ -184,8 +184,8 @@ def _times(store: Store, rng: np.random.Generator, filter: Filter, searches: int
 
 
 def _counted_by_reading(store: Any, rng: np.random.Generator, searches: int) -> dict[str, Any]:
-    """Searches of all rows in PostgreSQL, if the number of people were not kept but counted for each: the time of
-    resight 0.2 and before, less what is gained by one plain distance a row. And what the counts take of the disk."""
+    """Searches of all rows in PostgreSQL, if the number of people were not kept but counted for each, as
+    they are where no counts are kept. And what the counts take of the disk."""
     store._counting._kept = False
     counted = _times(store, rng, EVERY_ENTRY, searches)
     store._counting._kept = True
