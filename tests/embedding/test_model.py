@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import itertools
+import os
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -188,6 +189,24 @@ def test_load(tmp_path: Path) -> None:
         resight.load(path, device="tpu")
     with pytest.raises(ConfigError, match="1 at the least"):
         resight.load(path, batch_size=0)
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="cores are bound on Linux alone")
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_no_runtime_binds_its_caller_to_a_core(runtime: str) -> None:
+    model = resight.load("city", runtime=runtime, threads=1)
+    own, stopped, seen = threading.get_native_id(), threading.Event(), set()
+
+    def watch() -> None:
+        while not stopped.is_set():
+            seen.add(frozenset(os.sched_getaffinity(own)))
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    model.embed(_pictures(16))
+    stopped.set()
+    watcher.join()
+    assert seen == {frozenset(os.sched_getaffinity(0))}
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES)

@@ -76,7 +76,12 @@ class OpenVino:
         if device == "cuda":
             raise ConfigError("OpenVINO runs on no CUDA device; use the device cpu, or onnxruntime")
         core = openvino.Core()
-        settings: dict[str, Any] = {"INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": "f32"}
+        settings: dict[str, Any] = {
+            "INFERENCE_NUM_THREADS": threads,
+            "INFERENCE_PRECISION_HINT": "f32",
+            # It would bind the calling thread to the first core, and those of several processes all to the same one.
+            "ENABLE_CPU_PINNING": False,
+        }
         try:
             self._request = core.compile_model(core.read_model(bundle.onnx), "CPU", settings).create_infer_request()
         except Exception as error:
