@@ -4,14 +4,16 @@ Prints a Markdown table, a line a model and way. In brackets: 95% bootstrap inte
 resamples each place's queries by themselves. Places that a model was trained on say nothing of strangers' cameras: name
 them apart by --home, and they stand in the table but do not count in the mean.
 
-    python benchmarks/sites.py MODEL ... --site DATA ... [--home DATA ...] [--json FILE]
+    python benchmarks/sites.py MODEL ... --site DATA ... [--home DATA ...] [--image-centring 0 0.5] [--json FILE]
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +35,9 @@ def main() -> None:
     parser.add_argument("models", nargs="+", type=Path)
     parser.add_argument("--site", nargs="+", required=True, metavar="DATA", help="places that no model was trained on")
     parser.add_argument("--home", nargs="*", default=[], metavar="DATA", help="others, which do not count in the mean")
+    parser.add_argument(
+        "--image-centring", nargs="+", type=float, default=[None], metavar="C", help="in place of what the model has"
+    )
     parser.add_argument("--json", type=Path, help="the figures, for a program")
     options = parser.parse_args()
     places = [(open_dataset(spec), spec in options.site) for spec in (*options.site, *options.home)]
@@ -40,17 +45,20 @@ def main() -> None:
     print(f"| model | | {' | '.join(names)} | mean over places |")
     print("|" + "---|" * (len(places) + 3), flush=True)
     told = []
-    for path in options.models:
-        model = load(path)
+    for path, centring in itertools.product(options.models, options.image_centring):
+        model, name = load(path), path.stem
+        if centring is not None:
+            size = replace(model.preprocessing, image_centring=centring)
+            model.card, name = replace(model.card, preprocessing=size), f"{name}, {centring:g}"
         embedded = [model.embed_dataset(place) for place, _ in places]
         for way in ("plain", "centred"):
             sides = [(one.query, one.gallery) for one in embedded]
             found = [_of_queries(*(centre_cameras(*both) if way == "centred" else both)) for both in sides]
             strangers = [one for one, (_, strange) in zip(found, places, strict=True) if strange]
             cells = [_cell([one]) for one in found] + [_cell(strangers)]
-            print(f"| {path.stem} | {way} | {' | '.join(text for text, _ in cells)} |", flush=True)
+            print(f"| {name} | {way} | {' | '.join(text for text, _ in cells)} |", flush=True)
             figures = dict(zip([*names, "mean"], (values for _, values in cells), strict=True))
-            told.append({"model": str(path), "way": way, "figures": figures})
+            told.append({"model": str(path), "image_centring": centring, "way": way, "figures": figures})
     if options.json:
         options.json.write_text(json.dumps(told, indent=2))
 

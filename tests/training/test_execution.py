@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -43,6 +44,16 @@ def test_a_run_goes_on_in_the_precision_that_it_began_in(
     assert read_config(tmp_path / "run")["amp"] is False
     with pytest.raises(ConfigError, match="another amp"):
         train(tiny, small_city, tmp_path / "run", 0, TrainOptions(device="cpu", resume=True))
+
+
+def test_a_network_is_trained_on_what_it_is_used_on() -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (4, 64, 16, 3), dtype=np.uint8)
+    for centring in (0.0, 0.5):
+        rule = Preprocessing(64, 16, (0.5, 0.4, 0.3), (0.2, 0.3, 0.2), image_centring=centring)
+        recipe = find_recipe("slicenet2", height=64, width=16, dim=32)
+        objective = make_objective(recipe, build_network(architecture_of(recipe), 64, 16), 2, rule)
+        trained_on = objective.normalise(torch.from_numpy(pixels)).numpy()
+        np.testing.assert_allclose(trained_on, rule.normalise(pixels), atol=1e-5)
 
 
 @pytest.mark.parametrize("mutual", [False, True])

@@ -273,6 +273,11 @@ def test_a_training_may_begin_with_another_runs_weights(unbroken: Path, small_ci
     assert len(read_config(tmp_path / "run")["pretrained"]) == 64
     with pytest.raises(ConfigError, match="another pretrained"):
         train(still, small_city, tmp_path / "run", 5, replace(CPU, resume=True))
+    centred = replace(still, image_centring=0.5)
+    train(centred, small_city, tmp_path / "centred", 5, CPU, pretrained=unbroken)
+    train(still, small_city, tmp_path / "on", 5, CPU, pretrained=tmp_path / "centred")
+    for run, centring in ((unbroken, 0.0), (tmp_path / "centred", 0.5), (tmp_path / "on", 0.5)):
+        assert load_model(run).config.preprocessing.image_centring == centring  # as the weights are used to
 
 
 def test_training_works(tmp_path: Path) -> None:

@@ -28,6 +28,9 @@ def bundle(
     resize: Annotated[
         str, typer.Option(help="bilinear-antialias (Pillow), bicubic-antialias, or bilinear (OpenCV's).")
     ] = "bilinear-antialias",
+    image_centring: Annotated[
+        float, typer.Option(help="Takes so much of each picture's own colour out, 0 to 1 (docs/import.md).")
+    ] = 0.0,
     probe: Annotated[
         str | None,
         typer.Option(help="Crops of known people: warns where another channel order or scale tells them apart better."),
@@ -57,9 +60,8 @@ def bundle(
     check_folder_of(out, "--out")
     data = read_network(onnx)
     height, width = size_of(read_graph(data, str(onnx)), size)
-    declared = Preprocessing(
-        height, width, three_numbers(mean, "--mean"), three_numbers(std, "--std"), resize, channel_order
-    )
+    means, deviations = three_numbers(mean, "--mean"), three_numbers(std, "--std")
+    declared = Preprocessing(height, width, means, deviations, resize, channel_order, image_centring)
     made = bundle_onnx(
         data,
         declared,

@@ -81,7 +81,8 @@ class Manifest:
     def to_dict(self) -> dict[str, Any]:
         """For manifest.json."""
         calibration = self.calibration.to_dict() if self.calibration else None
-        return {"schema": SCHEMA, "identity": self.identity, **asdict(self), "calibration": calibration}
+        own = {**asdict(self), "preprocessing": self.preprocessing.to_dict(), "calibration": calibration}
+        return {"schema": SCHEMA, "identity": self.identity, **own}
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,11 +17,14 @@ def card_rows(card: Card, identity: str) -> list[tuple[str, str]]:
     """(title, text) of everything that a user should know, in that order."""
     size = card.preprocessing
     numbers = [", ".join(f"{value:.4g}" for value in values) for values in (size.mean, size.std)]
+    centred = (
+        f"; before, {size.image_centring:g} of each picture's own mean is taken out" if size.image_centring else ""
+    )
     rows = [
         ("name", card.name),
         ("identity", identity),
         ("input", f"{size.height} x {size.width} pixels (height x width), {size.channel_order}, {size.resize}"),
-        ("mean, std", f"{numbers[0]}; {numbers[1]}, of values in [0, 1]"),
+        ("mean, std", f"{numbers[0]}; {numbers[1]}, of values in [0, 1]{centred}"),
         ("embedding", f"dimension {card.dim}, of unit length, compared by cosine similarity"),
         ("parts", "; ".join(f"{part.name}: {part.start} to {part.stop - 1}" for part in card.parts)),
         ("network", card.network),

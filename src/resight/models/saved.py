@@ -56,7 +56,12 @@ class ModelConfig:
     def to_dict(self) -> dict[str, Any]:
         """For model.json."""
         calibration = self.calibration.to_dict() if self.calibration else None
-        values = {**asdict(self), "architecture": self.architecture.to_dict(), "calibration": calibration}
+        values = {
+            **asdict(self),
+            "architecture": self.architecture.to_dict(),
+            "preprocessing": self.preprocessing.to_dict(),
+            "calibration": calibration,
+        }
         return {"schema": SCHEMA, "resight_version": VERSION, **values}
 
 

@@ -274,11 +274,14 @@ def _prepare(objective: Objective, compiled: bool, world: World) -> nn.Module:
 
 def _preprocessing(recipe: Recipe, images: TrainingImages, begun: Beginning | None) -> Preprocessing:
     mean, std = STATISTICS[recipe.statistics] or (images.mean, images.std)
-    if begun and begun.preprocessing and recipe.statistics == "data":
-        mean, std = begun.preprocessing.mean, begun.preprocessing.std  # what its weights are used to
+    centring = recipe.image_centring
+    if begun and begun.preprocessing:  # what its weights are used to
+        centring = centring or begun.preprocessing.image_centring
+        if recipe.statistics == "data":
+            mean, std = begun.preprocessing.mean, begun.preprocessing.std
     if not recipe.normalise:
         mean, std = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
-    return Preprocessing(recipe.height, recipe.width, mean, std)
+    return Preprocessing(recipe.height, recipe.width, mean, std, image_centring=centring)
 
 
 def _described(

@@ -7,7 +7,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from resight.core.pictures.preprocessing import Preprocessing
+from resight.core.pictures.preprocessing import LEVEL, Preprocessing
 from resight.losses.bnneck import BNNeckLoss
 from resight.losses.joint import OF_LABELS, OF_TARGETS, JointLoss
 from resight.losses.local_heads import LocalHeadsLoss
@@ -36,6 +36,7 @@ class Objective(nn.Module):
         self.loss = loss
         self.register_buffer("mean", torch.tensor(preprocessing.mean).view(1, 3, 1, 1) * 255, persistent=False)
         self.register_buffer("std", torch.tensor(preprocessing.std).view(1, 3, 1, 1) * 255, persistent=False)
+        self.image_centring = preprocessing.image_centring
 
     @property
     def kappa(self) -> float:
@@ -43,9 +44,12 @@ class Objective(nn.Module):
         return self.loss.kappa if isinstance(self.loss, JointLoss) else 1.0
 
     def normalise(self, pixels: Tensor) -> Tensor:
-        """(n, h, w, 3) uint8 to (n, 3, h, w) float32, as the network takes it."""
+        """(n, h, w, 3) uint8 to (n, 3, h, w) float32, as the network takes it, by Preprocessing.normalise's formula."""
         # (n, h, w, 3) seen as (n, 3, h, w) is channels-last already: no copy.
-        return (pixels.permute(0, 3, 1, 2).float() - self.mean) / self.std
+        x = pixels.permute(0, 3, 1, 2).float()
+        if self.image_centring:
+            x = x + self.image_centring * (255 * LEVEL - x.mean(dim=(2, 3), keepdim=True))
+        return (x - self.mean) / self.std
 
     def embed(self, pixels: Tensor) -> Tensor:
         """(n, h, w, 3) uint8 to (n, dim) float32."""

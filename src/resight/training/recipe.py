@@ -64,6 +64,9 @@ class Recipe:
     width: int = _field(48, "input width in pixels")
     normalise: bool = _field(True, "normalise by the training set's own channel mean and deviation")
     statistics: str = _field("data", "whose mean and deviation: the training set's (data), half or imagenet")
+    image_centring: float = _field(
+        0.0, "share of each picture's own channel means that is taken out; 0: as in the weights that it begins with"
+    )
     classifier: str = _field("cosine", "cosine; bnneck (linear, behind a batch norm); or local (one a branch)")
     kappa: float = _field(1.0, "start of the cosine softmax's scale")
     kappa_softplus: bool = _field(False, "learn kappa as log(1 + exp(scale)), which stays above 0")
@@ -182,6 +185,7 @@ _BOUNDS: tuple[tuple[str, float, float], ...] = (
     ("dim", 1, 65536),
     ("height", 8, MAX_SIDE_PX),
     ("width", 8, MAX_SIDE_PX),
+    ("image_centring", 0.0, 1.0),
     ("kappa", 1e-6, 1e6),
     ("label_smoothing", 0.0, 0.9),
     ("margin", 0.0, 2.0),

@@ -61,6 +61,7 @@ STRIPNET = Recipe(
 # people too; identities lightly beside it. Best begun with a stripnet's weights (`--pretrained`).
 GENERAL = replace(
     STRIPNET,
+    image_centring=0.5,
     identity=0.15,
     imitation=5.0,
     distillation=2.0,

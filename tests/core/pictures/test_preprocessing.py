@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from resight.core.errors import ConfigError
-from resight.core.pictures.preprocessing import Preprocessing
+from resight.core.pictures.preprocessing import LEVEL, Preprocessing
 
 RULE = Preprocessing(4, 2, (0.5, 0.25, 0.0), (0.5, 0.25, 1.0))
 
@@ -21,8 +22,23 @@ def test_normalises_by_hand() -> None:
     assert images[0, :, 0, 0].tolist() == pytest.approx([-1.0, -1.0, 0.0])
 
 
+def test_centres_each_channel_of_each_picture_by_hand() -> None:
+    pixels = np.zeros((2, 4, 2, 3), np.uint8)
+    pixels[0, :2, :, 0] = 255  # of half the picture: a mean of 0.5 in [0, 1]
+    images = replace(RULE, image_centring=0.5).normalise(pixels)
+    shifted = 0.5 * (LEVEL - 0.5)
+    assert images[0, 0, 0].tolist() == pytest.approx([(1 + shifted - 0.5) / 0.5] * 2)
+    assert images[0, 0, 3].tolist() == pytest.approx([(shifted - 0.5) / 0.5] * 2)
+    assert images[1, 1].ravel().tolist() == pytest.approx([(0.5 * LEVEL - 0.25) / 0.25] * 8)
+    for order in ("rgb", "bgr"):
+        whole = replace(RULE, image_centring=1.0, channel_order=order).normalise(pixels)
+        assert whole.mean(axis=(0, 2, 3)) == pytest.approx((LEVEL - np.array(RULE.mean)) / np.array(RULE.std), abs=1e-6)
+
+
 def test_survives_json() -> None:
-    assert Preprocessing.from_dict(json.loads(json.dumps(RULE.to_dict()))) == RULE
+    for rule in (RULE, replace(RULE, image_centring=0.5)):
+        assert Preprocessing.from_dict(json.loads(json.dumps(rule.to_dict()))) == rule
+    assert "image_centring" not in RULE.to_dict()  # as versions read it that do not know it
 
 
 @pytest.mark.parametrize(
@@ -42,6 +58,9 @@ def test_survives_json() -> None:
         {"resize": "x"},
         {"resize": []},
         {"channel_order": "rbg"},
+        {"image_centring": 1.5},
+        {"image_centring": "half"},
+        {"image_centring": float("nan")},
         {"extra": 1},
     ],
 )

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from resight.core.pictures.preprocessing import Preprocessing
 from resight.data.crops import Crop, Dataset
 from resight.data.formats.catalogue import open_dataset
 from resight.embedding.foreign.bundling import bundle_onnx
-from resight.embedding.foreign.probing import SCALES, probe_preprocessing
+from resight.embedding.foreign.probing import CENTRED, SCALES, probe_preprocessing
 from resight.embedding.loading import of_bundle
 from resight.evaluation.evaluate import evaluate
 
@@ -77,6 +78,28 @@ def test_the_probe_warns_of_what_is_wrong(blocks: Dataset) -> None:
     assert len(probe.warnings) == 1
     assert "better than what is declared" in probe.warnings[0]
     assert not probe.trials[0].declared
+
+
+def test_the_probe_tries_to_take_the_pictures_own_colour_out(blocks: Dataset) -> None:
+    """The two cameras' exposures differ by far more than the people do."""
+
+    def seen(crop: Crop) -> Crop:
+        pixels = np.asarray(Image.open(io.BytesIO(crop.data or b""))) // 2 + (30, 80)[crop.camid]
+        file = io.BytesIO()
+        Image.fromarray(pixels.astype(np.uint8)).save(file, "PNG")
+        return replace(crop, data=file.getvalue())
+
+    query, gallery = (tuple(seen(crop) for crop in part) for part in (blocks.query, blocks.gallery))
+    dataset = replace(blocks, query=query, gallery=gallery)
+    bundle = bundle_onnx(_colours(), _declared("0 to 1"), name="it", source="it")
+    probe = probe_preprocessing(bundle, dataset)
+    assert probe.trials[0].scale == CENTRED
+    assert "--image-centring 0.5" in probe.warnings[0]
+    centred = bundle_onnx(_colours(), replace(_declared("0 to 1"), image_centring=0.5), name="it", source="it")
+    again = probe_preprocessing(centred, dataset)
+    assert again.trials[0].declared
+    assert again.trials[0].mean_ap == probe.trials[0].mean_ap
+    assert centred.manifest.identity != bundle.manifest.identity
 
 
 def test_the_probe_takes_people_by_two_cameras(small_city: Dataset) -> None:

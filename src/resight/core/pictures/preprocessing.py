@@ -15,6 +15,7 @@ from resight.core.records import FloatArray
 
 CHANNEL_ORDERS = ("rgb", "bgr")
 MAX_SIDE_PX = 4096  # of a network's input, in training and in a bundle
+LEVEL = 0.42  # in [0, 1]: how bright crops of people are on the mean
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,8 @@ class Preprocessing:
     """Sizes in pixels; mean and std per channel, in units of [0, 1] and in the order of the network's channels.
 
     resize: the rule, one of RESIZE_RULES; all of them stretch to the size, whatever the picture's aspect.
+    image_centring: how far each channel of each picture is shifted towards a mean of LEVEL, 0 (not) to 1 (all the way),
+    which takes a part of the camera's exposure and white balance out (docs/decisions/0024-colours-at-the-input.md).
     """
 
     height: int
@@ -30,6 +33,7 @@ class Preprocessing:
     std: tuple[float, float, float]
     resize: str = "bilinear-antialias"
     channel_order: str = "rgb"
+    image_centring: float = 0.0
 
     def __post_init__(self) -> None:
         if not all(type(side) is int and side >= 1 for side in (self.height, self.width)):
@@ -40,30 +44,40 @@ class Preprocessing:
             raise ConfigError(f"mean and std are three finite numbers each, not {self.mean} and {self.std}")
         if min(self.std) <= 0:
             raise ConfigError(f"each std must be above 0, not {self.std}")
+        if not (isinstance(self.image_centring, Real) and 0 <= self.image_centring <= 1):
+            raise ConfigError(f"image_centring must be between 0 and 1, not {self.image_centring!r}")
         if self.resize not in RESIZE_RULES or self.channel_order not in CHANNEL_ORDERS:
             raise ConfigError(f"resize {self.resize!r} with channel order {self.channel_order!r} is not known")
 
     def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
+        """Without image_centring where there is none, so that versions from before it read it too."""
+        return {k: v for k, v in asdict(self).items() if k != "image_centring" or v}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Preprocessing:
         """Raises ConfigError for a foreign or missing field, or a value that cannot be."""
         known = {field.name for field in fields(cls)}
-        if set(values) != known:
-            raise ConfigError(f"preprocessing of another version: {sorted(set(values) ^ known)} differ")
+        differ = (set(values) ^ known) - ({"image_centring"} - set(values))
+        if differ:
+            raise ConfigError(f"preprocessing of another version: {sorted(differ)} differ")
         # JSON knows lists only; whatever else stands there is left for the check of the fields to name.
         tuples: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
         return cls(**tuples)
 
     def normalise(self, pixels: Pixels) -> FloatArray:
-        """(n, height, width, 3) uint8 RGB to (n, 3, height, width) float32: (x / 255 - mean) / std."""
+        """(n, height, width, 3) uint8 RGB to (n, 3, height, width) float32: (x - mean) / std, x in [0, 1].
+
+        Under image_centring c, x is first x + c (LEVEL - its mean over that channel of that picture).
+        """
         channels = range(3) if self.channel_order == "rgb" else (2, 1, 0)
         out = np.empty((len(pixels), 3, *pixels.shape[1:3]), np.float32)
         for place, channel in enumerate(channels):
             scale = np.float32(1 / (255 * self.std[place]))
             np.multiply(pixels[..., channel], scale, out=out[:, place], casting="unsafe")
             out[:, place] -= np.float32(self.mean[place] / self.std[place])
+        if self.image_centring:
+            level = (LEVEL - np.array(self.mean, np.float32)) / np.array(self.std, np.float32)
+            out += np.float32(self.image_centring) * (level[:, None, None] - out.mean(axis=(2, 3), keepdims=True))
         return out
 
 

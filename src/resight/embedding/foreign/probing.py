@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from resight.core.errors import DataError
+from resight.core.pictures.preprocessing import CHANNEL_ORDERS
 from resight.core.progress import Progress, silent
 from resight.core.records import DISTRACTOR_PID, EmbeddedCrops, FloatArray
 from resight.data.crops import Crop, Dataset, camids_of, pids_of
@@ -18,6 +19,8 @@ from resight.evaluation.compare import paired_difference
 from resight.evaluation.evaluate import Evaluation, evaluate
 
 PROBED_PEOPLE, PROBED_CROPS_EACH = 60, 6
+HALF = 0.5
+CENTRED = f"as declared, --image-centring {HALF}"
 # The scales that networks are fed by: (mean, std) in units of [0, 1].
 SCALES = {
     "0 to 255": ((0.0,) * 3, (1 / 255,) * 3),
@@ -54,16 +57,18 @@ def probe_preprocessing(bundle: Bundle, dataset: Dataset, *, progress: Progress 
     """
     declared = bundle.manifest.preprocessing
     decoded = decode_crops(_chosen(dataset), declared.height, declared.width)
-    ways = {("as declared", order): (declared.mean, declared.std) for order in ("rgb", "bgr")}
+    ways = {("as declared", order): replace(declared, channel_order=order) for order in CHANNEL_ORDERS}
     for scale, (mean, std) in SCALES.items():
         if not np.allclose((mean, std), (declared.mean, declared.std), rtol=0.02):
-            ways |= {(scale, order): (mean, std) for order in ("rgb", "bgr")}
+            fed = replace(declared, mean=_three(mean), std=_three(std))
+            ways |= {(scale, order): replace(fed, channel_order=order) for order in CHANNEL_ORDERS}
+    if not declared.image_centring:
+        ways[CENTRED, declared.channel_order] = replace(declared, image_centring=HALF)
     found: dict[tuple[str, str], Evaluation] = {}
     model = of_bundle(bundle)
     with progress("probing", len(ways)) as advance:
-        for (scale, order), (mean, std) in ways.items():
-            tried = replace(declared, mean=_three(mean), std=_three(std), channel_order=order)
-            found[scale, order] = _score(model.embed_pixels(decoded.pixels, preprocessing=tried), decoded)
+        for way, tried in ways.items():
+            found[way] = _score(model.embed_pixels(decoded.pixels, preprocessing=tried), decoded)
             advance(1)
     own = found["as declared", declared.channel_order]
     people = pids_of(decoded.crops)[own.query_index]
