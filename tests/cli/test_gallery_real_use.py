@@ -58,7 +58,10 @@ def test_bob_is_bob_on_every_day(site: Path, tmp_path: Path) -> None:
     assert "carol" in said
     said = resight("gallery", "search", site, picture, "--person", "bob", "--json").stdout
     assert {match["person"] for match in json.loads(said)["matches"]} == {"bob"}
-    assert "is reported as robert" in resight("gallery", "link", site, "alice", "robert").stdout
+    linked = resight("gallery", "link", site, "alice", "robert")
+    assert "is reported as robert" in linked.stdout
+    assert "nothing here is of robert yet" in linked.stderr
+    assert "alice yet" not in linked.stderr
     assert "6 entries forgotten" in resight("gallery", "forget", site, "--person", "bob").stdout
     resight("gallery", "export", site, "-o", tmp_path / "all.jsonl")
     resight("gallery", "import", tmp_path / "copy.db", tmp_path / "all.jsonl")

@@ -315,7 +315,10 @@ def link(
 ) -> None:
     """Links two people as one person, who is reported as INTO from now on; `unlink` undoes it."""
     with opened(uri, who=who, purpose=purpose) as gallery:
+        absent = [name for name in (pid, into) if gallery.person(_pid_of(name)) is None]
         number = gallery.link(_pid_of(pid), _pid_of(into))
+    for name in absent:
+        output.say(f"warning: nothing here is of {name} yet; the link counts from when something is")
     undo = f"resight gallery unlink {without_password(uri)} {number}"
     output.tell(f"link {number}: {pid} is reported as {into}. `{undo}` undoes it")
 

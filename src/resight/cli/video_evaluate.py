@@ -65,7 +65,9 @@ def _tell(found: VideoEvaluation) -> None:
     pairs = Table("cameras", "pairs of one person", "linked", "precision", "recall", box=None)
     for pair in found.pairs:
         name = pair.first if pair.first == pair.second else f"{pair.first}, {pair.second}"
-        pairs.add_row(name, f"{pair.same:,}", f"{pair.linked:,}", f"{pair.precision:.2f}", f"{pair.recall:.2f}")
+        shares = ((pair.precision, pair.linked), (pair.recall, pair.same))
+        told = (f"{share:.2f}" if number else "none" for share, number in shares)
+        pairs.add_row(name, f"{pair.same:,}", f"{pair.linked:,}", *told)
     output.print_wide(pairs)
 
 
