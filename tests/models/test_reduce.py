@@ -30,12 +30,17 @@ def embed(of: TrainedNetwork, images: torch.Tensor) -> FloatArray:
     return np.asarray(of.network(images).numpy())
 
 
+CAMERAS = np.arange(40) % 2
+
+
 @pytest.mark.parametrize("strips", ["own", "shared", "image"])
 def test_the_parts_are_projected_onto_their_principal_components(strips: str) -> None:
     before = model(Architecture("stripnet", 32, 4, strips=strips))
     chosen, others = torch.randn(2, 40, 3, 64, 16)
     rows = embed(before, chosen)
-    after = reduce_dimension(before, rows, 16)
+    after = reduce_dimension(before, rows, CAMERAS, 16)
+    rows = rows.astype(np.float64)
+    rows -= np.stack([rows[::2].mean(axis=0), rows[1::2].mean(axis=0)])[CAMERAS]
     assert after.config.architecture.dim == 16
     whole, *parts = [(start, stop) for _, start, stop in embedding_parts(before.config.architecture)]
     projected = []
@@ -63,24 +68,38 @@ def test_what_few_values_can_tell_is_kept() -> None:
                 tensor[half:] = tensor[:half]
     images = torch.randn(40, 3, 64, 16)
     rows = embed(before, images)
-    found = embed(reduce_dimension(before, rows, 16), images)
+    found = embed(reduce_dimension(before, rows, CAMERAS, 16), images)
     np.testing.assert_allclose(found @ found.T, rows @ rows.T, atol=1e-5)
+
+
+def test_values_that_tell_cameras_apart_are_not_kept() -> None:
+    before = model(Architecture("stripnet", 32, 4))
+    rows = np.random.default_rng(0).normal(size=(40, 32)).astype(np.float32) * 0.1
+    rows[:, 0] = 0.001 * rows[:, 0] + np.where(CAMERAS, 3.0, -3.0)  # what is most of all, and the camera alone
+    after = reduce_dimension(before, rows, CAMERAS, 16)
+    own, less = (found.network.state_dict()["global_dense.0.weight"] for found in (before, after))
+    gain = (
+        before.network.state_dict()["global_dense.1.weight"]
+        / before.network.state_dict()["global_dense.1.running_var"].add(1e-5).sqrt()
+    )
+    axes = np.linalg.lstsq((own * gain[:, None]).numpy().T, less.numpy().T, rcond=None)[0]  # (values before, kept)
+    assert np.abs(axes[0]).max() < 0.02
 
 
 def test_a_calibration_is_left_out() -> None:
     before = model(Architecture("stripnet", 32, 4))
     object.__setattr__(before.config, "calibration", object.__new__(Calibration))
-    assert reduce_dimension(before, embed(before, torch.randn(40, 3, 64, 16)), 16).config.calibration is None
+    assert reduce_dimension(before, embed(before, torch.randn(40, 3, 64, 16)), CAMERAS, 16).config.calibration is None
 
 
 def test_what_cannot_be_reduced() -> None:
     of = model(Architecture("stripnet", 32, 4))
     rows = embed(of, torch.randn(40, 3, 64, 16))
     with pytest.raises(ConfigError, match="no reduction"):
-        reduce_dimension(of, rows, 32)
+        reduce_dimension(of, rows, CAMERAS, 32)
     with pytest.raises(ConfigError, match="does not divide"):
-        reduce_dimension(of, rows, 12)
+        reduce_dimension(of, rows, CAMERAS, 12)
     with pytest.raises(DataError, match="31 pictures are too few"):
-        reduce_dimension(of, rows[:31], 16)
+        reduce_dimension(of, rows[:31], CAMERAS[:31], 16)
     with pytest.raises(ConfigError, match="cannot be reduced"):
-        reduce_dimension(model(Architecture("slicenet2", 32, 4)), rows, 16)
+        reduce_dimension(model(Architecture("slicenet2", 32, 4)), rows, CAMERAS, 16)

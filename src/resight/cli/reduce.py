@@ -33,7 +33,7 @@ def reduce(
 ) -> None:
     """Makes a run whose embeddings have a smaller dimension, without training: half the dimension, half the gallery.
 
-    Each part of the embedding is projected onto its principal components. `resight compare` of both runs says what that
+    Each part of the embedding is projected onto the principal components of its differences within cameras. `resight compare` of both runs says what that
     costs. A calibration is not taken over: calibrate again.
 
     Example:
@@ -50,7 +50,7 @@ def reduce(
     crops = (*dataset.train, *dataset.unlabelled)
     embedded, problems = of_run(model, run, device=device).embed_crops(crops, progress=output.progress)
     output.name_problems(problems)
-    smaller = reduce_dimension(model, embedded.embeddings, dim)
+    smaller = reduce_dimension(model, embedded.embeddings, embedded.camids, dim)
     before, after = model.config.architecture.dim, smaller.config.architecture.dim
     card = replace(
         smaller.config,

@@ -9,18 +9,19 @@ import torch
 from torch import Tensor
 
 from resight.core.errors import ConfigError, DataError
-from resight.core.records import FloatArray
+from resight.core.records import FloatArray, IntArray
 from resight.models.catalogue import Architecture, build_network, embedding_parts
 from resight.models.saved import TrainedNetwork, load_strictly
 from resight.models.strips import StripEmbedding
 
 
-def reduce_dimension(model: TrainedNetwork, embeddings: FloatArray, dim: int) -> TrainedNetwork:
+def reduce_dimension(model: TrainedNetwork, embeddings: FloatArray, cameras: IntArray, dim: int) -> TrainedNetwork:
     """The same network with embeddings of dimension `dim`; only its last dense layers change.
 
-    embeddings: (n, its dimension now), the model's own, of the pictures whose principal components (not centred) are
-    kept. Each part is reduced by itself, so that strips stay strips. The calibration is left out, since similarities
-    change.
+    embeddings: (n, its dimension now), the model's own, of the pictures whose principal components are kept: those of
+    the differences from their camera's mean, since values that tell cameras apart are none that tell people apart.
+    cameras: (n,). Each part is reduced by itself, so that strips stay strips. The calibration is left out, since
+    similarities change.
 
     Raises ConfigError where the network has no such layers or `dim` does not fit, DataError for too few pictures.
     """
@@ -33,10 +34,13 @@ def reduce_dimension(model: TrainedNetwork, embeddings: FloatArray, dim: int) ->
     network = build_network(smaller, config.preprocessing.height, config.preprocessing.width)
     if len(embeddings) < config.architecture.dim:
         raise DataError(f"{len(embeddings)} pictures are too few: dimension {config.architecture.dim} takes as many")
+    embeddings = embeddings.astype(np.float64)
+    for camera in np.unique(cameras):
+        embeddings[cameras == camera] -= embeddings[cameras == camera].mean(axis=0)
     weights = dict(model.network.state_dict())
     for layer, ranges in _layers(model.network, config.architecture).items():
         # Those of one layer together: strips may share it.
-        rows = np.concatenate([embeddings[:, start:stop] for start, stop in ranges]).astype(np.float64)
+        rows = np.concatenate([embeddings[:, start:stop] for start, stop in ranges])
         kept = network.state_dict()[f"{layer}.0.weight"].shape[0]
         axes = np.linalg.eigh(rows.T @ rows)[1][:, ::-1][:, :kept]  # (values now, values kept)
         weights |= _projected(weights, layer, torch.from_numpy(axes.copy()))
