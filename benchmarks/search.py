@@ -9,7 +9,7 @@ Beside each line stands the limit: how long all cores take to read once what a s
 int8 codes of the rows, or their float32 where so few are kept without codes. Ours has its rows in memory here; a
 gallery in a file reads those that are compared exactly from the file (`gallery.py` measures it from the outside).
 
-    python benchmarks/search.py [--rows 1000 10000 50000 100000 1000000] [--dim 128] [--rounds 9] [--only numpy ...]
+    python benchmarks/search.py [--rows 100 1000 10000 50000 100000 1000000] [--dim 128] [--rounds 9] [--only numpy ...]
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ Times = dict[str, dict[str, list[tuple[int, float]]]]
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=int, nargs="*", default=[1_000, 10_000, 50_000, 100_000, 1_000_000])
+    parser.add_argument("--rows", type=int, nargs="*", default=[100, 1_000, 10_000, 50_000, 100_000, 1_000_000])
     parser.add_argument("--dim", type=int, default=128)
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--only", nargs="*", default=list(ENGINES), choices=list(ENGINES), metavar="ENGINE")
