@@ -31,7 +31,8 @@ from search_engines import ENGINES, TOP, Searches  # type: ignore[import-not-fou
 from resight.core.cores import available_cores
 from resight.core.records import FloatArray, IntArray
 from resight.gallery.search.columns import Columns, Selection
-from resight.gallery.search.index import BLOCK_ROWS, Found, Index
+from resight.gallery.search.exact import Found
+from resight.gallery.search.index import BLOCK_ROWS, Index
 from resight.gallery.sqlite.index.kept import TAIL_ROWS
 
 SLOW_S = 2.0  # what takes longer is run three times, not as often as the rest

@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from resight.core.records import FloatArray, IntArray
-from resight.gallery.search.columns import Columns, Doubles, Selection
+from resight.gallery.search.columns import EVERY_ROW, Columns, Doubles, Run, Selection, Zones
 
 Codes = npt.NDArray[np.int8]
 AT_ONCE = 8192  # rows that are quantized at a time
@@ -62,9 +62,24 @@ class Queries:
         return slack
 
     @cached_property
+    def beside(self) -> int:
+        """How many rows lie beside each other in one row of the kernel's product, which makes four sums at a time: with
+        fewer than four queries some would be of nothing."""
+        return max(1, 4 // len(self.rows))
+
+    @cached_property
     def packed(self) -> Any:
         """The codes as the kernel wants them."""
         return numkong.dots_pack(self.codes)
+
+    @cached_property
+    def packed_beside(self) -> Any:
+        """For `beside` rows one after the other: (beside * q, beside * dim), each query once in each row's place."""
+        num, dim = self.codes.shape
+        wide = np.zeros((self.beside, num, self.beside, dim), np.int8)
+        for place in range(self.beside):
+            wide[place, :, place] = self.codes
+        return numkong.dots_pack(wide.reshape(self.beside * num, self.beside * dim))
 
 
 @dataclass(eq=False)
@@ -93,26 +108,26 @@ class Block:
         return len(self.codes)
 
     @cached_property
-    def _seen(self) -> tuple[npt.NDArray[np.bool_], float, float]:
-        """By which cameras, first and last."""
-        known = self.columns.times[~np.isnan(self.columns.times)]
-        first, last = (float(known.min()), float(known.max())) if len(known) else (np.inf, -np.inf)
-        return np.bincount(self.columns.cameras, minlength=1).astype(np.bool_), first, last
+    def zones(self) -> Zones:
+        """What its columns hold, some thousand rows at a time."""
+        return Zones.of(self.columns)
 
-    def may_match(self, wanted: Selection) -> bool:
-        """Whether any row can match the selection, by the block's cameras and times."""
-        if wanted.cameras is None and wanted.after is None and wanted.before is None:
-            return True
-        has_camera, first, last = self._seen
-        if wanted.cameras is not None and not has_camera[wanted.cameras[wanted.cameras < len(has_camera)]].any():
-            return False
-        return not (
-            (wanted.after is not None and last < wanted.after) or (wanted.before is not None and first >= wanted.before)
-        )
+    def runs(self, wanted: Selection) -> list[Run]:
+        """Where rows may match the selection."""
+        return self.zones.runs(wanted)
 
     def scores(self, queries: Queries, rows: IntArray | slice) -> npt.NDArray[np.int32]:
         """(m, q) int32, code.Q, of some rows."""
-        return np.asarray(numkong.dots_packed(self.codes[rows], queries.packed))
+        codes = self.codes[rows]
+        beside, (num, dim) = queries.beside, codes.shape
+        even = num - num % beside
+        if beside == 1 or not even:
+            return np.asarray(numkong.dots_packed(codes, queries.packed))
+        folded = codes[:even].reshape(even // beside, beside * dim)
+        scores = np.asarray(numkong.dots_packed(folded, queries.packed_beside)).reshape(even, len(queries.rows))
+        if even == num:
+            return scores
+        return np.concatenate([scores, np.asarray(numkong.dots_packed(codes[even:], queries.packed))])
 
     def line(self, queries: Queries) -> tuple[Doubles, Doubles]:
         """slope and bound, each (q,): an exact similarity is within `bound` of slope * score."""
@@ -152,9 +167,9 @@ class Tail:
         self.columns = Columns.joined([self.columns, columns])
         self.longest = max(self.longest, float(lengths_of(vectors).max(initial=0.0)))
 
-    def may_match(self, wanted: Selection) -> bool:
-        """Whether there are any rows."""
-        return len(self) > 0
+    def runs(self, wanted: Selection) -> list[Run]:
+        """Where rows may match the selection."""
+        return [Run(0, len(self), wanted is EVERY_ROW)] if len(self) else []
 
     def scores(self, queries: Queries, rows: IntArray | slice) -> FloatArray:
         """(m, q) float32."""

@@ -1,0 +1,181 @@
+"""The first pass of an exact search: which rows the bounded errors of `blocks` cannot rule out.
+
+Rows are compared a piece at a time, so that scores stay in the processor's cache, on all cores. What is looked at of a
+piece are the best scores of groups of rows; the rows themselves only where a group's best is good enough.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from threading import Lock
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from resight.core.records import IntArray
+from resight.gallery.search.blocks import Block, Queries, Tail
+from resight.gallery.search.columns import Doubles, Run, Selection
+
+PIECE_SCORES = 262_144  # of a piece: 1 MB
+LARGEST_PIECE = 65_536  # rows
+LARGEST_GROUP = 128  # rows that are represented by their best one
+WORTH_A_THREAD = 2**24  # products of a search; fewer are computed sooner than another thread begins
+
+
+class Candidates(NamedTuple):
+    """(c,) each: the part, the row in it, the query, and an upper bound on their similarity."""
+
+    place: IntArray
+    rows: IntArray
+    query: IntArray
+    highest: Doubles
+
+
+class Pieces(NamedTuple):
+    """Rows of one part: its number, itself, and which rows may match."""
+
+    place: int
+    part: Block | Tail
+    run: Run
+
+
+def candidates(
+    parts: Sequence[Block | Tail],
+    queries: Queries,
+    top_k: int | None,
+    wanted: Selection,
+    min_similarity: float | None,
+    pool: ThreadPoolExecutor,
+    threads: int,
+) -> Candidates:
+    """Every row of the parts that matches the selection and can be among the hits, and some that cannot."""
+    num, dim = queries.rows.shape
+    runs = [(place, part, part.runs(wanted)) for place, part in enumerate(parts)]
+    count = sum(run.stop - run.start for _, _, found in runs for run in found)
+    if count * dim * max(num, 4) < WORTH_A_THREAD:
+        threads = 1
+    largest = min(LARGEST_PIECE, max(1024, PIECE_SCORES // num), -(-count // threads))
+    race = Race(num, top_k, min_similarity)
+    tails, todo = list[Pieces](), deque[Pieces]()
+    for place, part, found in runs:
+        for start, stop, whole in found:
+            for first in range(start, stop, largest):
+                piece = Pieces(place, part, Run(first, min(first + largest, stop), whole))
+                (tails if isinstance(part, Tail) else todo).append(piece)
+    # The tail's product is numpy's, which has threads of its own.
+    kept = [_of_piece(piece, queries, wanted, race) for piece in tails]
+
+    def work() -> list[Candidates]:
+        done: list[Candidates] = []
+        while True:
+            try:
+                piece = todo.popleft()
+            except IndexError:
+                return done
+            done.append(_of_piece(piece, queries, wanted, race))
+
+    others = [pool.submit(work) for _ in range(min(threads, len(todo)) - 1)]
+    kept += work()
+    for other in others:
+        if not other.cancel():  # it has not begun: the pool is busy with another search
+            kept += other.result()
+    if len(kept) == 1:
+        return kept[0]
+    return Candidates(*(np.concatenate(each) for each in zip(NONE, *kept, strict=True)))
+
+
+class Race:
+    """The lowest similarity with which a row can still be among the hits. It rises as pieces are compared."""
+
+    def __init__(self, num: int, top_k: int | None, min_similarity: float | None) -> None:
+        self.top_k = top_k
+        self.least: Doubles = np.full(num, -np.inf if min_similarity is None else min_similarity)
+        self._lower: list[Doubles] = []
+        self._count, self._next = 0, top_k or 0
+        self._lock = Lock()
+
+    def tell(self, lower: Doubles) -> Doubles:
+        """`least`, (q,). lower: (g, q), lower bounds on the similarities of g different rows."""
+        if self.top_k:
+            with self._lock:
+                self._lower.append(lower)
+                self._count += len(lower)
+                if self._count >= self._next:  # each time that there are twice as many
+                    self._next = 2 * self._count
+                    joined = np.concatenate(self._lower) if len(self._lower) > 1 else lower
+                    best = np.partition(joined, len(joined) - self.top_k, axis=0)[-self.top_k :]
+                    self._lower = [best]
+                    self.least = np.maximum(self.least, best[0])  # the k-th largest of them
+        return self.least
+
+
+def _of_piece(piece: Pieces, queries: Queries, wanted: Selection, race: Race) -> Candidates:
+    place, part, run = piece
+    scores, rows, first = _scores(part, queries, run, wanted)  # (m, q)
+    if not len(scores):
+        return NONE
+    slope, bound = part.line(queries)
+    size = min(LARGEST_GROUP, len(scores) // (2 * race.top_k)) if race.top_k else 1
+    if size < 2:
+        cut = _cut(race.tell(slope * scores - bound) if race.top_k else race.least, slope, bound, scores.dtype)
+        row, query = np.nonzero(scores >= cut)
+        score = scores[row, query]
+    else:
+        groups = len(scores) // size
+        body, rest = scores[: groups * size].reshape(size, groups, -1), scores[groups * size :]
+        best = body.max(axis=0)  # (g, q)
+        cut = _cut(race.tell(slope * best - bound), slope, bound, scores.dtype)
+        good, query = np.nonzero(best >= cut)
+        inside = body[:, good, query]
+        deep, which = np.nonzero(inside >= cut[query])
+        row, query, score = deep * groups + good[which], query[which], inside[deep, which]
+        if len(rest):
+            late, whose = np.nonzero(rest >= cut)
+            row, query = np.concatenate([row, groups * size + late]), np.concatenate([query, whose])
+            score = np.concatenate([score, rest[late, whose]])
+    highest = slope[query] * score + bound[query]
+    return Candidates(np.full(len(row), place), row + first if rows is None else rows[row], query, highest)
+
+
+def _scores(
+    part: Block | Tail, queries: Queries, run: Run, wanted: Selection
+) -> tuple[npt.NDArray[Any], IntArray | None, int]:
+    """(m, q), and which rows these are, in order, or if they stand together the first one. A row that does not match
+    may be among them, with a score that is lower than any."""
+    start, stop = run.start, run.stop
+    mask = None if run.whole else wanted.mask(part.columns.take(slice(start, stop)))
+    if mask is not None:
+        first, last = int(mask.argmax()), len(mask) - int(mask[::-1].argmax())
+        if not mask[first]:
+            return np.zeros((0, len(queries.rows)), np.int32), None, start
+        mask = mask[first:last]
+        start, stop, count = start + first, start + last, np.count_nonzero(mask)
+        if 2 * count <= len(mask):
+            rows = start + np.flatnonzero(mask)
+            return part.scores(queries, rows), rows, start
+        if count == len(mask):
+            mask = None
+    scores = part.scores(queries, slice(start, stop))
+    if mask is not None:  # reading all is faster than gathering most
+        scores = np.where(mask[:, None], scores, _lowest(scores.dtype))
+    return scores, None, start
+
+
+def _lowest(kind: npt.DTypeLike) -> Any:
+    """Lower than any score."""
+    return np.int32(-(2**31)) if np.issubdtype(kind, np.integer) else np.float32(-np.inf)
+
+
+def _cut(least: Doubles, slope: Doubles, bound: Doubles, kind: npt.DTypeLike) -> npt.NDArray[Any]:
+    """(q,), the lowest scores with which a similarity can reach `least`. kind: of the scores."""
+    lowest = (least - bound) / slope
+    if np.issubdtype(kind, np.integer):
+        return np.clip(np.floor(lowest) - 1, 1 - 2**31, 2**31 - 1).astype(np.int32)
+    cut = np.nextafter(lowest.astype(np.float32), np.float32(-np.inf))
+    return cut.clip(np.finfo(np.float32).min)
+
+
+NONE = Candidates(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))
