@@ -175,7 +175,7 @@ def _cut(least: Doubles, slope: Doubles, bound: Doubles, kind: npt.DTypeLike) ->
     if np.issubdtype(kind, np.integer):
         return np.clip(np.floor(lowest) - 1, 1 - 2**31, 2**31 - 1).astype(np.int32)
     cut = np.nextafter(lowest.astype(np.float32), np.float32(-np.inf))
-    return cut.clip(np.finfo(np.float32).min)
+    return np.asarray(np.maximum(cut, np.finfo(np.float32).min))
 
 
 NONE = Candidates(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))
