@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numkong
 import numpy as np
@@ -16,7 +16,7 @@ import numpy as np
 from resight.core.records import FloatArray, IntArray
 from resight.gallery.search.blocks import Block, Queries, Tail
 from resight.gallery.search.columns import Doubles
-from resight.gallery.search.first_pass import Candidates
+from resight.gallery.search.first_pass import Candidates, at_least, best_of, largest
 
 PAIRS_AT_ONCE = 65_536  # exact similarities computed at a time
 
@@ -40,6 +40,9 @@ def ranked(ids: IntArray, similarities: Doubles, top_k: int | None, min_similari
     if min_similarity is not None:
         enough = similarities >= min_similarity
         ids, similarities = ids[enough], similarities[enough]
+    if top_k and len(ids) > 4 * top_k:
+        near = similarities >= np.partition(similarities, len(ids) - top_k)[len(ids) - top_k]
+        ids, similarities = ids[near], similarities[near]
     order = np.lexsort((ids, -similarities))[:top_k]
     return Found(ids[order], similarities[order])
 
@@ -49,24 +52,16 @@ def among_few(
 ) -> list[Found]:
     """The hits among few rows (n, dim), all of which are compared exactly."""
     found = similarities_of(vectors, queries.rows)  # (n, q)
-    num = len(ids)
-    if len(queries.rows) == 1:
-        return [ranked(ids, found[:, 0], top_k, min_similarity)]
-    lower = np.negative(found.T, order="C")
-    order = np.argsort(lower, axis=1)[:, : None if top_k is None else top_k + 1]
-    lower = np.take_along_axis(lower, order, axis=1)
-    tied = (lower[:, 1:] == lower[:, :-1]).any(axis=1)
-    best, similarities = ids[order[:, :top_k]], -lower[:, :top_k]
-    if min_similarity is None and not tied.any():
-        return list(map(Found, best, similarities))
-    out = []
-    for which in range(len(queries.rows)):
-        if tied[which] and num:
-            out.append(ranked(ids, found[:, which], top_k, min_similarity))
-        else:
-            last = None if min_similarity is None else np.count_nonzero(similarities[which] >= min_similarity)
-            out.append(Found(best[which, :last], similarities[which, :last]))
-    return out
+    num, count = len(queries.rows), len(ids)
+    if not top_k or count < 4 * top_k:
+        if num == 1:
+            return [ranked(ids, found[:, 0], top_k, min_similarity)]
+        return _lists(np.broadcast_to(ids, (num, count)), np.negative(found.T, order="C"), top_k, min_similarity)
+    size = count // (4 * top_k)
+    groups = count // size
+    best = best_of(found, size, groups)
+    row, query, similarities = at_least(found, size, groups, best, largest(best.T, top_k)[:, 0])
+    return _hits(ids[row], query, similarities, num, top_k, min_similarity)
 
 
 def hits(
@@ -78,37 +73,78 @@ def hits(
 ) -> list[Found]:
     """The hits of each query among its candidates. The most promising are read first, and rule out others."""
     num = len(queries.rows)
-    order = np.argsort(-found.highest) if num == 1 else np.lexsort((-found.highest, found.query))
-    place, rows, query, highest = found.place[order], found.rows[order], found.query[order], found.highest[order]
-    starts = np.searchsorted(query, np.arange(num + 1))
-    if top_k is None:
-        similarities, ids = _compared(parts, queries, place, rows, query)
-    else:
-        first = np.arange(len(query)) - starts[query] < top_k
-        similarities, ids = _compared(parts, queries, place[first], rows[first], query[first])
-        enough = starts[1:] - starts[:-1] > top_k  # or else every candidate has been compared
-        if enough.any():
-            least = np.full(num, np.inf)
-            np.minimum.at(least, query[first], similarities)
-            more = ~first & (highest >= least[query])
-            if more.any():
-                others = _compared(parts, queries, place[more], rows[more], query[more])
-                query = np.concatenate([query[first], query[more]])
-                similarities, ids = np.concatenate([similarities, others[0]]), np.concatenate([ids, others[1]])
-                order = np.argsort(query, kind="stable")
-                query, similarities, ids = query[order], similarities[order], ids[order]
-            else:
-                query = query[first]
-            starts = np.searchsorted(query, np.arange(num + 1))
-    edges = starts.tolist()
-    return [ranked(ids[start:stop], similarities[start:stop], top_k, min_similarity) for start, stop in pairwise(edges)]
+    place, rows, query, highest = found
+    if num > 1:
+        order = _by_query(query)
+        place, rows, query, highest = place[order], rows[order], query[order], highest[order]
+    counts = np.bincount(query, minlength=num)
+    if not top_k or counts.max() <= top_k:
+        ids, similarities = _compared(parts, queries, place, rows, query)
+        return _hits(ids, query, similarities, num, top_k, min_similarity)
+    first = highest >= largest(_padded(query, counts, highest, -np.inf), top_k)[query, 0]
+    ids, similarities = _compared(parts, queries, place[first], rows[first], query[first])
+    chosen = query[first]
+    there = counts > 0
+    least = np.full(num, np.inf)
+    least[there] = np.minimum.reduceat(similarities, np.searchsorted(chosen, np.flatnonzero(there)))
+    more = ~first & (highest >= least[query])
+    if more.any():
+        others = _compared(parts, queries, place[more], rows[more], query[more])
+        ids, similarities = np.concatenate([ids, others[0]]), np.concatenate([similarities, others[1]])
+        chosen = np.concatenate([chosen, query[more]])
+    return _hits(ids, chosen, similarities, num, top_k, min_similarity)
+
+
+def _by_query(query: IntArray) -> IntArray:
+    """The order that sorts queries, which are few: by counting."""
+    return np.argsort(query.astype(np.uint16), kind="stable")
+
+
+def _padded(query: IntArray, counts: IntArray, values: Any, rest: float) -> Any:
+    """(q, w), the values (c,) of each query in a row, and after the last `rest`. query: sorted."""
+    out = np.full((len(counts), int(counts.max(initial=0))), rest, values.dtype)
+    out[query, np.arange(len(query)) - (np.cumsum(counts) - counts)[query]] = values
+    return out
+
+
+def _hits(
+    ids: IntArray, query: IntArray, similarities: Doubles, num: int, top_k: int | None, min_similarity: float | None
+) -> list[Found]:
+    """Of rows (c,) that were compared with one query each, in any order."""
+    if num == 1:
+        return [ranked(ids, similarities, top_k, min_similarity)]
+    order = _by_query(query)
+    query, counts = query[order], np.bincount(query, minlength=num)
+    lower = _padded(query, counts, -similarities[order], np.inf)
+    return _lists(_padded(query, counts, ids[order], 0), lower, top_k, min_similarity)
+
+
+def _lists(ids: IntArray, lower: Doubles, top_k: int | None, min_similarity: float | None) -> list[Found]:
+    """The hits of several queries. ids, lower: (q, w), of each query's rows the ids and the negative similarities;
+    infinity: there is no row."""
+    order = np.argsort(lower, axis=1)[:, : None if top_k is None else top_k + 1]
+    near = np.take_along_axis(lower, order, axis=1)
+    best = np.take_along_axis(ids, order[:, :top_k], axis=1)
+    tied = ((near[:, 1:] == near[:, :-1]) & (near[:, 1:] < np.inf)).any(axis=1)
+    similarities = -near[:, :top_k]
+    enough = similarities >= (-np.finfo(np.float64).max if min_similarity is None else min_similarity)
+    if enough.all() and not tied.any():
+        return list(map(Found, best, similarities))
+    found = []
+    for row, count in enumerate(np.count_nonzero(enough, axis=1).tolist()):
+        if tied[row]:
+            there = lower[row] < np.inf
+            found.append(ranked(ids[row, there], -lower[row, there], top_k, min_similarity))
+        else:
+            found.append(Found(best[row, :count], similarities[row, :count]))
+    return found
 
 
 def _compared(
     parts: Sequence[Block | Tail], queries: Queries, place: IntArray, rows: IntArray, query: IntArray
-) -> tuple[Doubles, IntArray]:
-    """(c,) each: the exact similarity and the id. query: in order."""
-    similarities, ids = np.empty(len(rows)), np.empty(len(rows), np.int64)
+) -> tuple[IntArray, Doubles]:
+    """(c,) each: the id and the exact similarity. query: in order."""
+    ids, similarities = np.empty(len(rows), np.int64), np.empty(len(rows))
     for start in range(0, len(rows), PAIRS_AT_ONCE):
         pairs = slice(start, start + PAIRS_AT_ONCE)
         ids[pairs], vectors = _read(parts, place[pairs], rows[pairs], len(queries.rows) > 1)
@@ -117,7 +153,7 @@ def _compared(
             if first < last:
                 alike = similarities_of(vectors[first:last], queries.rows[which : which + 1])
                 similarities[start + first : start + last] = alike[:, 0]
-    return similarities, ids
+    return ids, similarities
 
 
 def _read(parts: Sequence[Block | Tail], place: IntArray, rows: IntArray, again: bool) -> tuple[IntArray, FloatArray]:

@@ -22,6 +22,7 @@ from resight.gallery.search.columns import Doubles, Run, Selection
 PIECE_SCORES = 262_144  # of a piece: 1 MB
 LARGEST_PIECE = 65_536  # rows
 LARGEST_GROUP = 128  # rows that are represented by their best one
+Scores = npt.NDArray[Any]
 WORTH_A_THREAD = 2**24  # products of a search; fewer are computed sooner than another thread begins
 
 
@@ -105,10 +106,10 @@ class Race:
                 self._count += len(lower)
                 if self._count >= self._next:  # each time that there are twice as many
                     self._next = 2 * self._count
-                    joined = np.concatenate(self._lower) if len(self._lower) > 1 else lower
-                    best = np.partition(joined, len(joined) - self.top_k, axis=0)[-self.top_k :]
-                    self._lower = [best]
-                    self.least = np.maximum(self.least, best[0])  # the k-th largest of them
+                    joined = np.concatenate(self._lower).T if len(self._lower) > 1 else lower.T
+                    best = largest(joined, self.top_k)
+                    self._lower = [best.T]
+                    self.least = np.maximum(self.least, best[:, 0])  # the k-th largest of them
         return self.least
 
 
@@ -119,30 +120,48 @@ def _of_piece(piece: Pieces, queries: Queries, wanted: Selection, race: Race) ->
         return NONE
     slope, bound = part.line(queries)
     size = min(LARGEST_GROUP, len(scores) // (2 * race.top_k)) if race.top_k else 1
+    groups = len(scores) // max(size, 1)
     if size < 2:
-        cut = _cut(race.tell(slope * scores - bound) if race.top_k else race.least, slope, bound, scores.dtype)
-        row, query = np.nonzero(scores >= cut)
-        score = scores[row, query]
+        least = race.tell(slope * scores - bound) if race.top_k else race.least
+        row, query, score = at_least(scores, 1, len(scores), scores, _cut(least, slope, bound, scores.dtype))
     else:
-        groups = len(scores) // size
-        body, rest = scores[: groups * size].reshape(size, groups, -1), scores[groups * size :]
-        best = body.max(axis=0)  # (g, q)
+        best = best_of(scores, size, groups)
         cut = _cut(race.tell(slope * best - bound), slope, bound, scores.dtype)
-        good, query = np.nonzero(best >= cut)
-        inside = body[:, good, query]
-        deep, which = np.nonzero(inside >= cut[query])
-        row, query, score = deep * groups + good[which], query[which], inside[deep, which]
-        if len(rest):
-            late, whose = np.nonzero(rest >= cut)
-            row, query = np.concatenate([row, groups * size + late]), np.concatenate([query, whose])
-            score = np.concatenate([score, rest[late, whose]])
+        row, query, score = at_least(scores, size, groups, best, cut)
     highest = slope[query] * score + bound[query]
     return Candidates(np.full(len(row), place), row + first if rows is None else rows[row], query, highest)
 
 
-def _scores(
-    part: Block | Tail, queries: Queries, run: Run, wanted: Selection
-) -> tuple[npt.NDArray[Any], IntArray | None, int]:
+def best_of(scores: Scores, size: int, groups: int) -> Scores:
+    """(g, q), the highest scores of the groups; rows are in the same one that stand `groups` apart. scores: (m, q), of
+    which the first size * groups rows are in groups."""
+    best: Scores = scores[: size * groups].reshape(size, -1).max(axis=0)
+    return best.reshape(groups, -1)
+
+
+def at_least(scores: Scores, size: int, groups: int, best: Scores, cut: Scores) -> tuple[IntArray, IntArray, Scores]:
+    """(c,) each: the rows, queries and scores of all that reach the cut of their query. best: of `best_of`. cut: (q,)"""
+    num = len(cut)
+    body, rest = scores[: size * groups].reshape(size, -1), scores[size * groups :]
+    good = np.flatnonzero(best >= cut)
+    inside = body.take(good, axis=1)
+    hit = np.flatnonzero(inside >= cut.take(good % num))
+    deep, which = np.divmod(hit, len(good) or 1)
+    row, query = np.divmod(deep * (groups * num) + good[which], num)
+    score = inside.ravel()[hit]
+    if len(rest):
+        late = np.flatnonzero(rest >= cut)
+        row, query = np.concatenate([row, size * groups + late // num]), np.concatenate([query, late % num])
+        score = np.concatenate([score, rest.ravel()[late]])
+    return row, query, score
+
+
+def largest(rows: Scores, count: int) -> Scores:
+    """The largest `count` of each row (q, n), the smallest of which stands first."""
+    return np.partition(np.ascontiguousarray(rows), rows.shape[1] - count, axis=1)[:, -count:]
+
+
+def _scores(part: Block | Tail, queries: Queries, run: Run, wanted: Selection) -> tuple[Scores, IntArray | None, int]:
     """(m, q), and which rows these are, in order, or if they stand together the first one. A row that does not match
     may be among them, with a score that is lower than any."""
     start, stop = run.start, run.stop
@@ -169,7 +188,7 @@ def _lowest(kind: npt.DTypeLike) -> Any:
     return np.int32(-(2**31)) if np.issubdtype(kind, np.integer) else np.float32(-np.inf)
 
 
-def _cut(least: Doubles, slope: Doubles, bound: Doubles, kind: npt.DTypeLike) -> npt.NDArray[Any]:
+def _cut(least: Doubles, slope: Doubles, bound: Doubles, kind: npt.DTypeLike) -> Scores:
     """(q,), the lowest scores with which a similarity can reach `least`. kind: of the scores."""
     lowest = (least - bound) / slope
     if np.issubdtype(kind, np.integer):
