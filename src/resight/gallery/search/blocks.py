@@ -21,10 +21,11 @@ import numpy as np
 import numpy.typing as npt
 
 from resight.core.records import FloatArray, IntArray
-from resight.gallery.search.columns import EVERY_ROW, Columns, Doubles, Run, Selection, Zones
+from resight.gallery.search.columns import Columns, Doubles, Zones
 
 Codes = npt.NDArray[np.int8]
 AT_ONCE = 8192  # rows that are quantized at a time
+READ_AHEAD = 1 << 20  # bytes, less than a core's cache holds
 DIGITS = 4  # binary digits of a scale and of a bound: scale * code is then exact in float32
 
 
@@ -39,8 +40,18 @@ class Queries:
 
     def __init__(self, rows: FloatArray) -> None:
         self.rows = np.ascontiguousarray(rows)
-        self.exact = rows.astype(np.float64)
-        self.lengths = np.sqrt((self.exact**2).sum(axis=1))
+        self.lines: dict[tuple[float, float, float], tuple[Doubles, Doubles]] = {}  # of blocks, most of which are alike
+
+    @cached_property
+    def exact(self) -> Doubles:
+        """(q, dim)"""
+        return self.rows.astype(np.float64)
+
+    @cached_property
+    def lengths(self) -> Doubles:
+        """(q,)"""
+        lengths: Doubles = np.sqrt(np.einsum("ij,ij->i", self.exact, self.exact))
+        return lengths
 
     @cached_property
     def step(self) -> Doubles:
@@ -112,10 +123,6 @@ class Block:
         """What its columns hold, some thousand rows at a time."""
         return Zones.of(self.columns)
 
-    def runs(self, wanted: Selection) -> list[Run]:
-        """Where rows may match the selection."""
-        return self.zones.runs(wanted)
-
     def scores(self, queries: Queries, rows: IntArray | slice) -> npt.NDArray[np.int32]:
         """(m, q) int32, code.Q, of some rows."""
         codes = self.codes[rows]
@@ -124,15 +131,25 @@ class Block:
         if beside == 1 or not even:
             return np.asarray(numkong.dots_packed(codes, queries.packed))
         folded = codes[:even].reshape(even // beside, beside * dim)
-        scores = np.asarray(numkong.dots_packed(folded, queries.packed_beside)).reshape(even, len(queries.rows))
+        out = numkong.empty((len(folded), beside * len(queries.rows)), dtype="int32")
+        step = max(1, READ_AHEAD // (beside * dim))
+        for start in range(0, len(folded), step):
+            stop = min(start + step, len(folded))
+            np.bitwise_or.reduce(folded[start:stop].ravel())  # the kernel waits for memory, a plain reading does not
+            numkong.dots_packed(folded, queries.packed_beside, out=out, start_row=start, end_row=stop)
+        scores = np.asarray(out).reshape(even, len(queries.rows))
         if even == num:
             return scores
         return np.concatenate([scores, np.asarray(numkong.dots_packed(codes[even:], queries.packed))])
 
     def line(self, queries: Queries) -> tuple[Doubles, Doubles]:
         """slope and bound, each (q,): an exact similarity is within `bound` of slope * score."""
-        bound = self.slack * queries.lengths + self.reach * queries.slack
-        return self.scale * queries.step, bound * (1 + 1e-9) + 1e-12
+        kept = queries.lines.get((self.scale, self.slack, self.reach))
+        if kept is None:
+            bound = self.slack * queries.lengths + self.reach * queries.slack
+            kept = self.scale * queries.step, bound * (1 + 1e-9) + 1e-12
+            queries.lines[self.scale, self.slack, self.reach] = kept
+        return kept
 
 
 class Tail:
@@ -166,10 +183,6 @@ class Tail:
         self._rows[num : num + more] = vectors
         self.columns = Columns.joined([self.columns, columns])
         self.longest = max(self.longest, float(lengths_of(vectors).max(initial=0.0)))
-
-    def runs(self, wanted: Selection) -> list[Run]:
-        """Where rows may match the selection."""
-        return [Run(0, len(self), wanted is EVERY_ROW)] if len(self) else []
 
     def scores(self, queries: Queries, rows: IntArray | slice) -> FloatArray:
         """(m, q) float32."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -83,8 +82,9 @@ EVERY_ROW = Selection()
 
 
 class Run(NamedTuple):
-    """Rows from `start` on and before `stop`. whole: all of them match; or else, some may."""
+    """Rows of a part from `start` on and before `stop`. whole: all of them match; or else, some may."""
 
+    part: int
     start: int
     stop: int
     whole: bool
@@ -92,37 +92,55 @@ class Run(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Zones:
-    """What a filter can tell of ZONE_ROWS rows at a time without looking at them. rows: how many there are in all. The
-    rest is (z,) each: the lowest and highest camera code and time, and whether all times are known."""
+    """What a filter can tell of ZONE_ROWS rows at a time without looking at them; a zone is all of one part. (z,) each:
+    the part, its rows from `starts` on and before `stops`, the lowest and highest camera code and time, and whether all
+    times are known."""
 
-    rows: int
+    parts: IntArray
+    starts: IntArray
+    stops: IntArray
     cameras: tuple[IntArray, IntArray]
     times: tuple[Doubles, Doubles]
     timed: Mask
 
     @classmethod
     def of(cls, columns: Columns) -> Zones:
-        """Looks at them all."""
-        num = len(columns)
-        starts = np.arange(0, num, ZONE_ROWS)
-        if not num:
-            none = np.zeros(0)
-            return cls(0, (starts, starts), (none, none), none.astype(np.bool_))
+        """Of one part, which has rows."""
+        starts = np.arange(0, len(columns), ZONE_ROWS)
         codes = columns.cameras.astype(np.int64)
         return cls(
-            num,
+            np.zeros(len(starts), np.int64),
+            starts,
+            np.minimum(starts + ZONE_ROWS, len(columns)),
             (np.minimum.reduceat(codes, starts), np.maximum.reduceat(codes, starts)),
             (np.fmin.reduceat(columns.times, starts), np.fmax.reduceat(columns.times, starts)),
             ~np.logical_or.reduceat(np.isnan(columns.times), starts),
         )
 
+    @classmethod
+    def joined(cls, zones: Sequence[Zones]) -> Zones:
+        """Of parts, in this order."""
+        none, nothing = np.zeros(0, np.int64), np.zeros(0)
+        return cls(
+            np.repeat(np.arange(len(zones)), [len(each.starts) for each in zones]),
+            np.concatenate([none, *(each.starts for each in zones)]),
+            np.concatenate([none, *(each.stops for each in zones)]),
+            (
+                np.concatenate([none, *(each.cameras[0] for each in zones)]),
+                np.concatenate([none, *(each.cameras[1] for each in zones)]),
+            ),
+            (
+                np.concatenate([nothing, *(each.times[0] for each in zones)]),
+                np.concatenate([nothing, *(each.times[1] for each in zones)]),
+            ),
+            np.concatenate([none.astype(np.bool_), *(each.timed for each in zones)]),
+        )
+
     def runs(self, wanted: Selection) -> list[Run]:
         """Where rows may match a selection, neighbours as one."""
-        if wanted is EVERY_ROW:
-            return [Run(0, self.rows, True)] if self.rows else []
         listed = wanted.only is not None or (wanted.never is not None and len(wanted.never) > 0)
-        may = np.ones(len(self.timed), np.bool_)
-        whole = np.full(len(self.timed), not listed)
+        may = np.ones(len(self.starts), np.bool_)
+        whole = np.full(len(self.starts), not listed)
         if wanted.cameras is not None:
             below = np.zeros(65_537, np.int64)
             below[wanted.cameras.astype(np.int64) + 1] = 1
@@ -138,10 +156,11 @@ class Zones:
         if wanted.before is not None:
             may &= first < wanted.before
             whole &= self.timed & (last < wanted.before)
-        kind = np.where(may, 1 + whole, 0)
-        edges = np.flatnonzero(np.diff(kind, prepend=0, append=0)).tolist()
-        return [
-            Run(start * ZONE_ROWS, min(stop * ZONE_ROWS, self.rows), bool(whole[start]))
-            for start, stop in pairwise(edges)
-            if may[start]
-        ]
+        found = np.flatnonzero(may)
+        if not len(found):
+            return []
+        alike = 2 * self.parts[found] + whole[found]
+        edge = np.flatnonzero((np.diff(found) != 1) | (np.diff(alike) != 0))
+        begin, end = found[np.concatenate([[0], edge + 1])], found[np.concatenate([edge, [len(found) - 1]])]
+        fields = self.parts[begin], self.starts[begin], self.stops[end], whole[begin]
+        return [Run(*each) for each in zip(*(field.tolist() for field in fields), strict=True)]

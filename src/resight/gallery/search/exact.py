@@ -74,9 +74,10 @@ def hits(
     """The hits of each query among its candidates. The most promising are read first, and rule out others."""
     num = len(queries.rows)
     place, rows, query, highest = found
-    if num > 1:
-        order = _by_query(query)
-        place, rows, query, highest = place[order], rows[order], query[order], highest[order]
+    if num == 1:
+        return [_hits_of_one(parts, queries, found, top_k, min_similarity)]
+    order = _by_query(query)
+    place, rows, query, highest = place[order], rows[order], query[order], highest[order]
     counts = np.bincount(query, minlength=num)
     if not top_k or counts.max() <= top_k:
         ids, similarities = _compared(parts, queries, place, rows, query)
@@ -93,6 +94,29 @@ def hits(
         ids, similarities = np.concatenate([ids, others[0]]), np.concatenate([similarities, others[1]])
         chosen = np.concatenate([chosen, query[more]])
     return _hits(ids, chosen, similarities, num, top_k, min_similarity)
+
+
+def _hits_of_one(
+    parts: Sequence[Block | Tail],
+    queries: Queries,
+    found: Candidates,
+    top_k: int | None,
+    min_similarity: float | None,
+) -> Found:
+    place, rows, _, highest = found
+    count = len(rows)
+    if not top_k or count <= top_k:
+        ids, vectors = _read(parts, place, rows, False)
+        return ranked(ids, similarities_of(vectors, queries.rows)[:, 0], top_k, min_similarity)
+    first = highest >= np.partition(highest, count - top_k)[count - top_k]
+    ids, vectors = _read(parts, place[first], rows[first], False)
+    similarities = similarities_of(vectors, queries.rows)[:, 0]
+    more = np.flatnonzero(~first & (highest >= similarities.min()))
+    if len(more):
+        others, vectors = _read(parts, place[more], rows[more], False)
+        ids = np.concatenate([ids, others])
+        similarities = np.concatenate([similarities, similarities_of(vectors, queries.rows)[:, 0]])
+    return ranked(ids, similarities, top_k, min_similarity)
 
 
 def _by_query(query: IntArray) -> IntArray:

@@ -35,16 +35,9 @@ class Candidates(NamedTuple):
     highest: Doubles
 
 
-class Pieces(NamedTuple):
-    """Rows of one part: its number, itself, and which rows may match."""
-
-    place: int
-    part: Block | Tail
-    run: Run
-
-
 def candidates(
     parts: Sequence[Block | Tail],
+    runs: Sequence[Run],
     queries: Queries,
     top_k: int | None,
     wanted: Selection,
@@ -52,22 +45,21 @@ def candidates(
     pool: ThreadPoolExecutor,
     threads: int,
 ) -> Candidates:
-    """Every row of the parts that matches the selection and can be among the hits, and some that cannot."""
+    """Every row that matches the selection and can be among the hits, and some that cannot. runs: where rows may
+    match."""
     num, dim = queries.rows.shape
-    runs = [(place, part, part.runs(wanted)) for place, part in enumerate(parts)]
-    count = sum(run.stop - run.start for _, _, found in runs for run in found)
+    count = sum(run.stop - run.start for run in runs)
     if count * dim * max(num, 4) < WORTH_A_THREAD:
         threads = 1
-    largest = min(LARGEST_PIECE, max(1024, PIECE_SCORES // num), -(-count // threads))
+    most = min(LARGEST_PIECE, max(1024, PIECE_SCORES // num), -(-count // threads))
     race = Race(num, top_k, min_similarity)
-    tails, todo = list[Pieces](), deque[Pieces]()
-    for place, part, found in runs:
-        for start, stop, whole in found:
-            for first in range(start, stop, largest):
-                piece = Pieces(place, part, Run(first, min(first + largest, stop), whole))
-                (tails if isinstance(part, Tail) else todo).append(piece)
+    tails, todo = list[Run](), deque[Run]()
+    for run in runs:
+        for first in range(run.start, run.stop, most):
+            piece = Run(run.part, first, min(first + most, run.stop), run.whole)
+            (tails if isinstance(parts[run.part], Tail) else todo).append(piece)
     # The tail's product is numpy's, which has threads of its own.
-    kept = [_of_piece(piece, queries, wanted, race) for piece in tails]
+    kept = [_of_piece(parts, piece, queries, wanted, race) for piece in tails]
 
     def work() -> list[Candidates]:
         done: list[Candidates] = []
@@ -76,7 +68,7 @@ def candidates(
                 piece = todo.popleft()
             except IndexError:
                 return done
-            done.append(_of_piece(piece, queries, wanted, race))
+            done.append(_of_piece(parts, piece, queries, wanted, race))
 
     others = [pool.submit(work) for _ in range(min(threads, len(todo)) - 1)]
     kept += work()
@@ -113,8 +105,8 @@ class Race:
         return self.least
 
 
-def _of_piece(piece: Pieces, queries: Queries, wanted: Selection, race: Race) -> Candidates:
-    place, part, run = piece
+def _of_piece(parts: Sequence[Block | Tail], run: Run, queries: Queries, wanted: Selection, race: Race) -> Candidates:
+    part = parts[run.part]
     scores, rows, first = _scores(part, queries, run, wanted)  # (m, q)
     if not len(scores):
         return NONE
@@ -129,7 +121,7 @@ def _of_piece(piece: Pieces, queries: Queries, wanted: Selection, race: Race) ->
         cut = _cut(race.tell(slope * best - bound), slope, bound, scores.dtype)
         row, query, score = at_least(scores, size, groups, best, cut)
     highest = slope[query] * score + bound[query]
-    return Candidates(np.full(len(row), place), row + first if rows is None else rows[row], query, highest)
+    return Candidates(np.full(len(row), run.part), row + first if rows is None else rows[row], query, highest)
 
 
 def best_of(scores: Scores, size: int, groups: int) -> Scores:
@@ -142,6 +134,17 @@ def best_of(scores: Scores, size: int, groups: int) -> Scores:
 def at_least(scores: Scores, size: int, groups: int, best: Scores, cut: Scores) -> tuple[IntArray, IntArray, Scores]:
     """(c,) each: the rows, queries and scores of all that reach the cut of their query. best: of `best_of`. cut: (q,)"""
     num = len(cut)
+    if num == 1:
+        best, cut = best.ravel(), cut[0]
+        good = np.flatnonzero(best >= cut)
+        inside = scores[: size * groups].reshape(size, -1).take(good, axis=1)
+        deep, which = np.nonzero(inside >= cut)
+        row, score = deep * groups + good[which], inside[deep, which]
+        if size * groups < len(scores):
+            rest = scores[size * groups :, 0]
+            late = np.flatnonzero(rest >= cut)
+            row, score = np.concatenate([row, size * groups + late]), np.concatenate([score, rest[late]])
+        return row, np.zeros(len(row), np.int64), score
     body, rest = scores[: size * groups].reshape(size, -1), scores[size * groups :]
     good = np.flatnonzero(best >= cut)
     inside = body.take(good, axis=1)
@@ -183,18 +186,20 @@ def _scores(part: Block | Tail, queries: Queries, run: Run, wanted: Selection) -
     return scores, None, start
 
 
-def _lowest(kind: npt.DTypeLike) -> Any:
+def _lowest(kind: np.dtype[Any]) -> Any:
     """Lower than any score."""
-    return np.int32(-(2**31)) if np.issubdtype(kind, np.integer) else np.float32(-np.inf)
+    return np.int32(-(2**31)) if kind.kind == "i" else _LEAST
 
 
-def _cut(least: Doubles, slope: Doubles, bound: Doubles, kind: npt.DTypeLike) -> Scores:
+def _cut(least: Doubles, slope: Doubles, bound: Doubles, kind: np.dtype[Any]) -> Scores:
     """(q,), the lowest scores with which a similarity can reach `least`. kind: of the scores."""
     lowest = (least - bound) / slope
-    if np.issubdtype(kind, np.integer):
-        return np.clip(np.floor(lowest) - 1, 1 - 2**31, 2**31 - 1).astype(np.int32)
-    cut = np.nextafter(lowest.astype(np.float32), np.float32(-np.inf))
+    if kind.kind == "i":
+        lowest = np.floor(lowest) - 1
+        return np.maximum(np.minimum(lowest, 2.0**31 - 1), 1 - 2.0**31).astype(np.int32)
+    cut = np.nextafter(lowest.astype(np.float32), _LEAST)
     return np.asarray(np.maximum(cut, np.finfo(np.float32).min))
 
 
+_LEAST = np.float32(-np.inf)
 NONE = Candidates(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))

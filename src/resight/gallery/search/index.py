@@ -16,7 +16,7 @@ import numpy.typing as npt
 from resight.core.cores import available_cores
 from resight.core.records import FloatArray, IntArray
 from resight.gallery.search.blocks import Block, Queries, Tail
-from resight.gallery.search.columns import EVERY_ROW, NOBODY, Columns, Mask, Selection
+from resight.gallery.search.columns import EVERY_ROW, NOBODY, Columns, Mask, Run, Selection, Zones
 from resight.gallery.search.exact import Found, among_few, hits
 from resight.gallery.search.first_pass import candidates
 
@@ -56,6 +56,7 @@ class Index:
         self._blocks: list[Block] = []
         self._tail = Tail(dim)
         self._everybody: People | None = None
+        self._zones: Zones | None = None  # of the blocks
         self._threads = threads or available_cores()
         self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="search")
 
@@ -90,8 +91,8 @@ class Index:
 
     def set_blocks(self, blocks: Sequence[Block], *, with_tail: bool = True) -> None:
         """Replaces the blocks. with_tail: keeps the rows that are not in a block."""
-        self._everybody = None
-        self._blocks = list(blocks)
+        self._everybody = self._zones = None
+        self._blocks = [block for block in blocks if len(block)]
         if not with_tail:
             self._tail = Tail(self.dim)
 
@@ -119,11 +120,11 @@ class Index:
         if wanted is EVERY_ROW and self._everybody is not None:
             return self._everybody
         there = []
-        for part in self._parts():
-            for start, stop, whole in part.runs(wanted):
-                columns = part.columns.take(slice(start, stop))
-                mask = None if whole else wanted.mask(columns)
-                there.append(columns.people if mask is None else columns.people[mask])
+        parts = self._parts()
+        for part, start, stop, whole in self._runs(wanted):
+            columns = parts[part].columns.take(slice(start, stop))
+            mask = None if whole else wanted.mask(columns)
+            there.append(columns.people if mask is None else columns.people[mask])
         codes = np.sort(np.concatenate([np.zeros(0, np.int64), *there]))  # faster than numpy.unique
         alone = int(np.count_nonzero(codes == NOBODY))
         first = np.ones(len(codes), np.bool_)
@@ -152,6 +153,15 @@ class Index:
             found += self._search(Queries(queries[start : start + QUERIES_AT_ONCE]), top_k, wanted, min_similarity)
         return found
 
+    def _runs(self, wanted: Selection) -> list[Run]:
+        """Where rows may match."""
+        if wanted is EVERY_ROW:
+            return [Run(part, 0, len(each), True) for part, each in enumerate(self._parts()) if len(each)]
+        if self._zones is None:
+            self._zones = Zones.joined([block.zones for block in self._blocks])
+        tail = [Run(len(self._blocks), 0, len(self._tail), False)] if len(self._tail) else []
+        return self._zones.runs(wanted) + tail
+
     def _parts(self) -> list[Block | Tail]:
         return [*self._blocks, self._tail]
 
@@ -164,8 +174,8 @@ class Index:
             if num <= FEW_ROWS:
                 rows = slice(0, num) if mask is None else _rows_of(mask, num)
                 return among_few(self._tail.columns.ids[rows], self._tail.vectors[rows], queries, top_k, min_similarity)
-        parts = [part for part in self._parts() if len(part)]
-        found = candidates(parts, queries, top_k, wanted, min_similarity, self._pool, self._threads)
+        parts = self._parts()
+        found = candidates(parts, self._runs(wanted), queries, top_k, wanted, min_similarity, self._pool, self._threads)
         return hits(parts, queries, found, top_k, min_similarity)
 
 
