@@ -159,8 +159,9 @@ class Zones:
         found = np.flatnonzero(may)
         if not len(found):
             return []
-        alike = 2 * self.parts[found] + whole[found]
-        edge = np.flatnonzero((np.diff(found) != 1) | (np.diff(alike) != 0))
-        begin, end = found[np.concatenate([[0], edge + 1])], found[np.concatenate([edge, [len(found) - 1]])]
-        fields = self.parts[begin], self.starts[begin], self.stops[end], whole[begin]
+        parts = self.parts[found]
+        edge = np.flatnonzero((found[1:] - found[:-1] > 1) | (parts[1:] != parts[:-1]))
+        begin, end = np.append(0, edge + 1), np.append(edge, len(found) - 1)
+        all_of_it = np.logical_and.reduceat(whole[found], begin)
+        fields = parts[begin], self.starts[found[begin]], self.stops[found[end]], all_of_it
         return [Run(*each) for each in zip(*(field.tolist() for field in fields), strict=True)]

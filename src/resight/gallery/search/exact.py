@@ -53,15 +53,30 @@ def among_few(
     """The hits among few rows (n, dim), all of which are compared exactly."""
     found = similarities_of(vectors, queries.rows)  # (n, q)
     num, count = len(queries.rows), len(ids)
+    if num == 1:
+        return [ranked(ids, found[:, 0], top_k, min_similarity)]
     if not top_k or count < 4 * top_k:
-        if num == 1:
-            return [ranked(ids, found[:, 0], top_k, min_similarity)]
         return _lists(np.broadcast_to(ids, (num, count)), np.negative(found.T, order="C"), top_k, min_similarity)
     size = count // (4 * top_k)
     groups = count // size
     best = best_of(found, size, groups)
     row, query, similarities = at_least(found, size, groups, best, largest(best.T, top_k)[:, 0])
     return _hits(ids[row], query, similarities, num, top_k, min_similarity)
+
+
+def among_more(
+    ids: IntArray, vectors: FloatArray, queries: Queries, top_k: int, bound: float, min_similarity: float | None
+) -> Found:
+    """The hits of one query among rows (n, dim), of which a product in float32 leaves few. bound: on its error."""
+    scores = vectors @ queries.rows[0]
+    size = max(1, len(scores) // (4 * top_k))
+    groups = len(scores) // size
+    best = scores[: size * groups].reshape(size, groups).max(axis=0) if size > 1 else scores
+    least = float(np.partition(best, groups - top_k)[groups - top_k]) - 2 * bound
+    if min_similarity is not None:
+        least = max(least, min_similarity - bound)
+    rows = np.flatnonzero(scores >= np.nextafter(np.float32(least), np.float32(-np.inf)))
+    return ranked(ids[rows], similarities_of(vectors[rows], queries.rows)[:, 0], top_k, min_similarity)
 
 
 def hits(

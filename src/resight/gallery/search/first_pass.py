@@ -120,7 +120,7 @@ def _of_piece(parts: Sequence[Block | Tail], run: Run, queries: Queries, wanted:
         best = best_of(scores, size, groups)
         cut = _cut(race.tell(slope * best - bound), slope, bound, scores.dtype)
         row, query, score = at_least(scores, size, groups, best, cut)
-    highest = slope[query] * score + bound[query]
+    highest = slope * score + bound if len(slope) == 1 else slope[query] * score + bound[query]
     return Candidates(np.full(len(row), run.part), row + first if rows is None else rows[row], query, highest)
 
 
@@ -132,14 +132,16 @@ def best_of(scores: Scores, size: int, groups: int) -> Scores:
 
 
 def at_least(scores: Scores, size: int, groups: int, best: Scores, cut: Scores) -> tuple[IntArray, IntArray, Scores]:
-    """(c,) each: the rows, queries and scores of all that reach the cut of their query. best: of `best_of`. cut: (q,)"""
+    """(c,) each: the rows, queries and scores of all that reach the cut of their query. best: of `best_of`. cut:
+    (q,)."""
     num = len(cut)
     if num == 1:
         best, cut = best.ravel(), cut[0]
         good = np.flatnonzero(best >= cut)
         inside = scores[: size * groups].reshape(size, -1).take(good, axis=1)
-        deep, which = np.nonzero(inside >= cut)
-        row, score = deep * groups + good[which], inside[deep, which]
+        hit = np.flatnonzero(inside >= cut)
+        deep, which = np.divmod(hit, len(good) or 1)
+        row, score = deep * groups + good[which], inside.ravel()[hit]
         if size * groups < len(scores):
             rest = scores[size * groups :, 0]
             late = np.flatnonzero(rest >= cut)

@@ -17,12 +17,13 @@ from resight.core.cores import available_cores
 from resight.core.records import FloatArray, IntArray
 from resight.gallery.search.blocks import Block, Queries, Tail
 from resight.gallery.search.columns import EVERY_ROW, NOBODY, Columns, Mask, Run, Selection, Zones
-from resight.gallery.search.exact import Found, among_few, hits
+from resight.gallery.search.exact import Found, among_few, among_more, hits
 from resight.gallery.search.first_pass import candidates
 
 BLOCK_ROWS = 65_536
 QUERIES_AT_ONCE = 64
-FEW_ROWS = 1024  # that are all compared exactly, in one pass
+FEW_ROWS = 512  # that are all compared exactly with several queries, in one pass
+FEW_FOR_ONE = 256  # with one query
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,15 +169,27 @@ class Index:
     def _search(
         self, queries: Queries, top_k: int | None, wanted: Selection, min_similarity: float | None
     ) -> list[Found]:
-        if not self._blocks:
-            mask = None if wanted is EVERY_ROW else wanted.mask(self._tail.columns)
-            num = len(self._tail) if mask is None else int(np.count_nonzero(mask))
-            if num <= FEW_ROWS:
-                rows = slice(0, num) if mask is None else _rows_of(mask, num)
-                return among_few(self._tail.columns.ids[rows], self._tail.vectors[rows], queries, top_k, min_similarity)
+        if not self._blocks and (found := self._in_tail(queries, top_k, wanted, min_similarity)) is not None:
+            return found
         parts = self._parts()
-        found = candidates(parts, self._runs(wanted), queries, top_k, wanted, min_similarity, self._pool, self._threads)
-        return hits(parts, queries, found, top_k, min_similarity)
+        left = candidates(parts, self._runs(wanted), queries, top_k, wanted, min_similarity, self._pool, self._threads)
+        return hits(parts, queries, left, top_k, min_similarity)
+
+    def _in_tail(
+        self, queries: Queries, top_k: int | None, wanted: Selection, min_similarity: float | None
+    ) -> list[Found] | None:
+        """The hits where there are no codes, by the way that is fastest; None: that of codes."""
+        tail = self._tail
+        mask = None if wanted is EVERY_ROW else wanted.mask(tail.columns)
+        num = len(tail) if mask is None else int(np.count_nonzero(mask))
+        one = len(queries.rows) == 1
+        if num > (FEW_ROWS if not one else len(tail)):
+            return None
+        rows = slice(0, num) if mask is None else _rows_of(mask, num)
+        ids, vectors = tail.columns.ids[rows], tail.vectors[rows]
+        if one and top_k and num > max(FEW_FOR_ONE, top_k):
+            return [among_more(ids, vectors, queries, top_k, float(tail.line(queries)[1][0]), min_similarity)]
+        return among_few(ids, vectors, queries, top_k, min_similarity)
 
 
 def _rows_of(mask: Mask, num: int) -> IntArray | slice:
