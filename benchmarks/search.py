@@ -133,10 +133,10 @@ def _ours(rows: FloatArray, folder: Path) -> Iterator[Searches]:
         part = slice(start, min(num, start + BLOCK_ROWS))
         (index.add_block if num > TAIL_ROWS else index.add)(rows[part].copy(), columns.take(part))
 
-    def ids(found: list[Found]) -> IntArray:
-        return np.array([answer.ids for answer in found])
+    def ids(found: list[Found]) -> list[IntArray]:
+        return [answer.ids for answer in found]
 
-    def search_range(queries: FloatArray, first: int, last: int) -> IntArray:
+    def search_range(queries: FloatArray, first: int, last: int) -> list[IntArray]:
         return ids(index.search(queries, TOP, Selection(after=float(first), before=float(last))))
 
     yield Searches(lambda queries: ids(index.search(queries, TOP)), search_range)

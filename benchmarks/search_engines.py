@@ -19,10 +19,10 @@ TOP = 50
 
 
 class Searches(NamedTuple):
-    """What an engine can do. Both return ids (q, TOP)."""
+    """What an engine can do. Both return ids (q, TOP), or each query's (TOP,)."""
 
-    all: Callable[[FloatArray], IntArray]
-    range: Callable[[FloatArray, int, int], IntArray]
+    all: Callable[[FloatArray], IntArray | list[IntArray]]
+    range: Callable[[FloatArray, int, int], IntArray | list[IntArray]]
 
 
 @contextmanager

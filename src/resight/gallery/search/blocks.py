@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numkong
 import numpy as np
@@ -24,6 +24,7 @@ from resight.core.records import FloatArray, IntArray
 from resight.gallery.search.columns import Columns, Doubles, Zones
 
 Codes = npt.NDArray[np.int8]
+T = TypeVar("T", float, Doubles)
 AT_ONCE = 8192  # rows that are quantized at a time
 READ_AHEAD = 1 << 20  # bytes, less than a core's cache holds
 DIGITS = 4  # binary digits of a scale and of a bound: scale * code is then exact in float32
@@ -63,13 +64,13 @@ class Queries:
     @cached_property
     def codes(self) -> Codes:
         """(q, dim)"""
-        return np.rint(self.exact / self.step[:, None]).clip(-127, 127).astype(np.int8)
+        return np.rint(self.exact / self.step[:, None]).astype(np.int8)
 
     @cached_property
     def slack(self) -> Doubles:
         """(q,), the length of what the codes leave out."""
         left = self.exact - self.codes * self.step[:, None]
-        slack: Doubles = np.sqrt((left**2).sum(axis=1))
+        slack: Doubles = np.sqrt(np.einsum("ij,ij->i", left, left))
         return slack
 
     @cached_property
@@ -190,10 +191,15 @@ class Tail:
         return out
 
     def line(self, queries: Queries) -> tuple[Doubles, Doubles]:
-        """As Block.line. A float32 dot product is off by at most d * 2^-24 of both lengths (Higham, 2002, 3.1)."""
-        num, dim = queries.exact.shape
-        bound = (dim + 2) * 2.0**-23 * self.longest * queries.lengths + 1e-30
-        return np.ones(num), bound
+        """As Block.line."""
+        num, dim = queries.rows.shape
+        return np.ones(num), float32_error(dim, self.longest * queries.lengths)
+
+
+def float32_error(dim: int, lengths: T) -> T:
+    """By how much a float32 dot product can be off, which is dim * 2^-24 of the product of both lengths (Higham, 2002,
+    3.1), and as much again."""
+    return lengths * ((dim + 2) * 2.0**-23) + 1e-30
 
 
 def scale_of(vectors: FloatArray, margin: float = 1.0) -> float:

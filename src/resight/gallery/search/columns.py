@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,6 +16,7 @@ Doubles = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 NOBODY = 0
 ZONE_ROWS = 4096
+NEAR = 2  # zones: rows as near to each other are compared together
 
 
 @dataclass(frozen=True)
@@ -159,9 +161,13 @@ class Zones:
         found = np.flatnonzero(may)
         if not len(found):
             return []
+        whole &= may
         parts = self.parts[found]
-        edge = np.flatnonzero((found[1:] - found[:-1] > 1) | (parts[1:] != parts[:-1]))
-        begin, end = np.append(0, edge + 1), np.append(edge, len(found) - 1)
-        all_of_it = np.logical_and.reduceat(whole[found], begin)
-        fields = parts[begin], self.starts[found[begin]], self.stops[found[end]], all_of_it
-        return [Run(*each) for each in zip(*(field.tolist() for field in fields), strict=True)]
+        apart = (found[1:] - found[:-1] > NEAR) | (parts[1:] != parts[:-1])
+        edges = [0, *(np.flatnonzero(apart) + 1).tolist(), len(found)]
+        runs = []
+        for begin, end in pairwise(edges):
+            zones = slice(int(found[begin]), int(found[end - 1]) + 1)
+            part, start, stop = self.parts[zones][0], self.starts[zones][0], self.stops[zones][-1]
+            runs.append(Run(int(part), int(start), int(stop), bool(whole[zones].all())))
+        return runs

@@ -6,6 +6,7 @@ wherever that stands and whatever is compared beside it: equal rows have equal s
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -14,11 +15,12 @@ import numkong
 import numpy as np
 
 from resight.core.records import FloatArray, IntArray
-from resight.gallery.search.blocks import Block, Queries, Tail
+from resight.gallery.search.blocks import Block, Queries, Tail, float32_error
 from resight.gallery.search.columns import Doubles
 from resight.gallery.search.first_pass import Candidates, at_least, best_of, largest
 
 PAIRS_AT_ONCE = 65_536  # exact similarities computed at a time
+_LEAST = -np.finfo(np.float64).max
 
 
 class Found(NamedTuple):
@@ -55,27 +57,34 @@ def among_few(
     num, count = len(queries.rows), len(ids)
     if num == 1:
         return [ranked(ids, found[:, 0], top_k, min_similarity)]
-    if not top_k or count < 4 * top_k:
-        return _lists(np.broadcast_to(ids, (num, count)), np.negative(found.T, order="C"), top_k, min_similarity)
+    if not top_k or count < 3 * top_k:
+        return _lists(ids, np.negative(found.T, order="C"), top_k, min_similarity)
+    if count < 12 * top_k:  # rounding keeps the order, but for ties
+        near = found.T.astype(np.float32, order="C")
+        query, row = np.divmod(np.flatnonzero(near >= largest(near, top_k)[:, :1]), count)
+        return _hits(ids[row], query, found.take(row * num + query), num, top_k, min_similarity)
     size = count // (4 * top_k)
     groups = count // size
     best = best_of(found, size, groups)
     row, query, similarities = at_least(found, size, groups, best, largest(best.T, top_k)[:, 0])
-    return _hits(ids[row], query, similarities, num, top_k, min_similarity)
+    order = _by_query(query)
+    return _hits(ids[row[order]], query[order], similarities[order], num, top_k, min_similarity)
 
 
 def among_more(
-    ids: IntArray, vectors: FloatArray, queries: Queries, top_k: int, bound: float, min_similarity: float | None
+    ids: IntArray, vectors: FloatArray, queries: Queries, top_k: int, longest: float, min_similarity: float | None
 ) -> Found:
-    """The hits of one query among rows (n, dim), of which a product in float32 leaves few. bound: on its error."""
-    scores = vectors @ queries.rows[0]
+    """The hits of one query among rows (n, dim), of which a product in float32 leaves few. longest: of the rows."""
+    query = queries.rows[0]
+    scores = vectors @ query
+    bound = float32_error(len(query), longest * math.sqrt(float(query.astype(np.float64) @ query)))
     size = max(1, len(scores) // (4 * top_k))
     groups = len(scores) // size
     best = scores[: size * groups].reshape(size, groups).max(axis=0) if size > 1 else scores
     least = float(np.partition(best, groups - top_k)[groups - top_k]) - 2 * bound
     if min_similarity is not None:
         least = max(least, min_similarity - bound)
-    rows = np.flatnonzero(scores >= np.nextafter(np.float32(least), np.float32(-np.inf)))
+    rows = np.flatnonzero(scores >= np.float32(least))  # the bound has more to spare than this is rounded by
     return ranked(ids[rows], similarities_of(vectors[rows], queries.rows)[:, 0], top_k, min_similarity)
 
 
@@ -108,6 +117,8 @@ def hits(
         others = _compared(parts, queries, place[more], rows[more], query[more])
         ids, similarities = np.concatenate([ids, others[0]]), np.concatenate([similarities, others[1]])
         chosen = np.concatenate([chosen, query[more]])
+        order = _by_query(chosen)
+        chosen, ids, similarities = chosen[order], ids[order], similarities[order]
     return _hits(ids, chosen, similarities, num, top_k, min_similarity)
 
 
@@ -141,6 +152,8 @@ def _by_query(query: IntArray) -> IntArray:
 
 def _padded(query: IntArray, counts: IntArray, values: Any, rest: float) -> Any:
     """(q, w), the values (c,) of each query in a row, and after the last `rest`. query: sorted."""
+    if (counts == counts[0]).all():
+        return values.reshape(len(counts), int(counts[0]))
     out = np.full((len(counts), int(counts.max(initial=0))), rest, values.dtype)
     out[query, np.arange(len(query)) - (np.cumsum(counts) - counts)[query]] = values
     return out
@@ -149,31 +162,30 @@ def _padded(query: IntArray, counts: IntArray, values: Any, rest: float) -> Any:
 def _hits(
     ids: IntArray, query: IntArray, similarities: Doubles, num: int, top_k: int | None, min_similarity: float | None
 ) -> list[Found]:
-    """Of rows (c,) that were compared with one query each, in any order."""
-    if num == 1:
-        return [ranked(ids, similarities, top_k, min_similarity)]
-    order = _by_query(query)
-    query, counts = query[order], np.bincount(query, minlength=num)
-    lower = _padded(query, counts, -similarities[order], np.inf)
-    return _lists(_padded(query, counts, ids[order], 0), lower, top_k, min_similarity)
+    """Of rows (c,) that were compared with one query each, in the order of these."""
+    counts = np.bincount(query, minlength=num)
+    lower = _padded(query, counts, -similarities, np.inf)
+    return _lists(_padded(query, counts, ids, 0), lower, top_k, min_similarity)
 
 
 def _lists(ids: IntArray, lower: Doubles, top_k: int | None, min_similarity: float | None) -> list[Found]:
     """The hits of several queries. ids, lower: (q, w), of each query's rows the ids and the negative similarities;
-    infinity: there is no row."""
+    infinity: there is no row. Or ids (w,), of all queries' rows."""
     order = np.argsort(lower, axis=1)[:, : None if top_k is None else top_k + 1]
-    near = np.take_along_axis(lower, order, axis=1)
-    best = np.take_along_axis(ids, order[:, :top_k], axis=1)
-    tied = ((near[:, 1:] == near[:, :-1]) & (near[:, 1:] < np.inf)).any(axis=1)
+    place = order + lower.shape[1] * np.arange(len(lower))[:, None]
+    near = lower.take(place)
+    best = ids.take(order[:, :top_k] if ids.ndim == 1 else place[:, :top_k])
     similarities = -near[:, :top_k]
-    enough = similarities >= (-np.finfo(np.float64).max if min_similarity is None else min_similarity)
-    if enough.all() and not tied.any():
+    tied = near[:, 1:] == near[:, :-1]
+    least = _LEAST if min_similarity is None else min_similarity
+    if not tied.any() and similarities.min(initial=np.inf) >= least:
         return list(map(Found, best, similarities))
     found = []
-    for row, count in enumerate(np.count_nonzero(enough, axis=1).tolist()):
-        if tied[row]:
+    unclear = (tied & (near[:, 1:] < np.inf)).any(axis=1)
+    for row, count in enumerate(np.count_nonzero(similarities >= least, axis=1).tolist()):
+        if unclear[row]:
             there = lower[row] < np.inf
-            found.append(ranked(ids[row, there], -lower[row, there], top_k, min_similarity))
+            found.append(ranked((ids if ids.ndim == 1 else ids[row])[there], -lower[row, there], top_k, min_similarity))
         else:
             found.append(Found(best[row, :count], similarities[row, :count]))
     return found
@@ -196,7 +208,8 @@ def _compared(
 
 
 def _read(parts: Sequence[Block | Tail], place: IntArray, rows: IntArray, again: bool) -> tuple[IntArray, FloatArray]:
-    """ids (c,) and vectors (c, dim). again: a row may stand there several times, and is read once."""
+    """ids (c,) and vectors (c, dim). again: a row may stand there several times; it is
+    read once where reading takes long."""
     if len(parts) == 1:
         return parts[0].columns.ids[rows], _vectors(parts[0], rows, again)
     order = np.argsort(place, kind="stable")
@@ -216,7 +229,7 @@ def _read(parts: Sequence[Block | Tail], place: IntArray, rows: IntArray, again:
 
 
 def _vectors(part: Block | Tail, rows: IntArray, again: bool) -> FloatArray:
-    if not again:
+    if not again or isinstance(part.vectors, np.ndarray):
         return part.vectors[rows]
     once, back = np.unique(rows, return_inverse=True)
     return part.vectors[once][back]

@@ -22,7 +22,7 @@ from resight.gallery.search.first_pass import candidates
 
 BLOCK_ROWS = 65_536
 QUERIES_AT_ONCE = 64
-FEW_ROWS = 512  # that are all compared exactly with several queries, in one pass
+FEW_ROWS = 2048  # that are all compared exactly with several queries, in one pass
 FEW_FOR_ONE = 256  # with one query
 
 
@@ -188,7 +188,7 @@ class Index:
         rows = slice(0, num) if mask is None else _rows_of(mask, num)
         ids, vectors = tail.columns.ids[rows], tail.vectors[rows]
         if one and top_k and num > max(FEW_FOR_ONE, top_k):
-            return [among_more(ids, vectors, queries, top_k, float(tail.line(queries)[1][0]), min_similarity)]
+            return [among_more(ids, vectors, queries, top_k, tail.longest, min_similarity)]
         return among_few(ids, vectors, queries, top_k, min_similarity)
 
 
