@@ -55,23 +55,14 @@ class Queries:
         return lengths
 
     @cached_property
-    def step(self) -> Doubles:
-        """(q,)"""
-        step: Doubles = np.abs(self.exact).max(axis=1) / 127
-        step[step == 0] = 1.0
-        return step
-
-    @cached_property
-    def codes(self) -> Codes:
-        """(q, dim)"""
-        return np.rint(self.exact / self.step[:, None]).astype(np.int8)
-
-    @cached_property
-    def slack(self) -> Doubles:
-        """(q,), the length of what the codes leave out."""
-        left = self.exact - self.codes * self.step[:, None]
-        slack: Doubles = np.sqrt(np.einsum("ij,ij->i", left, left))
-        return slack
+    def quantized(self) -> tuple[Doubles, Codes, Doubles]:
+        """step (q,), codes (q, dim), and slack (q,), the length of what the codes leave out."""
+        step = np.abs(self.exact).max(axis=1) / 127
+        if not step.all():
+            step[step == 0] = 1.0
+        near = np.rint(self.exact / step[:, None])
+        left = self.exact - near * step[:, None]
+        return step, near.astype(np.int8), np.sqrt(np.einsum("ij,ij->i", left, left))
 
     @cached_property
     def beside(self) -> int:
@@ -82,15 +73,15 @@ class Queries:
     @cached_property
     def packed(self) -> Any:
         """The codes as the kernel wants them."""
-        return numkong.dots_pack(self.codes)
+        return numkong.dots_pack(self.quantized[1])
 
     @cached_property
     def packed_beside(self) -> Any:
         """For `beside` rows one after the other: (beside * q, beside * dim), each query once in each row's place."""
-        num, dim = self.codes.shape
+        num, dim = self.rows.shape
         wide = np.zeros((self.beside, num, self.beside, dim), np.int8)
         for place in range(self.beside):
-            wide[place, :, place] = self.codes
+            wide[place, :, place] = self.quantized[1]
         return numkong.dots_pack(wide.reshape(self.beside * num, self.beside * dim))
 
 
@@ -118,6 +109,11 @@ class Block:
 
     def __len__(self) -> int:
         return len(self.codes)
+
+    @property
+    def longest(self) -> float:
+        """No row is longer."""
+        return self.reach + self.slack
 
     @cached_property
     def zones(self) -> Zones:
@@ -147,8 +143,9 @@ class Block:
         """slope and bound, each (q,): an exact similarity is within `bound` of slope * score."""
         kept = queries.lines.get((self.scale, self.slack, self.reach))
         if kept is None:
-            bound = self.slack * queries.lengths + self.reach * queries.slack
-            kept = self.scale * queries.step, bound * (1 + 1e-9) + 1e-12
+            step, _, slack = queries.quantized
+            bound = self.slack * queries.lengths + self.reach * slack
+            kept = self.scale * step, bound * (1 + 1e-9) + 1e-12
             queries.lines[self.scale, self.slack, self.reach] = kept
         return kept
 

@@ -94,80 +94,64 @@ class Run(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Zones:
-    """What a filter can tell of ZONE_ROWS rows at a time without looking at them; a zone is all of one part. (z,) each:
-    the part, its rows from `starts` on and before `stops`, the lowest and highest camera code and time, and whether all
-    times are known."""
+    """What a filter can tell of ZONE_ROWS rows at a time without looking at them; a zone is all of one part.
 
-    parts: IntArray
-    starts: IntArray
-    stops: IntArray
-    cameras: tuple[IntArray, IntArray]
-    times: tuple[Doubles, Doubles]
-    timed: Mask
+    rows: (3, z) int64, the part, and its rows from the second on and before the third. cameras: (2, z) int64, the
+    lowest and highest code. times: (4, z) float64, the first and last that is known, NaN if none is, and those between
+    which every row's surely is.
+    """
+
+    rows: IntArray
+    cameras: IntArray
+    times: Doubles
 
     @classmethod
     def of(cls, columns: Columns) -> Zones:
         """Of one part, which has rows."""
         starts = np.arange(0, len(columns), ZONE_ROWS)
-        codes = columns.cameras.astype(np.int64)
+        codes, times = columns.cameras.astype(np.int64), columns.times
+        first, last = np.fmin.reduceat(times, starts), np.fmax.reduceat(times, starts)
+        timed = ~np.logical_or.reduceat(np.isnan(times), starts)
         return cls(
-            np.zeros(len(starts), np.int64),
-            starts,
-            np.minimum(starts + ZONE_ROWS, len(columns)),
-            (np.minimum.reduceat(codes, starts), np.maximum.reduceat(codes, starts)),
-            (np.fmin.reduceat(columns.times, starts), np.fmax.reduceat(columns.times, starts)),
-            ~np.logical_or.reduceat(np.isnan(columns.times), starts),
+            np.array([np.zeros(len(starts), np.int64), starts, np.minimum(starts + ZONE_ROWS, len(columns))]),
+            np.array([np.minimum.reduceat(codes, starts), np.maximum.reduceat(codes, starts)]),
+            np.array([first, last, np.where(timed, first, -np.inf), np.where(timed, last, np.inf)]),
         )
 
     @classmethod
     def joined(cls, zones: Sequence[Zones]) -> Zones:
-        """Of parts, in this order."""
-        none, nothing = np.zeros(0, np.int64), np.zeros(0)
-        return cls(
-            np.repeat(np.arange(len(zones)), [len(each.starts) for each in zones]),
-            np.concatenate([none, *(each.starts for each in zones)]),
-            np.concatenate([none, *(each.stops for each in zones)]),
-            (
-                np.concatenate([none, *(each.cameras[0] for each in zones)]),
-                np.concatenate([none, *(each.cameras[1] for each in zones)]),
-            ),
-            (
-                np.concatenate([nothing, *(each.times[0] for each in zones)]),
-                np.concatenate([nothing, *(each.times[1] for each in zones)]),
-            ),
-            np.concatenate([none.astype(np.bool_), *(each.timed for each in zones)]),
-        )
+        """Of parts, in this order, of which there are some."""
+        rows = np.concatenate([each.rows for each in zones], axis=1)
+        rows[0] = np.repeat(np.arange(len(zones)), [each.rows.shape[1] for each in zones])
+        cameras, times = ([getattr(each, name) for each in zones] for name in ("cameras", "times"))
+        return cls(rows, np.concatenate(cameras, axis=1), np.concatenate(times, axis=1))
 
     def runs(self, wanted: Selection) -> list[Run]:
         """Where rows may match a selection, neighbours as one."""
-        listed = wanted.only is not None or (wanted.never is not None and len(wanted.never) > 0)
-        may = np.ones(len(self.starts), np.bool_)
-        whole = np.full(len(self.starts), not listed)
+        may: Mask | bool = True
+        whole: Mask | bool = wanted.only is None and (wanted.never is None or not len(wanted.never))
         if wanted.cameras is not None:
             below = np.zeros(65_537, np.int64)
             below[wanted.cameras.astype(np.int64) + 1] = 1
             np.cumsum(below, out=below)
             low, high = self.cameras
             there = below[high + 1] - below[low]
-            may &= there > 0
-            whole &= there == high + 1 - low
-        first, last = self.times  # NaN where no time is known, which compares as false
+            may, whole = there > 0, whole & (there == high + 1 - low)
+        first, last, earliest, latest = self.times
         if wanted.after is not None:
-            may &= last >= wanted.after
-            whole &= self.timed & (first >= wanted.after)
+            may, whole = may & (last >= wanted.after), whole & (earliest >= wanted.after)
         if wanted.before is not None:
-            may &= first < wanted.before
-            whole &= self.timed & (last < wanted.before)
-        found = np.flatnonzero(may)
+            may, whole = may & (first < wanted.before), whole & (latest < wanted.before)
+        found = np.flatnonzero(may) if isinstance(may, np.ndarray) else np.arange(self.rows.shape[1])
         if not len(found):
             return []
-        whole &= may
-        parts = self.parts[found]
-        apart = (found[1:] - found[:-1] > NEAR) | (parts[1:] != parts[:-1])
+        whole = whole & may
+        parts, starts, stops = self.rows
+        apart = (found[1:] - found[:-1] > NEAR) | (parts[found[1:]] != parts[found[:-1]])
         edges = [0, *(np.flatnonzero(apart) + 1).tolist(), len(found)]
         runs = []
         for begin, end in pairwise(edges):
-            zones = slice(int(found[begin]), int(found[end - 1]) + 1)
-            part, start, stop = self.parts[zones][0], self.starts[zones][0], self.stops[zones][-1]
-            runs.append(Run(int(part), int(start), int(stop), bool(whole[zones].all())))
+            zone, last_zone = found[begin], found[end - 1]
+            all_match = bool(whole[zone : last_zone + 1].all()) if isinstance(whole, np.ndarray) else whole
+            runs.append(Run(int(parts[zone]), int(starts[zone]), int(stops[last_zone]), all_match))
         return runs

@@ -20,6 +20,7 @@ from resight.gallery.search.columns import Doubles
 from resight.gallery.search.first_pass import Candidates, at_least, best_of, largest
 
 PAIRS_AT_ONCE = 65_536  # exact similarities computed at a time
+AT_HAND = 512  # rows in memory that are sooner compared than ruled out
 _LEAST = -np.finfo(np.float64).max
 
 
@@ -131,7 +132,8 @@ def _hits_of_one(
 ) -> Found:
     place, rows, _, highest = found
     count = len(rows)
-    if not top_k or count <= top_k:
+    at_hand = count <= AT_HAND and isinstance(parts[0].vectors, np.ndarray)
+    if not top_k or count <= top_k or at_hand:
         ids, vectors = _read(parts, place, rows, False)
         return ranked(ids, similarities_of(vectors, queries.rows)[:, 0], top_k, min_similarity)
     first = highest >= np.partition(highest, count - top_k)[count - top_k]
@@ -210,8 +212,9 @@ def _compared(
 def _read(parts: Sequence[Block | Tail], place: IntArray, rows: IntArray, again: bool) -> tuple[IntArray, FloatArray]:
     """ids (c,) and vectors (c, dim). again: a row may stand there several times; it is
     read once where reading takes long."""
-    if len(parts) == 1:
-        return parts[0].columns.ids[rows], _vectors(parts[0], rows, again)
+    if len(place) and (place == place[0]).all():
+        part = parts[place[0]]
+        return part.columns.ids[rows], _vectors(part, rows, again)
     order = np.argsort(place, kind="stable")
     edges = np.searchsorted(place[order], np.arange(len(parts) + 1)).tolist()
     found: list[FloatArray] = []

@@ -20,7 +20,7 @@ from resight.gallery.search.blocks import Block, Queries, Tail
 from resight.gallery.search.columns import Doubles, Run, Selection
 
 PIECE_SCORES = 262_144  # of a piece: 1 MB
-LARGEST_PIECE = 65_536  # rows
+LEAST_PIECE, LARGEST_PIECE = 1024, 65_536  # rows
 LARGEST_GROUP = 128  # rows that are represented by their best one
 Scores = npt.NDArray[Any]
 WORTH_A_THREAD = 2**24  # products of a search; fewer are computed sooner than another thread begins
@@ -51,7 +51,7 @@ def candidates(
     count = sum(run.stop - run.start for run in runs)
     if count * dim * max(num, 4) < WORTH_A_THREAD:
         threads = 1
-    most = min(LARGEST_PIECE, max(1024, PIECE_SCORES // num), -(-count // threads))
+    most = min(LARGEST_PIECE, max(LEAST_PIECE, PIECE_SCORES // num), -(-count // threads))
     race = Race(num, top_k, min_similarity)
     tails, todo = list[Run](), deque[Run]()
     for run in runs:

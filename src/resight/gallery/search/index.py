@@ -22,7 +22,8 @@ from resight.gallery.search.first_pass import candidates
 
 BLOCK_ROWS = 65_536
 QUERIES_AT_ONCE = 64
-FEW_ROWS = 2048  # that are all compared exactly with several queries, in one pass
+FEW_TO_LOOK_AT = 16_384  # rows: one query is compared with so many in float32 sooner than with codes
+FEW_ROWS = 2048  # that are all compared exactly with several queries
 FEW_FOR_ONE = 256  # with one query
 
 
@@ -158,9 +159,11 @@ class Index:
         """Where rows may match."""
         if wanted is EVERY_ROW:
             return [Run(part, 0, len(each), True) for part, each in enumerate(self._parts()) if len(each)]
+        tail = [Run(len(self._blocks), 0, len(self._tail), False)] if len(self._tail) else []
+        if not self._blocks:
+            return tail
         if self._zones is None:
             self._zones = Zones.joined([block.zones for block in self._blocks])
-        tail = [Run(len(self._blocks), 0, len(self._tail), False)] if len(self._tail) else []
         return self._zones.runs(wanted) + tail
 
     def _parts(self) -> list[Block | Tail]:
@@ -169,26 +172,35 @@ class Index:
     def _search(
         self, queries: Queries, top_k: int | None, wanted: Selection, min_similarity: float | None
     ) -> list[Found]:
-        if not self._blocks and (found := self._in_tail(queries, top_k, wanted, min_similarity)) is not None:
+        parts, runs = self._parts(), self._runs(wanted)
+        if len(runs) <= 1 and (found := self._of_few(runs, queries, top_k, wanted, min_similarity)) is not None:
             return found
-        parts = self._parts()
-        left = candidates(parts, self._runs(wanted), queries, top_k, wanted, min_similarity, self._pool, self._threads)
+        left = candidates(parts, runs, queries, top_k, wanted, min_similarity, self._pool, self._threads)
         return hits(parts, queries, left, top_k, min_similarity)
 
-    def _in_tail(
-        self, queries: Queries, top_k: int | None, wanted: Selection, min_similarity: float | None
+    def _of_few(
+        self, runs: list[Run], queries: Queries, top_k: int | None, wanted: Selection, min_similarity: float | None
     ) -> list[Found] | None:
-        """The hits where there are no codes, by the way that is fastest; None: that of codes."""
-        tail = self._tail
-        mask = None if wanted is EVERY_ROW else wanted.mask(tail.columns)
-        num = len(tail) if mask is None else int(np.count_nonzero(mask))
-        one = len(queries.rows) == 1
-        if num > (FEW_ROWS if not one else len(tail)):
+        """The hits among few rows that stand together in memory, without codes; None if it is not so."""
+        if not runs:
+            return [Found(np.zeros(0, np.int64), np.zeros(0)) for _ in queries.rows]
+        number, start, stop, whole = runs[0]
+        part, one = self._parts()[number], len(queries.rows) == 1
+        vectors = part.vectors
+        if not isinstance(vectors, np.ndarray) or stop - start > FEW_TO_LOOK_AT:
             return None
-        rows = slice(0, num) if mask is None else _rows_of(mask, num)
-        ids, vectors = tail.columns.ids[rows], tail.vectors[rows]
-        if one and top_k and num > max(FEW_FOR_ONE, top_k):
-            return [among_more(ids, vectors, queries, top_k, tail.longest, min_similarity)]
+        ids, vectors = part.columns.ids[start:stop], vectors[start:stop]
+        mask = None if whole else wanted.mask(part.columns.take(slice(start, stop)))
+        if mask is not None:
+            num = int(np.count_nonzero(mask))
+            if num > FEW_ROWS and not one:
+                return None
+            rows = _rows_of(mask, num)
+            ids, vectors = ids[rows], vectors[rows]
+        if one and top_k and len(ids) > max(FEW_FOR_ONE, top_k):
+            return [among_more(ids, vectors, queries, top_k, part.longest, min_similarity)]
+        if not one and len(ids) > FEW_ROWS:
+            return None
         return among_few(ids, vectors, queries, top_k, min_similarity)
 
 
