@@ -186,6 +186,25 @@ def test_equal_rows_stand_by_id_among_few_and_among_more(num: int, threads: int)
     index.close()
 
 
+@pytest.mark.parametrize("in_blocks", [False, True])
+def test_one_query_among_look_alikes_nearer_than_a_first_pass_can_tell(
+    in_blocks: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("resight.gallery.search.exact.AT_HAND", 0)
+    monkeypatch.setattr("resight.gallery.search.index.FEW_TO_LOOK_AT", 0 if in_blocks else 5000)
+    rng = np.random.default_rng(5)
+    spread = 1e-2 if in_blocks else 1e-7
+    vectors = (rng.standard_normal(64) + spread * rng.standard_normal((2000, 64))).astype(np.float32)
+    query = rng.standard_normal((1, 64), dtype=np.float32)
+    columns = columns_of(2000)
+    index = Index(64, threads=1)
+    (index.add_block if in_blocks else index.add)(vectors.copy(), columns)
+    true = similarities_of(vectors, query)[:, 0]
+    assert len(np.unique(true)) > 1000
+    assert index.search(query, 20)[0].ids.tolist() == columns.ids[np.lexsort((columns.ids, -true))][:20].tolist()
+    index.close()
+
+
 def test_zones_pass_over_rows_and_take_whole_runs() -> None:
     num = 5 * ZONE_ROWS + 10
     times = np.arange(num, dtype=np.float64)

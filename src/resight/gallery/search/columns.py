@@ -145,7 +145,6 @@ class Zones:
         found = np.flatnonzero(may) if isinstance(may, np.ndarray) else np.arange(self.rows.shape[1])
         if not len(found):
             return []
-        whole = whole & may
         parts, starts, stops = self.rows
         apart = (found[1:] - found[:-1] > NEAR) | (parts[found[1:]] != parts[found[:-1]])
         edges = [0, *(np.flatnonzero(apart) + 1).tolist(), len(found)]
