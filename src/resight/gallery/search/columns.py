@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property, partial
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -58,26 +59,43 @@ class Selection:
     only: IntArray | None = None
     never: IntArray | None = None
 
+    @cached_property
+    def allowed(self) -> Mask:
+        """Of each camera's code, whether it is asked for; not for codes beyond its end."""
+        codes = np.zeros(0, np.uint16) if self.cameras is None else self.cameras
+        found = np.zeros(int(codes.max(initial=0)) + 2, np.bool_)
+        found[codes] = True
+        return found
+
     def mask(self, columns: Columns) -> Mask | None:
         """(n,) bool, or None if every row matches."""
-        parts: list[Mask] = []
-        if self.cameras is not None:
-            allowed = np.zeros(65_536, np.bool_)
-            allowed[self.cameras] = True
-            parts.append(allowed[columns.cameras])
+        found: Mask | None = None
         if self.after is not None:
-            parts.append(columns.times >= self.after)
+            found = columns.times >= self.after
         if self.before is not None:
-            parts.append(columns.times < self.before)
+            earlier = columns.times < self.before
+            found = earlier if found is None else found & earlier
+        if self.cameras is not None:
+            found = _also(found, columns.cameras, self._of_cameras)
         if self.only is not None:
-            parts.append(np.isin(columns.ids, self.only))
+            found = _also(found, columns.ids, partial(np.isin, test_elements=self.only))
         if self.never is not None and len(self.never):
-            parts.append(~np.isin(columns.ids, self.never))
-        if not parts:
-            return None
-        for part in parts[1:]:
-            parts[0] &= part
-        return parts[0]
+            found = _also(found, columns.ids, partial(np.isin, test_elements=self.never, invert=True))
+        return found
+
+    def _of_cameras(self, codes: npt.NDArray[np.uint16]) -> Mask:
+        return self.allowed[np.minimum(codes, len(self.allowed) - 1)]
+
+
+def _also(found: Mask | None, values: npt.NDArray[Any], test: Callable[[npt.NDArray[Any]], Mask]) -> Mask:
+    """Those that are found and pass the test too. Few that are found are tested alone."""
+    if found is None:
+        return test(values)
+    if 8 * np.count_nonzero(found) > len(found):
+        return found & test(values)
+    rows = np.flatnonzero(found)
+    found[rows] = test(values[rows])
+    return found
 
 
 EVERY_ROW = Selection()
@@ -131,10 +149,8 @@ class Zones:
         may: Mask | bool = True
         whole: Mask | bool = wanted.only is None and (wanted.never is None or not len(wanted.never))
         if wanted.cameras is not None:
-            below = np.zeros(65_537, np.int64)
-            below[wanted.cameras.astype(np.int64) + 1] = 1
-            np.cumsum(below, out=below)
-            low, high = self.cameras
+            below = np.concatenate([[0], np.cumsum(wanted.allowed)])
+            low, high = np.minimum(self.cameras, len(wanted.allowed) - 1)
             there = below[high + 1] - below[low]
             may, whole = there > 0, whole & (there == high + 1 - low)
         first, last, earliest, latest = self.times

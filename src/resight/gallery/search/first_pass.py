@@ -19,10 +19,10 @@ from resight.core.records import IntArray
 from resight.gallery.search.blocks import Block, Queries, Tail
 from resight.gallery.search.columns import Doubles, Run, Selection
 
+Scores = npt.NDArray[Any]
 PIECE_SCORES = 262_144  # of a piece: 1 MB
 LEAST_PIECE, LARGEST_PIECE = 1024, 65_536  # rows
 LARGEST_GROUP = 128  # rows that are represented by their best one
-Scores = npt.NDArray[Any]
 WORTH_A_THREAD = 2**24  # products of a search; fewer are computed sooner than another thread begins
 
 
