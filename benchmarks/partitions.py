@@ -6,7 +6,7 @@ cameras, four to a day. Measures, in turns: the exact top 50 of the last two hou
 cameras, and of all rows; rows added a second, from COPY; and forgetting the oldest day, by DELETE and VACUUM or by
 dropping its partitions. Vectors and columns alone, in SQL: what `resight` does around a search is the same for all.
 
-    python benchmarks/partitions.py [--rows 1000000] [--searches 15]
+    python benchmarks/partitions.py [--rows 1000000] [--searches 15] [--forms one by_day]
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--searches", type=int, default=15)
+    parser.add_argument("--forms", nargs="+", choices=FORMS, default=list(FORMS))
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         os.environ["XDG_RUNTIME_DIR"] = folder
@@ -47,34 +48,34 @@ def main() -> None:
             db = native.Connection("postgres", unix_sock=place, database="postgres")
             db.run("CREATE EXTENSION vector")
             db.run("SET max_parallel_workers_per_gather = 2")
-            _measure(db, options.rows, options.searches)
+            _measure(db, options.forms, options.rows, options.searches)
             db.close()
         finally:
             server.cleanup()
 
 
-def _measure(db: native.Connection, num: int, searches: int) -> None:
+def _measure(db: native.Connection, forms: list[str], num: int, searches: int) -> None:
     print(f"{num:,} rows of {DIM} values, top {TOP}; least (middle) of {searches}, ms")
-    spent = dict.fromkeys(FORMS, 0.0)
-    for form in FORMS:
+    spent = dict.fromkeys(forms, 0.0)
+    for form in forms:
         _create(db, form)
     rng = np.random.default_rng(0)
     for start in range(0, num, 50_000):
         data = _rows(rng, start, min(50_000, num - start), num)
-        for form in FORMS:
+        for form in forms:
             began = time.perf_counter()
             db.run(f"COPY {form} FROM STDIN WITH (FORMAT binary)", stream=BytesIO(data))
             spent[form] += time.perf_counter() - began
-    for form in FORMS:
+    for form in forms:
         db.run(f"VACUUM ANALYZE {form}")
         print(f"  {form}: {num / spent[form]:,.0f} rows/s added")
     for what, where in SEARCHES.items():
-        found: dict[str, list[float]] = {form: [] for form in FORMS}
+        found: dict[str, list[float]] = {form: [] for form in forms}
         for turn in range(searches + 2):
             query = rng.standard_normal(DIM)
             asked = f"{where} ORDER BY v <#> cast(:q AS vector) LIMIT {TOP}"
             answers = []
-            for form in FORMS:
+            for form in forms:
                 began = time.perf_counter()
                 answers.append(db.run(f"SELECT id FROM {form} {asked}", q=str(query.tolist())))
                 if turn > 1:
@@ -83,7 +84,7 @@ def _measure(db: native.Connection, num: int, searches: int) -> None:
                 raise SystemExit("the forms differ in their answers")
         told = [f"{form} {min(times):.2f} ({statistics.median(times):.2f})" for form, times in found.items()]
         print(f"  {what:26s} {'   '.join(told)}", flush=True)
-    for form in FORMS:
+    for form in forms:
         began = time.perf_counter()
         if form == "one":
             db.run(f"DELETE FROM {form} WHERE time < {DAY}")
