@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from resight.core.records import FloatArray
-from resight.gallery.search.blocks import Block, Queries, Tail
+from resight.gallery.search.blocks import WAYS, Block, Pace, Queries, Tail
 from resight.gallery.search.columns import ZONE_ROWS, Columns, Run, Selection, Zones
 from resight.gallery.search.exact import similarities_of
 from resight.gallery.search.index import Index
@@ -74,6 +74,7 @@ SMALL = {  # sizes at which as few rows as here are searched in the ways of many
     "columns.ZONE_ROWS": 4,
     "columns.NEAR": 1,
     "blocks.READ_AHEAD": 20,
+    "blocks.WORTH_TRYING": 1,
     "index.FEW_TO_LOOK_AT": 0,
     "first_pass.PIECE_SCORES": 9,
     "first_pass.LEAST_PIECE": 3,
@@ -184,6 +185,35 @@ def test_equal_rows_stand_by_id_among_few_and_among_more(num: int, threads: int)
             assert answer.ids.tolist() == columns.ids[np.lexsort((columns.ids, -true[:, which]))][:20].tolist()
             assert answer.similarities.tolist() == np.sort(true[:, which])[::-1][:20].tolist()
     index.close()
+
+
+@pytest.mark.parametrize("num_queries", [1, 2, 3, 4, 7])
+def test_every_way_gives_the_same_scores(num_queries: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where rows do not come out even, and are read ahead in several parts."""
+    monkeypatch.setattr("resight.gallery.search.blocks.READ_AHEAD", 1000)
+    rng = np.random.default_rng(num_queries)
+    queries = Queries(rng.standard_normal((num_queries, 40), dtype=np.float32))
+    for num in (1, 3, 4, 9, 203):
+        block = Block.of(rng.standard_normal((num, 40), dtype=np.float32), columns_of(num))
+        true = block.codes.astype(np.int32) @ queries.quantized[1].astype(np.int32).T
+        for way in range(len(WAYS)):
+            monkeypatch.setattr("resight.gallery.search.blocks.WORTH_TRYING", 0)
+            monkeypatch.setattr("resight.gallery.search.blocks.Pace.choice", lambda pace, way=way: way)
+            assert (block.scores(queries, slice(None)) == true).all()
+
+
+def test_the_way_that_was_fastest_is_taken_and_the_others_are_tried_again() -> None:
+    pace, taken = Pace(), []
+    for _ in range(400):
+        taken.append(pace.choice())
+        pace.tell(taken[-1], 1.0 if taken[-1] == 2 else 1.5)
+    assert set(taken[:12]) == set(range(len(WAYS)))
+    assert taken.count(2) > 350
+    assert set(taken[100:]) == set(range(len(WAYS)))
+    for _ in range(400):  # another one is faster now
+        taken.append(pace.choice())
+        pace.tell(taken[-1], 0.7 if taken[-1] == 1 else 1.2)
+    assert taken[-300:].count(1) > 250
 
 
 @pytest.mark.parametrize("in_blocks", [False, True])

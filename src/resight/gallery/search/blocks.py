@@ -12,6 +12,8 @@ any one row.
 from __future__ import annotations
 
 import math
+import time
+from collections import defaultdict, deque
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol, TypeVar
@@ -26,6 +28,9 @@ from resight.gallery.search.columns import Columns, Doubles, Zones
 Codes = npt.NDArray[np.int8]
 T = TypeVar("T", float, Doubles)
 AT_ONCE = 8192  # rows that are quantized at a time
+WAYS = ((True, True), (False, False), (True, False), (False, True))  # of _scores: folded, ahead
+WORTH_TRYING = 8192  # rows
+TRIED_AGAIN = 32  # times between two trials of a way that is not the fastest
 READ_AHEAD = 1 << 20  # bytes, less than a core's cache holds
 DIGITS = 4  # binary digits of a scale and of a bound: scale * code is then exact in float32
 
@@ -71,6 +76,11 @@ class Queries:
         return max(1, 4 // len(self.rows))
 
     @cached_property
+    def ways(self) -> Pace:
+        """How fast each way is, of all queries so many and so long in this process."""
+        return _paces[len(self.rows), self.rows.shape[1]]
+
+    @cached_property
     def packed(self) -> Any:
         """The codes as the kernel wants them."""
         return numkong.dots_pack(self.quantized[1])
@@ -83,6 +93,53 @@ class Queries:
         for place in range(self.beside):
             wide[place, :, place] = self.quantized[1]
         return numkong.dots_pack(wide.reshape(self.beside * num, self.beside * dim))
+
+
+class Pace:
+    """Which of WAYS is the fastest for queries like these: it depends on the processor, its cache and the dimension, so
+    they are tried on the work itself, three times each, and again now and then. All give the same scores."""
+
+    def __init__(self) -> None:
+        self._spent: list[deque[float]] = [deque(maxlen=8) for _ in WAYS]
+        self._turn = 0
+
+    def choice(self) -> int:
+        """The number of a way."""
+        self._turn += 1
+        least = [min(spent) if len(spent) > 2 else 0.0 for spent in self._spent]
+        if self._turn % TRIED_AGAIN == 0:
+            return self._turn // TRIED_AGAIN % len(WAYS)
+        return least.index(min(least))
+
+    def tell(self, way: int, seconds_a_row: float) -> None:
+        """How long it took. Threads may tell at once."""
+        self._spent[way].append(seconds_a_row)
+
+
+_paces: defaultdict[tuple[int, int], Pace] = defaultdict(Pace)
+
+
+def _scores(codes: Codes, queries: Queries, folded: bool, ahead: bool) -> npt.NDArray[np.int32]:
+    """(m, q). folded: `beside` rows as one. ahead: reads a part before the kernel does, which waits for memory where a
+    plain reading does not."""
+    beside = queries.beside if folded else 1
+    num, dim = codes.shape
+    even = num - num % beside
+    if not even:
+        return np.asarray(numkong.dots_packed(codes, queries.packed))
+    packed = queries.packed_beside if folded else queries.packed
+    wide = codes[:even].reshape(even // beside, beside * dim)
+    out = numkong.empty((len(wide), beside * len(queries.rows)), dtype="int32")
+    step = max(1, READ_AHEAD // (beside * dim)) if ahead else len(wide)
+    for start in range(0, len(wide), step):
+        stop = min(start + step, len(wide))
+        if ahead:
+            np.bitwise_or.reduce(wide[start:stop].ravel())
+        numkong.dots_packed(wide, packed, out=out, start_row=start, end_row=stop)
+    scores = np.asarray(out).reshape(even, len(queries.rows))
+    if even == num:
+        return scores
+    return np.concatenate([scores, np.asarray(numkong.dots_packed(codes[even:], queries.packed))])
 
 
 @dataclass(eq=False)
@@ -123,21 +180,15 @@ class Block:
     def scores(self, queries: Queries, rows: IntArray | slice) -> npt.NDArray[np.int32]:
         """(m, q) int32, code.Q, of some rows."""
         codes = self.codes[rows]
-        beside, (num, dim) = queries.beside, codes.shape
-        even = num - num % beside
-        if beside == 1 or not even:
+        if queries.beside == 1:
             return np.asarray(numkong.dots_packed(codes, queries.packed))
-        folded = codes[:even].reshape(even // beside, beside * dim)
-        out = numkong.empty((len(folded), beside * len(queries.rows)), dtype="int32")
-        step = max(1, READ_AHEAD // (beside * dim))
-        for start in range(0, len(folded), step):
-            stop = min(start + step, len(folded))
-            np.bitwise_or.reduce(folded[start:stop].ravel())  # the kernel waits for memory, a plain reading does not
-            numkong.dots_packed(folded, queries.packed_beside, out=out, start_row=start, end_row=stop)
-        scores = np.asarray(out).reshape(even, len(queries.rows))
-        if even == num:
-            return scores
-        return np.concatenate([scores, np.asarray(numkong.dots_packed(codes[even:], queries.packed))])
+        if len(codes) < WORTH_TRYING:
+            return _scores(codes, queries, *WAYS[0])
+        ways = queries.ways
+        way, began = ways.choice(), time.perf_counter()
+        scores = _scores(codes, queries, *WAYS[way])
+        ways.tell(way, (time.perf_counter() - began) / len(codes))
+        return scores
 
     def line(self, queries: Queries) -> tuple[Doubles, Doubles]:
         """slope and bound, each (q,): an exact similarity is within `bound` of slope * score."""
