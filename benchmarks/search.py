@@ -9,7 +9,7 @@ Beside each line stands the limit: how long all cores take to read once what a s
 int8 codes of the rows, or their float32 where so few are kept without codes. Ours has its rows in memory here; a
 gallery in a file reads those that are compared exactly from the file (`gallery.py` measures it from the outside).
 
-    python benchmarks/search.py [--rows 1000 10000 50000 100000 1000000] [--dim 128] [--rounds 9] [--only numpy ...]
+    python benchmarks/search.py [--rows 100 1000 10000 50000 100000 1000000] [--dim 128] [--rounds 9] [--only numpy ...]
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ from search_engines import ENGINES, TOP, Searches  # type: ignore[import-not-fou
 from resight.core.cores import available_cores
 from resight.core.records import FloatArray, IntArray
 from resight.gallery.search.columns import Columns, Selection
-from resight.gallery.search.index import BLOCK_ROWS, Found, Index
+from resight.gallery.search.exact import Found
+from resight.gallery.search.index import BLOCK_ROWS, Index
 from resight.gallery.sqlite.index.kept import TAIL_ROWS
 
 SLOW_S = 2.0  # what takes longer is run three times, not as often as the rest
@@ -40,7 +41,7 @@ Times = dict[str, dict[str, list[tuple[int, float]]]]
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=int, nargs="*", default=[1_000, 10_000, 50_000, 100_000, 1_000_000])
+    parser.add_argument("--rows", type=int, nargs="*", default=[100, 1_000, 10_000, 50_000, 100_000, 1_000_000])
     parser.add_argument("--dim", type=int, default=128)
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--only", nargs="*", default=list(ENGINES), choices=list(ENGINES), metavar="ENGINE")
@@ -132,10 +133,10 @@ def _ours(rows: FloatArray, folder: Path) -> Iterator[Searches]:
         part = slice(start, min(num, start + BLOCK_ROWS))
         (index.add_block if num > TAIL_ROWS else index.add)(rows[part].copy(), columns.take(part))
 
-    def ids(found: list[Found]) -> IntArray:
-        return np.array([answer.ids for answer in found])
+    def ids(found: list[Found]) -> list[IntArray]:
+        return [answer.ids for answer in found]
 
-    def search_range(queries: FloatArray, first: int, last: int) -> IntArray:
+    def search_range(queries: FloatArray, first: int, last: int) -> list[IntArray]:
         return ids(index.search(queries, TOP, Selection(after=float(first), before=float(last))))
 
     yield Searches(lambda queries: ids(index.search(queries, TOP)), search_range)

@@ -19,10 +19,10 @@ TOP = 50
 
 
 class Searches(NamedTuple):
-    """What an engine can do. Both return ids (q, TOP)."""
+    """What an engine can do. Both return ids (q, TOP), or each query's (TOP,)."""
 
-    all: Callable[[FloatArray], IntArray]
-    range: Callable[[FloatArray, int, int], IntArray]
+    all: Callable[[FloatArray], IntArray | list[IntArray]]
+    range: Callable[[FloatArray, int, int], IntArray | list[IntArray]]
 
 
 @contextmanager
@@ -30,10 +30,10 @@ def numpy_product(rows: FloatArray, folder: Path) -> Iterator[Searches]:
     """A matrix product and a partial sort."""
 
     def search(queries: FloatArray, among: FloatArray = rows, first: int = 0) -> IntArray:
-        found = []
+        found, top = [], min(TOP, len(among))
         for block in np.array_split(queries, max(1, len(queries) * len(among) // 2**24)):  # 64 MB of products at a time
             products = block @ among.T
-            best = np.argpartition(products, -TOP, axis=1)[:, -TOP:]
+            best = np.argpartition(products, -top, axis=1)[:, -top:]
             order = np.argsort(-np.take_along_axis(products, best, axis=1), axis=1)
             found.append(first + np.take_along_axis(best, order, axis=1))
         return np.concatenate(found)

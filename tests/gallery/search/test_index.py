@@ -6,12 +6,14 @@ from fractions import Fraction
 from typing import Any
 
 import numpy as np
-from hypothesis import given, settings
+import pytest
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from resight.core.records import FloatArray
-from resight.gallery.search.blocks import Block, Queries, Tail
-from resight.gallery.search.columns import Columns, Selection
+from resight.gallery.search.blocks import WAYS, Block, Pace, Queries, Tail
+from resight.gallery.search.columns import ZONE_ROWS, Columns, Run, Selection, Zones
+from resight.gallery.search.exact import similarities_of
 from resight.gallery.search.index import Index
 
 GRID = st.integers(-8, 8)  # values in sixteenths: products and their sums are exact in float64
@@ -68,13 +70,31 @@ def searches(draw: st.DrawFn) -> Any:
     return rows[:num], rows[num:], wanted, top, at_least, draw(st.integers(1, 70))
 
 
-@settings(max_examples=400, deadline=None)
-@given(searches())
-def test_the_answer_is_that_of_every_row(case: Any) -> None:
+SMALL = {  # sizes at which as few rows as here are searched in the ways of many
+    "columns.ZONE_ROWS": 4,
+    "columns.NEAR": 1,
+    "blocks.READ_AHEAD": 20,
+    "blocks.WORTH_TRYING": 1,
+    "index.FEW_TO_LOOK_AT": 0,
+    "first_pass.PIECE_SCORES": 9,
+    "first_pass.LEAST_PIECE": 3,
+    "first_pass.WORTH_A_THREAD": 1,
+    "exact.AT_HAND": 0,
+    "exact.PAIRS_AT_ONCE": 7,
+}
+MIDDLE = {"index.FEW_ROWS": 0, "index.FEW_FOR_ONE": 0, "columns.ZONE_ROWS": 16}
+
+
+@pytest.mark.parametrize("sizes", [{}, SMALL, MIDDLE], ids=["few", "many", "between"])
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(case=searches())
+def test_the_answer_is_that_of_every_row(case: Any, sizes: dict[str, int], monkeypatch: pytest.MonkeyPatch) -> None:
     """Near-ties, duplicates, rows of zeros and filters that leave nothing included."""
+    for name, size in sizes.items():
+        monkeypatch.setattr(f"resight.gallery.search.{name}", size)
     vectors, queries, wanted, top, at_least, block = case
     columns = columns_of(len(vectors))
-    index = Index(vectors.shape[1], threads=1)
+    index = Index(vectors.shape[1], threads=2)
     for start in range(0, len(vectors) // 2, block):
         part = slice(start, min(start + block, len(vectors) // 2))
         index.add_block(vectors[part].copy(), columns.take(part))
@@ -132,6 +152,108 @@ def test_a_large_gallery_and_many_queries() -> None:
     assert same.index(1109) - same.index(10) == 100
     assert index.nbytes < 1.5 * vectors.nbytes
     index.close()
+
+
+@pytest.mark.parametrize("dim", [1, 7, 64, 129, 300])
+def test_an_exact_similarity_is_the_same_wherever_the_pair_stands(dim: int) -> None:
+    """Or else ties would not go by id. In float64, of any number of rows and queries."""
+    rng = np.random.default_rng(dim)
+    vectors, queries = (rng.standard_normal((num, dim), dtype=np.float32) for num in (70, 17))
+    every = similarities_of(vectors, queries)
+    assert np.allclose(every, vectors.astype(np.float64) @ queries.astype(np.float64).T, rtol=0, atol=1e-12)
+    for num in (1, 2, 3, 5, 9, 33):
+        rows = rng.integers(0, 70, num)
+        assert (similarities_of(vectors[rows], queries) == every[rows]).all()
+        for which in (0, 16):
+            assert (similarities_of(vectors[rows], queries[which : which + 1])[:, 0] == every[rows, which]).all()
+
+
+@pytest.mark.parametrize("num", [150, 500, 900, 3000])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_equal_rows_stand_by_id_among_few_and_among_more(num: int, threads: int) -> None:
+    """In each way that several queries among rows without codes can take."""
+    rng = np.random.default_rng(num)
+    vectors = rng.standard_normal((num, 24), dtype=np.float32)
+    vectors[rng.permutation(num)[:40]] = vectors[0]
+    columns = Columns(rng.permutation(num), np.zeros(num), np.zeros(num, np.uint16), np.zeros(num, np.int64))
+    queries = np.concatenate([vectors[:1], rng.standard_normal((9, 24), dtype=np.float32)])
+    index = Index(24, threads)
+    index.add(vectors, columns)
+    true = similarities_of(vectors, queries)
+    for asked in (queries, queries[:1]):
+        for which, answer in enumerate(index.search(asked, 20)):
+            assert answer.ids.tolist() == columns.ids[np.lexsort((columns.ids, -true[:, which]))][:20].tolist()
+            assert answer.similarities.tolist() == np.sort(true[:, which])[::-1][:20].tolist()
+    index.close()
+
+
+@pytest.mark.parametrize("num_queries", [1, 2, 3, 4, 7])
+def test_every_way_gives_the_same_scores(num_queries: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where rows do not come out even, and are read ahead in several parts."""
+    monkeypatch.setattr("resight.gallery.search.blocks.READ_AHEAD", 1000)
+    rng = np.random.default_rng(num_queries)
+    queries = Queries(rng.standard_normal((num_queries, 40), dtype=np.float32))
+    for num in (1, 3, 4, 9, 203):
+        block = Block.of(rng.standard_normal((num, 40), dtype=np.float32), columns_of(num))
+        true = block.codes.astype(np.int32) @ queries.quantized[1].astype(np.int32).T
+        for way in range(len(WAYS)):
+            monkeypatch.setattr("resight.gallery.search.blocks.WORTH_TRYING", 0)
+            monkeypatch.setattr("resight.gallery.search.blocks.Pace.choice", lambda pace, way=way: way)
+            assert (block.scores(queries, slice(None)) == true).all()
+
+
+def test_the_way_that_was_fastest_is_taken_and_the_others_are_tried_again() -> None:
+    pace, taken = Pace(), []
+    for _ in range(400):
+        taken.append(pace.choice())
+        pace.tell(taken[-1], 1.0 if taken[-1] == 2 else 1.5)
+    assert set(taken[:12]) == set(range(len(WAYS)))
+    assert taken.count(2) > 350
+    assert set(taken[100:]) == set(range(len(WAYS)))
+    for _ in range(400):  # another one is faster now
+        taken.append(pace.choice())
+        pace.tell(taken[-1], 0.7 if taken[-1] == 1 else 1.2)
+    assert taken[-300:].count(1) > 250
+
+
+@pytest.mark.parametrize("in_blocks", [False, True])
+def test_one_query_among_look_alikes_nearer_than_a_first_pass_can_tell(
+    in_blocks: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("resight.gallery.search.exact.AT_HAND", 0)
+    monkeypatch.setattr("resight.gallery.search.index.FEW_TO_LOOK_AT", 0 if in_blocks else 5000)
+    rng = np.random.default_rng(5)
+    spread = 1e-2 if in_blocks else 1e-7
+    vectors = (rng.standard_normal(64) + spread * rng.standard_normal((2000, 64))).astype(np.float32)
+    query = rng.standard_normal((1, 64), dtype=np.float32)
+    columns = columns_of(2000)
+    index = Index(64, threads=1)
+    (index.add_block if in_blocks else index.add)(vectors.copy(), columns)
+    true = similarities_of(vectors, query)[:, 0]
+    assert len(np.unique(true)) > 1000
+    assert index.search(query, 20)[0].ids.tolist() == columns.ids[np.lexsort((columns.ids, -true))][:20].tolist()
+    index.close()
+
+
+def test_zones_pass_over_rows_and_take_whole_runs() -> None:
+    num = 5 * ZONE_ROWS + 10
+    times = np.arange(num, dtype=np.float64)
+    times[3 * ZONE_ROWS] = np.nan
+    cameras = np.repeat(np.array([1, 1, 2, 3, 3, 4], np.uint16), ZONE_ROWS)[:num]
+    zones = Zones.of(Columns(np.arange(num), times, cameras, np.zeros(num, np.int64)))
+    z = ZONE_ROWS
+    assert zones.runs(Selection(cameras=np.array([1], np.uint16))) == [Run(0, 0, 2 * z, True)]
+    assert zones.runs(Selection(cameras=np.array([1, 4], np.uint16))) == [
+        Run(0, 0, 2 * z, True),
+        Run(0, 5 * z, num, True),
+    ]
+    assert zones.runs(Selection(cameras=np.array([9], np.uint16))) == []
+    assert zones.runs(Selection(after=float(z), before=float(3 * z))) == [Run(0, z, 3 * z, True)]
+    assert zones.runs(Selection(after=float(z), before=float(3 * z + 5))) == [Run(0, z, 4 * z, False)]
+    assert zones.runs(Selection(after=0.0)) == [Run(0, 0, num, False)]  # a time in it is unknown
+    assert zones.runs(Selection(never=np.array([3]))) == [Run(0, 0, num, False)]
+    both = Zones.joined([zones, zones])
+    assert both.runs(Selection(before=5.0)) == [Run(0, 0, z, False), Run(1, 0, z, False)]
 
 
 def test_what_is_removed_is_in_no_array() -> None:

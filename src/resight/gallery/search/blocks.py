@@ -12,19 +12,26 @@ any one row.
 from __future__ import annotations
 
 import math
+import time
+from collections import defaultdict, deque
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numkong
 import numpy as np
 import numpy.typing as npt
 
 from resight.core.records import FloatArray, IntArray
-from resight.gallery.search.columns import Columns, Doubles, Selection
+from resight.gallery.search.columns import Columns, Doubles, Zones
 
 Codes = npt.NDArray[np.int8]
+T = TypeVar("T", float, Doubles)
 AT_ONCE = 8192  # rows that are quantized at a time
+WAYS = ((True, True), (False, False), (True, False), (False, True))  # of _scores: folded, ahead
+WORTH_TRYING = 8192  # rows
+TRIED_AGAIN = 32  # times between two trials of a way that is not the fastest
+READ_AHEAD = 1 << 20  # bytes, less than a core's cache holds
 DIGITS = 4  # binary digits of a scale and of a bound: scale * code is then exact in float32
 
 
@@ -39,32 +46,100 @@ class Queries:
 
     def __init__(self, rows: FloatArray) -> None:
         self.rows = np.ascontiguousarray(rows)
-        self.exact = rows.astype(np.float64)
-        self.lengths = np.sqrt((self.exact**2).sum(axis=1))
+        self.lines: dict[tuple[float, float, float], tuple[Doubles, Doubles]] = {}  # of blocks, most of which are alike
 
     @cached_property
-    def step(self) -> Doubles:
-        """(q,)"""
-        step: Doubles = np.abs(self.exact).max(axis=1) / 127
-        step[step == 0] = 1.0
-        return step
-
-    @cached_property
-    def codes(self) -> Codes:
+    def exact(self) -> Doubles:
         """(q, dim)"""
-        return np.rint(self.exact / self.step[:, None]).clip(-127, 127).astype(np.int8)
+        return self.rows.astype(np.float64)
 
     @cached_property
-    def slack(self) -> Doubles:
-        """(q,), the length of what the codes leave out."""
-        left = self.exact - self.codes * self.step[:, None]
-        slack: Doubles = np.sqrt((left**2).sum(axis=1))
-        return slack
+    def lengths(self) -> Doubles:
+        """(q,)"""
+        lengths: Doubles = np.sqrt(np.einsum("ij,ij->i", self.exact, self.exact))
+        return lengths
+
+    @cached_property
+    def quantized(self) -> tuple[Doubles, Codes, Doubles]:
+        """step (q,), codes (q, dim), and slack (q,), the length of what the codes leave out."""
+        step = np.abs(self.exact).max(axis=1) / 127
+        if not step.all():
+            step[step == 0] = 1.0
+        near = np.rint(self.exact / step[:, None])
+        left = self.exact - near * step[:, None]
+        return step, near.astype(np.int8), np.sqrt(np.einsum("ij,ij->i", left, left))
+
+    @cached_property
+    def beside(self) -> int:
+        """How many rows lie beside each other in one row of the kernel's product, which makes four sums at a time: with
+        fewer than four queries some would be of nothing."""
+        return max(1, 4 // len(self.rows))
+
+    @cached_property
+    def ways(self) -> Pace:
+        """How fast each way is, of all queries so many and so long in this process."""
+        return _paces[len(self.rows), self.rows.shape[1]]
 
     @cached_property
     def packed(self) -> Any:
         """The codes as the kernel wants them."""
-        return numkong.dots_pack(self.codes)
+        return numkong.dots_pack(self.quantized[1])
+
+    @cached_property
+    def packed_beside(self) -> Any:
+        """For `beside` rows one after the other: (beside * q, beside * dim), each query once in each row's place."""
+        num, dim = self.rows.shape
+        wide = np.zeros((self.beside, num, self.beside, dim), np.int8)
+        for place in range(self.beside):
+            wide[place, :, place] = self.quantized[1]
+        return numkong.dots_pack(wide.reshape(self.beside * num, self.beside * dim))
+
+
+class Pace:
+    """Which of WAYS is the fastest for queries like these: it depends on the processor, its cache and the dimension, so
+    they are tried on the work itself, three times each, and again now and then. All give the same scores."""
+
+    def __init__(self) -> None:
+        self._spent: list[deque[float]] = [deque(maxlen=8) for _ in WAYS]
+        self._turn = 0
+
+    def choice(self) -> int:
+        """The number of a way."""
+        self._turn += 1
+        least = [min(spent) if len(spent) > 2 else 0.0 for spent in self._spent]
+        if self._turn % TRIED_AGAIN == 0:
+            return self._turn // TRIED_AGAIN % len(WAYS)
+        return least.index(min(least))
+
+    def tell(self, way: int, seconds_a_row: float) -> None:
+        """How long it took. Threads may tell at once."""
+        self._spent[way].append(seconds_a_row)
+
+
+_paces: defaultdict[tuple[int, int], Pace] = defaultdict(Pace)
+
+
+def _scores(codes: Codes, queries: Queries, folded: bool, ahead: bool) -> npt.NDArray[np.int32]:
+    """(m, q). folded: `beside` rows as one. ahead: reads a part before the kernel does, which waits for memory where a
+    plain reading does not."""
+    beside = queries.beside if folded else 1
+    num, dim = codes.shape
+    even = num - num % beside
+    if not even:
+        return np.asarray(numkong.dots_packed(codes, queries.packed))
+    packed = queries.packed_beside if folded else queries.packed
+    wide = codes[:even].reshape(even // beside, beside * dim)
+    out = numkong.empty((len(wide), beside * len(queries.rows)), dtype="int32")
+    step = max(1, READ_AHEAD // (beside * dim)) if ahead else len(wide)
+    for start in range(0, len(wide), step):
+        stop = min(start + step, len(wide))
+        if ahead:
+            np.bitwise_or.reduce(wide[start:stop].ravel())
+        numkong.dots_packed(wide, packed, out=out, start_row=start, end_row=stop)
+    scores = np.asarray(out).reshape(even, len(queries.rows))
+    if even == num:
+        return scores
+    return np.concatenate([scores, np.asarray(numkong.dots_packed(codes[even:], queries.packed))])
 
 
 @dataclass(eq=False)
@@ -92,32 +167,38 @@ class Block:
     def __len__(self) -> int:
         return len(self.codes)
 
-    @cached_property
-    def _seen(self) -> tuple[npt.NDArray[np.bool_], float, float]:
-        """By which cameras, first and last."""
-        known = self.columns.times[~np.isnan(self.columns.times)]
-        first, last = (float(known.min()), float(known.max())) if len(known) else (np.inf, -np.inf)
-        return np.bincount(self.columns.cameras, minlength=1).astype(np.bool_), first, last
+    @property
+    def longest(self) -> float:
+        """No row is longer."""
+        return self.reach + self.slack
 
-    def may_match(self, wanted: Selection) -> bool:
-        """Whether any row can match the selection, by the block's cameras and times."""
-        if wanted.cameras is None and wanted.after is None and wanted.before is None:
-            return True
-        has_camera, first, last = self._seen
-        if wanted.cameras is not None and not has_camera[wanted.cameras[wanted.cameras < len(has_camera)]].any():
-            return False
-        return not (
-            (wanted.after is not None and last < wanted.after) or (wanted.before is not None and first >= wanted.before)
-        )
+    @cached_property
+    def zones(self) -> Zones:
+        """What its columns hold, some thousand rows at a time."""
+        return Zones.of(self.columns)
 
     def scores(self, queries: Queries, rows: IntArray | slice) -> npt.NDArray[np.int32]:
         """(m, q) int32, code.Q, of some rows."""
-        return np.asarray(numkong.dots_packed(self.codes[rows], queries.packed))
+        codes = self.codes[rows]
+        if queries.beside == 1:
+            return np.asarray(numkong.dots_packed(codes, queries.packed))
+        if len(codes) < WORTH_TRYING:
+            return _scores(codes, queries, *WAYS[0])
+        ways = queries.ways
+        way, began = ways.choice(), time.perf_counter()
+        scores = _scores(codes, queries, *WAYS[way])
+        ways.tell(way, (time.perf_counter() - began) / len(codes))
+        return scores
 
     def line(self, queries: Queries) -> tuple[Doubles, Doubles]:
         """slope and bound, each (q,): an exact similarity is within `bound` of slope * score."""
-        bound = self.slack * queries.lengths + self.reach * queries.slack
-        return self.scale * queries.step, bound * (1 + 1e-9) + 1e-12
+        kept = queries.lines.get((self.scale, self.slack, self.reach))
+        if kept is None:
+            step, _, slack = queries.quantized
+            bound = self.slack * queries.lengths + self.reach * slack
+            kept = self.scale * step, bound * (1 + 1e-9) + 1e-12
+            queries.lines[self.scale, self.slack, self.reach] = kept
+        return kept
 
 
 class Tail:
@@ -152,20 +233,21 @@ class Tail:
         self.columns = Columns.joined([self.columns, columns])
         self.longest = max(self.longest, float(lengths_of(vectors).max(initial=0.0)))
 
-    def may_match(self, wanted: Selection) -> bool:
-        """Whether there are any rows."""
-        return len(self) > 0
-
     def scores(self, queries: Queries, rows: IntArray | slice) -> FloatArray:
         """(m, q) float32."""
         out: FloatArray = self.vectors[rows] @ queries.rows.T
         return out
 
     def line(self, queries: Queries) -> tuple[Doubles, Doubles]:
-        """As Block.line. A float32 dot product is off by at most d * 2^-24 of both lengths (Higham, 2002, 3.1)."""
-        num, dim = queries.exact.shape
-        bound = (dim + 2) * 2.0**-23 * self.longest * queries.lengths + 1e-30
-        return np.ones(num), bound
+        """As Block.line."""
+        num, dim = queries.rows.shape
+        return np.ones(num), float32_error(dim, self.longest * queries.lengths)
+
+
+def float32_error(dim: int, lengths: T) -> T:
+    """By how much a float32 dot product can be off, which is dim * 2^-24 of the product of both lengths (Higham, 2002,
+    3.1), and as much again."""
+    return lengths * ((dim + 2) * 2.0**-23) + 1e-30
 
 
 def scale_of(vectors: FloatArray, margin: float = 1.0) -> float:

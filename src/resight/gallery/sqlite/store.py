@@ -34,7 +34,8 @@ from resight.gallery.records import (
 from resight.gallery.search import rows
 from resight.gallery.search.approximate import Approximation
 from resight.gallery.search.columns import EVERY_ROW
-from resight.gallery.search.index import Found, Index
+from resight.gallery.search.exact import Found
+from resight.gallery.search.index import Index
 from resight.gallery.sqlite import erasing, siting
 from resight.gallery.sqlite.conditions import condition_of, linked, selection_of
 from resight.gallery.sqlite.connection import Connection

@@ -15,7 +15,8 @@ from resight.core.records import FloatArray, IntArray
 from resight.gallery.people import root_of
 from resight.gallery.search.approximate import Approximation, Graph
 from resight.gallery.search.columns import EVERY_ROW, Selection
-from resight.gallery.search.index import Found, Index
+from resight.gallery.search.exact import Found, ranked, similarities_of
+from resight.gallery.search.index import Index
 from resight.gallery.sqlite.conditions import linked
 from resight.gallery.sqlite.connection import Connection
 from resight.gallery.sqlite.index.codes import Codes, Unfit
@@ -209,8 +210,5 @@ class LiveIndex:
     def _again(self, query: FloatArray, ids: IntArray, min_similarity: float | None) -> Found:
         """What the HNSW index found, compared exactly and in order."""
         there = np.sort(ids)
-        similarities = np.einsum("ij,j->i", self._rows.of(there).astype(np.float64), query.astype(np.float64))
-        order = np.argsort(-similarities, kind="stable")
-        if min_similarity is not None:
-            order = order[similarities[order] >= min_similarity]
-        return Found(there[order], similarities[order])
+        similarities = similarities_of(self._rows.of(there), query[None])[:, 0]
+        return ranked(there, similarities, None, min_similarity)
