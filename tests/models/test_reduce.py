@@ -54,7 +54,7 @@ def test_the_parts_are_projected_onto_their_principal_components(strips: str) ->
         projected.append(unit_rows(np.concatenate(columns, axis=1)))
     expected = sum(part @ part.T for part in projected) / 2
     found = embed(after, others)
-    np.testing.assert_allclose(found @ found.T, expected, atol=1e-5)
+    np.testing.assert_allclose(found @ found.T, expected, atol=3e-5)  # float32, and short projections
 
 
 def test_what_few_values_can_tell_is_kept() -> None:
