@@ -210,10 +210,8 @@ def main() -> None:
 
 def keep_average(out: Path, number: int) -> None:
     """Keeps the averaged weights that a round begins with: the checkpoint is of the round before."""
-    with safetensors.safe_open(out / "run" / CHECKPOINT_FILE, framework="pt") as file:
-        own = {
-            name.removeprefix("average."): file.get_tensor(name) for name in file.keys() if name.startswith("average.")
-        }  # noqa: SIM118
+    kept = safetensors.torch.load_file(out / "run" / CHECKPOINT_FILE)
+    own = {name.removeprefix("average."): value for name, value in kept.items() if name.startswith("average.")}
     safetensors.torch.save_file(own, out / f"round-{number}.safetensors")
 
 
