@@ -137,7 +137,7 @@ def main() -> None:
     parser.add_argument("--source", help="pictures like those that a bundle was trained on")
     parser.add_argument("--pictures", type=int, default=0)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--rounds", type=int, default=6)
+    parser.add_argument("--rounds", type=int, default=6, help="of Cluster-Contrast; 0: the statistics alone")
     parser.add_argument("--stop", action="store_true")
     given = parser.parse_args()
     torch.set_num_threads(1)
@@ -171,6 +171,8 @@ def main() -> None:
         site = fit_site(np.stack([found[crop.name] for crop in rows]), cameras, [tracks[crop.name] for crop in rows])
         score(f"{name} + transform", at(site, query), at(site, gallery))
 
+    if not given.rounds:
+        return
     told = []
     size = trained.config.preprocessing
     pictures = SitePictures.of(crops, data.name, size.height, size.width, tracked=False)
