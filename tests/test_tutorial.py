@@ -1,4 +1,5 @@
-"""docs/tutorial.md, as its reader runs it: every command and every line of Python, in order."""
+"""docs/tutorial.md, as its reader runs it: every command and every line of Python, in order; in a test of its own what
+takes minutes, which is marked `sh` there."""
 
 from __future__ import annotations
 
@@ -12,6 +13,7 @@ import pytest
 from tests.cli.calling import resight
 
 TUTORIAL = Path(__file__).parents[1] / "docs" / "tutorial.md"
+BLOCKS = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
 
 def test_the_tutorial_does_what_it_says(
@@ -20,7 +22,9 @@ def test_the_tutorial_does_what_it_says(
     monkeypatch.chdir(tmp_path)
     names: dict[str, Any] = {}
     printed = ""
-    for kind, text in re.findall(r"^```(\w*)\n(.*?)^```$", TUTORIAL.read_text(), re.DOTALL | re.MULTILINE):
+    for kind, text in BLOCKS.findall(TUTORIAL.read_text()):
+        if kind == "sh":
+            continue
         if kind == "python":
             exec(compile(text, "tutorial", "exec"), names)
             continue
@@ -37,3 +41,14 @@ def test_the_tutorial_does_what_it_says(
     assert '"purpose": "ten requests"' in printed
     assert "every row and every line of the audit is what it was" in printed
     assert "known, and right" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_the_second_town_is_adapted_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (section,) = re.findall(r"^## A second town.*?(?=^## )", TUTORIAL.read_text(), re.DOTALL | re.MULTILINE)
+    commands = [line for _, text in BLOCKS.findall(section) for line in text.splitlines()]
+    told = {command: resight(*shlex.split(command)[1:]).stdout for command in commands}
+    (adapting,) = (text for command, text in told.items() if command.startswith("resight adapt"))
+    assert "adapted to" in adapting
+    assert "told apart better" in adapting

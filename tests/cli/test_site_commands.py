@@ -80,6 +80,27 @@ def test_a_gallery_with_a_site(tmp_path: Path, town: Path) -> None:
     assert "in force" in resight("site", "use", uri, tmp_path / "again.site").stdout
 
 
+def test_a_site_that_brings_nothing_is_told_and_how_to_take_it_off(tmp_path: Path, model: package.Model) -> None:
+    rng = np.random.default_rng(2)
+    people = rng.normal(size=(60, model.dim))  # cameras that add nothing, noise alike in all directions
+    rows = [people.repeat(3, axis=0) + 1.5 * rng.normal(size=(180, model.dim)) for _ in range(2)]
+    vectors = unit_rows(np.concatenate(rows).astype(np.float32))
+    camids, tracks = [1] * 180 + [2] * 180, [str(row // 3) for row in range(360)]
+    path, uri = tmp_path / "town.npz", tmp_path / "town.db"
+    split, model_of = ["gallery"] * 360, np.array(model.identity)
+    np.savez(path, vector=vectors, pid=[-1] * 360, camid=camids, track=tracks, split=split, model=model_of)
+    resight("gallery", "create", uri, "-m", "city")
+    resight("gallery", "add", uri, path)
+    fitted = resight("site", "fit", uri)
+    told = " ".join(fitted.stderr.split())
+    assert "told apart no better than raw" in told
+    assert f"resight site remove {uri}" in fitted.stderr.replace("\n", "")
+    assert "no verdict until this site is calibrated" in told
+    assert "in force" in fitted.stdout  # the means are worth more between cameras than this figure can show
+    elsewhere = resight("site", "fit", uri, "-o", tmp_path / "town.site")
+    assert "site remove" not in elsewhere.stderr
+
+
 def test_embed_and_compare_take_a_site(tmp_path: Path, town: Path) -> None:
     site, out = tmp_path / "town.site", tmp_path / "city.npz"
     resight("site", "fit", town, "-o", site)

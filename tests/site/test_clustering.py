@@ -9,7 +9,7 @@ import pytest
 from scipy import sparse
 
 from resight.core.records import IntArray
-from resight.site.clustering import OF_TRACKLETS, Clustering, Judges, Neighbourhood, cluster, dbscan
+from resight.site.clustering import OF_TRACKLETS, Clustering, Judges, Neighbourhood, cluster, dbscan, of_tracklets
 from resight.site.criterion import tracklet_codes
 from resight.site.fitting import fit_site
 from tests.oracles import plain_dbscan
@@ -66,6 +66,18 @@ def test_tracklets_of_one_person_come_together() -> None:
     # a tracklet is never torn
     _, tracklets = tracklet_codes(p.cameras, p.tracks)
     assert all(len(np.unique(found.labels[tracklets == code])) == 1 for code in np.unique(tracklets))
+
+
+def test_where_few_cameras_see_a_person_fewer_neighbours_are_asked() -> None:
+    assert of_tracklets(6) == of_tracklets(20) == OF_TRACKLETS
+    assert [of_tracklets(cameras).k1 for cameras in (2, 3, 4, 5)] == [4, 4, 6, 8]
+    two = place(people=60, cameras=2)
+    right = []
+    for how in (OF_TRACKLETS, of_tracklets(2)):
+        labels = clustered(two, how).labels
+        together = (labels[:, None] == labels[None]) & (labels[:, None] >= 0)
+        right.append((together & (two.pids[:, None] == two.pids[None])).sum() / together.sum())
+    assert right[1] > right[0] + 0.1
 
 
 def test_a_reach_that_throws_all_together_is_not_taken() -> None:

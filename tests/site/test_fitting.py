@@ -157,6 +157,20 @@ def test_a_camera_far_from_all_others_and_one_of_two_names_are_told() -> None:
     assert site.facts.warnings == ()
 
 
+def test_a_transform_that_brings_nothing_within_cameras_is_told() -> None:
+    """People and noise alike in all directions, and cameras that add nothing: there is nothing to take out."""
+    rng = np.random.default_rng(2)
+    people = rng.normal(size=(60, 256))
+    rows = np.concatenate([people.repeat(3, axis=0) + 1.5 * rng.normal(size=(180, 256)) for _ in range(2)])
+    cameras, tracks = ["a"] * 180 + ["b"] * 180, [str(row // 3) for row in range(360)]
+    facts = fit_site(rows, cameras, tracks).facts
+    assert facts.no_better
+    assert any("told apart no better than raw" in warning for warning in facts.warnings)
+    ours = place()
+    assert not fit_site(ours.embeddings, ours.cameras, ours.tracks).facts.no_better
+    assert not fit_site(ours.embeddings, ours.cameras).facts.no_better  # without tracks nothing tells
+
+
 def test_a_camera_to_be_left_out_that_is_not_there_is_told() -> None:
     ours = place(people=40)
     site = fit_site(ours.embeddings, ours.cameras, without=["stafff"])

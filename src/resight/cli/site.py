@@ -83,7 +83,7 @@ def fit(
         with open_gallery(place, wait_s=wait, who=who, purpose=purpose) as gallery:
             before_it = _in_force(gallery)
             site = gallery.site.fit(**options)  # type: ignore[arg-type]
-            _tell_of_calibration(before_it, gallery.site.transform)
+            in_force = gallery.site.transform
     elif out is None:
         if "://" not in place and not Path(place).exists():
             raise ConfigError(f"{place} is not there; give a gallery, a folder, a manifest or a file of embeddings")
@@ -94,6 +94,10 @@ def fit(
     _print(site)
     where = out if out is not None else f"in force in {without_password(place)}"
     output.tell(f"site {short_of_site(site.identity)}: {where}")
+    if out is None:
+        _tell_of_calibration(before_it, in_force)
+        if site.facts.no_better:
+            output.say(f"to compare raw embeddings again: resight site remove {without_password(place)}")
 
 
 def show(site: Site, *, json_: Json = False) -> None:
@@ -186,9 +190,14 @@ def _in_force(gallery: Gallery) -> SiteTransform | None:
 
 
 def _tell_of_calibration(before: SiteTransform | None, after: SiteTransform | None) -> None:
-    """Where the one that was in force is gone, as a calibration is of one transform."""
+    """Where there is none now, as a calibration is of one transform, or of none."""
     if before is not None and before.calibration is not None and (after is None or after.calibration is None):
         output.say("the calibration was of the site before, and is gone with it: calibrate anew")
+    elif after is not None and after.calibration is None:
+        output.say(
+            "searches have no verdict until this site is calibrated (resight calibrate MODEL PLACE --site, without "
+            "names by --unlabelled): the model's own calibration is of raw embeddings"
+        )
 
 
 def _print(site: SiteTransform) -> None:

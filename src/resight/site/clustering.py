@@ -41,6 +41,14 @@ class Neighbourhood:
 
 OF_TRACKLETS = Neighbourhood()
 OF_PICTURES = Neighbourhood(k1=20, k2=6, least=4, of_a_person=20)
+FEW_NEIGHBOURS = 4  # k1 at the least
+
+
+def of_tracklets(cameras: int) -> Neighbourhood:
+    """How tracklets by so many cameras become clusters: a person who passes few cameras has few tracklets, and more
+    neighbours than that are other people, who join persons to one cluster."""
+    k1 = max(FEW_NEIGHBOURS, min(OF_TRACKLETS.k1, 2 * (cameras - 1)))
+    return OF_TRACKLETS if k1 == OF_TRACKLETS.k1 else replace(OF_TRACKLETS, k1=k1, k2=2)
 
 
 @dataclass(frozen=True, eq=False)

@@ -57,6 +57,8 @@ def doubts_of(
             )
         if best is not None and best > raw:
             found.append(
-                f"the transform tells tracklets apart no better than raw embeddings do ({best:.3f}, {raw:.3f})"
+                f"within a camera, tracklets that were left out are told apart no better than raw (EER {best:.3f}, "
+                f"{raw:.3f}). What the means bring between cameras this does not show: labelled people do, by "
+                "`resight evaluate` with and without --site"
             )
     return tuple(found)

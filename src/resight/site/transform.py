@@ -56,6 +56,13 @@ class SiteFacts:
     without: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
+    @property
+    def no_better(self) -> bool:
+        """Whether tracklets of one camera that were left out of the fit are told apart no better than raw; False where
+        nothing tells. Of what the means do between cameras this says nothing."""
+        best = self.criterion.get(f"{self.exponent:g}")
+        return best is not None and best > self.criterion["raw"]
+
 
 @dataclass(frozen=True, eq=False)
 class SiteTransform:

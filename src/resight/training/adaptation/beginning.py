@@ -15,7 +15,7 @@ from resight.core.records import FloatArray, IntArray
 from resight.losses.proxies import ProxyLoss
 from resight.models.network import Network
 from resight.models.saved import ModelConfig, TrainedNetwork
-from resight.site.clustering import OF_PICTURES, OF_TRACKLETS, cluster
+from resight.site.clustering import OF_PICTURES, cluster, of_tracklets
 from resight.site.criterion import tracklet_eer
 from resight.site.doubts import MIXED
 from resight.site.rounds import Round, RoundFacts
@@ -48,7 +48,8 @@ def begin_round(
         )
     site = pictures.fit(embeddings, "")
     learning = np.flatnonzero(~pictures.judging)
-    how = OF_TRACKLETS if (pictures.tracklets >= 0).any() else OF_PICTURES
+    cameras = len(np.unique(pictures.camera_codes))
+    how = of_tracklets(cameras) if (pictures.tracklets >= 0).any() else OF_PICTURES
     found = cluster(
         site,
         embeddings[learning],

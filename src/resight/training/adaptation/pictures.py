@@ -115,7 +115,15 @@ class SitePictures:
         tracks = tuple(str(code) if code >= 0 else None for code in self.tracklets.tolist())
         source = f"{self.site}, without identities"
         crops = SiteCrops(embeddings, self.cameras, tracks, self.times, model, source)
-        return (crops if judging else crops.part(~self.judging)).fit()
+        if judging or not self.judging.any():
+            return crops.fit()
+        try:
+            return crops.part(~self.judging).fit()
+        except DataError as error:
+            raise DataError(
+                f"{error}. {int(self.judging.sum()):,} of {len(self):,} pictures are not counted here: they are left "
+                "out of learning, to tell whether it helped"
+            ) from None
 
     def judges(self, embeddings: FloatArray) -> Judges | None:
         """The tracklets that judge; None where there are none."""
