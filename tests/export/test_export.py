@@ -85,7 +85,13 @@ def test_int8_is_close_and_smaller(stripnet: TrainedNetwork, small_city: Dataset
     assert made.bundle.manifest.network.precision == "int8"
     assert "QuantizeLinear" in made.bundle.facts.ops
     assert made.bundle.manifest.identity != fp32.manifest.identity
-    stored = [numpy_helper.to_array(value) for value in onnx.load_model_from_string(made.bundle.onnx).graph.initializer]
+    graph = onnx.load_model_from_string(made.bundle.onnx).graph
+    stored = [numpy_helper.to_array(value) for value in graph.initializer]
+    (first,) = (node for node in graph.node if "images" in node.input)
+    assert (
+        first.op_type,
+        *(value.dtype for value, own in zip(stored, graph.initializer, strict=True) if own.name == first.input[1]),
+    ) == ("Conv", np.float32)
     kernels = [values for values in stored if values.dtype == np.int8 and values.ndim == 4]
     # Two products of int8 and uint8 must fit into 16 bits, where a CPU without VNNI adds them up.
     assert kernels

@@ -33,8 +33,8 @@ def reduce(
 ) -> None:
     """Makes a run whose embeddings have a smaller dimension, without training: half the dimension, half the gallery.
 
-    Each part of the embedding is projected onto the principal components of its differences within cameras. `resight compare` of both runs says what that
-    costs. A calibration is not taken over: calibrate again.
+    Each part of the embedding is projected onto the principal components of its differences within cameras. `resight
+    compare` of both runs says what that costs. A calibration is not taken over: calibrate again.
 
     Example:
 

@@ -75,7 +75,9 @@ def _onnx() -> Any:
 
 
 def _kept_in_float(model: Any, form: str) -> list[str]:
-    """The names of the matrix products that this form leaves alone."""
+    """The names of the matrix products, or of the one convolution, that this form leaves alone."""
+    if form == CONVOLUTIONS:  # the first one's, which sees the picture: 7 bits of a weight are too few for its colours
+        return [node.name for node in model.graph.node if node.op_type == "Conv" and INPUT in node.input]
     weights = {tensor.name for tensor in model.graph.initializer}
     products = [node for node in model.graph.node if node.op_type == "MatMul"]
     numbers = [int(match[1]) for node in products if (match := re.search(r"blocks\.(\d+)/", node.name))]
