@@ -178,7 +178,7 @@ class Recipe:
 _OF_TRANSFORMERS = ("form", "patch_stride", "jigsaw", "drop_path", "unfreeze_epochs")
 _OF_THEIR_TRAINING = ("statistics", "classifier", "optimizer", "bias_rate")
 _OF_VIEWS = ("views", "view_colours", "view_joins")
-ADDED = frozenset(["identity", "imitation", *_OF_VIEWS, *_OF_TRANSFORMERS, *_OF_THEIR_TRAINING])
+ADDED = frozenset(["image_centring", "identity", "imitation", *_OF_VIEWS, *_OF_TRANSFORMERS, *_OF_THEIR_TRAINING])
 GONE = {"centre": 0.0, "greyscale": 0.0}
 _BOUNDS: tuple[tuple[str, float, float], ...] = (
     ("slices", 1, 64),
