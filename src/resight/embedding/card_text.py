@@ -17,9 +17,8 @@ def card_rows(card: Card, identity: str) -> list[tuple[str, str]]:
     """(title, text) of everything that a user should know, in that order."""
     size = card.preprocessing
     numbers = [", ".join(f"{value:.4g}" for value in values) for values in (size.mean, size.std)]
-    centred = (
-        f"; before, {size.image_centring:g} of each picture's own mean is taken out" if size.image_centring else ""
-    )
+    centring = size.image_centring
+    centred = f"; before that, {centring:g} of each picture's own mean is taken out" if centring else ""
     rows = [
         ("name", card.name),
         ("identity", identity),
