@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 from resight.core.calibration import FALSE_ACCEPT_RATE
+from resight.core.pictures.preprocessing import LEVEL
 from resight.embedding.card import Card, Measurement
 
 WATCHING = (
@@ -18,12 +19,12 @@ def card_rows(card: Card, identity: str) -> list[tuple[str, str]]:
     size = card.preprocessing
     numbers = [", ".join(f"{value:.4g}" for value in values) for values in (size.mean, size.std)]
     centring = size.image_centring
-    centred = f"; before that, {centring:g} of each picture's own mean is taken out" if centring else ""
+    shift = f"; before that, each channel of a picture is shifted {centring:g} of the way from its mean to {LEVEL:g}"
     rows = [
         ("name", card.name),
         ("identity", identity),
         ("input", f"{size.height} x {size.width} pixels (height x width), {size.channel_order}, {size.resize}"),
-        ("mean, std", f"{numbers[0]}; {numbers[1]}, of values in [0, 1]{centred}"),
+        ("mean, std", f"{numbers[0]}; {numbers[1]}, of values in [0, 1]{shift if centring else ''}"),
         ("embedding", f"dimension {card.dim}, of unit length, compared by cosine similarity"),
         ("parts", "; ".join(f"{part.name}: {part.start} to {part.stop - 1}" for part in card.parts)),
         ("network", card.network),
