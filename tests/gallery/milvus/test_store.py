@@ -9,14 +9,19 @@ import time
 from dataclasses import replace
 from pathlib import Path
 from threading import Thread
+from typing import Any
 
 import pytest
+from pymilvus import MilvusException
 
 from resight import open_gallery
 from resight.core.errors import ConfigError, GalleryBusy, GalleryError
+from resight.gallery.milvus import connection
 from resight.gallery.milvus import store as milvus
 from resight.gallery.milvus.bookkeeping import RANGE
+from resight.gallery.milvus.connection import Connection
 from resight.gallery.milvus.store import MilvusStore
+from resight.gallery.milvus.syntax import LITE
 from tests.gallery.helpers import MODEL, pictures, unit
 from tests.gallery.test_siting import a_place
 
@@ -275,3 +280,30 @@ def test_a_second_process_is_told_that_a_folder_is_not_shared(place: str) -> Non
         code = f"from resight import open_gallery; open_gallery({place!r})"
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
         assert "another process has it open" in done.stderr
+
+
+@pytest.mark.parametrize(("refusals", "asked"), [(0, 1), (1, 2), (2, 2)])
+def test_milvus_lite_that_turns_its_own_client_away_is_asked_once_more(
+    refusals: int, asked: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+
+    def client(**options: Any) -> str:
+        seen.append(options["uri"])
+        if len(seen) <= refusals:
+            raise MilvusException(message="Fail connecting to server on 127.0.0.1:1, illegal connection params")
+        return "a client"
+
+    monkeypatch.setattr(connection, "MilvusClient", client)
+    address = f"{LITE}{tmp_path}/site.db"
+    if refusals < 2:
+        assert Connection(address, wait_s=0, make=True).client == "a client"
+    else:
+        with pytest.raises(GalleryError, match="Fail connecting"):
+            Connection(address, wait_s=0, make=True)
+    assert len(seen) == asked
+    seen.clear()
+    if refusals:  # another's server is not asked again
+        with pytest.raises(GalleryError, match="Fail connecting"):
+            Connection("milvus://127.0.0.1:1", wait_s=0, make=True)
+        assert len(seen) == 1
