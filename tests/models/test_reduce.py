@@ -86,6 +86,16 @@ def test_values_that_tell_cameras_apart_are_not_kept() -> None:
     assert np.abs(axes[0]).max() < 0.02
 
 
+def test_a_camera_for_each_picture() -> None:
+    """Such data have no differences within a camera: the pictures themselves tell which values matter."""
+    before = model(Architecture("stripnet", 32, 4))
+    rows = embed(before, torch.randn(40, 3, 64, 16))
+    images = torch.randn(10, 3, 64, 16)
+    found = embed(reduce_dimension(before, rows, np.arange(40), 16), images)
+    whole = embed(before, images)
+    np.testing.assert_allclose(found @ found.T, whole @ whole.T, atol=0.01)
+
+
 def test_a_calibration_is_left_out() -> None:
     before = model(Architecture("stripnet", 32, 4))
     object.__setattr__(before.config, "calibration", object.__new__(Calibration))

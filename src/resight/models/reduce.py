@@ -35,8 +35,9 @@ def reduce_dimension(model: TrainedNetwork, embeddings: FloatArray, cameras: Int
     if len(embeddings) < config.architecture.dim:
         raise DataError(f"{len(embeddings)} pictures are too few: dimension {config.architecture.dim} takes as many")
     embeddings = embeddings.astype(np.float64)
-    for camera in np.unique(cameras):
-        embeddings[cameras == camera] -= embeddings[cameras == camera].mean(axis=0)
+    for camera, number in zip(*np.unique(cameras, return_counts=True), strict=True):
+        if number > 1:  # of a single picture nothing would be left
+            embeddings[cameras == camera] -= embeddings[cameras == camera].mean(axis=0)
     weights = dict(model.network.state_dict())
     for layer, ranges in _layers(model.network, config.architecture).items():
         # Those of one layer together: strips may share it.
