@@ -29,7 +29,7 @@ def bundle(
         str, typer.Option(help="bilinear-antialias (Pillow), bicubic-antialias, or bilinear (OpenCV's).")
     ] = "bilinear-antialias",
     image_centring: Annotated[
-        float, typer.Option(help="Takes so much of each picture's own colour out, 0 to 1 (docs/import.md).")
+        float, typer.Option(help="Takes so much of each picture's own colour out, 0 to 1 (docs/guide.md).")
     ] = 0.0,
     probe: Annotated[
         str | None,

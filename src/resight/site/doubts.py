@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from resight.core.records import FloatArray
-from resight.site.transform import CameraFacts
+from resight.site.transform import CameraFacts, is_no_better
 
 FAR = 2.0  # times the median distance to the nearest other camera
 NEAR = 0.25  # of the median distance of two cameras
@@ -50,12 +50,13 @@ def doubts_of(
     if criterion and few:
         found.append(f"few tracklets, so that single people weigh much in the mean: {', '.join(few[:5])}")
     if criterion:
-        raw, best = criterion["raw"], criterion.get(f"{exponent:g}")
+        raw = criterion["raw"]
         if raw > MIXED:
             found.append(
                 f"pictures of one track are hardly more alike than those of two (EER {raw:.2f}): are the tracks right?"
             )
-        if best is not None and best > raw:
+        if is_no_better(criterion, exponent):
+            best = criterion[f"{exponent:g}"]
             found.append(
                 f"within a camera, tracklets that were left out are told apart no better than raw (EER {best:.3f}, "
                 f"{raw:.3f}). What the means bring between cameras this does not show: labelled people do, by "

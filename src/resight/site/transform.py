@@ -60,8 +60,13 @@ class SiteFacts:
     def no_better(self) -> bool:
         """Whether tracklets of one camera that were left out of the fit are told apart no better than raw; False where
         nothing tells. Of what the means do between cameras this says nothing."""
-        best = self.criterion.get(f"{self.exponent:g}")
-        return best is not None and best > self.criterion["raw"]
+        return is_no_better(self.criterion, self.exponent)
+
+
+def is_no_better(criterion: Mapping[str, float], exponent: float) -> bool:
+    """As `SiteFacts.no_better`, of its fields."""
+    best = criterion.get(f"{exponent:g}")
+    return best is not None and best > criterion["raw"]
 
 
 @dataclass(frozen=True, eq=False)

@@ -210,8 +210,8 @@ def _compared(
 
 
 def _read(parts: Sequence[Block | Tail], place: IntArray, rows: IntArray, again: bool) -> tuple[IntArray, FloatArray]:
-    """ids (c,) and vectors (c, dim). again: a row may stand there several times; it is
-    read once where reading takes long."""
+    """ids (c,) and vectors (c, dim). again: a row may stand there several times; it is read once where reading takes
+    long."""
     if len(place) and (place == place[0]).all():
         part = parts[place[0]]
         return part.columns.ids[rows], _vectors(part, rows, again)
