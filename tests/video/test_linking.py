@@ -246,6 +246,17 @@ def test_a_person_is_found_again_and_numbers_are_not_given_twice(gallery: Galler
     assert not set(people_of(gallery).values()) & set(after.values())
 
 
+def test_tracklets_that_share_a_pid_are_linked_once(gallery: Gallery) -> None:
+    """As they were added when a tracker's number came again."""
+    add(gallery, [0, 1, 0, 1])
+    add(gallery, [0, 1, 0, 1], start=START + 3600)
+    link(gallery)
+    people = people_of(gallery)
+    assert [people[number] == people[1] for number in range(1, 9)] == [True, False] * 4
+    (again,) = link(gallery)
+    assert (again.links, again.undo) == ((), ())
+
+
 def test_what_users_linked_stays(gallery: Gallery) -> None:
     add(gallery, [0, 1, 0, 1])
     entries = {entry.id: entry for entry in gallery.entries()}

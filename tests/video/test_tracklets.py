@@ -88,6 +88,21 @@ def test_tracks_end_where_the_source_was_cut() -> None:
     assert all(each.end - each.start < 2 for each in found)
 
 
+def test_a_number_that_comes_again_is_another_tracklet(monkeypatch: pytest.MonkeyPatch) -> None:
+    def walks(numbers: list[int]) -> Iterator[Frame]:
+        for walk, number in enumerate(numbers):
+            for frame in range(20):
+                box = [[200, 50, 260, 200]]
+                yield Frame(100 + 60.0 * walk + frame / 10, None, found=detections(box, tracks=[number]))
+
+    found, _ = tracklets(walks([3, 3, 7, 3]))
+    assert [each.track.split("/")[1] for each in found] == ["3", "3.1", "7", "3.2"]
+    assert len({each.key for each in found}) == 4
+    monkeypatch.setattr("resight.video.tracklets.REMEMBERED", 1)
+    found, _ = tracklets(walks([3, 7, 3, 3]))
+    assert [each.track.split("/")[1] for each in found] == ["3", "7", "3", "3.1"]
+
+
 def test_frames_need_somebody_who_finds_people() -> None:
     with pytest.raises(ConfigError, match="--detector"):
         tracklets(iter([Frame(0.0, np.zeros((9, 9, 3), np.uint8))]))

@@ -165,8 +165,8 @@ class Tracklet:
     camera: its name. epoch: of the source, as text: the time at which it began. number: of the track in its epoch.
     times: (n,) seconds, rising. boxes: (n, 4). scores: (n,). shots: the best crops, by time; none where the frames are
     not known. embedding: (dim,) float32 of unit length, if it was embedded. quality: of its best crop, in [0, 1].
-    part: of a track that was split in several, from 0. size: of
-    the frames, (height, width), if known.
+    part: of a track that was split in several, or whose number came again after it had ended, from 0. size: of the
+    frames, (height, width), if known.
     """
 
     camera: str

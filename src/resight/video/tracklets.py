@@ -32,6 +32,7 @@ FIRST_SLOT_S = 0.4
 BETTER = 1.05  # a crop replaces another of its time if it is better by so much: cutting costs
 HOLD_S = 3.5  # a track that was not seen for so long has ended
 LONGEST_S = 300.0  # of a tracklet: one that goes on longer goes on as another
+REMEMBERED = 10_000  # numbers of tracks that have ended, so that one which comes again is told from its first time
 
 
 @dataclass
@@ -93,6 +94,7 @@ class Builder:
         self.camera, self.epoch = camera, epoch_name(epoch)
         self._gates, self._hold_s = gates, hold_s
         self._open: dict[int, _Track] = {}
+        self._next_part: dict[int, int] = {}  # of numbers that have ended, the latest last
         self._size: tuple[int, int] | None = None
 
     def add(self, frame: Frame, found: Detections) -> Iterator[Tracklet | Refused]:
@@ -107,12 +109,16 @@ class Builder:
                 yield from self._closed(self._open.pop(number))
                 track = self._open[number] = _Track(number, track.part + 1)
             if track is None:
-                track = self._open[number] = _Track(number, 0)
+                track = self._open[number] = _Track(number, self._next_part.pop(number, 0))
             look = None if found.embeddings is None else found.embeddings[row]
             track.add(frame.time, found.boxes[row], float(found.scores[row]), quality[row], frame.pixels, look)
         ended = [number for number, track in self._open.items() if frame.time - track.times[-1] > self._hold_s]
         for number in ended:
-            yield from self._closed(self._open.pop(number))
+            track = self._open.pop(number)
+            self._next_part[number] = track.part + 1
+            if len(self._next_part) > REMEMBERED:
+                del self._next_part[next(iter(self._next_part))]
+            yield from self._closed(track)
 
     def finish(self) -> Iterator[Tracklet | Refused]:
         """All that are still open."""

@@ -86,8 +86,11 @@ def plan_of(
     persons = _persons(rows_of, found, table, held)
     proposals, undo, stay = list[Proposal](), list[int](), 0
     wanted = {row: persons[label] for label, rows in rows_of.items() for row in rows}
+    first_of = {pid: row for row, pid in reversed(list(enumerate(found.pids.tolist())))}
     for row in range(len(found)):
         pid, person = int(found.pids[row]), wanted.get(row)
+        if first_of[pid] != row:  # two tracklets of one pid, as resight added them once: linked once
+            continue
         there = by_pid.get(pid)
         if held[row] >= 0 and there is not None:
             stay += 1
