@@ -100,6 +100,13 @@ class Builder:
     def add(self, frame: Frame, found: Detections) -> Iterator[Tracklet | Refused]:
         """Takes in one frame's boxes, those of no track left out; yields what has ended before."""
         self._size = frame.size or self._size
+        ended = [number for number, track in self._open.items() if frame.time - track.times[-1] > self._hold_s]
+        for number in ended:
+            track = self._open.pop(number)
+            self._next_part[number] = track.part + 1
+            if len(self._next_part) > REMEMBERED:
+                del self._next_part[next(iter(self._next_part))]
+            yield from self._closed(track)
         rows = np.flatnonzero(found.tracks != NO_TRACK)
         quality = of_boxes(found.boxes, found.scores, frame.size)
         for row in rows.tolist():
@@ -112,13 +119,6 @@ class Builder:
                 track = self._open[number] = _Track(number, self._next_part.pop(number, 0))
             look = None if found.embeddings is None else found.embeddings[row]
             track.add(frame.time, found.boxes[row], float(found.scores[row]), quality[row], frame.pixels, look)
-        ended = [number for number, track in self._open.items() if frame.time - track.times[-1] > self._hold_s]
-        for number in ended:
-            track = self._open.pop(number)
-            self._next_part[number] = track.part + 1
-            if len(self._next_part) > REMEMBERED:
-                del self._next_part[next(iter(self._next_part))]
-            yield from self._closed(track)
 
     def finish(self) -> Iterator[Tracklet | Refused]:
         """All that are still open."""
