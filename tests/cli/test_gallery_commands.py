@@ -163,6 +163,7 @@ def test_forgetting_from_the_command_line(site: Path, picture: Path, tmp_path: P
     assert row not in path.read_bytes()
     assert lines(resight("gallery", "audit", path).stdout)[-1]["who"] == "officer"
     assert "0 entries" in resight("gallery", "forget", path, "--older-than", "30d", "--camera", "nowhere").stdout
+    assert "no entry" in resight("gallery", "forget", path, "--person", "bbo").stderr
     assert "link 1" in resight("gallery", "link", path, "1", "2").stdout
     assert "undone" in resight("gallery", "unlink", path, "1").stdout
     assert "given back" in resight("gallery", "compact", path).stdout
@@ -244,6 +245,17 @@ def test_a_picture_that_shows_nothing_is_embedded_and_not_taken_into_a_gallery(t
         done = resight("gallery", "add", gallery, file, "--camera", "north")
         assert "1 added, 1 left out; 1 entries" in done.stdout + done.stderr
         assert "flat.png: shows nothing" in done.stdout + done.stderr
+
+
+def test_a_folder_of_one_cameras_pictures(site: Path, picture: Path, tmp_path: Path) -> None:
+    path, folder = tmp_path / "gate.db", tmp_path / "gate"
+    folder.mkdir()
+    for number, crop in enumerate(open_dataset(CITY).query[:3]):
+        (folder / f"{number}.jpg").write_bytes(crop.read())
+    resight("gallery", "create", path)
+    assert "--camera NAME" in resight("gallery", "add", path, folder, code=3).stderr
+    assert "3 added" in resight("gallery", "add", path, folder, "--camera", "gate").stdout
+    assert "gate 3" in resight("gallery", "stats", path).stdout
 
 
 def test_of_rows_left_out_for_one_reason_the_first_are_named(tmp_path: Path) -> None:

@@ -76,6 +76,8 @@ def test_a_site_transform_is_applied_and_told(serve: Serve, tmp_path: Path) -> N
         expected = gallery.search_embeddings(rows[7], 5, seen_by="south")[0]
     service = serve(place=str(place))
     assert service.get("/site").json["identity"] == identity
+    refused = service.get("/calibration")  # the model's is not of what is compared
+    assert (refused.status, "site transform is not calibrated" in refused.json["detail"]) == (404, True)
     answer = service.post("/search", {"entry": 8, "top_k": 5, **WHY}).json
     assert (answer["site"], answer["verdict"]) == (identity, "")
     assert [match["id"] for match in answer["matches"]] == [match.id for match in expected]

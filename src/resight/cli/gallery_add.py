@@ -16,9 +16,10 @@ from resight.cli import output
 from resight.cli.data import open_data
 from resight.cli.place import opened_with_model
 from resight.cli.stopping import exit_code, stopping
-from resight.core.errors import ConfigError, DataError, ResightError
-from resight.data.crops import SPLITS
+from resight.core.errors import ConfigError, DataError, DatasetError, ResightError
+from resight.data.crops import SPLITS, Crop
 from resight.data.embeddings import holds_embeddings
+from resight.data.pictures import open_pictures
 from resight.gallery.gallery import Gallery
 from resight.gallery.opening import open_gallery
 from resight.gallery.records import Added
@@ -45,7 +46,10 @@ Wait = Annotated[float, typer.Option(min=0, help="Seconds to wait while another 
 def add(
     uri: Uri,
     source: Annotated[
-        str, typer.Argument(help="A data set, a folder, a file of embeddings, a .jsonl file, or - for lines of JSON.")
+        str,
+        typer.Argument(
+            help="A data set, embeddings, a .jsonl file, - for lines of JSON; with --camera, a folder of pictures."
+        ),
     ],
     *,
     model: Model_ = None,
@@ -160,8 +164,24 @@ def _rows_of(
 ) -> Iterator[Row | DataError]:
     if holds_embeddings(Path(source)):
         return rows_of_embeddings(Path(source), camera, split or [], not unnamed)
-    dataset = open_data(source, format, strict=False)
+    try:
+        dataset = open_data(source, format, strict=False)
+    except DatasetError as error:
+        if format or split or not (pictures := _pictures_below(Path(source))):
+            raise
+        if camera is None:
+            raise DatasetError(f"{error}. If all its pictures are by one camera, name it: --camera NAME") from None
+        output.say(f"{source}: {len(pictures):,} pictures by the camera {camera}, of people whom nobody has named")
+        return rows_of_crops(pictures, camera)
     return rows_of_crops(crops_of(dataset, split or SPLITS), camera, not unnamed)
+
+
+def _pictures_below(folder: Path) -> list[Crop]:
+    """The pictures in a folder of no data set's form, and below; none if it is no folder, or holds none."""
+    try:
+        return open_pictures(folder) if folder.is_dir() else []
+    except DatasetError:
+        return []
 
 
 def _only(rows: Iterator[Row | DataError], cameras: list[str]) -> Iterator[Row | DataError]:

@@ -14,6 +14,7 @@ from resight.core.version import VERSION
 from resight.gallery.audit import START, AuditLine, check_chain
 from resight.gallery.filters import Filter
 from resight.gallery.gallery import Gallery
+from resight.gallery.search.meaning import calibration_of
 from resight.gallery.transfer.lines import header_line, line_of
 from resight.service.api.answers import AuditHeadOut, AuditLineOut, AuditOut
 from resight.service.api.common import caller_of, desk_of, read, view_of, whole_gallery, write
@@ -62,11 +63,15 @@ def model_told(gallery: Gallery) -> dict[str, Any]:
 
 
 async def calibration(request: Request) -> dict[str, Any]:
-    """The model's calibration: what similarities mean, and with which error rates."""
-    found = desk_of(request).gallery.model
-    if found is None or found.calibration is None:
-        raise Refusal(404, "the model is not calibrated: run `resight calibrate` on people of your site", "not-found")
-    return found.calibration.to_dict()
+    """The calibration of what searches compare, the site transform's where there is one: what similarities mean, and
+    with which error rates."""
+    gallery = desk_of(request).gallery
+    transform = await read(request, lambda: gallery.site.transform)
+    found = calibration_of(gallery.model, transform)
+    if found is None:
+        what = "model is" if transform is None else "site transform is"
+        raise Refusal(404, f"the {what} not calibrated: run `resight calibrate` on people of your site", "not-found")
+    return found.to_dict()
 
 
 async def site(request: Request) -> dict[str, Any]:
