@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import itertools
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from resight.core.errors import ConfigError
+from resight.core.errors import ConfigError, MissingExtra
 from resight.data.city.moving.filming import film
 from resight.data.city.moving.town import START, Town, TownConfig, parse_town
 from resight.data.city.moving.writing import save_town, site_file
@@ -94,6 +95,13 @@ def test_a_town_on_disk(tmp_path: Path) -> None:
     assert sorted(by_camera.times.round(3).tolist()) == sorted(whole.times.round(3).tolist())
     with pytest.raises(ConfigError, match="not empty"):
         save_town(town, root)
+
+
+def test_without_pyav_nothing_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "av", None)
+    with pytest.raises(MissingExtra, match="PyAV"):
+        save_town(Town(SMALL), tmp_path / "town")
+    assert not list(tmp_path.iterdir())
 
 
 def test_words_for_a_town() -> None:

@@ -135,6 +135,9 @@ def main() -> None:
     except OSError as error:
         if error.errno == errno.ENAMETOOLONG:
             sys.exit(_fail(error, 2, f"a name is too long for a file: {str(error.filename)[:60]}..."))
+        if error.errno == errno.ENOSPC:
+            where = f" for {error.filename}" if error.filename else ""
+            sys.exit(_fail(error, 1, f"no space is left on the disk{where}; free some, and run the command again"))
         sys.exit(_fail(error, 1))
     except Exception as error:
         defect = f"{type(error).__name__}: {error}. This is a defect of resight's own; --debug shows where."

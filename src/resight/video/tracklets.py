@@ -102,11 +102,11 @@ class Builder:
         self._size = frame.size or self._size
         ended = [number for number, track in self._open.items() if frame.time - track.times[-1] > self._hold_s]
         for number in ended:
-            track = self._open.pop(number)
-            self._next_part[number] = track.part + 1
+            over = self._open.pop(number)
+            self._next_part[number] = over.part + 1
             if len(self._next_part) > REMEMBERED:
                 del self._next_part[next(iter(self._next_part))]
-            yield from self._closed(track)
+            yield from self._closed(over)
         rows = np.flatnonzero(found.tracks != NO_TRACK)
         quality = of_boxes(found.boxes, found.scores, frame.size)
         for row in rows.tolist():

@@ -26,6 +26,8 @@ def save_town(town: Town, root: Path, *, pixels: bool = True, progress: Progress
     Raises ConfigError where the folder holds something, MissingExtra without PyAV.
     """
     check_new(root)
+    if pixels:
+        _av()  # before anything is written
     (root / "truth").mkdir(parents=True, exist_ok=True)
     (root / "site.toml").write_text(site_file(town))
     starts: dict[str, float] = {}
@@ -59,10 +61,7 @@ def save_town(town: Town, root: Path, *, pixels: bool = True, progress: Progress
 
 def save_video(frames: Iterable[TownFrame], path: Path) -> Iterator[TownFrame]:
     """Writes frames into a video with their times, and hands them on. Raises MissingExtra without PyAV."""
-    try:
-        import av
-    except ImportError:
-        raise MissingExtra("PyAV, which writes video,", "video") from None
+    av = _av()
     part = path.with_name(path.name + ".part")
     first: float | None = None
     last = -1
@@ -85,6 +84,14 @@ def save_video(frames: Iterable[TownFrame], path: Path) -> Iterator[TownFrame]:
         if stream is not None:
             container.mux(stream.encode(None))
     part.replace(path)
+
+
+def _av() -> Any:
+    try:
+        import av
+    except ImportError:
+        raise MissingExtra("PyAV, which writes video,", "video") from None
+    return av
 
 
 def site_file(town: Town) -> str:
