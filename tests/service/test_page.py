@@ -11,14 +11,16 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+import resight
 from resight.cli.app import app
 from resight.data.crops import Dataset
 from resight.service.page.entrance import STATIC
 from resight.service.page.table import PAGES
-from tests.service.conftest import Answer, Service, multipart
+from tests.service.conftest import Answer, Serve, Service, multipart
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "service"
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
@@ -96,6 +98,23 @@ def test_the_verdict_comes_first_in_a_sentence(service: Service, people: Dataset
     assert (missing.status, "choose, drop or paste" in missing.body.decode()) == (422, True)
     bad = visitor.post("/", {"purpose": "a test"}, [("crop", "a.jpg", b"no picture")])
     assert (bad.status, "not a picture" in bad.body.decode()) == (422, True)
+
+
+def test_with_a_site_transform_the_camera_is_asked_for(serve: Serve, service: Service, tmp_path: Path) -> None:
+    place = tmp_path / "sited.db"
+    rows = np.random.default_rng(0).normal(size=(400, 256)).astype(np.float32)
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    with resight.open_gallery(place, resight.load("city"), new=True) as gallery:
+        gallery.add_embeddings(rows, model=gallery.settings.model, camera=["north", "south"] * 200, track=["7"] * 400)
+        gallery.site.fit(tracked=False)
+    visitor = Visitor(serve(place=str(place)), "admin")
+    page, plain = visitor.get("/").body.decode(), Visitor(service, "searcher").get("/").body.decode()
+    assert page.index('id="seen_by"') < page.index("<summary>")
+    assert plain.index('id="seen_by"') > plain.index("<summary>")
+    answer = visitor.post("/", {"purpose": "a+test", "entry": "8", "seen_by": "south"}).body.decode()
+    assert "<dt>entry</dt><dd>8</dd>" in answer
+    assert "<option selected>south</option>" in answer
+    assert "400 entries" in visitor.post("/forget", {"track": "7"}).body.decode()
 
 
 def test_two_people_are_joined_after_a_look_and_parted_again(service: Service) -> None:

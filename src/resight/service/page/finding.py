@@ -144,7 +144,8 @@ async def _person(request: Request, pid: int, *, other: int | None = None, done:
 async def _search(request: Request, asked: dict[str, Any], answer: Any) -> Response:
     view = view_of(request)
     cameras = await read(request, _cameras_of, view)
-    calibration = calibration_of(view.model, view.site.transform)
+    transform = view.site.transform
+    calibration = calibration_of(view.model, transform)
     rate = "0.01" if calibration is None else f"{_strictest_of(calibration):g}"
     asked = {"after": "", "before": "", "hidden": "", "rate": rate, "seen_by": "", **asked}
     return render(
@@ -156,6 +157,7 @@ async def _search(request: Request, asked: dict[str, Any], answer: Any) -> Respo
         hidden=HIDDEN,
         rates=RATES,
         calibrated=calibration is not None,
+        sited=transform is not None,
         pictures=view.settings.keep_crops,
     )
 

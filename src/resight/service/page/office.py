@@ -16,7 +16,7 @@ from resight.service.api.shapes import ForgetBody, KeyBody
 from resight.service.page.rendering import form_of, go, number_of, page, render, text_in, texts_in
 
 LINES = 100
-ASKED = dict.fromkeys(("pids", "people", "cameras", "after", "before", "ids"), "")  # of a form that is empty
+ASKED = dict.fromkeys(("pids", "people", "tracks", "cameras", "after", "before", "ids"), "")  # of a form that is empty
 
 
 @page
@@ -36,8 +36,7 @@ async def forget_preview(request: Request) -> Response:
         told["pids"] = [number_of(text) for text in pids]
     if text := text_in(form, "person"):
         told["people"] = [text]
-    if text := text_in(form, "camera"):
-        told["cameras"] = [text]
+    told |= {f"{name}s": [text] for name in ("track", "camera") if (text := text_in(form, name))}
     told |= {name: text for name in ("after", "before") if (text := text_in(form, name))}
     if text := text_in(form, "id"):
         told["ids"] = [number_of(each) for each in text.replace(",", " ").split()]
