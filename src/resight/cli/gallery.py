@@ -18,6 +18,7 @@ from resight.cli.place import is_service, opened, opened_with_model
 from resight.core.calibration import Rate
 from resight.core.errors import ConfigError, GalleryError
 from resight.core.files import check_folder_of, written_whole
+from resight.core.times import format_time, parse_period_s, parse_time
 from resight.embedding.card import short_of
 from resight.embedding.loading import load
 from resight.gallery.gallery import Gallery
@@ -27,7 +28,6 @@ from resight.gallery.results import SearchResult
 from resight.gallery.store import without_password
 from resight.gallery.transfer.exporting import export as export_lines
 from resight.gallery.transfer.lines import header_of
-from resight.gallery.transfer.times import format_time, parse_period_s, parse_time
 from resight.site.transform import short_of_site
 
 Who = Annotated[str | None, typer.Option(help="Who does it, for the audit. By default this system's user.")]

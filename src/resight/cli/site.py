@@ -17,12 +17,12 @@ from resight.cli.gallery_add import Uri, Wait
 from resight.cli.sites import crops_of_place, needed_site
 from resight.core.errors import ConfigError, GalleryError
 from resight.core.files import check_folder_of
+from resight.core.times import format_time, parse_period_s, parse_time
 from resight.embedding.card import short_of
 from resight.gallery.engines import is_gallery
 from resight.gallery.gallery import Gallery
 from resight.gallery.opening import open_gallery
 from resight.gallery.store import without_password
-from resight.gallery.transfer.times import format_time, parse_period_s, parse_time
 from resight.site.drift import drift_of
 from resight.site.files import save_site
 from resight.site.transform import SiteTransform, short_of_site

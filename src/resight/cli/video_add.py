@@ -13,10 +13,10 @@ from resight.cli.gallery_add import Model_, Uri
 from resight.cli.stopping import exit_code, stopping
 from resight.core.errors import ConfigError, EmbeddingError
 from resight.core.progress import Advance
+from resight.core.times import format_time, parse_time
 from resight.embedding.card import short_of
 from resight.gallery.gallery import Gallery
 from resight.gallery.opening import open_gallery, open_with_model
-from resight.gallery.transfer.times import format_time, parse_time
 from resight.video.adding import VideoReport, add_tracklets, check_source
 from resight.video.detected import LinesReport, moments_of, with_boxes, without_video
 from resight.video.detector import OnnxDetector

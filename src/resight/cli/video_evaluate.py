@@ -10,8 +10,8 @@ import typer
 from rich.table import Table
 
 from resight.cli import output
+from resight.core.times import parse_time
 from resight.gallery.opening import open_gallery
-from resight.gallery.transfer.times import parse_time
 from resight.video.scoring.evaluate import VideoEvaluation, evaluate_tracks, tracks_of_lines
 from resight.video.scoring.metrics import Scores
 from resight.video.scoring.reading import read_truth, tracks_of_gallery

@@ -10,9 +10,9 @@ import typer
 from resight.cli import output
 from resight.cli.gallery_add import Model_, Uri
 from resight.core.files import check_folder_of, write_whole
+from resight.core.times import parse_time
 from resight.gallery.opening import open_with_model
 from resight.gallery.store import without_password
-from resight.gallery.transfer.times import parse_time
 from resight.report.timeline import timeline_page
 from resight.video.following import follow as followed
 from resight.video.linking.site import read_site

@@ -18,9 +18,9 @@ from resight.cli.gallery_add import Model_, Uri, Wait
 from resight.cli.stopping import exit_code, stopping
 from resight.core.errors import DataError
 from resight.core.files import check_folder_of, write_whole
+from resight.core.times import parse_period_s, parse_time
 from resight.gallery.gallery import Gallery
 from resight.gallery.opening import open_gallery, open_with_model
-from resight.gallery.transfer.times import parse_period_s, parse_time
 from resight.video.linking.linker import Done, carry_out, plan_links, undo_links
 from resight.video.linking.planning import SURE, Plan, Unsure
 from resight.video.linking.site import Site, read_site

@@ -13,12 +13,12 @@ from PIL import Image
 from resight.core.errors import ConfigError, DataError
 from resight.core.pictures.images import Pixels
 from resight.core.records import FloatArray
+from resight.core.times import format_time
 from resight.data.crops import Crop
 from resight.gallery.gallery import Gallery
 from resight.gallery.people import pid_of_tracklet
 from resight.gallery.records import Added, Attributes, Entry
 from resight.gallery.transfer.rows import Row
-from resight.gallery.transfer.times import format_time
 from resight.video.frames.clock import ClockReport
 from resight.video.looks import embedded
 from resight.video.packing import pack_boxes, unpack_boxes

@@ -26,9 +26,11 @@ def test_names_are_numbered_and_numbers_kept(tmp_path: Path) -> None:
 
 def test_optional_columns(tmp_path: Path) -> None:
     header = "time,path,pid,camid,split,track,frame,mine"
-    data = read_manifest(table(tmp_path, "1.5,a.jpg,1,1,train,t9,42,x", ",b.jpg,1,2,train,,,", header=header))
+    data = read_manifest(
+        table(tmp_path, "1.5,a.jpg,1,1,train,t9,42,x", "2026-03-01T08:00:00Z,b.jpg,1,2,train,,,", header=header)
+    )
     assert (data.train[0].time, data.train[0].track, data.train[0].frame) == (1.5, "t9", 42)
-    assert (data.train[1].time, data.train[1].track, data.train[1].frame) == (None, None, None)
+    assert (data.train[1].time, data.train[1].track, data.train[1].frame) == (1772352000.0, None, None)
 
 
 def test_bad_rows_are_named_and_the_rest_goes_on(tmp_path: Path) -> None:

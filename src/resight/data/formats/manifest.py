@@ -1,9 +1,9 @@
 """A table of crops: CSV or Parquet with the columns path, pid, camid and split, and optionally others.
 
 Paths are relative to the table's folder, or absolute; Windows' backslashes are slashes where no file has them in its
-name. Optional: time (seconds), track, sequence, frame, and rights (one line, the same in every row). Labels become
-numbers as `labels` says. A CSV may be UTF-8 or UTF-16, with or without a byte order mark, and may have semicolons or
-tabs in place of commas.
+name. Optional: time (seconds since 1970, or ISO 8601), track, sequence, frame, and rights (one line, the same in every
+row). Labels become numbers as `labels` says. A CSV may be UTF-8 or UTF-16, with or without a byte order mark, and may
+have semicolons or tabs in place of commas.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from typing import Any
 from resight.core.errors import ConfigError, DatasetError, MissingExtra, UnreadableImage
 from resight.core.files import write_whole
 from resight.core.progress import Progress, silent
+from resight.core.times import parse_time
 from resight.data.crops import RIGHTS_UNKNOWN, SPLITS, Crop, Dataset, Problem
 from resight.data.labels import NOTHING, number_cameras, number_people
 from resight.data.listing import list_entries
@@ -200,17 +201,19 @@ def _is_whole(table: Path, number: int, row: Row, problems: list[Problem]) -> bo
 
 
 def _optional(row: Row) -> dict[str, Any]:
-    """Raises ValueError naming the field that is no number."""
+    """Raises ValueError naming the field that is no number, or no time."""
     found: dict[str, Any] = {}
-    for name, kind in (("time", float), ("track", str), ("sequence", int), ("frame", int)):
+    for name, kind in (("time", parse_time), ("track", str), ("sequence", int), ("frame", int)):
         text = _text(row.get(name))
         if not text:
             continue
         try:
             found[name] = kind(text)
+        except ConfigError as error:
+            raise ValueError(f"time {error}") from None
         except ValueError:
             raise ValueError(f"{name} {text!r} is not a number") from None
-        if kind is float and not math.isfinite(found[name]):
+        if name == "time" and not math.isfinite(found[name]):
             raise ValueError(f"{name} {text!r} is not a time")
     return found
 

@@ -19,11 +19,11 @@ from pathlib import Path
 from typing import Any
 
 from resight.core.errors import ConfigError, DataError
+from resight.core.times import parse_time
 from resight.data.crops import Crop
 from resight.gallery.arguments import camera_of, word_of
 from resight.gallery.records import CannotLink, Entry, Link, Settings
 from resight.gallery.transfer.rows import Row
-from resight.gallery.transfer.times import parse_time
 from resight.site.files import from_bytes, to_bytes
 from resight.site.transform import SiteTransform
 

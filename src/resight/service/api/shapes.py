@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Base64Bytes, BaseModel, ConfigDict, Field, Strict
 
-from resight.gallery.transfer.times import parse_time
+from resight.core.times import parse_time
 
 Whole = Annotated[int, Field(ge=-(2**63), lt=2**63)]  # in a path or a query, which are texts
 Number = Annotated[int, Strict(), Field(ge=-(2**63), lt=2**63)]

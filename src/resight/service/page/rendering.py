@@ -13,8 +13,8 @@ from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
 
 from resight.core.errors import ResightError
+from resight.core.times import format_time
 from resight.core.version import VERSION
-from resight.gallery.transfer.times import format_time
 from resight.service.access.roles import Caller
 from resight.service.api.common import desk_of
 from resight.service.guard import CALLER, csrf_fits, up
