@@ -181,6 +181,15 @@ def test_several_pictures_of_one_person_are_one_search(site: Path, tmp_path: Pat
     assert "pool" in resight("gallery", "search", site, *paths, "--pool", "most", code=2).stderr
 
 
+def test_a_bad_picture_does_not_end_a_search_for_others(site: Path, picture: Path, tmp_path: Path) -> None:
+    bad = tmp_path / "bad.jpg"
+    bad.write_bytes(b"no picture")
+    done = resight("gallery", "search", site, bad, picture, "--json")
+    assert [answer["picture"] for answer in lines(done.stdout)] == [str(picture)]
+    assert "left out" in done.stderr
+    resight("gallery", "search", site, bad, bad, code=3)
+
+
 def test_old_names_of_options_still_work_with_a_warning(site: Path, picture: Path, tmp_path: Path) -> None:
     new = resight("gallery", "search", site, picture, "--top-k", "3", "--min-similarity", "0.1", "--json")
     old = resight("gallery", "search", site, picture, "--top", "3", "--at-least=0.1", "--json")

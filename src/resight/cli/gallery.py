@@ -16,7 +16,7 @@ from resight.cli import output
 from resight.cli.gallery_add import Model_, Uri, Wait
 from resight.cli.place import is_service, opened, opened_with_model
 from resight.core.calibration import Rate
-from resight.core.errors import ConfigError, GalleryError
+from resight.core.errors import ConfigError, GalleryError, UnreadableImage
 from resight.core.files import check_folder_of, written_whole
 from resight.core.times import format_time, parse_period_s, parse_time
 from resight.embedding.card import short_of
@@ -131,9 +131,17 @@ def search(
         "false_negative_rate": false_negative_rate,
     }
     searches = [[picture] for picture in pictures] if pool is None else [pictures]
+    bad: list[UnreadableImage] = []
     with opened_with_model(uri, model, reading=True, who=who, purpose=purpose) as gallery:
         for searched in searches:
-            result = gallery.search(searched, top_k, pool=pool or "mean", **options)
+            try:
+                result = gallery.search(searched, top_k, pool=pool or "mean", **options)
+            except UnreadableImage as error:
+                bad.append(error)
+                if len(bad) == len(searches):
+                    raise
+                output.say(f"left out: {error}")
+                continue
             (_print_json if json_ else _print_table)(searched, result, hidden is not None)
         _tell_of_camera(gallery, seen_by)
         if exclude_camera or (camera and not result.num_people):
@@ -247,7 +255,7 @@ def forget(
             "--untimed counts them as old"
         )
     if gone.looked_for:
-        output.tell(f"the bytes of {gone.looked_for:,} embeddings and pictures were looked for in the files afterwards")
+        output.tell(f"the bytes of {gone.sought} were looked for in the files afterwards")
     if gone.site:
         output.say(gone.site)
     for beyond in gone.beyond:

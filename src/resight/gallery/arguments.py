@@ -241,7 +241,7 @@ def word_of(value: Any, what: str) -> str | None:
 def text_of(text: str) -> str:
     """The text. Raises ConfigError if not every engine can store it."""
     if "\0" in text or (not text.isprintable() and any("\ud800" <= letter <= "\udfff" for letter in text)):
-        raise ConfigError(f"text with a null character or half a surrogate pair cannot be kept: {text!r}")
+        raise ConfigError(f"text that is no UTF-8, or has a null character, cannot be kept: {text!r}")
     return text
 
 

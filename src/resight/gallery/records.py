@@ -159,6 +159,12 @@ class Forgotten:
     untimed: int = 0
     site: str = ""
 
+    @property
+    def sought(self) -> str:
+        """What was searched for in the files afterwards, in words."""
+        of_site = ", the site transform of before among them," if self.site else ""
+        return f"{self.looked_for:,} embeddings and pictures{of_site}"
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
         return asdict(self)

@@ -228,7 +228,9 @@ def check_pixels(data: bytes, name: str, most: int) -> None:
             width, height = picture.size
     except UnidentifiedImageError:
         raise UnreadableImage(name, _told(data)) from None
-    except Exception as error:  # as above; a bomb too
-        raise UnreadableImage(name, f"damaged or too large ({str(error) or type(error).__name__})") from None
+    except Image.DecompressionBombError:
+        raise UnreadableImage(name, f"more than {most:,} pixels are not taken here") from None
+    except Exception as error:  # as above
+        raise UnreadableImage(name, f"damaged ({str(error) or type(error).__name__})") from None
     if width * height > most:
         raise UnreadableImage(name, f"{width} x {height} pixels; more than {most:,} are not taken here")

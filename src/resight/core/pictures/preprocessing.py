@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from resight.core.errors import ConfigError
+from resight.core.errors import ConfigError, unknown_name
 from resight.core.pictures.images import RESIZE_RULES, Pixels
 from resight.core.records import FloatArray
 
@@ -46,8 +46,10 @@ class Preprocessing:
             raise ConfigError(f"each std must be above 0, not {self.std}")
         if not (isinstance(self.image_centring, Real) and 0 <= self.image_centring <= 1):
             raise ConfigError(f"image_centring must be between 0 and 1, not {self.image_centring!r}")
-        if self.resize not in RESIZE_RULES or self.channel_order not in CHANNEL_ORDERS:
-            raise ConfigError(f"resize {self.resize!r} with channel order {self.channel_order!r} is not known")
+        if self.resize not in RESIZE_RULES:
+            raise unknown_name("resize rule", self.resize, RESIZE_RULES)
+        if self.channel_order not in CHANNEL_ORDERS:
+            raise unknown_name("channel order", self.channel_order, CHANNEL_ORDERS)
 
     def to_dict(self) -> dict[str, Any]:
         """Without image_centring where there is none, so that versions from before it read it too."""

@@ -73,7 +73,7 @@ class Meaning:
         if not unknown:
             return ""
         if unknown[0] is None:
-            return "it is not said which camera saw what is searched for (seen_by, --seen-by): the site's means need it"
+            return "it is not said which camera saw what is searched for (seen_by): the site's means need it"
         return f"the site transform has no mean of the camera {unknown[0]}; fit it anew when it has 100 pictures"
 
 

@@ -109,6 +109,11 @@ def columns_of(rows: Sequence[Row], made: Sequence[Any], settings: Settings, kee
                 "it is not said which model the embedding is of: give the model's identity as `model`, as `resight "
                 f"embed` does; the gallery is of {settings.model}"
             )
+        if any(model.startswith(f"{settings.model}+") for model in foreign):
+            raise EmbeddingError(
+                "an embedding that a site transform has changed: a gallery keeps them as the model gave them, without "
+                "--site, and applies its own transform"
+            )
         raise EmbeddingError(
             f"an embedding of a model {short_of(min(foreign))}; the gallery is of {short_of(settings.model)}"
         )

@@ -276,10 +276,12 @@ def search_out(result: SearchResult) -> SearchOut:
 def sentence(result: SearchResult) -> str:
     """The verdict in words: what it is, how often that is wrong, and why it is unsure."""
     decision = result.decision
-    if decision is None:
-        return "No verdict: part of the picture is hidden, or the model is not calibrated. Here is who is most alike."
     if not result.num_people:
         return "Nobody is there who could be the answer: no entry matches these conditions."
+    if decision is None:
+        compared = "gallery's site transform" if result.site else "model"
+        why = f"part of the picture is hidden, or the {compared} is not calibrated"
+        return f"No verdict: {why}. Here is who is most alike."
     people = f"{result.num_people:,} people" if result.num_people > 1 else "one person"
     if decision.reason:
         why = decision.reason.replace("`", "")

@@ -85,7 +85,7 @@ def certificate(gone: Forgotten, line: AuditLine | None, who: str, purpose: str,
     """The certificate of a deletion."""
     words = f"{gone.entries:,} entries were deleted."
     if gone.looked_for:
-        words += f" The bytes of {gone.looked_for:,} of their embeddings and pictures were then looked for in the files"
+        words += f" The bytes of {gone.sought} were then looked for in the files"
         words += " of the gallery: none were found." if not gone.traces else " of the gallery."
     if gone.traces:
         words += " Traces may be left: see below."

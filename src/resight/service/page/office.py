@@ -80,6 +80,7 @@ async def health_page(request: Request) -> Response:
         "health.html",
         counts=counts,
         promise=promise,
+        sited=await read(request, lambda: view.site.transform) is not None,
         model=model,
         short=short_of(model["identity"]),
         ready=desk.ready,
