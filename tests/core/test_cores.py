@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import numpy as np  # noqa: F401  # whose BLAS it is
 import pytest
+from threadpoolctl import threadpool_info
 
 from resight.core import cores
 
@@ -58,3 +60,12 @@ def test_so_does_that_of_version_1(machine: Path, quota: str, expected: int) -> 
     (machine / "cpu" / "job" / "cpu.cfs_quota_us").write_text(quota)
     (machine / "cpu" / "job" / "cpu.cfs_period_us").write_text("100000")
     assert cores.available_cores() == expected
+
+
+def test_blas_by_one_thread_and_by_all_again() -> None:
+    def threads() -> set[int]:
+        return {each["num_threads"] for each in threadpool_info() if each["user_api"] == "blas"}
+
+    before = threads()
+    assert cores.blas_by_one_thread(threads)() == {1}
+    assert threads() == before

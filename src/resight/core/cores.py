@@ -4,10 +4,28 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import wraps
 from pathlib import Path
+from typing import ParamSpec, TypeVar
 
 CGROUPS = Path("/sys/fs/cgroup")
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def blas_by_one_thread(function: Callable[P, R]) -> Callable[P, R]:
+    """Decorates what multiplies small matrices often. BLAS's threads wait for each other by spinning: on cores that
+    others use too that costs many times the product."""
+
+    @wraps(function)
+    def limited(*args: P.args, **options: P.kwargs) -> R:
+        from threadpoolctl import threadpool_limits
+
+        with threadpool_limits(1, "blas"):
+            return function(*args, **options)
+
+    return limited
 
 
 def available_cores() -> int:

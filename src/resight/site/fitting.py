@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 import numpy as np
 import numpy.typing as npt
 
+from resight.core.cores import blas_by_one_thread
 from resight.core.distances import unit_rows
 from resight.core.errors import DataError, EmbeddingError
 from resight.core.records import FloatArray, IntArray
@@ -32,6 +33,7 @@ TOTAL_EXPONENT = 0.1  # of total whitening, which nothing chooses: more of it ha
 DOUBLES = npt.NDArray[np.float64]
 
 
+@blas_by_one_thread
 def fit_site(
     embeddings: npt.ArrayLike,
     cameras: Sequence[str],
