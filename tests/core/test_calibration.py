@@ -108,6 +108,24 @@ def test_the_numbers_of_a_row_move_with_the_size_of_the_gallery() -> None:
     assert CALIBRATION.strangers_as_alike(0.1, 100) == Rate(1.0, 1.0, 1.0)
 
 
+def test_beyond_isotonic_steps_the_people_are_too_few_to_tell() -> None:
+    steps = replace(
+        CALIBRATION,
+        method="isotonic",
+        similarity=(-0.5, 0.0, 0.5),
+        log_odds=(-4.0, 0.0, 4.0),
+        log_odds_low=(-4.0, -1.0, 3.0),
+        log_odds_high=(-3.0, 1.0, 4.0),
+    )
+    ends = {at: steps.same_among(at, 99) for at in (-0.9, 0.0, 0.5, 0.9)}
+    assert [(round(rate.low, 4), round(rate.high, 4)) for rate in ends.values() if rate] == [
+        (0.0, 0.0005),
+        (0.0037, 0.0267),
+        (0.1687, 1.0),
+        (0.1687, 1.0),
+    ]
+
+
 def test_without_labels_there_is_no_probability() -> None:
     blind = replace(CALIBRATION, method="none", similarity=(), log_odds=())
     assert Calibration.from_dict(json.loads(json.dumps(blind.to_dict()))) == blind

@@ -141,7 +141,8 @@ class Calibration:
         """P(same) of a row that a search among so many people finds, with its interval; None where nobody was named.
 
         The prior is 1 / (num_people + 1): before it is looked at, the person searched for is as likely any of them as
-        nobody. The interval is from 0 to 1 where the calibration does not know it.
+        nobody. The interval is from 0 to 1 where the calibration does not know it. Isotonic steps are no surer than so
+        many people can show: at the last one it may be anything above, at the first one anything below.
         """
         if not self.similarity:
             return None
@@ -154,6 +155,10 @@ class Calibration:
             for odds in (self.log_odds_low, self.log_odds_high)
         )
         low, high = map(float, ends)
+        if self.method == "isotonic":
+            odds = float(np.interp(similarity, self.similarity, self.log_odds))
+            low = 0.0 if odds <= self.log_odds[0] else low
+            high = 1.0 if odds >= self.log_odds[-1] else high
         return Rate(value, min(low, value), max(high, value))
 
     def strangers_as_alike(self, similarity: float, num_people: int) -> Rate:
