@@ -53,7 +53,9 @@ def test_a_site_from_fit_to_verdicts(tmp_path: Path, town: Path) -> None:
     raw_ap, ap = (one["evaluations"][0]["mean_ap"] for one in figures)
     assert ap > raw_ap + 0.05
     resight("calibrate", "city", town, "--unlabelled", "--site", site, "--far", "0.1")
-    assert "without labels" in resight("site", "show", site).stdout
+    told = resight("site", "show", site).stdout
+    assert "without labels" in told
+    assert "threshold" in told
     assert json.loads(resight("site", "show", site, "--json").stdout)["calibration"]["site"] == shown["identity"]
 
 

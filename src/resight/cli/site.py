@@ -28,6 +28,7 @@ from resight.site.files import save_site
 from resight.site.transform import SiteTransform, short_of_site
 
 MOVED = 7  # exit code
+RATES = (0.1, 0.01, 0.001)  # of false accepts, whose thresholds are told
 Place = Annotated[str, typer.Argument(help="A gallery, a file of embeddings, a data set or a folder of crops.")]
 Site = Annotated[str, typer.Argument(help="A site that `fit` wrote, or a gallery that has one.")]
 ModelOption = Annotated[str | None, typer.Option("--model", "-m", help="What embeds the pictures, of pictures.")]
@@ -110,7 +111,19 @@ def show(site: Site, *, json_: Json = False) -> None:
         return
     _print(found)
     output.tell(f"site {short_of_site(found.identity)}, of the model {short_of(found.model) or 'that is not named'}")
-    output.tell(f"calibrated on {found.calibration.data}" if found.calibration else "not calibrated")
+    if found.calibration is None:
+        output.tell("not calibrated")
+        return
+    output.tell(f"calibrated on {found.calibration.data}")
+    table = Table("same, at a false accept rate of", "threshold", "counted", box=None, pad_edge=False)
+    for rate in RATES:
+        index = found.calibration.accept_index(rate)
+        if index is None:
+            table.add_row(f"{rate:g}", "not supported", "")
+        else:
+            counted = found.calibration.false_accept.at(index)
+            table.add_row(f"{rate:g}", f"{found.calibration.thresholds[index]:.3f}", str(counted))
+    output.print_wide(table)
 
 
 def check(
