@@ -109,7 +109,7 @@ def test_embed_and_compare_take_a_site(tmp_path: Path, town: Path) -> None:
     resight("embed", "city", CITY, "-o", out, "--site", site)
     assert "+site:" in str(np.load(out)["model"])
     resight("gallery", "create", tmp_path / "raw.db", "-m", "city")
-    assert "of a model" in resight("gallery", "add", tmp_path / "raw.db", out, code=3).stderr  # raw ones are the truth
+    assert "without --site" in resight("gallery", "add", tmp_path / "raw.db", out, code=3).stderr
     done = resight(
         *("compare", "city", "city", CITY, "--second-site", site, "-o", tmp_path / "page.html"),
         *("--json", tmp_path / "two.json"),
