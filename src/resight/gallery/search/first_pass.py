@@ -48,7 +48,7 @@ def candidates(
     """Every row that matches the selection and can be among the hits, and some that cannot. runs: where rows may
     match."""
     num, dim = queries.rows.shape
-    count = sum(run.stop - run.start for run in runs)
+    queries.among = count = sum(run.stop - run.start for run in runs)
     if count * dim * max(num, 4) < WORTH_A_THREAD:
         threads = 1
     most = min(LARGEST_PIECE, max(LEAST_PIECE, PIECE_SCORES // num), -(-count // threads))
