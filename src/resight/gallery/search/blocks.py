@@ -30,7 +30,7 @@ Codes = npt.NDArray[np.int8]
 T = TypeVar("T", float, Doubles)
 AT_ONCE = 8192  # rows that are quantized at a time
 WORTH_TRYING = 8192  # rows
-TRIED_AGAIN = 128  # times between two trials of a way that is not the fastest
+TRIED_AGAIN = 64  # times between two trials of a way that is not the fastest
 READ_AHEAD = 1 << 20  # bytes, less than a core's cache holds
 CACHE_LINE = 64  # bytes
 DIGITS = 4  # binary digits of a scale and of a bound: scale * code is then exact in float32
@@ -74,8 +74,8 @@ class Queries:
 
     @cached_property
     def ways(self) -> tuple[Way, ...]:
-        """How the kernel can be given rows: it makes four sums at a time, and with fewer than four queries some would be
-        of nothing. The first one suits few rows."""
+        """How the kernel can be given rows: it makes four sums at a time, and some would be of nothing with fewer than
+        four queries. The first one suits few rows."""
         most = 4 // len(self.rows)
         if most < 2:
             return (Way(1, False),)
@@ -99,15 +99,15 @@ class Queries:
 
 
 class Way(NamedTuple):
-    """beside: how many rows that lie one after the other are taken as one. ahead: a part is read before the kernel reads
-    it, which waits for memory where a plain reading does not."""
+    """beside: how many rows that lie one after the other are taken as one. ahead: a part is read before the kernel
+    reads it, which may wait for memory where a plain reading does not."""
 
     beside: int
     ahead: bool
 
 
 class Pace:
-    """Which way is the fastest for queries like these: it depends on the processor, its cache and the dimension, so they
+    """Which way is the fastest for queries like these: it depends on the processor, its cache and the dimension, so all
     are tried on the work itself, three times each, and again now and then. All give the same scores."""
 
     def __init__(self) -> None:
@@ -254,7 +254,7 @@ class Tail:
 
 
 def _at_a_line(shape: tuple[int, int]) -> Codes:
-    """Room for codes that begins where a line of the processor's cache does: reading it is then up to a sixth faster."""
+    """Room for codes that begins where a line of the processor's cache does, as codes in a file do."""
     size = shape[0] * shape[1]
     room = np.empty(size + CACHE_LINE, np.int8)
     first = -room.ctypes.data % CACHE_LINE
