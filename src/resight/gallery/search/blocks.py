@@ -31,6 +31,7 @@ T = TypeVar("T", float, Doubles)
 AT_ONCE = 8192  # rows that are quantized at a time
 WORTH_TRYING = 8192  # rows
 TRIED_AGAIN = 64  # times between two trials of a way that is not the fastest
+FEW_QUERIES = 8  # by which BLAS is not faster than NumKong
 READ_AHEAD = 1 << 20  # bytes, less than a core's cache holds
 CACHE_LINE = 64  # bytes
 DIGITS = 4  # binary digits of a scale and of a bound: scale * code is then exact in float32
@@ -242,9 +243,15 @@ class Tail:
         self.columns = Columns.joined([self.columns, columns])
         self.longest = max(self.longest, float(lengths_of(vectors).max(initial=0.0)))
 
-    def scores(self, queries: Queries, rows: IntArray | slice) -> FloatArray:
-        """(m, q) float32."""
-        out: FloatArray = self.vectors[rows] @ queries.rows.T
+    def scores(self, queries: Queries, rows: IntArray | slice) -> FloatArray | Doubles:
+        """(m, q) float32 or, of few queries, float64. Of few queries not by BLAS, whose threads go on spinning after a
+        product, on the cores that blocks are compared by."""
+        num, vectors = len(queries.rows), self.vectors[rows]
+        if num == 1:
+            return np.einsum("ij,kj->ik", vectors, queries.rows)
+        if num <= FEW_QUERIES:
+            return np.asarray(numkong.dots_packed(vectors, numkong.dots_pack(queries.rows)))
+        out: FloatArray = vectors @ queries.rows.T
         return out
 
     def line(self, queries: Queries) -> tuple[Doubles, Doubles]:

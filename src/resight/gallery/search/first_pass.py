@@ -58,7 +58,7 @@ def candidates(
         for first in range(run.start, run.stop, most):
             piece = Run(run.part, first, min(first + most, run.stop), run.whole)
             (tails if isinstance(parts[run.part], Tail) else todo).append(piece)
-    # The tail's product is numpy's, which has threads of its own.
+    # The tail's product by many queries is numpy's, which has threads of its own.
     kept = [_of_piece(parts, piece, queries, wanted, race) for piece in tails]
 
     def work() -> list[Candidates]:
