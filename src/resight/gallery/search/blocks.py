@@ -247,11 +247,13 @@ class Tail:
         """(m, q) float32 or, of few queries, float64. Of few queries not by BLAS, whose threads go on spinning after a
         product, on the cores that blocks are compared by."""
         num, vectors = len(queries.rows), self.vectors[rows]
+        out: FloatArray
         if num == 1:
-            return np.einsum("ij,kj->ik", vectors, queries.rows)
+            out = np.einsum("ij,kj->ik", vectors, queries.rows)
+            return out
         if num <= FEW_QUERIES:
             return np.asarray(numkong.dots_packed(vectors, numkong.dots_pack(queries.rows)))
-        out: FloatArray = vectors @ queries.rows.T
+        out = vectors @ queries.rows.T
         return out
 
     def line(self, queries: Queries) -> tuple[Doubles, Doubles]:
