@@ -2,8 +2,10 @@
 
 Measures, in one run and in turns, so that a busy moment hits all alike: the median of a search for the 50 most alike,
 of one query and of 64 together, among all rows and among a tenth of them (ours by time, the others by a range of ids).
-Every answer of ours is compared with one of all rows in float64. Prints the ratio to ours, what memory each took a row
-while it was made ready, and at the end how the time grows: the power of the number of rows that fits it best.
+Each is measured after a rest and a search that is not, since threads of BLAS and OpenMP go on spinning after a product
+and would take a core from whoever comes next. Every answer of ours is compared with one of all rows in float64. Prints
+the ratio to ours, what memory each took a row while it was made ready, and at the end how the time grows: the power of
+the number of rows that fits it best.
 
 Beside each line stands the limit: how long all cores take to read once what a search of ours must read at least, the
 int8 codes of the rows, or their float32 where so few are kept without codes. Ours has its rows in memory here; a
@@ -35,6 +37,7 @@ from resight.gallery.search.exact import Found
 from resight.gallery.search.index import BLOCK_ROWS, Index
 from resight.gallery.sqlite.index.kept import TAIL_ROWS
 
+REST_S = 0.05  # longer than OpenBLAS's threads spin
 SLOW_S = 2.0  # what takes longer is run three times, not as often as the rest
 Times = dict[str, dict[str, list[tuple[int, float]]]]
 
@@ -86,6 +89,8 @@ def _one_size(num: int, dim: int, rounds: int, names: list[str], folder: Path, m
             for turn in range(rounds):
                 for name, search in sides.items():
                     if found[name][0] < SLOW_S or turn < 2:
+                        time.sleep(REST_S)
+                        search()
                         found[name].append(_timed(search))
             for name, times in found.items():
                 medians[what][name].append((num, statistics.median(times[1:])))

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from threading import Thread
 
@@ -149,6 +150,33 @@ def test_writers_of_one_process_lose_nothing(milvus_server: MilvusServer) -> Non
     assert not lost
     with open_gallery(place, MODEL, wait_s=60) as gallery:
         assert len({entry.id for entry in gallery.entries()}) == 4 * 5 * 10
+
+
+def test_after_compact_its_segments_hold_nothing_of_the_forgotten(milvus_server: MilvusServer) -> None:
+    """Its message queue does, for three days: docs/scale.md."""
+    rows = unit(300, seed=11)
+    with open_gallery(f"{milvus_server.address}segments", MODEL, wait_s=60) as gallery:
+        people = [1] * 20 + [2] * 280
+        gallery.add_embeddings(rows, model=MODEL.identity, camera="north", pid=people)
+        gallery.compact()
+        forgotten, kept = ([row.tobytes() for row in part] for part in (rows[:20], rows[20:]))
+        segments = milvus_server.folder / "data" / "insert_log"
+        wait_for(lambda: all(found_in(segments, part) == len(part) for part in (forgotten, kept)))
+        gallery.forget(pid=1)
+        gallery.compact()
+        wait_for(lambda: found_in(segments, forgotten) == 0)
+        assert found_in(segments, kept) == len(kept)
+
+
+def found_in(folder: Path, parts: list[bytes]) -> int:
+    """How many of these are in a file below the folder."""
+    left = set(parts)
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            with suppress(FileNotFoundError):  # the server has just removed it
+                content = path.read_bytes()
+                left = {part for part in left if part not in content}
+    return len(parts) - len(left)
 
 
 def count_of(out: object) -> int:

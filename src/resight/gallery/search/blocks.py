@@ -14,9 +14,10 @@ from __future__ import annotations
 import math
 import time
 from collections import defaultdict, deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numkong
 import numpy as np
@@ -28,10 +29,11 @@ from resight.gallery.search.columns import Columns, Doubles, Zones
 Codes = npt.NDArray[np.int8]
 T = TypeVar("T", float, Doubles)
 AT_ONCE = 8192  # rows that are quantized at a time
-WAYS = ((True, True), (False, False), (True, False), (False, True))  # of _scores: folded, ahead
 WORTH_TRYING = 8192  # rows
-TRIED_AGAIN = 32  # times between two trials of a way that is not the fastest
+TRIED_AGAIN = 64  # times between two trials of a way that is not the fastest
+FEW_QUERIES = 8  # by which BLAS is not faster than NumKong
 READ_AHEAD = 1 << 20  # bytes, less than a core's cache holds
+CACHE_LINE = 64  # bytes
 DIGITS = 4  # binary digits of a scale and of a bound: scale * code is then exact in float32
 
 
@@ -46,6 +48,8 @@ class Queries:
 
     def __init__(self, rows: FloatArray) -> None:
         self.rows = np.ascontiguousarray(rows)
+        self.among = 0  # how many rows they are compared with
+        self._packed: dict[int, Any] = {}
         self.lines: dict[tuple[float, float, float], tuple[Doubles, Doubles]] = {}  # of blocks, most of which are alike
 
     @cached_property
@@ -70,76 +74,84 @@ class Queries:
         return step, near.astype(np.int8), np.sqrt(np.einsum("ij,ij->i", left, left))
 
     @cached_property
-    def beside(self) -> int:
-        """How many rows lie beside each other in one row of the kernel's product, which makes four sums at a time: with
-        fewer than four queries some would be of nothing."""
-        return max(1, 4 // len(self.rows))
+    def ways(self) -> tuple[Way, ...]:
+        """How the kernel can be given rows: it makes four sums at a time, and some would be of nothing with fewer than
+        four queries. The first one suits few rows."""
+        most = 4 // len(self.rows)
+        if most < 2:
+            return (Way(1, False),)
+        return tuple(dict.fromkeys((Way(most, True), Way(1, False), Way(2, False), Way(most, False))))
 
-    @cached_property
-    def ways(self) -> Pace:
-        """How fast each way is, of all queries so many and so long in this process."""
-        return _paces[len(self.rows), self.rows.shape[1]]
+    @property
+    def pace(self) -> Pace:
+        """How fast each way is in this process, of all queries so many and so long, among about so many rows."""
+        return _paces[len(self.rows), self.rows.shape[1], self.among.bit_length()]
 
-    @cached_property
-    def packed(self) -> Any:
-        """The codes as the kernel wants them."""
-        return numkong.dots_pack(self.quantized[1])
+    def packed(self, beside: int) -> Any:
+        """The codes as the kernel wants them, for `beside` rows one after the other: (beside * q, beside * dim), each
+        query once in each row's place."""
+        if beside not in self._packed:
+            num, dim = self.rows.shape
+            wide = np.zeros((beside, num, beside, dim), np.int8)
+            for place in range(beside):
+                wide[place, :, place] = self.quantized[1]
+            self._packed[beside] = numkong.dots_pack(wide.reshape(beside * num, beside * dim))
+        return self._packed[beside]
 
-    @cached_property
-    def packed_beside(self) -> Any:
-        """For `beside` rows one after the other: (beside * q, beside * dim), each query once in each row's place."""
-        num, dim = self.rows.shape
-        wide = np.zeros((self.beside, num, self.beside, dim), np.int8)
-        for place in range(self.beside):
-            wide[place, :, place] = self.quantized[1]
-        return numkong.dots_pack(wide.reshape(self.beside * num, self.beside * dim))
+
+class Way(NamedTuple):
+    """beside: how many rows that lie one after the other are taken as one. ahead: a part is read before the kernel
+    reads it, which may wait for memory where a plain reading does not."""
+
+    beside: int
+    ahead: bool
 
 
 class Pace:
-    """Which of WAYS is the fastest for queries like these: it depends on the processor, its cache and the dimension, so
-    they are tried on the work itself, three times each, and again now and then. All give the same scores."""
+    """Which way is the fastest for queries like these: it depends on the processor, its cache and the dimension, so all
+    are tried on the work itself, three times each, and again now and then. All give the same scores."""
 
     def __init__(self) -> None:
-        self._spent: list[deque[float]] = [deque(maxlen=8) for _ in WAYS]
+        self._spent: defaultdict[Way, deque[float]] = defaultdict(lambda: deque(maxlen=8))
         self._turn = 0
 
-    def choice(self) -> int:
-        """The number of a way."""
+    def choice(self, ways: Sequence[Way]) -> Way:
+        """One of them, of which there are always the same ones."""
         self._turn += 1
-        least = [min(spent) if len(spent) > 2 else 0.0 for spent in self._spent]
         if self._turn % TRIED_AGAIN == 0:
-            return self._turn // TRIED_AGAIN % len(WAYS)
-        return least.index(min(least))
+            return ways[self._turn // TRIED_AGAIN % len(ways)]
+        return min(ways, key=lambda way: min(self._spent[way]) if len(self._spent[way]) > 2 else 0.0)
 
-    def tell(self, way: int, seconds_a_row: float) -> None:
+    def tell(self, way: Way, seconds_a_row: float) -> None:
         """How long it took. Threads may tell at once."""
         self._spent[way].append(seconds_a_row)
 
 
-_paces: defaultdict[tuple[int, int], Pace] = defaultdict(Pace)
+_paces: defaultdict[tuple[int, int, int], Pace] = defaultdict(Pace)
 
 
-def _scores(codes: Codes, queries: Queries, folded: bool, ahead: bool) -> npt.NDArray[np.int32]:
-    """(m, q). folded: `beside` rows as one. ahead: reads a part before the kernel does, which waits for memory where a
-    plain reading does not."""
-    beside = queries.beside if folded else 1
+def _scores(codes: Codes, queries: Queries, way: Way) -> npt.NDArray[np.int32]:
+    """(m, q)"""
+    beside, ahead = way
     num, dim = codes.shape
     even = num - num % beside
     if not even:
-        return np.asarray(numkong.dots_packed(codes, queries.packed))
-    packed = queries.packed_beside if folded else queries.packed
+        return np.asarray(numkong.dots_packed(codes, queries.packed(1)))
     wide = codes[:even].reshape(even // beside, beside * dim)
-    out = numkong.empty((len(wide), beside * len(queries.rows)), dtype="int32")
-    step = max(1, READ_AHEAD // (beside * dim)) if ahead else len(wide)
-    for start in range(0, len(wide), step):
-        stop = min(start + step, len(wide))
-        if ahead:
+    packed = queries.packed(beside)
+    if ahead:
+        out = numkong.empty((len(wide), beside * len(queries.rows)), dtype="int32")
+        step = max(1, READ_AHEAD // (beside * dim))
+        for start in range(0, len(wide), step):
+            stop = min(start + step, len(wide))
             np.bitwise_or.reduce(wide[start:stop].ravel())
-        numkong.dots_packed(wide, packed, out=out, start_row=start, end_row=stop)
+            numkong.dots_packed(wide, packed, out=out, start_row=start, end_row=stop)
+    else:
+        out = numkong.dots_packed(wide, packed)
     scores = np.asarray(out).reshape(even, len(queries.rows))
     if even == num:
         return scores
-    return np.concatenate([scores, np.asarray(numkong.dots_packed(codes[even:], queries.packed))])
+    return np.concatenate([scores, np.asarray(numkong.dots_packed(codes[even:], queries.packed(1)))])
 
 
 @dataclass(eq=False)
@@ -157,7 +169,7 @@ class Block:
     def of(cls, vectors: FloatArray, columns: Columns) -> Block:
         """Quantizes rows (n, dim), and keeps them."""
         scale = scale_of(vectors)
-        codes, slack, reach = np.empty(vectors.shape, np.int8), 0.0, 0.0
+        codes, slack, reach = _at_a_line(vectors.shape), 0.0, 0.0
         for start in range(0, len(vectors), AT_ONCE):
             part = slice(start, start + AT_ONCE)
             codes[part], left, length = quantized(vectors[part], scale)
@@ -180,14 +192,12 @@ class Block:
     def scores(self, queries: Queries, rows: IntArray | slice) -> npt.NDArray[np.int32]:
         """(m, q) int32, code.Q, of some rows."""
         codes = self.codes[rows]
-        if queries.beside == 1:
-            return np.asarray(numkong.dots_packed(codes, queries.packed))
-        if len(codes) < WORTH_TRYING:
-            return _scores(codes, queries, *WAYS[0])
-        ways = queries.ways
-        way, began = ways.choice(), time.perf_counter()
-        scores = _scores(codes, queries, *WAYS[way])
-        ways.tell(way, (time.perf_counter() - began) / len(codes))
+        if len(queries.ways) == 1 or len(codes) < WORTH_TRYING:
+            return _scores(codes, queries, queries.ways[0])
+        pace = queries.pace
+        way, began = pace.choice(queries.ways), time.perf_counter()
+        scores = _scores(codes, queries, way)
+        pace.tell(way, (time.perf_counter() - began) / len(codes))
         return scores
 
     def line(self, queries: Queries) -> tuple[Doubles, Doubles]:
@@ -233,15 +243,31 @@ class Tail:
         self.columns = Columns.joined([self.columns, columns])
         self.longest = max(self.longest, float(lengths_of(vectors).max(initial=0.0)))
 
-    def scores(self, queries: Queries, rows: IntArray | slice) -> FloatArray:
-        """(m, q) float32."""
-        out: FloatArray = self.vectors[rows] @ queries.rows.T
+    def scores(self, queries: Queries, rows: IntArray | slice) -> FloatArray | Doubles:
+        """(m, q) float32 or, of few queries, float64. Of few queries not by BLAS, whose threads go on spinning after a
+        product, on the cores that blocks are compared by."""
+        num, vectors = len(queries.rows), self.vectors[rows]
+        out: FloatArray
+        if num == 1:
+            out = np.einsum("ij,kj->ik", vectors, queries.rows)
+            return out
+        if num <= FEW_QUERIES:
+            return np.asarray(numkong.dots_packed(vectors, numkong.dots_pack(queries.rows)))
+        out = vectors @ queries.rows.T
         return out
 
     def line(self, queries: Queries) -> tuple[Doubles, Doubles]:
         """As Block.line."""
         num, dim = queries.rows.shape
         return np.ones(num), float32_error(dim, self.longest * queries.lengths)
+
+
+def _at_a_line(shape: tuple[int, int]) -> Codes:
+    """Room for codes that begins where a line of the processor's cache does, as codes in a file do."""
+    size = shape[0] * shape[1]
+    room = np.empty(size + CACHE_LINE, np.int8)
+    first = -room.ctypes.data % CACHE_LINE
+    return room[first : first + size].reshape(shape)
 
 
 def float32_error(dim: int, lengths: T) -> T:

@@ -48,7 +48,7 @@ def candidates(
     """Every row that matches the selection and can be among the hits, and some that cannot. runs: where rows may
     match."""
     num, dim = queries.rows.shape
-    count = sum(run.stop - run.start for run in runs)
+    queries.among = count = sum(run.stop - run.start for run in runs)
     if count * dim * max(num, 4) < WORTH_A_THREAD:
         threads = 1
     most = min(LARGEST_PIECE, max(LEAST_PIECE, PIECE_SCORES // num), -(-count // threads))
@@ -58,7 +58,7 @@ def candidates(
         for first in range(run.start, run.stop, most):
             piece = Run(run.part, first, min(first + most, run.stop), run.whole)
             (tails if isinstance(parts[run.part], Tail) else todo).append(piece)
-    # The tail's product is numpy's, which has threads of its own.
+    # The tail's product by many queries is numpy's, which has threads of its own.
     kept = [_of_piece(parts, piece, queries, wanted, race) for piece in tails]
 
     def work() -> list[Candidates]:
