@@ -93,9 +93,16 @@ def site_of(data: Dataset, pictures: int, seed: int) -> list[Crop]:
 
 
 def halved(data: Dataset, seed: int) -> tuple[list[Crop], Dataset]:
-    """The pictures of half the people, and the data of the other half."""
-    people = np.random.default_rng(seed).permutation(sorted({crop.pid for crop in data.query if crop.pid > 0}))
-    site = set(people[: len(people) // 2].tolist())
+    """The pictures of half the people, and the data of the other half: of those that several cameras saw, and of the
+    others. Of the first at least 110, since a camera takes 100 pictures for a mean (prid has one a person)."""
+    cameras: dict[int, set[int]] = {}
+    for crop in (*data.query, *data.gallery):
+        if crop.pid > 0:
+            cameras.setdefault(crop.pid, set()).add(crop.camid)
+    several = sorted(pid for pid, seen in cameras.items() if len(seen) > 1)
+    others, rng = sorted(cameras.keys() - set(several)), np.random.default_rng(seed)
+    first = max(len(several) // 2, min(110, len(several)))
+    site = {*rng.permutation(several)[:first].tolist(), *rng.permutation(others)[: len(others) // 2].tolist()}
     query, gallery = (tuple(c for c in part if c.pid not in site) for part in (data.query, data.gallery))
     return [c for c in (*data.query, *data.gallery) if c.pid in site], replace(data, query=query, gallery=gallery)
 

@@ -156,8 +156,9 @@ def _rows_of(path: Path, required: Sequence[str]) -> EmbeddingRows:
 
 
 def _labels_of(column: Any) -> npt.NDArray[np.str_]:
-    """Texts, empty where there is none."""
-    return np.array(["" if label is None else str(label) for label in np.asarray(column).tolist()], np.str_)
+    """Texts, empty where there is none, or NaN in a column of numbers."""
+    labels = np.asarray(column).tolist()
+    return np.array(["" if label is None or label != label else str(label) for label in labels], np.str_)
 
 
 def _read_npz(path: Path) -> Mapping[str, Any]:
