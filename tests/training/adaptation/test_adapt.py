@@ -18,6 +18,7 @@ import pytest
 from safetensors.torch import load_file
 
 from resight.core.errors import ConfigError, DataError, TrainingError, WeightsError
+from resight.data.city.synthetic import draw_city
 from resight.data.crops import UNKNOWN_PID, Dataset
 from resight.data.formats.manifest import read_manifest, write_manifest
 from resight.data.unlabelled import hide_people
@@ -33,7 +34,7 @@ from resight.training.adaptation.adapt import AdaptResult, Site, adapt
 from resight.training.adaptation.settings import Adaptation
 from resight.training.run import CHECKPOINT_FILE, read_metrics
 from tests.cli.calling import resight
-from tests.training.adaptation.places import CPU, QUICK, city, site, source, tracked
+from tests.training.adaptation.places import CITY, CPU, QUICK, city, site, source, tracked
 
 ONE_ROUND = replace(QUICK, rounds=1)
 OFTEN = replace(CPU, checkpoint_every_s=0, resume=True)
@@ -268,6 +269,14 @@ def test_without_tracks_nothing_is_promised(begun: Path, town: Dataset, tmp_path
     assert found is not None
     assert found.facts.criterion is None
     assert found.facts.of == len(place.crops)  # none is left out to judge
+
+
+def test_without_tracks_one_picture_of_each_person_is_refused(begun: Path, tmp_path: Path) -> None:
+    """Clusters of four pictures are of four people then."""
+    place = site(draw_city(replace(CITY, train_people=120)))
+    once = {(crop.pid, crop.camid): crop for crop in place.crops}.values()
+    with pytest.raises(DataError, match=r"one picture of each person here.*take the site transform alone"):
+        adapt(begun, replace(place, crops=[*once], tracked=False), tmp_path / "run", ONE_ROUND, 0, CPU)
 
 
 @pytest.mark.parametrize(
