@@ -68,9 +68,8 @@ def _sample(rows: IntArray, tracklets: IntArray, rng: np.random.Generator) -> In
 
 
 def seen_again(embeddings: FloatArray, cameras: IntArray, *, seed: int = 0) -> float:
-    """The share of pictures whose nearest one by the same camera is more alike than the nearest by others, among as many
-    of each: high where a camera has several pictures of a person, whatever the model; a half and less where each is of
-    another.
+    """The share of pictures whose nearest one by the same camera is more alike than the nearest by others, among as
+    many of each: high where a camera has several pictures of a person, about a half where each is of another.
 
     embeddings: (n, dim) float32, at the site. cameras: (n,) int64 codes. seed: of the pictures that are looked among.
     NaN where there is one camera.

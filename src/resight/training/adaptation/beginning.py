@@ -54,8 +54,8 @@ def begin_round(
         if again < SEEN_AGAIN:
             raise DataError(
                 f"a camera seems to have one picture of each person here: the nearest one by the same camera is nearer "
-                f"than that by another for {again:.0%} only, {SEEN_AGAIN:.0%} are needed. Clusters of such pictures are "
-                "of many people. Give several pictures a walk and their `track`; or take the site transform alone"
+                f"than that by another for {again:.0%} only, {SEEN_AGAIN:.0%} are needed. Clusters of such pictures "
+                "are of many people. Give several pictures a walk and their `track`; or take the site transform alone"
             )
     learning = np.flatnonzero(~pictures.judging)
     cameras = len(np.unique(pictures.camera_codes))
