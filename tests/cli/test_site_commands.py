@@ -72,6 +72,10 @@ def test_a_gallery_with_a_site(tmp_path: Path, town: Path) -> None:
     assert "a search for a stranger would find somebody as alike in" in told
     assert "calibrated" in resight("gallery", "stats", uri).stdout
     assert "as it was" in resight("site", "check", uri).stdout
+    line = json.dumps({"path": str(picture), "camera": "renamed", "time": 1.0})
+    (tmp_path / "one.jsonl").write_text(line)
+    told = resight("gallery", "add", uri, tmp_path / "one.jsonl").stderr
+    assert "no mean: renamed (1): they get the site's" in " ".join(told.split())
     gone = resight("gallery", "forget", uri, "--pid", "1")
     assert "the site transform was fitted anew; its calibration is gone" in gone.stderr
     resight("site", "fit", uri, "-o", tmp_path / "again.site")
