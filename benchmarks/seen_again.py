@@ -1,4 +1,4 @@
-"""Whether a camera seems to have several pictures of a person: what `resight adapt --no-tracks` asks for before it begins.
+"""Whether a camera seems to have several pictures of a person: `resight adapt --no-tracks` asks for it.
 
     python -m benchmarks.seen_again default city market [--data ../shared/data]
 
