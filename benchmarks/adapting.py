@@ -9,6 +9,7 @@ lack. Killed and started again, it goes on. FOLDER/figures.json holds the rows.
 
     --halve              half of the people are the site, for data without a training part
     --spoil .1           so many tracklets are joined to another one of the camera
+    --thin 2             so many pictures of a person by one camera at the most
     --wrong-camera 2=1   the pictures by camera 2 are named as by camera 1, at the site and in the transform's use
     --each-round         score the averaged network of each round too, with its own transform, for the record
     --home DATA          score both models, without a transform, on what the source is at home in
@@ -19,6 +20,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -93,11 +95,29 @@ def site_of(data: Dataset, pictures: int, seed: int) -> list[Crop]:
 
 
 def halved(data: Dataset, seed: int) -> tuple[list[Crop], Dataset]:
-    """The pictures of half the people, and the data of the other half."""
-    people = np.random.default_rng(seed).permutation(sorted({crop.pid for crop in data.query if crop.pid > 0}))
-    site = set(people[: len(people) // 2].tolist())
+    """The pictures of half the people, and the data of the other half: of those that several cameras saw, and of the
+    others. Of the first at least 110, since a camera takes 100 pictures for a mean (prid has one a person)."""
+    cameras: dict[int, set[int]] = {}
+    for crop in (*data.query, *data.gallery):
+        if crop.pid > 0:
+            cameras.setdefault(crop.pid, set()).add(crop.camid)
+    several = sorted(pid for pid, seen in cameras.items() if len(seen) > 1)
+    others, rng = sorted(cameras.keys() - set(several)), np.random.default_rng(seed)
+    first = max(len(several) // 2, min(110, len(several)))
+    site = {*rng.permutation(several)[:first].tolist(), *rng.permutation(others)[: len(others) // 2].tolist()}
     query, gallery = (tuple(c for c in part if c.pid not in site) for part in (data.query, data.gallery))
     return [c for c in (*data.query, *data.gallery) if c.pid in site], replace(data, query=query, gallery=gallery)
+
+
+def thinned(crops: Sequence[Crop], most: int) -> list[Crop]:
+    """The first `most` crops of each person and camera; 0: all."""
+    seen: Counter[tuple[int, int]] = Counter()
+    found = []
+    for crop in crops:
+        seen[crop.pid, crop.camid] += 1
+        if not most or seen[crop.pid, crop.camid] <= most:
+            found.append(crop)
+    return found
 
 
 def misnamed(crops: Sequence[Crop], wrong: str) -> list[Crop]:
@@ -123,6 +143,7 @@ def main() -> None:
     parser.add_argument("--pictures", type=int, default=0)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--spoil", type=float, default=0.0)
+    parser.add_argument("--thin", type=int, default=0)
     parser.add_argument("--wrong-camera", default="")
     parser.add_argument("--halve", action="store_true")
     parser.add_argument("--no-tracks", action="store_true")
@@ -136,7 +157,7 @@ def main() -> None:
     fields: dict[str, Any] = {n: v == "True" if kinds[n] is bool else kinds[n](v) for n, v in pairs}
     data = open_dataset(given.data)
     found, data = halved(data, given.seed) if given.halve else (site_of(data, given.pictures, given.seed), data)
-    crops = misnamed(with_tracks(found, given.spoil), given.wrong_camera)
+    crops = misnamed(with_tracks(thinned(found, given.thin), given.spoil), given.wrong_camera)
     people = {crop.name: crop.pid for crop in crops}
     given.out.mkdir(parents=True, exist_ok=True)
 

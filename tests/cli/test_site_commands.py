@@ -62,7 +62,7 @@ def test_a_site_from_fit_to_verdicts(tmp_path: Path, town: Path) -> None:
 def test_a_gallery_with_a_site(tmp_path: Path, town: Path) -> None:
     uri = tmp_path / "town.db"
     picture = tmp_path / "one.jpg"
-    resight("gallery", "create", uri, "-m", "city")
+    assert "its rates need not hold" in " ".join(resight("gallery", "create", uri, "-m", "city").stderr.split())
     resight("gallery", "add", uri, town)
     picture.write_bytes(next(iter(package.open_dataset(CITY).query)).read())
     assert "in force in" in resight("site", "fit", uri).stdout
@@ -74,6 +74,10 @@ def test_a_gallery_with_a_site(tmp_path: Path, town: Path) -> None:
     assert "a search for a stranger would find somebody as alike in" in told
     assert "calibrated" in resight("gallery", "stats", uri).stdout
     assert "as it was" in resight("site", "check", uri).stdout
+    line = json.dumps({"path": str(picture), "camera": "renamed", "time": 1.0})
+    (tmp_path / "one.jsonl").write_text(line)
+    told = resight("gallery", "add", uri, tmp_path / "one.jsonl").stderr
+    assert "no mean: renamed (1): they get the site's" in " ".join(told.split())
     gone = resight("gallery", "forget", uri, "--pid", "1")
     assert "the site transform was fitted anew; its calibration is gone" in gone.stderr
     resight("site", "fit", uri, "-o", tmp_path / "again.site")

@@ -131,6 +131,8 @@ def test_tracks_times_and_names_of_cameras_are_read(tmp_path: Path) -> None:
     np.savez(path, **common, track=["7", "", "8"], time=[1.5, np.nan, 3], camera=["gate", "c2", ""])
     found = read_rows(path)
     assert found.tracks.tolist() == ["7", "", "8"]
+    np.savez(tmp_path / "numbers.npz", **common, track=[7.0, np.nan, 8.0])  # as pandas has numbers, some missing
+    assert read_rows(tmp_path / "numbers.npz").tracks.tolist() == ["7", "", "8"]
     assert found.times.tolist()[::2] == [1.5, 3.0]
     assert found.camera_names == ["gate", "2", "3"]
     query, gallery = read_embeddings(path)

@@ -99,8 +99,8 @@ def test_a_camera_of_few_pictures_gets_no_mean_and_a_warning() -> None:
 @pytest.mark.parametrize(
     ("rows", "cameras", "tracks", "why"),
     [
-        (slice(0, 240), None, None, "1 of 1 cameras have as many: a site transform takes two cameras"),
-        (slice(0, 10), None, None, "Too few: c0 10"),
+        (slice(0, 240), None, None, "here 1 of 1 has as many. Pictures that name no camera count as one camera's"),
+        (slice(0, 10), None, None, "here 0 of 1 have as many. Without a mean: c0 10"),
         (slice(0, 0), None, None, "there are no pictures"),
         (slice(None), None, ["one"] * 720, "3 tracklets of two pictures and more"),
         (slice(None), None, list(map(str, range(720))), "0 tracklets of two pictures and more"),
@@ -126,6 +126,8 @@ def test_what_is_no_embedding_is_refused() -> None:
         fit_site(ours.embeddings, ["a", "b", "c"])
     with pytest.raises(EmbeddingError, match="numbers"):
         fit_site([["a"]], ["c"])
+    with pytest.raises(EmbeddingError, match="720 embeddings, but times of shape"):
+        fit_site(ours.embeddings, ours.cameras, times=[1.0])
     with pytest.raises(DataError, match="between 0 and 1"):
         fit_site(ours.embeddings, ours.cameras, exponent=2)
 
@@ -155,6 +157,35 @@ def test_a_camera_far_from_all_others_and_one_of_two_names_are_told() -> None:
     site = fit_site(apart, ours.cameras, without=["c3"])
     assert not site.knows("c3")
     assert site.facts.warnings == ()
+
+
+def test_a_camera_that_was_renamed_is_told_by_the_times() -> None:
+    """The people before and after are others, so that the two means are no nearer than chance makes them."""
+    ours = place(people=120)
+    moments = np.array([1000.0 * (int(track) >= 60) + int(track) for track in ours.tracks])
+    renamed = [
+        "new" if name == "c1" and moment >= 1000 else name for name, moment in zip(ours.cameras, moments, strict=True)
+    ]
+    told = fit_site(ours.embeddings, renamed, ours.tracks, times=moments).facts.warnings
+    assert [warning for warning in told if "was it renamed?" in warning] == [
+        "camera new begins after the last picture of c1, and is as like it as a camera is to itself: was it renamed? "
+        "Then give both one name"
+    ]
+    assert not any("renamed" in warning for warning in fit_site(ours.embeddings, renamed, ours.tracks).facts.warnings)
+    later = moments + 10_000 * (np.array(ours.cameras) == "c2")  # another camera, that another time began
+    told = fit_site(ours.embeddings, ours.cameras, ours.tracks, times=later).facts.warnings
+    assert not any("renamed" in warning for warning in told)
+
+
+def test_a_tracker_that_counts_anew_each_day_is_told() -> None:
+    ours = place()
+    moments = np.arange(720.0)
+    again = [str(int(track) % 30) for track in ours.tracks]  # the same numbers for other people
+    days = moments + 86_400.0 * (np.array(list(map(int, ours.tracks))) >= 30)
+    (told,) = (w for w in fit_site(ours.embeddings, ours.cameras, again, times=days).facts.warnings if "pause" in w)
+    assert told.startswith("90 of 90 tracks go on after a pause of 10 minutes and more")
+    told = " ".join(fit_site(ours.embeddings, ours.cameras, ours.tracks, times=days).facts.warnings)
+    assert "pause" not in told
 
 
 def test_a_transform_that_brings_nothing_within_cameras_is_told() -> None:

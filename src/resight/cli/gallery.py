@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from textwrap import shorten
 from typing import Annotated, Any
 
 import typer
@@ -66,6 +67,11 @@ def create(
     calibrated = "calibrated" if loaded.calibration else "not calibrated: similarities, but no decisions"
     output.tell(f"{without_password(uri)}: for the model {loaded.name} (dimension {loaded.dim}; {calibrated})")
     output.tell(f"rights of the model: {loaded.card.rights}")
+    if loaded.calibration:
+        output.say(
+            f"calibrated on {shorten(loaded.calibration.data, 90, placeholder=' ...')}: where people and cameras are "
+            "others, its rates need not hold. Calibrate at yours: `resight calibrate`, without names by --unlabelled"
+        )
 
 
 def search(

@@ -14,7 +14,8 @@ import typer
 
 from resight.cli import output
 from resight.cli.data import open_data
-from resight.cli.place import opened_with_model
+from resight.cli.place import is_service, opened_with_model
+from resight.cli.sites import site_in_force
 from resight.cli.stopping import exit_code, stopping
 from resight.core.errors import ConfigError, DataError, DatasetError, ResightError
 from resight.data.crops import SPLITS, Crop
@@ -27,6 +28,7 @@ from resight.gallery.transfer.exporting import restore
 from resight.gallery.transfer.lines import header_of, rows_of_lines
 from resight.gallery.transfer.live import LiveLines, added_live
 from resight.gallery.transfer.rows import Row, crops_of, rows_of_crops, rows_of_embeddings
+from resight.site.transform import SiteTransform
 
 Uri = Annotated[
     str,
@@ -39,6 +41,7 @@ Model_ = Annotated[
     str | None,
     typer.Option("--model", "-m", help="The gallery's model, unless it is a packaged one: a run or a bundle."),
 ]
+WITHOUT_MEAN = "they get the site's, and are found worse. Is it a new name of another camera? `resight site fit` anew"
 NAMED = 20  # rows left out for one reason that are named; the others are counted
 Wait = Annotated[float, typer.Option(min=0, help="Seconds to wait while another process writes.")]
 
@@ -96,11 +99,14 @@ def add(
         rows = map(look, rows_of_lines(_lines_of(source), source))
     live = LiveLines(sys.stdin.buffer) if source == "-" else None  # from now on lines wait for the model, and are kept
     with stopping(live.stop if live else None) as came, opened_with_model(uri, model, wait_s=wait) as gallery:
+        strangers = _Strangers(None if is_service(uri) else site_in_force(gallery), at_once=live is not None)
         if live:
-            _add_all(gallery, added_live(gallery, live, look, output.say, strict=strict), live=True)
+            seen = added_live(gallery, live, lambda row: strangers(look(row)), output.say, strict=strict)
+            _add_all(gallery, seen, live=True)
         else:
-            _add_all(gallery, _until(gallery.add_rows(rows, strict=strict), came))
+            _add_all(gallery, _until(gallery.add_rows(map(strangers, rows), strict=strict), came))
         look.tell()
+        strangers.tell()
     if came:
         kept = "what was read is kept" if source == "-" else "the same command again goes on: what is there is left out"
         output.say(f"stopped by {came[0].name}: {kept}")
@@ -156,6 +162,29 @@ class _Look:
             output.say(
                 f"note: {self._zeros:,} lines have the pid 0, which is taken as one person; leave pid out where a line "
                 "shows nobody in particular"
+            )
+
+
+class _Strangers:
+    """Looks at the cameras of rows, and tells of those of which the gallery's site transform has no mean."""
+
+    def __init__(self, site: SiteTransform | None, at_once: bool) -> None:
+        self._site, self._at_once, self._counts = site, at_once, Counter[str]()
+
+    def __call__(self, row: Row | DataError) -> Row | DataError:
+        if self._site is not None and not isinstance(row, DataError) and not self._site.knows(row.camera):
+            self._counts[row.camera] += 1
+            if self._at_once and self._counts[row.camera] == 1:
+                output.say(f"note: the site transform has no mean of the camera {row.camera}: {WITHOUT_MEAN}")
+        return row
+
+    def tell(self) -> None:
+        """Says it at the end, where it was not said at once."""
+        if self._counts and not self._at_once:
+            named = ", ".join(f"{name} ({num:,})" for name, num in self._counts.most_common(5))
+            more = f" and {len(self._counts) - 5:,} more" if len(self._counts) > 5 else ""
+            output.say(
+                f"note: rows are by cameras of which the site transform has no mean: {named}{more}: {WITHOUT_MEAN}"
             )
 
 

@@ -14,13 +14,12 @@ from rich.table import Table
 from resight.cli import output
 from resight.cli.gallery import Json, Purpose, Who
 from resight.cli.gallery_add import Uri, Wait
-from resight.cli.sites import crops_of_place, needed_site
-from resight.core.errors import ConfigError, GalleryError
+from resight.cli.sites import crops_of_place, needed_site, site_in_force
+from resight.core.errors import ConfigError
 from resight.core.files import check_folder_of
 from resight.core.times import format_time, parse_period_s, parse_time
 from resight.embedding.card import short_of
 from resight.gallery.engines import is_gallery
-from resight.gallery.gallery import Gallery
 from resight.gallery.opening import open_gallery
 from resight.gallery.store import without_password
 from resight.site.drift import drift_of
@@ -82,7 +81,7 @@ def fit(
     options = {"tracked": tracks, "exponent": exponent, "without": tuple(without or ()), **period}
     if is_gallery(place) and out is None:
         with open_gallery(place, wait_s=wait, who=who, purpose=purpose) as gallery:
-            before_it = _in_force(gallery)
+            before_it = site_in_force(gallery)
             site = gallery.site.fit(**options)  # type: ignore[arg-type]
             in_force = gallery.site.transform
     elif out is None:
@@ -179,7 +178,7 @@ def use(
     """Puts a site that was fitted elsewhere in force in a gallery."""
     found = needed_site(site, None)
     with open_gallery(uri, wait_s=wait, who=who, purpose=purpose) as gallery:
-        before = _in_force(gallery)
+        before = site_in_force(gallery)
         gallery.site.use(found)
         _tell_of_calibration(before, gallery.site.transform)
     output.tell(f"site {short_of_site(found.identity)}: in force in {without_password(uri)}")
@@ -188,18 +187,10 @@ def use(
 def remove(uri: Uri, *, who: Who = None, purpose: Purpose = "", wait: Wait = 5.0) -> None:
     """Takes a gallery's site away: embeddings are compared as they are stored again."""
     with open_gallery(uri, wait_s=wait, who=who, purpose=purpose) as gallery:
-        before = _in_force(gallery)
+        before = site_in_force(gallery)
         gallery.site.use(None)
         _tell_of_calibration(before, None)
     output.tell(f"{without_password(uri)}: embeddings are compared as they are stored")
-
-
-def _in_force(gallery: Gallery) -> SiteTransform | None:
-    """None where it is damaged, so that it can be replaced or taken away."""
-    try:
-        return gallery.site.transform
-    except GalleryError:
-        return None
 
 
 def _tell_of_calibration(before: SiteTransform | None, after: SiteTransform | None) -> None:

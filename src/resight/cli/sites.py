@@ -11,13 +11,14 @@ import typer
 from resight.cli import output
 from resight.cli.data import open_data
 from resight.core.calibration import Calibration
-from resight.core.errors import ConfigError
+from resight.core.errors import ConfigError, GalleryError
 from resight.core.records import EmbeddedCrops
 from resight.data.embeddings import holds_embeddings, read_rows
 from resight.embedding.card import short_of
 from resight.embedding.loading import load
 from resight.embedding.model import Model
 from resight.gallery.engines import is_gallery
+from resight.gallery.gallery import Gallery
 from resight.gallery.opening import open_gallery
 from resight.gallery.store import without_password
 from resight.gallery.transfer.rows import crops_of
@@ -55,6 +56,14 @@ def needed_site(spec: str, model: Model | None) -> SiteTransform:
     if model is not None and site.dim != model.dim:
         raise ConfigError(f"{spec} is of dimension {site.dim}, the model's is {model.dim}")
     return site
+
+
+def site_in_force(gallery: Gallery) -> SiteTransform | None:
+    """A gallery's site; None where it has none, or a damaged one, so that it can be replaced or taken away."""
+    try:
+        return gallery.site.transform
+    except GalleryError:
+        return None
 
 
 def keep_calibration(spec: str, site: SiteTransform, calibration: Calibration) -> str:

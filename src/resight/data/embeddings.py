@@ -156,8 +156,11 @@ def _rows_of(path: Path, required: Sequence[str]) -> EmbeddingRows:
 
 
 def _labels_of(column: Any) -> npt.NDArray[np.str_]:
-    """Texts, empty where there is none."""
-    return np.array(["" if label is None else str(label) for label in np.asarray(column).tolist()], np.str_)
+    """Texts, empty where there is none, or NaN in a column of numbers; 7.0 is 7, whose column had NaN elsewhere."""
+    labels = np.asarray(column)
+    if labels.dtype.kind == "f":
+        return np.array(["" if np.isnan(label) else f"{label:.17g}" for label in labels], np.str_)
+    return np.array(["" if label is None else str(label) for label in labels.tolist()], np.str_)
 
 
 def _read_npz(path: Path) -> Mapping[str, Any]:

@@ -159,7 +159,7 @@ def _read_card(path: Path) -> ModelConfig:
     except FileNotFoundError:
         raise WeightsError(
             f"{path.parent} holds no finished model ({path.name} is not there). A run that was stopped is "
-            "finished by `resight train --resume`."
+            "finished by the command that began it (`resight train`, `resight adapt`), with --resume."
         ) from None
     except (OSError, ValueError) as error:
         raise WeightsError(f"{path} cannot be read ({error})") from None

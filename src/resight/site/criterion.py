@@ -18,6 +18,7 @@ from resight.evaluation.decisions.verification import equal_error_rate
 
 OF_A_TRACKLET = 8  # pictures at the most, so that who stood still does not decide
 OF_A_CAMERA = 150  # tracklets at the most
+AMONG = 1000  # pictures of a camera, and of the others, at the most
 
 
 def tracklet_codes(cameras: Sequence[str], tracks: Sequence[str | None]) -> tuple[IntArray, IntArray]:
@@ -64,3 +65,24 @@ def _sample(rows: IntArray, tracklets: IntArray, rng: np.random.Generator) -> In
     starts = np.flatnonzero(np.diff(tracklets[rows], prepend=-1))
     place = np.arange(len(rows)) - np.repeat(starts, np.diff(starts, append=len(rows)))
     return rows[place < OF_A_TRACKLET]
+
+
+def seen_again(embeddings: FloatArray, cameras: IntArray, *, seed: int = 0) -> float:
+    """The share of pictures whose nearest one by the same camera is more alike than the nearest by others, among as
+    many of each: high where a camera has several pictures of a person, about a half where each is of another.
+
+    embeddings: (n, dim) float32, at the site. cameras: (n,) int64 codes. seed: of the pictures that are looked among.
+    NaN where there is one camera.
+    """
+    rng, rows = np.random.default_rng(seed), unit_rows(embeddings)
+    won, num = 0, 0
+    for camera in np.unique(cameras):
+        own, others = (rng.permutation(np.flatnonzero(side))[:AMONG] for side in (cameras == camera, cameras != camera))
+        least = min(len(own), len(others))
+        if least < 2:
+            continue
+        same = rows[own] @ rows[own[:least]].T
+        np.fill_diagonal(same, -np.inf)  # a picture and itself: the columns are the first of the rows
+        won += int((same.max(axis=1) > (rows[own] @ rows[others[:least]].T).max(axis=1)).sum())
+        num += len(own)
+    return won / num if num else float("nan")

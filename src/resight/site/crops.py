@@ -87,4 +87,5 @@ class SiteCrops:
             without=without,
             after=after,
             before=before,
+            times=used.times,
         )

@@ -11,11 +11,11 @@ import numpy.typing as npt
 
 from resight.core.distances import unit_rows
 from resight.core.records import FloatArray
+from resight.site.doubts import OF_A_PERSON
 from resight.site.fitting import SHRINKAGE
 from resight.site.transform import SiteTransform
 
 LEAST_PICTURES = 30  # of a camera, to say anything of its mean
-OF_A_PERSON = 8  # pictures, about, whose errors are alike: so many count as one where there are no tracks
 SURE = 3.0  # times what chance does to a mean
 FAR = 0.5  # of the median distance between two cameras: less does no harm yet
 State = Literal["as it was", "moved", "no mean", "too few"]

@@ -19,7 +19,7 @@ from resight.core.distances import unit_rows
 from resight.core.errors import DataError, EmbeddingError
 from resight.core.records import FloatArray, IntArray
 from resight.site.criterion import tracklet_codes, tracklet_eer
-from resight.site.doubts import doubts_of
+from resight.site.doubts import doubts_of, doubts_of_times
 from resight.site.transform import CameraFacts, SiteFacts, SiteTransform
 
 LEAST_PICTURES = 100  # of a camera: means of fewer are near single persons, and worth little
@@ -46,6 +46,7 @@ def fit_site(
     after: float | None = None,
     before: float | None = None,
     seed: int = 0,
+    times: npt.ArrayLike | None = None,
 ) -> SiteTransform:
     """Fits a transform to a site's embeddings.
 
@@ -53,7 +54,8 @@ def fit_site(
     pictures of one walk past one camera, None where not known; without any the whitening is of all pictures. model: the
     identity of the model. exponent: of the whitening, in place of the one that the criterion chooses; 0: centring
     alone. without: cameras that get no mean. source, after, before: for `SiteFacts`. seed: of the halves that the
-    criterion judges.
+    criterion judges. times: (n,) seconds since 1970, NaN where not known; they change no embedding, but tell of a
+    camera that was renamed and of a tracker that counts anew.
 
     Pictures with equal embeddings count once. A camera of fewer than 100 pictures gets no mean. Raises DataError where
     fewer than two cameras are left, or there are tracks but fewer than 30 tracklets of two pictures; EmbeddingError
@@ -75,16 +77,15 @@ def fit_site(
     rows = _checked(embeddings)
     if len(cameras) != len(rows) or (tracks is not None and len(tracks) != len(rows)):
         raise EmbeddingError(f"{len(rows)} embeddings, but {len(cameras)} cameras, {len(tracks or ())} tracks")
+    seen = np.full(len(rows), np.nan) if times is None else np.asarray(times, np.float64)
+    if seen.shape != (len(rows),):
+        raise EmbeddingError(f"{len(rows)} embeddings, but times of shape {seen.shape}")
     if exponent is not None and not 0 <= exponent <= 1:
         raise DataError(f"an exponent of whitening lies between 0 and 1, not at {exponent:g}")
     tracks = [None] * len(rows) if tracks is None else tracks
     kept = _distinct(rows, cameras)
-    names, counts = np.unique(np.asarray(cameras, np.str_)[kept], return_counts=True)
-    by_camera = {str(name): int(num) for name, num in zip(names, counts, strict=True)}
-    left_out = {name: num for name, num in by_camera.items() if num < LEAST_PICTURES or name in without}
-    known = tuple(str(name) for name in names if str(name) not in left_out)
-    if len(known) < 2:
-        raise DataError(_too_few(len(rows), len(kept), known, left_out))
+    by_camera, left_out = check_cameras([cameras[row] for row in kept.tolist()], without, len(rows) - len(kept))
+    known = tuple(name for name in by_camera if name not in left_out)
     kept = kept[np.isin(np.asarray(cameras, np.str_)[kept], known)]
     rows, own = rows[kept], [cameras[row] for row in kept.tolist()]
     codes, tracklets = tracklet_codes(own, [tracks[row] for row in kept.tolist()])
@@ -93,7 +94,7 @@ def fit_site(
     if (tracklets >= 0).any() and num_tracklets < LEAST_TRACKLETS:
         raise DataError(
             f"{num_tracklets} tracklets of two pictures and more: whitening by tracklets takes {LEAST_TRACKLETS}. Give "
-            "pictures of more, or fit without tracks"
+            "pictures of more, or fit without tracks (--no-tracks)"
         )
     means = _means(rows, codes)
     criterion: dict[str, float] = {}
@@ -138,8 +139,36 @@ def fit_site(
                     if name not in by_camera
                 ),
                 *doubts_of(means, known, facts, criterion, chosen, few),
+                *doubts_of_times(means, known, facts, codes, tracklets, seen[kept]),
             ),
         ),
+    )
+
+
+def check_cameras(
+    cameras: Sequence[str], without: Sequence[str] = (), copies: int = 0
+) -> tuple[dict[str, int], dict[str, int]]:
+    """How many pictures each camera has, by name, and those of them that get no mean. cameras: of different pictures.
+    copies: pictures that were left out as equal ones. Raises DataError where fewer than two cameras are left."""
+    names, counts = np.unique(np.asarray(cameras, np.str_), return_counts=True)
+    by_camera = {str(name): int(num) for name, num in zip(names, counts, strict=True)}
+    left_out = {name: num for name, num in by_camera.items() if num < LEAST_PICTURES or name in without}
+    num = len(by_camera) - len(left_out)
+    if num >= 2:
+        return by_camera, left_out
+    equal = f" ({copies:,} equal ones count once)" if copies else ""
+    least = f"a site transform takes two cameras with {LEAST_PICTURES} different pictures each{equal}"
+    if not by_camera:
+        raise DataError(f"there are no pictures; {least}")
+    few = ", ".join(
+        f"{name} {count:,}" + (" (to get none)" if name in without else "")
+        for name, count in sorted(left_out.items(), key=lambda item: -item[1])[:5]
+    )
+    more = f" and {len(left_out) - 5:,} more" if len(left_out) > 5 else ""
+    raise DataError(
+        f"{least}; here {num} of {len(by_camera):,} {'has' if num == 1 else 'have'} as many"
+        + (f". Without a mean: {few}{more}" if few else "")
+        + ("" if len(by_camera) > 1 else ". Pictures that name no camera count as one camera's")
     )
 
 
@@ -230,14 +259,3 @@ def _distinct(rows: FloatArray, cameras: Sequence[str]) -> IntArray:
     for row, camera in enumerate(cameras):
         seen.setdefault((camera, rows[row].tobytes()), row)
     return np.fromiter(seen.values(), np.int64, len(seen))
-
-
-def _too_few(num: int, distinct: int, known: Sequence[str], left_out: dict[str, int]) -> str:
-    copies = f" ({num - distinct:,} equal ones count once)" if num > distinct else ""
-    few = ", ".join(f"{name} {count:,}" for name, count in sorted(left_out.items(), key=lambda item: -item[1])[:5])
-    more = f" and {len(left_out) - 5:,} more" if len(left_out) > 5 else ""
-    least = f"a site transform takes two cameras with {LEAST_PICTURES} different pictures each{copies}"
-    if not known and not left_out:
-        return f"there are no pictures; {least}"
-    having = f"{len(known)} of {len(known) + len(left_out):,} cameras"
-    return f"{having} have as many: {least}." + (f" Too few: {few}{more}" if few else "")

@@ -18,6 +18,7 @@ import pytest
 from safetensors.torch import load_file
 
 from resight.core.errors import ConfigError, DataError, TrainingError, WeightsError
+from resight.data.city.synthetic import draw_city
 from resight.data.crops import UNKNOWN_PID, Dataset
 from resight.data.formats.manifest import read_manifest, write_manifest
 from resight.data.unlabelled import hide_people
@@ -33,7 +34,7 @@ from resight.training.adaptation.adapt import AdaptResult, Site, adapt
 from resight.training.adaptation.settings import Adaptation
 from resight.training.run import CHECKPOINT_FILE, read_metrics
 from tests.cli.calling import resight
-from tests.training.adaptation.places import CPU, QUICK, city, site, source, tracked
+from tests.training.adaptation.places import CITY, CPU, QUICK, city, site, source, tracked
 
 ONE_ROUND = replace(QUICK, rounds=1)
 OFTEN = replace(CPU, checkpoint_every_s=0, resume=True)
@@ -220,6 +221,11 @@ def of_wrong_tracks(place: Site) -> Site:
     return replace(place, crops=[replace(crop, track=str(next(numbers) % 80)) for crop in place.crops])
 
 
+def of_few_tracks(place: Site) -> Site:
+    kept = {str(crop.track) for crop in place.crops[:40]}
+    return replace(place, crops=[replace(c, track=c.track if c.track in kept else None) for c in place.crops])
+
+
 def of_no_tracks(place: Site) -> Site:
     return replace(place, crops=[replace(crop, track=None) for crop in place.crops])
 
@@ -228,7 +234,8 @@ def of_no_tracks(place: Site) -> Site:
     ("spoil", "words"),
     [
         (of_one_camera, "two cameras with 100 different pictures"),
-        (of_ten_pictures, "60 are needed"),
+        (of_ten_pictures, "two cameras with 100 different pictures each; here 0 of 2 have as many"),
+        (of_few_tracks, "60 are needed"),
         (of_enough_for_a_transform_alone, "60 of 220 pictures are not counted here: they are left out of learning"),
         (of_wrong_tracks, "the tracks are wrong"),
         (of_no_tracks, "--no-tracks"),
@@ -262,6 +269,14 @@ def test_without_tracks_nothing_is_promised(begun: Path, town: Dataset, tmp_path
     assert found is not None
     assert found.facts.criterion is None
     assert found.facts.of == len(place.crops)  # none is left out to judge
+
+
+def test_without_tracks_one_picture_of_each_person_is_refused(begun: Path, tmp_path: Path) -> None:
+    """Clusters of four pictures are of four people then."""
+    place = site(draw_city(replace(CITY, train_people=120)))
+    once = {(crop.pid, crop.camid): crop for crop in place.crops}.values()
+    with pytest.raises(DataError, match=r"one picture of each person here.*take the site transform alone"):
+        adapt(begun, replace(place, crops=[*once], tracked=False), tmp_path / "run", ONE_ROUND, 0, CPU)
 
 
 @pytest.mark.parametrize(

@@ -16,13 +16,14 @@ from resight.losses.proxies import ProxyLoss
 from resight.models.network import Network
 from resight.models.saved import ModelConfig, TrainedNetwork
 from resight.site.clustering import OF_PICTURES, cluster, of_tracklets
-from resight.site.criterion import tracklet_eer
+from resight.site.criterion import seen_again, tracklet_eer
 from resight.site.doubts import MIXED
 from resight.site.rounds import Round, RoundFacts
 from resight.training.adaptation.pictures import SitePictures
 from resight.training.adaptation.settings import Adaptation
 from resight.training.batches.samplers import balanced_batches
 
+SEEN_AGAIN = 0.75  # share; where cameras have several pictures of a person it was .80 to .97, where one, .25 to .67
 COLLAPSED = 0.1  # share of the pictures in one cluster from which on nothing is to be learnt
 
 
@@ -35,8 +36,8 @@ def begin_round(
     device: str,
     progress: Progress,
 ) -> Round:
-    """network: which embeds; it stays as it is. Raises DataError where there are too few pictures, or tracks are so
-    wrong that they say nothing."""
+    """network: which embeds; it stays as it is. Raises DataError where there are too few pictures, tracks are so wrong
+    that they say nothing, or there are none and pictures of one person are too rare to be clustered."""
     told = TrainedNetwork(copy.deepcopy(network).eval(), config)
     embeddings = pictures.embed(told, device, progress, f"round {number} of {settings.rounds}: embedding the site")
     judges = pictures.judges(embeddings)
@@ -47,9 +48,18 @@ def begin_round(
             "the model sees nothing here. Correct `track`; or go on with --no-tracks"
         )
     site = pictures.fit(embeddings, "")
+    tracked = bool((pictures.tracklets >= 0).any())
+    if number == 1 and not tracked:
+        again = seen_again(site.apply(embeddings, pictures.cameras), pictures.camera_codes)
+        if again < SEEN_AGAIN:
+            raise DataError(
+                f"a camera seems to have one picture of each person here: the nearest one by the same camera is nearer "
+                f"than that by another for {again:.0%} only, {SEEN_AGAIN:.0%} are needed. Clusters of such pictures "
+                "are of many people. Give several pictures a walk and their `track`; or take the site transform alone"
+            )
     learning = np.flatnonzero(~pictures.judging)
     cameras = len(np.unique(pictures.camera_codes))
-    how = of_tracklets(cameras) if (pictures.tracklets >= 0).any() else OF_PICTURES
+    how = of_tracklets(cameras) if tracked else OF_PICTURES
     found = cluster(
         site,
         embeddings[learning],

@@ -20,7 +20,7 @@ from resight.models.saved import TrainedNetwork
 from resight.site.clustering import Judges
 from resight.site.criterion import tracklet_codes
 from resight.site.crops import SiteCrops
-from resight.site.fitting import LEAST_TRACKLETS
+from resight.site.fitting import LEAST_TRACKLETS, check_cameras
 from resight.site.transform import SiteTransform
 from resight.training.batches.images import MAX_MEMORY_MB, TrainingImages, load_training_images
 
@@ -66,7 +66,7 @@ class SitePictures:
     ) -> SitePictures:
         """Reads the pictures. tracked: whether tracks are looked at. held_out: the share of tracklets that judge.
 
-        Raises DatasetError where fewer than two can be read, DataError where there are too few tracklets.
+        Raises DatasetError where fewer than two can be read, DataError where there are too few cameras or tracklets.
         """
         images = load_training_images(
             hide_people(crops, seed), height, width, strict=strict, max_memory_mb=max_memory_mb, progress=progress
@@ -77,6 +77,7 @@ class SitePictures:
         cameras = tuple(names[row] for row in rows.tolist())
         camera_codes, tracklets = tracklet_codes(cameras, [crop.track if tracked else None for crop in kept])
         times = np.array([np.nan if crop.time is None else crop.time for crop in kept], np.float64)
+        check_cameras(cameras)
         judging = _judging(tracklets, held_out, seed) if tracked else np.zeros(len(rows), np.bool_)
         copies = len(images) - len(rows)
         return cls(images, rows, cameras, camera_codes, tracklets, times, judging, copies, site)
@@ -120,6 +121,7 @@ class SitePictures:
         try:
             return crops.part(~self.judging).fit()
         except DataError as error:
+            crops.fit()  # where all of them are too few as well, that is what is wrong
             raise DataError(
                 f"{error}. {int(self.judging.sum()):,} of {len(self):,} pictures are not counted here: they are left "
                 "out of learning, to tell whether it helped"
