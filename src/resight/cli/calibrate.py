@@ -11,14 +11,12 @@ from rich.table import Table
 
 from resight.cli import output
 from resight.cli.data import open_data
-from resight.cli.sites import at_site, crops_of_place, keep_calibration, open_site, tell_unknown
+from resight.cli.sites import RATES, at_site, crops_of_place, keep_calibration, open_site, tell_unknown
 from resight.core.errors import ConfigError, DataError
 from resight.core.files import check_folder_of
 from resight.core.records import EmbeddedCrops
 from resight.embedding.model import Model
 from resight.site.transform import SiteTransform
-
-RATES = (0.1, 0.01, 0.001)  # without labels, unless others are asked for
 
 
 def calibrate(

@@ -254,7 +254,8 @@ def forget(
             _tell_unknown_cameras(gallery, uri, camera)
     output.tell(f"{gone.entries:,} entries forgotten")
     if not gone.entries and not camera:
-        output.say(f"note: no entry in {uri} matches; was the name, the number or the time meant otherwise?")
+        place = without_password(uri)
+        output.say(f"note: no entry in {place} matches; was the name, the number or the time meant otherwise?")
     if gone.untimed:
         output.say(
             f"not judged: {gone.untimed:,} entries have no time, or one that is days ahead of now, and stay; "

@@ -14,7 +14,7 @@ from rich.table import Table
 from resight.cli import output
 from resight.cli.gallery import Json, Purpose, Who
 from resight.cli.gallery_add import Uri, Wait
-from resight.cli.sites import crops_of_place, needed_site, site_in_force
+from resight.cli.sites import RATES, crops_of_place, needed_site, site_in_force
 from resight.core.errors import ConfigError
 from resight.core.files import check_folder_of
 from resight.core.times import format_time, parse_period_s, parse_time
@@ -27,7 +27,6 @@ from resight.site.files import save_site
 from resight.site.transform import SiteTransform, short_of_site
 
 MOVED = 7  # exit code
-RATES = (0.1, 0.01, 0.001)  # of false accepts, whose thresholds are told
 Place = Annotated[str, typer.Argument(help="A gallery, a file of embeddings, a data set or a folder of crops.")]
 Site = Annotated[str, typer.Argument(help="A site that `fit` wrote, or a gallery that has one.")]
 ModelOption = Annotated[str | None, typer.Option("--model", "-m", help="What embeds the pictures, of pictures.")]

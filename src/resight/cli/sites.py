@@ -26,6 +26,7 @@ from resight.site.crops import SiteCrops
 from resight.site.files import load_site, save_site
 from resight.site.transform import SiteTransform, short_of_site
 
+RATES = (0.1, 0.01, 0.001)  # of false accepts, where nothing else is asked for
 SiteOption = Annotated[
     str | None,
     typer.Option(
