@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from resight.core import distances
-from resight.core.distances import distance_blocks
+from resight.core.distances import distance_blocks, map_blocks
 from resight.core.errors import EmbeddingError
 
 
@@ -72,3 +72,25 @@ def test_a_memory_map_is_read_as_it_is(tmp_path: Path) -> None:
     np.save(tmp_path / "gallery.npy", values)
     mapped = np.load(tmp_path / "gallery.npy", mmap_mode="r")
     assert np.array_equal(distmat(values[:3], mapped, "cosine"), distmat(values[:3], values, "cosine"))
+
+
+@pytest.mark.parametrize("cores", [1, 3])
+def test_work_on_each_block_is_in_order_and_alone_with_it(cores: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(distances, "available_cores", lambda: cores)
+    monkeypatch.setattr(distances, "LEAST_ROWS", 1)
+    rng = np.random.default_rng(0)
+    query, gallery = (rng.normal(size=(n, 4)).astype(np.float32) for n in (23, 11))
+
+    def work(start: int, block: np.ndarray) -> tuple[int, np.ndarray]:
+        found = block.copy()
+        block[:] = np.nan  # the next block must not hold any of it
+        return start, found
+
+    for block_bytes in (1, 200, 10_000):
+        found = map_blocks(work, query, gallery, "cosine", block_bytes)
+        assert [start for start, _ in found] == np.cumsum([0, *(len(block) for _, block in found[:-1])]).tolist()
+        np.testing.assert_allclose(
+            np.concatenate([block for _, block in found]), distmat(query, gallery, "cosine"), atol=1e-6
+        )
+    with pytest.raises(ZeroDivisionError):
+        map_blocks(lambda start, block: 1 // start, query, gallery)

@@ -52,7 +52,6 @@ def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = reranked(rows[:20], rows[20:], Reranking(8, 3))
     monkeypatch.setattr("resight.core.distances.LEAST_ROWS", 1)
     monkeypatch.setattr("resight.evaluation.rerank.PAIRS", 7)
-    monkeypatch.setattr("resight.evaluation.rerank.ROWS_A_TASK", 3)
     np.testing.assert_allclose(reranked(rows[:20], rows[20:], Reranking(8, 3), 500), whole, atol=1e-6)
 
 

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from queue import SimpleQueue
+from typing import TypeVar
 
 import numpy as np
 
+from resight.core.cores import available_cores, blas_by_one_thread
 from resight.core.errors import ConfigError, EmbeddingError, unknown_name
 from resight.core.records import FloatArray
 
+T = TypeVar("T")
 BLOCK_BYTES = 16 * 2**20  # of distances held at a time: more does not stay in the processor's cache
+MOST_THREADS = 8  # of map_blocks, each of which holds a block
 LEAST_ROWS = 16  # below which a matrix product is slow
 CHUNK_ROWS = 16_384  # gallery rows converted at a time
 
@@ -27,18 +33,44 @@ def distance_blocks(
     Raises EmbeddingError where the dims differ or, for cosine, an embedding is all zeros; ConfigError for an unknown
     distance.
     """
-    if distance not in DISTANCES:
-        raise unknown_name("distance", distance, DISTANCES)
-    if block_bytes < 1:
-        raise ConfigError("block_bytes must be at least 1")
-    _check_dims(query, gallery)
-    fill = DISTANCES[distance](query, gallery)
-    rows = min(max(LEAST_ROWS, block_bytes // (4 * max(1, len(gallery)))), max(1, len(query)))
+    fill, rows = _prepared(query, gallery, distance, block_bytes)
     buffer = np.empty((rows, len(gallery)), np.float32)
     for start in range(0, len(query), rows):
         block = buffer[: len(query) - start]
         fill(query[start : start + rows], block)
         yield start, block
+
+
+@blas_by_one_thread
+def map_blocks(
+    work: Callable[[int, FloatArray], T],
+    query: FloatArray,
+    gallery: FloatArray,
+    distance: str = "cosine",
+    block_bytes: int = BLOCK_BYTES,
+) -> list[T]:
+    """work(first query row, (b, g) float32 distances) of every block, in order, on all cores; it may write into the
+    block, which is overwritten after it. The arguments and errors are those of `distance_blocks`.
+
+    Each core computes blocks of its own: if all computed one block, BLAS's threads would wait for the work on it.
+    """
+    threads = min(available_cores(), MOST_THREADS)
+    fill, rows = _prepared(query, gallery, distance, block_bytes if threads < 2 else -(-block_bytes // 2))
+    buffers: SimpleQueue[FloatArray] = SimpleQueue()
+    for _ in range(threads):
+        buffers.put(np.empty((rows, len(gallery)), np.float32))
+
+    def one(start: int) -> T:
+        buffer = buffers.get()
+        try:
+            block = buffer[: len(query) - start]
+            fill(query[start : start + rows], block)
+            return work(start, block)
+        finally:
+            buffers.put(buffer)
+
+    with ThreadPoolExecutor(threads, thread_name_prefix="distances") as pool:
+        return list(pool.map(one, range(0, len(query), rows)))
 
 
 def unit_rows(embeddings: FloatArray) -> FloatArray:
@@ -47,6 +79,17 @@ def unit_rows(embeddings: FloatArray) -> FloatArray:
 
 
 Fill = Callable[[FloatArray, FloatArray], None]
+
+
+def _prepared(query: FloatArray, gallery: FloatArray, distance: str, block_bytes: int) -> tuple[Fill, int]:
+    """What computes a block, and how many query rows it has."""
+    if distance not in DISTANCES:
+        raise unknown_name("distance", distance, DISTANCES)
+    if block_bytes < 1:
+        raise ConfigError("block_bytes must be at least 1")
+    _check_dims(query, gallery)
+    rows = min(max(LEAST_ROWS, block_bytes // (4 * max(1, len(gallery)))), max(1, len(query)))
+    return DISTANCES[distance](query, gallery), rows
 
 
 def _cosine(query: FloatArray, gallery: FloatArray) -> Fill:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import partial
+from itertools import chain
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from resight.core.distances import BLOCK_BYTES, distance_blocks
+from resight.core.distances import BLOCK_BYTES, distance_blocks, map_blocks
 from resight.core.errors import ConfigError, DataError, EmbeddingError
 from resight.core.records import EmbeddedCrops, FloatArray, IntArray
 from resight.evaluation.bootstrap import Interval, bootstrap_interval, format_figure
@@ -17,10 +19,12 @@ from resight.evaluation.expansion import Expansion
 from resight.evaluation.metrics import METRICS, Measured, Values, cmc_curve
 from resight.evaluation.parts.aligned import Aligned
 from resight.evaluation.protocols import GalleryRows, Protocol, Rows, find_protocol, rows_of
-from resight.evaluation.ranking import QueryRanks, nearest, rank_blocks, relevant_rows
+from resight.evaluation.ranking import QueryRanks, nearest, rank_block, relevant_rows
 from resight.evaluation.rerank import Reranking, rerank_blocks
 
 SCHEMA = "resight.evaluation/1"
+Ranks = Callable[[int, FloatArray], list[QueryRanks]]
+EveryBlock = Callable[[Ranks], Iterable[list[QueryRanks]]]  # what the function makes of each block, in order
 
 
 @dataclass(frozen=True, eq=False)
@@ -185,15 +189,16 @@ def evaluate(
         if steps:
             raise ConfigError(f"{steps[0]} supports cosine only, not {aligned}")
         blocks = aligned.blocks(query.embeddings, gallery.embeddings)
-        return _evaluate(blocks, *rows, replace(settings, distance=str(aligned)))
+        return _evaluate(_in_turn(blocks), *rows, replace(settings, distance=str(aligned)))
     if distance != "cosine" and steps:
         raise ConfigError(f"{steps[0]} supports cosine only, not {distance}")
     if expansion is not None:
         query, gallery = expansion.apply(query, gallery)
-    blocks = distance_blocks(query.embeddings, gallery.embeddings, distance)
     if reranking is not None:
-        blocks = rerank_blocks(query.embeddings, gallery.embeddings, reranking)
-    return _evaluate(blocks, *rows, replace(settings, distance=", ".join(map(str, (distance, *steps)))))
+        every: EveryBlock = _in_turn(rerank_blocks(query.embeddings, gallery.embeddings, reranking))
+    else:
+        every = partial(map_blocks, query=query.embeddings, gallery=gallery.embeddings, distance=distance)
+    return _evaluate(every, *rows, replace(settings, distance=", ".join(map(str, (distance, *steps)))))
 
 
 def evaluate_distmat(
@@ -228,7 +233,7 @@ def evaluate_distmat(
             f"the distmat is {distmat.shape}, for {len(query)} queries and {len(gallery)} gallery rows"
         )
     settings = _Settings(protocol, distance, max_rank, bootstrap_samples, seed)
-    return _evaluate(_slices(distmat), query, gallery, settings)
+    return _evaluate(_in_turn(_slices(distmat)), query, gallery, settings)
 
 
 def rankings(
@@ -259,6 +264,10 @@ def _slices(distmat: FloatArray) -> Iterator[tuple[int, FloatArray]]:
         yield start, block
 
 
+def _in_turn(blocks: Iterable[tuple[int, FloatArray]]) -> EveryBlock:
+    return lambda ranks: (ranks(start, block) for start, block in blocks)
+
+
 @dataclass(frozen=True)
 class _Settings:
     protocol: str
@@ -268,13 +277,14 @@ class _Settings:
     seed: int
 
 
-def _evaluate(blocks: Iterable[tuple[int, FloatArray]], query: Rows, gallery: Rows, settings: _Settings) -> Evaluation:
+def _evaluate(every: EveryBlock, query: Rows, gallery: Rows, settings: _Settings) -> Evaluation:
     rule = find_protocol(settings.protocol)
     if settings.max_rank < 1 or settings.bootstrap_samples < 1:
         raise ConfigError("max_rank and bootstrap_samples must be at least 1")
     if not len(query) or not len(gallery):
         raise DataError(f"nothing to score: {len(query)} queries, {len(gallery)} gallery rows")
-    ranks = rank_blocks(blocks, query, GalleryRows(gallery), rule)
+    among = GalleryRows(gallery)
+    ranks = list(chain.from_iterable(every(lambda start, block: rank_block(start, block, query, among, rule))))
     scored = [row for row, r in enumerate(ranks) if rule.hits_only or r.num_relevant]
     if not scored:
         raise DataError(_nothing_to_score(rule, query))

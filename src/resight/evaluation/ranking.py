@@ -5,17 +5,13 @@ Only the places of the right answers matter, so nothing beyond the farthest of t
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
-from resight.core.cores import available_cores
 from resight.core.records import FloatArray, IntArray
 from resight.evaluation.protocols import DISTRACTOR_PID, GalleryRows, Protocol, Rows
-
-ROWS_A_TASK = 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,42 +27,50 @@ class QueryRanks:
     num_junk: int
 
 
-def rank_blocks(
-    blocks: Iterable[tuple[int, FloatArray]], query: Rows, gallery: GalleryRows, protocol: Protocol
+def rank_block(
+    start: int, block: FloatArray, query: Rows, gallery: GalleryRows, protocol: Protocol
 ) -> list[QueryRanks]:
-    """The ranks of all queries, in their order, on all cores. blocks: (first query row, (b, g) float32 distances); they
-    are overwritten."""
-    ranks: list[QueryRanks] = []
-    with ThreadPoolExecutor(available_cores(), thread_name_prefix="rank") as pool:
-        for start, block in blocks:
+    """The ranks of the queries from row `start`. block: (b, g) float32, contiguous, the distances from each to every
+    gallery row, finite; they are overwritten. Ties rank in the gallery's order.
 
-            def some(first: int, start: int = start, block: FloatArray = block) -> list[QueryRanks]:
-                rows = range(first, min(first + ROWS_A_TASK, len(block)))
-                return [rank_query(block[row], query, start + row, gallery, protocol) for row in rows]
-
-            for found in pool.map(some, range(0, len(block), ROWS_A_TASK)):
-                ranks += found
-    return ranks
-
-
-def rank_query(distances: FloatArray, query: Rows, row: int, gallery: GalleryRows, protocol: Protocol) -> QueryRanks:
-    """The ranks of one query. distances: (g,) float32 from query `row` to each gallery row, finite; they are
-    overwritten. Ties rank in the gallery's order."""
-    junk = protocol.left_out(query, row, gallery)
-    distances[junk] = np.inf
-    relevant = relevant_rows(query, row, gallery)
-    theirs = distances[relevant]
+    What is done for all queries at once is done without Python's lock, which other threads want.
+    """
+    num, width = block.shape
+    junk = [protocol.left_out(query, row, gallery) for row in range(start, start + num)]
+    for distances, left_out in zip(block, junk, strict=True):
+        distances[left_out] = np.inf
+    relevant = [relevant_rows(query, row, gallery) for row in range(start, start + num)]
+    whose = np.repeat(np.arange(num), [len(rows) for rows in relevant])  # the query of each right answer
+    places = np.concatenate(relevant) + whose * width
+    flat = block.reshape(-1)
+    theirs = flat.take(places)
     counted = np.isfinite(theirs)
-    relevant, theirs = relevant[counted], theirs[counted]
-    if not len(relevant):
-        return QueryRanks(np.zeros(0, np.int64), 0, len(junk))
-    near = np.sort(distances.take(np.flatnonzero(distances <= theirs.max())))  # twice as fast as by the mask itself
-    places = np.searchsorted(near, theirs, "left").astype(np.int64)
-    tied = np.flatnonzero(np.searchsorted(near, theirs, "right") - places > 1)
+    whose, places, theirs = whose[counted], places[counted], theirs[counted]
+    farthest = np.full(num, -np.inf, np.float32)
+    np.maximum.at(farthest, whose, theirs)
+    within = np.flatnonzero(block <= farthest[:, None])
+    near = flat.take(within)
+    edges = np.searchsorted(within, np.arange(num + 1) * width)  # of each query's part of `near`
+    ends = np.searchsorted(whose, np.arange(num + 1)).tolist()
+    ranks = np.empty(len(theirs), np.int64)
+    for (first, last), (begin, end) in zip(pairwise(edges.tolist()), pairwise(ends), strict=True):
+        mine = near[first:last]
+        mine.sort()
+        ranks[begin:end] = mine.searchsorted(theirs[begin:end])
+    after = edges[whose] + ranks + 1
+    tied = np.flatnonzero((after < edges[whose + 1]) & (near.take(after, mode="clip") == theirs))
     for index in tied:  # rows as far, and earlier in the gallery, stand before it
-        places[index] += np.count_nonzero(distances[: relevant[index]] == theirs[index])
-    hits = np.sort(places)
-    return QueryRanks(hits if protocol.depth is None else hits[hits < protocol.depth], len(relevant), len(junk))
+        row = flat[whose[index] * width : places[index]]
+        ranks[index] += np.count_nonzero(row == theirs[index])
+    hits = ranks[np.lexsort((ranks, whose))]
+    return [
+        QueryRanks(_within(hits[begin:end], protocol.depth), end - begin, len(left_out))
+        for (begin, end), left_out in zip(pairwise(ends), junk, strict=True)
+    ]
+
+
+def _within(hits: IntArray, depth: int | None) -> IntArray:
+    return hits if depth is None else hits[hits < depth]
 
 
 def nearest(distances: FloatArray, junk: IntArray, top: int) -> IntArray:

@@ -13,7 +13,6 @@ Some ports square distances that are squared already. Here d is squared once.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -21,14 +20,12 @@ import numpy as np
 import numpy.typing as npt
 import scipy  # whose parts it imports when they are used
 
-from resight.core.cores import available_cores
-from resight.core.distances import BLOCK_BYTES, distance_blocks, unit_rows
+from resight.core.distances import BLOCK_BYTES, distance_blocks, map_blocks, unit_rows
 from resight.core.errors import ConfigError
 from resight.core.records import FloatArray, IntArray
 
 Doubles = npt.NDArray[np.float64]
 PAIRS = 65_536  # whose distances are computed at a time
-ROWS_A_TASK = 32
 Weights: TypeAlias = Any  # scipy.sparse's csr_array and csc_array, which have no types
 
 
@@ -115,18 +112,15 @@ def nearest_rows(rows: FloatArray, k: int) -> tuple[IntArray, FloatArray]:
     k = min(k, len(rows))
     neighbours = np.empty((len(rows), k), np.int64)
     largest = np.empty(len(rows), np.float32)
-    with ThreadPoolExecutor(available_cores(), thread_name_prefix="neighbours") as pool:
-        for start, block in distance_blocks(rows, rows):
 
-            def some(first: int, start: int = start, block: FloatArray = block) -> None:
-                for place in range(first, min(first + ROWS_A_TASK, len(block))):
-                    line = block[place]
-                    largest[start + place] = 2 * line.max()
-                    line[start + place] = -1  # itself first, before its own copies
-                    near = np.flatnonzero(line <= np.partition(line, k - 1)[k - 1])
-                    neighbours[start + place] = near[np.argsort(line[near], kind="stable")][:k]
+    def nearest_of(start: int, block: FloatArray) -> None:
+        for row, line in enumerate(block, start):
+            largest[row] = 2 * line.max()
+            line[row] = -1  # itself first, before its own copies
+            near = np.flatnonzero(line <= np.partition(line, k - 1)[k - 1])
+            neighbours[row] = near[np.argsort(line[near], kind="stable")][:k]
 
-            list(pool.map(some, range(0, len(block), ROWS_A_TASK)))
+    map_blocks(nearest_of, rows, rows)
     return neighbours, np.maximum(largest, np.finfo(np.float32).tiny)
 
 
