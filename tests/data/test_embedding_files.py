@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,20 @@ def test_parts_of_other_work_are_left_alone(tmp_path: Path) -> None:
         EmbeddingFile(tmp_path / "it.npz", {**PLAN, "model": "n"}).begin()
     with pytest.raises(ConfigError, match=r"\.npz or \.parquet"):
         EmbeddingFile(tmp_path / "it.csv", PLAN).begin()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="nothing is locked there")
+def test_a_file_that_another_writes_is_left_to_it(tmp_path: Path) -> None:
+    first, second = (EmbeddingFile(tmp_path / "it.npz", PLAN) for _ in range(2))
+    with first.alone():
+        first.begin()
+        with pytest.raises(ConfigError, match="another process writes"), second.alone():
+            pass
+        first.write_part(0, _columns(0, 2))
+    with second.alone():
+        assert second.begin() == 1
+        second.finish(1, "m")
+    assert [path.name for path in tmp_path.iterdir()] == ["it.npz"]
 
 
 def test_a_damaged_part_is_named(tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ COLUMNS = {"names": "camera", "tracks": "track", "times": "time"}  # further one
 
 
 def embed(
+    context: typer.Context,
     model: Annotated[str, typer.Argument(help=MODEL_HELP)],
     paths: Annotated[list[str], typer.Argument(help="Pictures, folders of pictures, data sets, or `synthetic`.")],
     *,
@@ -87,6 +88,7 @@ def embed(
         plan["site"] = site.identity
     file = EmbeddingFile(out, {**plan, **more})
     check_folder_of(out, "--out")
+    context.with_resource(file.alone())
     file.begin()
     parts = dict(enumerate(rows[start : start + PART] for start in range(0, len(rows), PART)))
     todo = {number: [crop for _, crop in part] for number, part in parts.items() if not file.has_part(number)}

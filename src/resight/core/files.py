@@ -32,6 +32,23 @@ def written_whole(path: Path) -> Iterator[BinaryIO]:
         raise
 
 
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keeps other processes from this lock of a folder. On Windows nothing is locked. Raises BlockingIOError where
+    another has it."""
+    try:
+        import fcntl
+    except ImportError:
+        yield
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(descriptor)
+
+
 def check_new(directory: Path) -> None:
     """Raises ConfigError where there is something already."""
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):

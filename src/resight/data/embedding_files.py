@@ -12,6 +12,7 @@ import re
 import shutil
 import zipfile
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from resight.core.errors import ConfigError, DataError, MissingExtra
-from resight.core.files import write_whole
+from resight.core.files import locked, write_whole
 
 PLAN = "plan.json"
 OURS = re.compile(r"part-\d{6,}\.npz(\.part)?|plan\.json\.part")  # all but the plan
@@ -30,25 +31,40 @@ Columns = Mapping[str, npt.NDArray[Any]]
 @dataclass(frozen=True)
 class EmbeddingFile:
     """A file of embeddings that is being written. path: .npz or .parquet. plan: what the work is (its model, pictures
-    and part size); a work that was stopped goes on only where the plan is equal."""
+    and part size); a work that was stopped goes on only where the plan is equal.
+
+    Raises ConfigError where the suffix is another, MissingExtra where Parquet needs pyarrow."""
 
     path: Path
     plan: Mapping[str, Any]
+
+    def __post_init__(self) -> None:
+        if self.path.suffix.lower() not in (".npz", ".parquet"):
+            raise ConfigError(f"{self.path}: embeddings are written as .npz or .parquet")
+        if self.path.suffix.lower() == ".parquet":
+            _pyarrow()
 
     @property
     def parts(self) -> Path:
         """The folder of the parts."""
         return self.path.with_name(self.path.name + ".parts")
 
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Call the other methods within it. Raises ConfigError where another process is, too."""
+        with ExitStack() as stack:
+            if self.parts.is_dir() or not self.parts.exists():
+                self.parts.mkdir(parents=True, exist_ok=True)
+                try:
+                    stack.enter_context(locked(self.parts))
+                except BlockingIOError:
+                    raise ConfigError(f"another process writes {self.path} just now; name another file") from None
+            yield
+
     def begin(self) -> int:
         """Begins or goes on: how many parts from the first on are done already; `has_part` tells of later ones.
 
-        Raises ConfigError where the parts there are of another plan or the suffix is another, MissingExtra where
-        Parquet needs pyarrow."""
-        if self.path.suffix.lower() not in (".npz", ".parquet"):
-            raise ConfigError(f"{self.path}: embeddings are written as .npz or .parquet")
-        if self.path.suffix.lower() == ".parquet":
-            _pyarrow()
+        Raises ConfigError where the parts there are of another plan."""
         plan = json.dumps(self.plan, sort_keys=True)
         if self.parts.exists() and not _is_abandoned(self.parts):
             try:
