@@ -188,7 +188,9 @@ def test_searches_have_a_rate_by_key(serve: Serve) -> None:
 
 
 def test_a_bounded_key_sees_its_cameras_and_no_sign_of_others(service: Service) -> None:
-    key = service.post("/keys", {"name": "gate", "role": "controller", "cameras": ["0"]}).json["key"]
+    made = service.post("/keys", {"name": "gate", "role": "controller", "cameras": ["0"]}).json
+    key, mistyped = made["key"], service.post("/keys", {"name": "x", "role": "viewer", "cameras": ["0", "gaet"]}).json
+    assert (made["without_entries"], mistyped["without_entries"]) == ([], ["gaet"])
     everything = service.get("/entries?limit=500").json["entries"]
     own = [entry["id"] for entry in everything if entry["camera"] == "0"]
     other = next(entry["id"] for entry in everything if entry["camera"] != "0")

@@ -216,9 +216,11 @@ class KeyOut(BaseModel):
 
 
 class NewKeyOut(KeyOut):
-    """A new key. key: its text, which is never shown again."""
+    """A new key. key: its text, which is never shown again. without_entries: those of its cameras that the gallery
+    has no entry of yet, as those of a name that was mistyped."""
 
     key: str
+    without_entries: list[str]
 
 
 class JobOut(BaseModel):

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from fastapi import Path, Request, Response
 
+from resight.gallery.filters import Filter
 from resight.gallery.records import Detail
 from resight.service.access.keys import Key
 from resight.service.api.answers import KeyOut, NewKeyOut
@@ -29,14 +30,15 @@ async def made(request: Request, body: KeyBody) -> NewKeyOut:
     desk, who = desk_of(request), caller_of(request).who
     expires = None if body.expires is None else seconds(body.expires)
 
-    def act() -> tuple[Key, str]:
+    def act() -> tuple[Key, str, list[str]]:
         key, text = desk.keys.make(body.name, body.role, body.cameras, expires)
         detail: Detail = {"made": key.id, "role": key.role, "bounded": key.cameras is not None}
         desk.gallery.store.append_audit("key", who, "", detail)
-        return key, text
+        entries = {camera: desk.gallery.store.count(Filter(cameras=(camera,))) for camera in key.cameras or ()}
+        return key, text, [camera for camera, num in entries.items() if not num]
 
-    key, text = await write(request, act)
-    return NewKeyOut(**_out(key).model_dump(), key=text)
+    key, text, without = await write(request, act)
+    return NewKeyOut(**_out(key).model_dump(), key=text, without_entries=without)
 
 
 async def revoke_key(request: Request, number: Annotated[str, Path(max_length=100)]) -> Response:
