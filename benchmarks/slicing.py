@@ -9,6 +9,11 @@ over people. The recipe is stripnet's of before: 256 values, no circle loss, any
 not trained again, so that several processes may share the folder, each with its own --only.
 
     python benchmarks/slicing.py market501 -o slicing [--seeds 1] [--epochs 10] [--only NAME ...] [--table]
+
+With --models, finished models of any recipe are measured instead, against the first of them; with --aligned, those with
+strips by AlignedReID++'s distance too.
+
+    python benchmarks/slicing.py market501 --models runs/slices-1/seed0 runs/stripnet/seed0 runs/aligned/seed0 --aligned
 """
 
 from __future__ import annotations
@@ -30,9 +35,11 @@ from resight.core.visibility import THIRDS, hide
 from resight.data.crops import Dataset
 from resight.data.decoding import decode_crops
 from resight.data.formats.catalogue import open_dataset
+from resight.embedding.explain import has_strips
 from resight.embedding.loading import load
 from resight.evaluation.compare import paired_difference
 from resight.evaluation.evaluate import evaluate
+from resight.evaluation.parts.aligned import Aligned
 from resight.training.loop import TrainOptions, is_finished, train
 from resight.training.recipes import find_recipe
 
@@ -55,7 +62,6 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "4, shared dense layer": {"slices": 4, "strips": "shared"},
     "4, of the image": {"slices": 4, "strips": "image"},
 }
-BASE = "1 strip"
 CASES = ("all queries", "dressed alike", "a third hidden", "moved down")
 Values = npt.NDArray[np.float64]
 
@@ -63,13 +69,23 @@ Values = npt.NDArray[np.float64]
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data")
-    parser.add_argument("-o", "--out", type=Path, required=True)
+    wanted = parser.add_mutually_exclusive_group(required=True)
+    wanted.add_argument("-o", "--out", type=Path, help="the folder of the runs")
+    wanted.add_argument("--models", nargs="+", metavar="MODEL", help="finished ones, to be measured")
+    parser.add_argument("--aligned", action="store_true", help="with --models")
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--only", nargs="*", default=list(VARIANTS), choices=list(VARIANTS), metavar="NAME")
     parser.add_argument("--table", action="store_true", help="print what is finished, and train nothing")
     options = parser.parse_args()
     dataset = open_dataset(options.data)
+    if options.models:
+        named = {path: [(path, False)] for path in options.models}
+        if options.aligned:
+            with_strips = [path for path in options.models if has_strips(load(path).parts)]
+            named |= {f"{path}, aligned": [(path, True)] for path in with_strips}
+        _print_table(dataset, named)
+        return
     for seed in range(0 if options.table else options.seeds):
         for name in options.only:
             run = _folder(options.out, name, seed)
@@ -77,39 +93,44 @@ def main() -> None:
                 print(f"training: {name}, seed {seed}", flush=True)
                 recipe = find_recipe("stripnet", **{**SHORT, "epochs": options.epochs, **VARIANTS[name]})
                 train(recipe, dataset, run, seed, TrainOptions(resume=True))
-    _print_table(dataset, options.out)
+    runs = {
+        name: [(str(run), False) for seed in range(100) if is_finished(run := _folder(options.out, name, seed))]
+        for name in VARIANTS
+    }
+    _print_table(dataset, {name: found for name, found in runs.items() if found})
 
 
 def _folder(out: Path, name: str, seed: int) -> Path:
     return out / f"{name.replace(' ', '-').replace(',', '')}-{seed}"
 
 
-def _print_table(dataset: Dataset, out: Path) -> None:
-    """All that is finished, whoever trained it."""
+def _print_table(dataset: Dataset, named: dict[str, list[tuple[str, bool]]]) -> None:
+    """named: of each line the models, trained from other seeds, and whether their strips are aligned."""
     alike = _dressed_alike(dataset)
-    print(f"{'':24}{'':16}{'rank-1':>10}{'mAP':>10}   mAP, less 1 strip's")
+    base = next(iter(named), "")
+    width = max(24, *(len(name) + 2 for name in named))
+    print(f"{'':{width}}{'':16}{'rank-1':>10}{'mAP':>10}   mAP, less {base}'s")
     first: dict[str, Values] = {}
-    for name in VARIANTS:
-        runs = [run for seed in range(100) if is_finished(run := _folder(out, name, seed))]
-        if not runs:
-            continue
-        found = [_measure(run, dataset, alike) for run in runs]
+    for name, models in named.items():
+        found = [_measure(path, dataset, alike, aligned) for path, aligned in models]
         for case in CASES:
             rank1 = fmean(figures[case][0] for figures in found)
             ap = np.mean([figures[case][1] for figures in found], axis=0)  # (scored queries,), over the seeds
-            line = f"{name if case == CASES[0] else '':24}{case:16}{rank1:10.3f}{ap.mean():10.3f}   "
-            if name == BASE:
+            line = f"{name if case == CASES[0] else '':{width}}{case:16}{rank1:10.3f}{ap.mean():10.3f}   "
+            if name == base:
                 first[case] = ap
-                line += f"({len(ap)} queries, {len(runs)} seed{'s' * (len(runs) > 1)})"
-            elif first:
+                line += f"({len(ap)} queries, {len(models)} seed{'s' * (len(models) > 1)})"
+            else:
                 apart = paired_difference(first[case], ap, found[0][case][2])
                 line += f"{apart.mean:+.3f} [{apart.interval.low:+.3f}, {apart.interval.high:+.3f}]"
             print(line, flush=True)
 
 
-def _measure(run: Path, dataset: Dataset, alike: frozenset[str]) -> dict[str, tuple[float, Values, IntArray]]:
+def _measure(
+    path: str, dataset: Dataset, alike: frozenset[str], aligned: bool
+) -> dict[str, tuple[float, Values, IntArray]]:
     """Rank-1, the average precision of each scored query, and whom it shows, by case."""
-    model = load(run)
+    model = load(path)
     size = model.preprocessing
     gallery, _ = model.embed_crops(dataset.gallery)
     mean = decode_crops(dataset.gallery, size.height, size.width).pixels.mean(axis=0).astype(np.uint8)
@@ -127,7 +148,8 @@ def _measure(run: Path, dataset: Dataset, alike: frozenset[str]) -> dict[str, tu
     }
     out = {}
     for case, queries in cases.items():
-        found = [evaluate(each, gallery) for each in queries]
+        strips = Aligned(model.strips) if aligned else None
+        found = [evaluate(each, gallery, aligned=strips) for each in queries]
         people = queries[0].pids[found[0].query_index]
         out[case] = (fmean(e.rank(1) for e in found), np.mean([e.ap for e in found], axis=0), people)
     return out
