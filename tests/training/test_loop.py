@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -15,7 +17,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from resight.core.errors import ConfigError, DatasetError, NonFiniteLoss, UnreadableImage
+from resight.core.errors import ConfigError, DatasetError, NonFiniteLoss, TrainingError, UnreadableImage
 from resight.data.city.synthetic import CityConfig, draw_city
 from resight.data.crops import Dataset
 from resight.embedding.loading import load
@@ -214,6 +216,32 @@ def test_a_second_run_in_the_same_directory_is_refused(unbroken: Path, small_cit
         train(TINY, small_city, tmp_path, 5, CPU)
     with pytest.raises(ConfigError, match="not a directory"):
         train(TINY, small_city, tmp_path / "file", 5, CPU)
+
+
+def test_what_ends_a_training_early_leaves_a_run_to_go_on_with_or_nothing(
+    unbroken: Path, small_city: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_dir = tmp_path / "runs" / "one"
+    with pytest.raises(ConfigError, match="fill"):  # known after the directory was made
+        train(replace(TINY, batch_size=5000), small_city, run_dir, 5, CPU)
+    assert not list(tmp_path.iterdir())
+
+    def full(*ignored: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "write_or_check_config", full)
+        with pytest.raises(OSError, match="No space"):  # nothing was begun: the command as it was
+            train(TINY, small_city, run_dir, 5, CPU)
+        assert not list(tmp_path.iterdir())
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "save_checkpoint", full)
+        with pytest.raises(TrainingError, match="go on with the run by --resume"):
+            train(TINY, small_city, run_dir, 5, CPU)
+        with pytest.raises(OSError, match="No space"):  # resumed already: the command as it was
+            train(TINY, small_city, run_dir, 5, replace(CPU, resume=True))
+    train(TINY, small_city, run_dir, 5, replace(CPU, resume=True))
+    assert weights(run_dir) == weights(unbroken)
 
 
 def test_a_nan_loss_names_step_rate_and_files(

@@ -8,7 +8,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -42,7 +42,7 @@ from resight.training.record import EpochHook
 from resight.training.run import (
     Metrics,
     Position,
-    claim_directory,
+    claimed_directory,
     library_versions,
     load_checkpoint,
     save_checkpoint,
@@ -112,19 +112,20 @@ def train(
     try:
         if recipe.batch_size % world.size:
             raise ConfigError(f"a batch of {recipe.batch_size} does not divide among {world.size} processes")
-        if world.is_main:
-            claim_directory(run_dir, options.resume)
-        for height, width, _ in (*recipe.smaller_sizes(), (recipe.height, recipe.width, 0)):
-            build_network(architecture_of(recipe), height, width)  # wrong sizes fail before the reading
-        images = load_training_images(
-            (*dataset.train, *dataset.unlabelled),
-            recipe.height,
-            recipe.width,
-            strict=options.strict,
-            max_memory_mb=options.max_memory_mb,
-            progress=progress,
-        )
-        return _train(recipe, dataset, images, run_dir, seed, options, world, progress, pretrained, teachers, on_epoch)
+        with claimed_directory(run_dir, options.resume) if world.is_main else nullcontext():
+            for height, width, _ in (*recipe.smaller_sizes(), (recipe.height, recipe.width, 0)):
+                build_network(architecture_of(recipe), height, width)  # wrong sizes fail before the reading
+            images = load_training_images(
+                (*dataset.train, *dataset.unlabelled),
+                recipe.height,
+                recipe.width,
+                strict=options.strict,
+                max_memory_mb=options.max_memory_mb,
+                progress=progress,
+            )
+            return _train(
+                recipe, dataset, images, run_dir, seed, options, world, progress, pretrained, teachers, on_epoch
+            )
     finally:
         leave_world()
 

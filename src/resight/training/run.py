@@ -10,10 +10,12 @@ model.json               its card
 
 from __future__ import annotations
 
+import errno
 import json
 import platform
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -71,8 +73,13 @@ def read_config(run_dir: Path) -> dict[str, Any]:
     return values
 
 
-def claim_directory(run_dir: Path, resume: bool) -> None:
-    """Makes the directory. Raises ConfigError where it holds something else, or a run that is not to be resumed."""
+@contextmanager
+def claimed_directory(run_dir: Path, resume: bool) -> Iterator[None]:
+    """Makes the directory for what runs inside. If that raises, a directory in which nothing was begun goes again.
+
+    Raises ConfigError where it holds something else, or a run that is not to be resumed; TrainingError, which says how
+    to go on, where the disk is full and the run has begun.
+    """
     if run_dir.exists() and not run_dir.is_dir():
         raise ConfigError(f"{run_dir} is not a directory")
     begun = is_begun(run_dir)
@@ -80,7 +87,19 @@ def claim_directory(run_dir: Path, resume: bool) -> None:
         raise ConfigError(f"{run_dir} holds a run already. Go on with it by --resume, or name another directory.")
     if not begun and run_dir.exists() and any(run_dir.iterdir()):
         raise ConfigError(f"{run_dir} holds other files; a run wants a directory of its own")
+    made = [folder for folder in (run_dir, *run_dir.parents) if not folder.exists()]
     run_dir.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    except BaseException as error:
+        for folder in made:
+            with suppress(OSError):  # not empty
+                folder.rmdir()
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC and is_begun(run_dir) and not resume:
+            raise TrainingError(
+                f"no space is left on the disk for {run_dir}; free some, and go on with the run by --resume"
+            ) from error
+        raise
 
 
 def write_or_check_config(run_dir: Path, fixed: Mapping[str, Any], described: Mapping[str, Any]) -> None:

@@ -246,7 +246,7 @@ def test_a_site_that_cannot_be_used_is_refused(
 ) -> None:
     with pytest.raises(DataError, match=words):
         adapt(begun, spoil(site(town)), tmp_path / "run", ONE_ROUND, 0, CPU)
-    assert list((tmp_path / "run").iterdir()) == []  # and a right one may follow
+    assert not (tmp_path / "run").exists()  # and a right one may follow
 
 
 def test_copies_count_once(begun: Path, town: Dataset, tmp_path: Path) -> None:

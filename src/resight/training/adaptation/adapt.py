@@ -58,7 +58,7 @@ from resight.training.run import (
     Metrics,
     Position,
     checkpoint_step,
-    claim_directory,
+    claimed_directory,
     library_versions,
     load_checkpoint,
     save_checkpoint,
@@ -130,27 +130,27 @@ def adapt(
     """
     settings, options = settings or Adaptation(), options or TrainOptions()
     trained, folded = load_trainable(source)
-    claim_directory(run_dir, options.resume)
-    done = load_outcome(run_dir)
-    if done is not None:
-        return AdaptResult(run_dir, done, None)
-    size = trained.config.preprocessing
-    pictures = SitePictures.of(
-        site.crops,
-        site.name,
-        size.height,
-        size.width,
-        tracked=site.tracked,
-        held_out=settings.held_out,
-        seed=seed,
-        strict=options.strict,
-        max_memory_mb=options.max_memory_mb,
-        progress=progress,
-    )
-    if folded:
-        restore_statistics(trained, pictures.images.sample())
-    outcome = _Adapting(trained, source, site, pictures, run_dir, settings, seed, options, progress, on_round).run()
-    return AdaptResult(run_dir, outcome, pictures, pictures.problems)
+    with claimed_directory(run_dir, options.resume):
+        done = load_outcome(run_dir)
+        if done is not None:
+            return AdaptResult(run_dir, done, None)
+        size = trained.config.preprocessing
+        pictures = SitePictures.of(
+            site.crops,
+            site.name,
+            size.height,
+            size.width,
+            tracked=site.tracked,
+            held_out=settings.held_out,
+            seed=seed,
+            strict=options.strict,
+            max_memory_mb=options.max_memory_mb,
+            progress=progress,
+        )
+        if folded:
+            restore_statistics(trained, pictures.images.sample())
+        outcome = _Adapting(trained, source, site, pictures, run_dir, settings, seed, options, progress, on_round).run()
+        return AdaptResult(run_dir, outcome, pictures, pictures.problems)
 
 
 class _Adapting:
