@@ -76,7 +76,7 @@ def compare(
         output.name_problems(side.problems)
         pair = side.query, side.gallery
         if site is not None:
-            tell_unknown(site, *pair)
+            tell_unknown(site, *(side.camera_names for side in pair))
         embedded.append(pair if site is None else (at_site(site, pair[0]), at_site(site, pair[1])))
     comparisons = _comparisons(embedded, protocol, seed)
     lists_by = comparisons[0].first.protocol

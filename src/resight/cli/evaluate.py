@@ -154,7 +154,7 @@ def evaluate(
     if centre_cameras:
         query, gallery = centre(query, gallery)
     if site is not None:
-        tell_unknown(site, query, gallery)
+        tell_unknown(site, query.camera_names, gallery.camera_names)
         query, gallery = at_site(site, query), at_site(site, gallery)
     if multi_query:
         query = pool_queries(query, gallery)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TextIO
@@ -58,6 +59,12 @@ def say(text: str) -> None:
     if not is_main_process():
         return
     err_console.print(text, soft_wrap=True)
+
+
+def same_command(option: str) -> str:
+    """What was called, with one more option, to be pasted into a shell."""
+    words = sys.argv[1:]
+    return shlex.join(["resight", *words, *([] if option in words else [option])])
 
 
 def print_wide(table: Table) -> None:
