@@ -104,7 +104,7 @@ def calibrate(
         crops = [*dataset.query, *dataset.gallery, *(dataset.train if everybody else ())]
         if not crops:
             raise DataError(f"{dataset.name} has no query and gallery pictures; --everybody takes training ones too")
-        embedded, problems = opened.embed_crops(crops, strict=strict, progress=output.progress)
+        embedded, problems = opened.embed_crops(crops, leave_blank=True, strict=strict, progress=output.progress)
         output.name_problems(problems)
         if site is not None:
             tell_unknown(site, embedded.camera_names)

@@ -146,6 +146,7 @@ def evaluate(
         else:
             embedded = loaded.embed_dataset(dataset, flip=flip, strict=strict, progress=output.progress)
         output.name_problems(embedded.problems)
+        output.name_blank(embedded.blank)
         described = {"model": str(model), "model_identity": loaded.identity, "data": str(dataset)}
     else:
         raise ConfigError("name a model and its data, or --embeddings FILE alone")

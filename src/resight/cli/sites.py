@@ -130,7 +130,7 @@ def crops_of_place(
         splits = [split for split in SPLITS if split != "train"]
         output.say(f"{loaded.name} was trained on the {len(dataset.train):,} training pictures: they are left out")
     crops = crops_of(dataset, *([splits] if splits else []))
-    embedded, problems = loaded.embed_crops(crops, strict=strict, progress=output.progress)
+    embedded, problems = loaded.embed_crops(crops, leave_blank=True, strict=strict, progress=output.progress)
     output.name_problems(problems)
     by_name = {crop.name: crop for crop in crops}
     kept = [by_name[name] for name in embedded.names]
