@@ -228,6 +228,8 @@ def test_calibrate_writes_into_the_model_and_evaluate_checks_it(own_run: Path, t
     assert "same, FAR 0.5" in done.stdout
     assert "refused" in done.stdout
     assert "Brier score" in page.read_text()
+    assert "same, FAR 0.5" in page.read_text()
+    assert "replaces" not in done.stderr
     model = load_model(run)
     assert model.config.calibration is not None
     assert model.config.calibration.num_people > 40
@@ -245,4 +247,21 @@ def test_calibrate_writes_into_the_model_and_evaluate_checks_it(own_run: Path, t
         assert promise["verdict"] in ("kept", "within noise", "too few to tell")
         assert (promise["verdict"] == "within noise") <= (promise["counted"]["value"] > rate)
     assert "trained on these people" in resight("calibrate", run, CITY, "--everybody", code=2).stderr
+    resight("data", "export", CITY, "-o", tmp_path / "renamed.csv", "--pictures", tmp_path / "pictures")
+    renamed = resight("calibrate", run, tmp_path / "renamed.csv", "--everybody", code=2)
+    assert "trained on these people" in renamed.stderr
+    left_out = resight("calibrate", run, CITY, "--unlabelled", code=3)
+    assert "40 training pictures: they are left out" in left_out.stderr
+    again = resight("calibrate", run, other, "--unlabelled", "--far", "0.5")
+    assert f"replaces the calibration of {model.config.calibration.date}" in again.stderr
+    assert "with its P(same)" in again.stderr
     assert "rate lies between" in resight("calibrate", run, CITY, "--far", "2", code=2).stderr
+
+
+def test_a_run_that_goes_on_keeps_the_rights_it_was_begun_with(tmp_path: Path) -> None:
+    from resight.models.saved import load_model
+
+    run = tmp_path / "a run"
+    resight("train", CITY, "--recipe", "slicenet2-quick", *TINY, "--rights", "mine, all", "-o", run)
+    resight("train", CITY, "-o", run, "--resume")
+    assert load_model(run).config.rights == "mine, all"

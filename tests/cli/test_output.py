@@ -47,3 +47,10 @@ def test_what_the_stream_has_no_sign_for_is_written_out(monkeypatch: pytest.Monk
     output.tell("入口 é")
     stream.flush()
     assert stream.buffer.getvalue() == rb"\u5165\u53e3 " + "é\n".encode("cp1252")
+
+
+def test_the_same_command_can_be_pasted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["/bin/resight", "train", "my data", "-o", "runs/sp ace"])
+    assert output.same_command("--resume") == "resight train 'my data' -o 'runs/sp ace' --resume"
+    monkeypatch.setattr(sys, "argv", ["/bin/resight", "train", "--resume", "-o", "x"])
+    assert output.same_command("--resume") == "resight train --resume -o x"

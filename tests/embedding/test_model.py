@@ -250,3 +250,5 @@ def test_what_shows_nothing_is_named(model: Model) -> None:
     crops = [Crop("covered.png", 1, 1, data=data.getvalue())]
     embedded, problems = model.embed_crops(crops, on_blank=named.append)  # of a data set, figures are of all pictures
     assert (named, len(embedded), problems) == (["covered.png"], 1, ())
+    embedded, problems = model.embed_crops(crops, leave_blank=True)
+    assert (len(embedded), [problem.name for problem in problems]) == (0, ["covered.png"])

@@ -96,3 +96,18 @@ def test_the_interval_covers(monkeypatch: pytest.MonkeyPatch) -> None:
         difference = paired_difference(np.zeros(60), second, np.arange(60), samples=400, seed=seed)
         covered += difference.interval.low <= 0.3 <= difference.interval.high
     assert 88 <= covered <= 99
+
+
+def test_the_interval_leaves_zero_out_where_p_is_below_5_percent() -> None:
+    rng = np.random.default_rng(3)
+    verdicts = set()
+    for seed in range(60):
+        second = np.where(rng.random(12) < 0.4, 0.3 + rng.exponential(size=12), 0.0)  # skewed, most unchanged
+        difference = paired_difference(
+            np.zeros(12), second - rng.uniform(0, 0.7), np.arange(12), samples=999, seed=seed
+        )
+        real = not difference.interval.low <= 0 <= difference.interval.high
+        verdicts.add(real)
+        if abs(difference.p_value - 0.05) > 0.003:
+            assert real == (difference.p_value < 0.05)
+    assert verdicts == {True, False}

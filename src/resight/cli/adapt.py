@@ -57,8 +57,6 @@ def adapt(
 
     Examples:
 
-      resight site fit my_site.csv -o my.site
-
       resight adapt default my_site.csv -o runs/mine
 
       resight adapt default my_site.csv -o runs/mine --resume
@@ -88,10 +86,7 @@ def adapt(
     except KeyboardInterrupt:  # between two rounds, where all is saved
         result = None
     if result is None or result.outcome is None:
-        again = f"resight adapt {model} {site} -o {out} --resume" + " --no-tracks" * (not tracks)
-        again += "".join(f" --{name.replace('_', '-')} {value}" for name, value in asked.items() if value is not None)
-        again += "".join(f" --split {one}" for one in split or []) + f" --seed {seed}" * bool(seed)
-        output.say(f"stopped, saved in {out}. Go on with: {again}")
+        output.say(f"stopped, saved in {out}. Go on with: {output.same_command('--resume')}")
         raise typer.Exit(130)
     output.name_problems(result.problems)
     tell_outcome(result.outcome, out)

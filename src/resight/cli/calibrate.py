@@ -11,7 +11,8 @@ from rich.table import Table
 
 from resight.cli import output
 from resight.cli.data import open_data
-from resight.cli.sites import RATES, at_site, crops_of_place, keep_calibration, open_site, tell_unknown
+from resight.cli.sites import RATES, at_site, crops_of_place, keep_calibration, open_site, tell_unknown, was_trained_on
+from resight.core.calibration import Calibration
 from resight.core.errors import ConfigError, DataError
 from resight.core.files import check_folder_of
 from resight.core.records import EmbeddedCrops
@@ -98,15 +99,15 @@ def calibrate(
     datasets = [open_data(place, format, strict) for place in data]
     places: list[EmbeddedCrops] = []
     for dataset in datasets:
-        if everybody and str(dataset) == opened.card.trained_on:
+        if everybody and was_trained_on(opened, dataset):
             raise ConfigError(f"--everybody: {model} was trained on these people, whom it knows better than any others")
         crops = [*dataset.query, *dataset.gallery, *(dataset.train if everybody else ())]
         if not crops:
             raise DataError(f"{dataset.name} has no query and gallery pictures; --everybody takes training ones too")
-        embedded, problems = opened.embed_crops(crops, strict=strict, progress=output.progress)
+        embedded, problems = opened.embed_crops(crops, leave_blank=True, strict=strict, progress=output.progress)
         output.name_problems(problems)
         if site is not None:
-            tell_unknown(site, embedded)
+            tell_unknown(site, embedded.camera_names)
         places.append(embedded if site is None else at_site(site, embedded))
     fitted = fit(
         places,
@@ -124,10 +125,11 @@ def calibrate(
             f"could be {min(c.false_accept.high):.2g} at any threshold. Nothing was written. Ask for a higher rate, "
             "or give pictures of more people."
         )
+    before = site.calibration if site else opened.card.calibration
     written = opened.save_calibration(c) if site is None or site_ is None else keep_calibration(site_, site, c)
     if page is not None:
         verified = verify_pairs(pairs_within(places, seed=seed), seed=seed)
-        write_whole(page, calibration_page(model.resolve().name, fitted, verified).encode())
+        write_whole(page, calibration_page(model.resolve().name, fitted, verified, rates).encode())
     shown = thresholds_table(c, rates)
     table = Table(box=None, pad_edge=False)
     for heading in shown.headings:
@@ -143,6 +145,13 @@ def calibrate(
     output.say(
         f"P(same): {c.method} (Brier score {c.brier[c.method]:.4f} out of fold), expected calibration error {c.ece}"
     )
+    _tell_written(written, before)
+
+
+def _tell_written(written: str | Path, before: Calibration | None) -> None:
+    if before is not None:
+        had = ", with its P(same)" if before.method != "none" else ""
+        output.say(f"this replaces the calibration of {before.date} on {before.data}{had}")
     output.say(f"written into {written}; at another site, calibrate anew")
 
 
@@ -158,7 +167,9 @@ def _without_labels(
 ) -> None:
     from resight.evaluation.decisions.unlabelled import calibrate_unlabelled
 
-    crops = crops_of_place(place, model, None, format, strict)
+    crops = crops_of_place(place, model, None, format, strict, leave_known=True)
+    if site is not None:
+        tell_unknown(site, crops.cameras)
     if crops.model not in ("", model.identity):
         raise ConfigError(f"{place} holds embeddings of another model than {model.name}")
     embeddings = crops.embeddings if site is None else site.apply(crops.embeddings, crops.cameras)
@@ -172,6 +183,7 @@ def _without_labels(
             f"{len(crops):,} pictures are too few for a false accept rate of {max(rates):g}: it could be "
             f"{min(c.false_accept.high):.2g} at any threshold. Nothing was written. Ask for a higher rate, or give more"
         )
+    before = site.calibration if site else model.card.calibration
     written = model.save_calibration(c) if site is None or spec is None else keep_calibration(spec, site, c)
     refused: list[str] = []
     table = Table("decision", "threshold", "counted", "missed within a track", box=None, pad_edge=False)
@@ -197,4 +209,4 @@ def _without_labels(
         "how many pairs of one person are missed is not known without labels: more than within a track. So nothing is "
         "told to be `different` or `nobody we know`"
     )
-    output.say(f"written into {written}; at another site, calibrate anew")
+    _tell_written(written, before)

@@ -71,12 +71,13 @@ def compare(
     sites = [open_site(spec, model) for spec, model in zip((first_site, second_site), models, strict=True)]
     dataset = open_data(data, format, strict)
     both = [model.embed_dataset(dataset, strict=strict, progress=output.progress) for model in models]
+    output.name_problems(both[0].problems)
+    output.name_blank(both[0].blank)
     embedded = []
     for side, site in zip(both, sites, strict=True):
-        output.name_problems(side.problems)
         pair = side.query, side.gallery
         if site is not None:
-            tell_unknown(site, *pair)
+            tell_unknown(site, *(side.camera_names for side in pair))
         embedded.append(pair if site is None else (at_site(site, pair[0]), at_site(site, pair[1])))
     comparisons = _comparisons(embedded, protocol, seed)
     lists_by = comparisons[0].first.protocol

@@ -146,6 +146,7 @@ def evaluate(
         else:
             embedded = loaded.embed_dataset(dataset, flip=flip, strict=strict, progress=output.progress)
         output.name_problems(embedded.problems)
+        output.name_blank(embedded.blank)
         described = {"model": str(model), "model_identity": loaded.identity, "data": str(dataset)}
     else:
         raise ConfigError("name a model and its data, or --embeddings FILE alone")
@@ -154,7 +155,7 @@ def evaluate(
     if centre_cameras:
         query, gallery = centre(query, gallery)
     if site is not None:
-        tell_unknown(site, query, gallery)
+        tell_unknown(site, query.camera_names, gallery.camera_names)
         query, gallery = at_site(site, query), at_site(site, gallery)
     if multi_query:
         query = pool_queries(query, gallery)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TextIO
@@ -60,6 +61,12 @@ def say(text: str) -> None:
     err_console.print(text, soft_wrap=True)
 
 
+def same_command(option: str) -> str:
+    """What was called, with one more option, to be pasted into a shell."""
+    words = sys.argv[1:]
+    return shlex.join(["resight", *words, *([] if option in words else [option])])
+
+
 def print_wide(table: Table) -> None:
     """A result, cut to the width of a terminal, and whole where a program or a file takes it."""
     if console.is_terminal:
@@ -94,6 +101,12 @@ def name_problems(problems: Sequence[Problem], most: int = 5) -> None:
         say(f"  {problem.name}: {problem.reason}".replace("\n", "\\n"))
     if len(problems) > most:
         say(f"  and {len(problems) - most} more")
+
+
+def name_blank(blank: Sequence[str]) -> None:
+    """Says how many of the scored pictures show nothing, and names the first."""
+    if blank:
+        say(f"{len(blank):,} picture(s) show nothing and are scored like others: {', '.join(blank[:5])}")
 
 
 INTERVALS = "in brackets: 95% bootstrap intervals over the queries"

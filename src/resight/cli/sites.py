@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -13,6 +14,7 @@ from resight.cli.data import open_data
 from resight.core.calibration import Calibration
 from resight.core.errors import ConfigError, GalleryError
 from resight.core.records import EmbeddedCrops
+from resight.data.crops import SPLITS, Dataset
 from resight.data.embeddings import holds_embeddings, read_rows
 from resight.embedding.card import short_of
 from resight.embedding.loading import load
@@ -86,9 +88,9 @@ def at_site(site: SiteTransform, crops: EmbeddedCrops) -> EmbeddedCrops:
     return replace(crops, embeddings=site.apply(crops.embeddings, crops.camera_names))
 
 
-def tell_unknown(site: SiteTransform, *sides: EmbeddedCrops) -> None:
-    """Says which site it is, and how many pictures are by cameras that it has no mean of."""
-    names = [name for side in sides for name in side.camera_names]
+def tell_unknown(site: SiteTransform, *sides: Sequence[str]) -> None:
+    """Says which site it is, and how many pictures are by cameras that it has no mean of. sides: each one's camera."""
+    names = [name for side in sides for name in side]
     unknown = sorted({name for name in names if not site.knows(name)})
     output.say(f"site {short_of_site(site.identity)}, fitted {site.facts.date} to {site.facts.source or 'embeddings'}")
     if unknown:
@@ -97,10 +99,22 @@ def tell_unknown(site: SiteTransform, *sides: EmbeddedCrops) -> None:
         output.say(f"{num:,} of {len(names):,} pictures are by cameras without a mean, and get the site's: {shown}")
 
 
+def was_trained_on(model: Model, dataset: Dataset) -> bool:
+    """Whether the model's card tells of this training part: as many pictures of as many people, since the same data
+    can have another name."""
+    return bool(dataset.train) and dataset.part_in_words("train") in model.card.trained_on
+
+
 def crops_of_place(
-    place: str, model: str | Model | None, splits: list[str] | None, format: str | None, strict: bool = False
+    place: str,
+    model: str | Model | None,
+    splits: list[str] | None,
+    format: str | None,
+    strict: bool = False,
+    leave_known: bool = False,
 ) -> SiteCrops:
-    """What a gallery, a file of embeddings or pictures hold, embedded."""
+    """What a gallery, a file of embeddings or pictures hold, embedded. leave_known: without the training pictures, if
+    the model was trained on them."""
     if is_gallery(place):
         with open_gallery(place, read_only=True) as gallery:
             return gallery.site.crops()
@@ -112,8 +126,11 @@ def crops_of_place(
         raise ConfigError(f"{place} holds pictures: say what embeds them, with --model")
     loaded = model if isinstance(model, Model) else load(model)
     dataset = open_data(place, format, strict)
+    if leave_known and was_trained_on(loaded, dataset):
+        splits = [split for split in SPLITS if split != "train"]
+        output.say(f"{loaded.name} was trained on the {len(dataset.train):,} training pictures: they are left out")
     crops = crops_of(dataset, *([splits] if splits else []))
-    embedded, problems = loaded.embed_crops(crops, strict=strict, progress=output.progress)
+    embedded, problems = loaded.embed_crops(crops, leave_blank=True, strict=strict, progress=output.progress)
     output.name_problems(problems)
     by_name = {crop.name: crop for crop in crops}
     kept = [by_name[name] for name in embedded.names]

@@ -80,7 +80,7 @@ def train(
     """
     from resight.training.loop import TrainOptions, train
     from resight.training.record import PROTOCOLS, EpochRecord
-    from resight.training.run import is_begun
+    from resight.training.run import is_begun, read_config
     from resight.training.teaching.teachers import open_teacher
 
     chosen = given(overrides)
@@ -89,6 +89,8 @@ def train(
     else:
         resolved, resolved_seed = find_recipe(recipe or DEFAULT_RECIPE, **chosen), seed or 0
     dataset = open_training_data(data, unlabelled or [], format, strict)
+    if rights is None and resume and is_begun(out):
+        rights = read_config(out).get("data_rights")  # as it was begun with
     if rights is not None:
         dataset = replace(dataset, rights=rights)
     teachers = [open_teacher(path, device) for path in teacher or []]
@@ -107,13 +109,7 @@ def train(
     result = train(resolved, dataset, out, resolved_seed, options, output.progress, pretrained, teachers, record)
     output.name_problems(result.problems)
     if not result.finished:
-        again = "resight train " + f"{data} " * bool(data) + f"-o {out} --resume"
-        again += f" --record-every {record_every}" * bool(record_every)
-        again += f" --pretrained {pretrained}" * bool(pretrained)
-        again += "".join(f" --unlabelled {path}" for path in unlabelled or [])
-        again += "".join(f" --teacher {path}" for path in teacher or [])
-        again += f" --targets {targets}" * bool(targets)
-        output.say(f"stopped after step {result.step:,}, saved in {out}. Go on with: {again}")
+        output.say(f"stopped after step {result.step:,}, saved in {out}. Go on with: {output.same_command('--resume')}")
         raise typer.Exit(130)
     if is_main_process():
         output.tell(f"trained {result.step:,} steps: {out}")

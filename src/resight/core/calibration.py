@@ -7,6 +7,7 @@ travels with the model. Its rates were counted on those people, at that site: el
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Final, Literal
@@ -172,6 +173,13 @@ class Calibration:
         """The index into `thresholds` of the lowest one whose false accept rate is at most this, at the upper end of
         its interval; None if no threshold's is."""
         return _first_below(self.false_accept.high, false_accept_rate)
+
+    @property
+    def least_false_accept_rate(self) -> float:
+        """The lowest false accept rate that `accept_index` finds a threshold for, rounded up to two digits."""
+        least = max(min(self.false_accept.high), 1e-9)
+        unit = 10.0 ** (math.floor(math.log10(least)) - 1)
+        return float(f"{math.ceil(least / unit - 1e-9) * unit:.2g}")
 
     def reject_index(self, false_reject_rate: float) -> int | None:
         """The index into `thresholds` of the highest one whose false reject rate is at most this, at the upper end of

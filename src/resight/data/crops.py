@@ -74,13 +74,15 @@ class Dataset:
     unlabelled: tuple[Crop, ...] = ()
     doubts: tuple[str, ...] = ()
 
-    def __str__(self) -> str:
-        def split(name: str, crops: Sequence[Crop]) -> str:
-            people = len({crop.pid for crop in crops} - {NO_PERSON_PID})
-            return f"{name} {len(crops):,} crops of {people:,} ids"
+    def part_in_words(self, name: str) -> str:
+        """How many crops and people train, query or gallery has."""
+        crops = getattr(self, name)
+        people = len({crop.pid for crop in crops} - {NO_PERSON_PID})
+        return f"{name} {len(crops):,} crops of {people:,} ids"
 
+    def __str__(self) -> str:
         cameras = {crop.camid for part in (self.train, self.query, self.gallery, self.unlabelled) for crop in part}
-        parts = [split(n, getattr(self, n)) for n in ("train", "query", "gallery") if getattr(self, n)]
+        parts = [self.part_in_words(name) for name in ("train", "query", "gallery") if getattr(self, name)]
         if self.unlabelled:
             places = sorted({crop.name.partition("/")[0] for crop in self.unlabelled})
             parts.append(f"unlabelled {len(self.unlabelled):,} crops ({', '.join(places)})")

@@ -13,11 +13,12 @@ from resight.data.crops import Problem
 
 @dataclass(frozen=True, eq=False)
 class QueryGallery:
-    """Query and gallery, embedded; problems: the pictures left out."""
+    """Query and gallery, embedded; problems: the pictures left out. blank: the names of those that show nothing."""
 
     query: EmbeddedCrops
     gallery: EmbeddedCrops
     problems: tuple[Problem, ...] = ()
+    blank: tuple[str, ...] = ()
 
 
 def in_order(parts: Sequence[EmbeddedCrops], names: Sequence[str]) -> EmbeddedCrops:

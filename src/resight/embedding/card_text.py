@@ -54,11 +54,12 @@ def describe_calibration(card: Card) -> str:
     calibration = card.calibration
     if calibration is None:
         return "none: a threshold would be a guess; run `resight calibrate` on people of your site"
-    index = calibration.accept_index(FALSE_ACCEPT_RATE)
+    rate = max(FALSE_ACCEPT_RATE, calibration.least_false_accept_rate)
+    index = calibration.accept_index(rate)
     same = "supports no" if index is None else f"{calibration.thresholds[index]:.3f} for a"
     return (
-        f"{same} false accept rate of {FALSE_ACCEPT_RATE:g}, on {calibration.data}, {calibration.date}; at another "
-        "site it may not hold"
+        f"{same} false accept rate of {rate:g}, on {calibration.data}, {calibration.date}; at another site it may not "
+        "hold"
     )
 
 

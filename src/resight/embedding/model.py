@@ -23,7 +23,7 @@ from resight.core.progress import Progress, silent
 from resight.core.records import EmbeddedCrops, FloatArray, IntArray
 from resight.core.visibility import Parts
 from resight.data.crops import Crop, Dataset, Problem, camids_of, pids_of
-from resight.data.decoding import iter_decoded
+from resight.data.decoding import DecodedCrops, iter_decoded
 from resight.data.embed import QueryGallery
 from resight.data.labels import camera_names
 from resight.embedding.card import Card, Part
@@ -204,6 +204,7 @@ class Model:
         flip: bool = False,
         edit: Callable[[Pixels], Pixels] | None = None,
         on_blank: Callable[[str], object] | None = None,
+        leave_blank: bool = False,
         strict: bool = False,
         progress: Progress = silent,
         what: str = "embedding",
@@ -213,7 +214,8 @@ class Model:
         flip: the mean with the mirrored picture's embedding, at unit length: a little better, at twice the time. edit:
         what is done to pictures (n, height, width, 3) of the network's size before it sees them. on_blank: told the
         name of each picture that shows nothing (a covered lens); it is embedded all the same, since figures are of all
-        pictures. Raises UnreadableImage for the first that cannot be decoded if strict.
+        pictures. leave_blank: it is left out instead, as one that cannot be decoded. Raises UnreadableImage for the
+        first that cannot be decoded if strict.
         """
         size = self.preprocessing
         kept: list[Crop] = []
@@ -223,8 +225,12 @@ class Model:
         decoded = iter_decoded(crops, size.height, size.width, strict=strict, resize=size.resize)
         with progress(what, len(crops)) as advance:
             for part in ahead(decoded):
-                kept.extend(part.crops)
                 problems.extend(part.problems)
+                done = len(part.crops) + len(part.problems)
+                if leave_blank:
+                    part, blank = _without_blank(part)
+                    problems.extend(blank)
+                kept.extend(part.crops)
                 content_hashes.append(part.content_hashes)
                 if on_blank is not None:
                     for row in np.flatnonzero(shows_nothing(part.pixels)):
@@ -234,7 +240,7 @@ class Model:
                 if flip:
                     rows = unit_rows(rows + self.embed_pixels(pixels[:, :, ::-1]))
                 embeddings.append(rows)
-                advance(len(part.crops) + len(part.problems))
+                advance(done)
         names = tuple(crop.name for crop in kept)
         columns = (pids_of(kept), camids_of(kept), np.concatenate(content_hashes), names)
         cameras = camera_names(kept) if any(crop.camera is not None for crop in kept) else ()
@@ -247,13 +253,11 @@ class Model:
         for name, crops in (("query", dataset.query), ("gallery", dataset.gallery)):
             if not crops:
                 raise DatasetError(f"{dataset.name} has no {name} pictures, so there is nothing to evaluate")
-        query, query_problems = self.embed_crops(
-            dataset.query, flip=flip, strict=strict, progress=progress, what="embedding the query"
-        )
-        gallery, gallery_problems = self.embed_crops(
-            dataset.gallery, flip=flip, strict=strict, progress=progress, what="embedding the gallery"
-        )
-        return QueryGallery(query, gallery, query_problems + gallery_problems)
+        blank: list[str] = []
+        options: dict[str, Any] = {"flip": flip, "strict": strict, "progress": progress, "on_blank": blank.append}
+        query, query_problems = self.embed_crops(dataset.query, **options, what="embedding the query")
+        gallery, gallery_problems = self.embed_crops(dataset.gallery, **options, what="embedding the gallery")
+        return QueryGallery(query, gallery, query_problems + gallery_problems, tuple(blank))
 
     def similarity(self, first: npt.ArrayLike, second: npt.ArrayLike) -> Any:
         """Cosine similarity in [-1, 1]: of two embeddings a float, of (n, dim) and (m, dim) an array (n, m)."""
@@ -298,6 +302,14 @@ class Model:
             raise ConfigError("boxes are of one full frame; call embed once for each frame")
         name = name_of(frame, 0)
         return cut_boxes(read_picture(frame, name, channel_order), boxes, name)
+
+
+def _without_blank(part: DecodedCrops) -> tuple[DecodedCrops, list[Problem]]:
+    blank = shows_nothing(part.pixels)
+    kept = np.flatnonzero(~blank)
+    crops = tuple(part.crops[row] for row in kept)
+    problems = [Problem(part.crops[row].name, "it shows nothing, one even colour") for row in np.flatnonzero(blank)]
+    return replace(part, crops=crops, pixels=part.pixels[kept], content_hashes=part.content_hashes[kept]), problems
 
 
 def _items(pictures: Any) -> Iterable[Any]:

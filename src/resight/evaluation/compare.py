@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from resight.core.errors import DataError
 from resight.core.records import EmbeddedCrops, IntArray
-from resight.evaluation.bootstrap import BLOCK_VALUES, Interval, percentile_interval
+from resight.evaluation.bootstrap import BLOCK_VALUES, CONFIDENCE, Interval
 from resight.evaluation.evaluate import Evaluation, evaluate
 from resight.evaluation.metrics import Values
 
@@ -117,8 +117,9 @@ def paired_difference(
 
     groups: (n,), the person of each query. Queries of one person are not independent: resampling them one by one would
     find differences where there are none.
-    The interval is of percentiles; the p-value counts the samples of the differences, moved to a mean of zero, that
-    lie as far out as the mean does (Efron and Tibshirani, 1993, ch. 16), and is never 0.
+    The p-value counts the samples of the differences, moved to a mean of zero, that lie as far out as the mean does
+    (Efron and Tibshirani, 1993, ch. 16), and is never 0. The interval has the mean in its middle and leaves zero out
+    where that test does at 5%: as far to both sides as 95% of the samples lie from the mean.
     """
     difference = second - first
     _, group = np.unique(groups, return_inverse=True)
@@ -130,6 +131,7 @@ def paired_difference(
     for start in range(0, samples, block):
         drawn = rng.integers(0, len(total), size=(min(block, samples - start), len(total)))
         means.append(total[drawn].sum(axis=1) / count[drawn].sum(axis=1))
-    resampled = np.concatenate(means)
-    beyond = int((np.abs(resampled - mean) >= abs(mean) - 1e-12).sum())
-    return Difference(mean, percentile_interval(resampled), (1 + beyond) / (1 + samples))
+    apart = np.abs(np.concatenate(means) - mean)
+    reach = float(np.quantile(apart, CONFIDENCE))
+    beyond = int((apart >= abs(mean) - 1e-12).sum())
+    return Difference(mean, Interval(mean - reach, mean + reach), (1 + beyond) / (1 + samples))

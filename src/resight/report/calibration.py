@@ -32,8 +32,10 @@ def _row(c: Calibration, name: str, index: int | None, rate: RateCurve, cost: Ra
     return name, f"{c.thresholds[index]:.3f}", str(rate.at(index)), str(cost.at(index))
 
 
-def calibration_page(model: str, fitted: Fitted, verified: Verification) -> str:
-    """The page of a calibration. model: what to call it. verified: on the same data."""
+def calibration_page(
+    model: str, fitted: Fitted, verified: Verification, accept_rates: tuple[float, ...] = ACCEPT_RATES
+) -> str:
+    """The page of a calibration. model: what to call it. verified: on the same data. accept_rates: of its table."""
     c = fitted.calibration
     pairs = {"false accepts, of pairs of two": c.false_accept, "false rejects, of pairs of one": c.false_reject}
     searches = {"FPIR, strangers taken for somebody": c.false_positive, "FNIR, known people missed": c.false_negative}
@@ -41,7 +43,7 @@ def calibration_page(model: str, fitted: Fitted, verified: Verification) -> str:
         "calibration.html",
         title=f"Calibration: {model}",
         calibration=c,
-        thresholds=thresholds_table(c),
+        thresholds=thresholds_table(c, accept_rates),
         cost=COST,
         reliability=Plot(
             f"Out of fold, at even odds; {c.method}. On the dashed line P(same) is what it says. Expected calibration "

@@ -168,7 +168,9 @@ class Promise:
 
 def check(calibration: Calibration, pairs: Pairs, rates: tuple[float, ...] = FALSE_ACCEPT_RATES) -> tuple[Promise, ...]:
     """What a calibration's thresholds for these false accept rates do on other pairs: a Promise a rate. Rates that the
-    calibration does not support are left out."""
+    calibration does not support are left out; if it supports none of them, its lowest one is there."""
+    if calibration.accept_index(max(rates)) is None:
+        rates = (calibration.least_false_accept_rate,)
     trials = Trials(pairs.impostor, pairs.impostor_people, pairs.num_people)
     found = []
     for rate in rates:
