@@ -17,7 +17,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from resight.core.errors import ConfigError, DatasetError, NonFiniteLoss, TrainingError, UnreadableImage
+from resight.core.errors import ConfigError, DatasetError, NonFiniteLoss, TrainingError, UnreadableImage, WeightsError
 from resight.data.city.synthetic import CityConfig, draw_city
 from resight.data.crops import Dataset
 from resight.embedding.loading import load
@@ -204,13 +204,16 @@ def test_two_processes_train_one_model(tmp_path: Path, small_city: Dataset) -> N
 def test_a_second_run_in_the_same_directory_is_refused(unbroken: Path, small_city: Dataset, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="--resume"):
         train(TINY, small_city, unbroken, 5, CPU)
-    with pytest.raises(ConfigError, match="another seed"):
+    with pytest.raises(ConfigError, match=r"another seed \(5, not 6\)"):
         train(TINY, small_city, unbroken, 6, replace(CPU, resume=True))
-    with pytest.raises(ConfigError, match="another recipe"):
+    with pytest.raises(ConfigError, match=r"another recipe \(epochs 2, not 9\)"):
         train(replace(TINY, epochs=9), small_city, unbroken, 5, replace(CPU, resume=True))
     changed = replace(small_city, train=small_city.train[1:])
-    with pytest.raises(ConfigError, match="another data_digest"):
+    with pytest.raises(ConfigError, match=r"other pictures \(.*; not: .*\)"):
         train(TINY, changed, unbroken, 5, replace(CPU, resume=True))
+    swapped = replace(small_city, train=small_city.train[::-1])
+    with pytest.raises(ConfigError, match="another content or other labels"):
+        train(TINY, swapped, unbroken, 5, replace(CPU, resume=True))
     (tmp_path / "file").touch()
     with pytest.raises(ConfigError, match="other files"):
         train(TINY, small_city, tmp_path, 5, CPU)
@@ -242,6 +245,13 @@ def test_what_ends_a_training_early_leaves_a_run_to_go_on_with_or_nothing(
             train(TINY, small_city, run_dir, 5, replace(CPU, resume=True))
     train(TINY, small_city, run_dir, 5, replace(CPU, resume=True))
     assert weights(run_dir) == weights(unbroken)
+
+
+def test_teachers_and_a_recipe_that_learns_from_them_go_together(small_city: Dataset, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="--teacher MODEL"):
+        train(replace(TINY, imitation=1.0), small_city, tmp_path / "run", 5, CPU)
+    with pytest.raises(ConfigError, match="--unlabelled"):
+        train(TINY, replace(small_city, unlabelled=small_city.query), tmp_path / "run", 5, CPU)
 
 
 def test_a_nan_loss_names_step_rate_and_files(
@@ -301,6 +311,8 @@ def test_a_training_may_begin_with_another_runs_weights(unbroken: Path, small_ci
     assert len(read_config(tmp_path / "run")["pretrained"]) == 64
     with pytest.raises(ConfigError, match="another pretrained"):
         train(still, small_city, tmp_path / "run", 5, replace(CPU, resume=True))
+    with pytest.raises(WeightsError, match=r"^\S+ is of another network \(network slicenet2\).*--network sl"):
+        train(STRIPNET, small_city, tmp_path / "foreign", 5, CPU, pretrained=unbroken)
     centred = replace(still, image_centring=0.5)
     train(centred, small_city, tmp_path / "centred", 5, CPU, pretrained=unbroken)
     train(still, small_city, tmp_path / "on", 5, CPU, pretrained=tmp_path / "centred")

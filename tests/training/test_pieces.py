@@ -26,7 +26,7 @@ from resight.training.batches.augmentation import (
     random_erasing,
     shrink,
 )
-from resight.training.batches.plan import Plan
+from resight.training.batches.plan import Plan, check_filled, epoch_batches
 from resight.training.batches.samplers import balanced_batches, shuffled_batches
 from resight.training.recipes import BASELINE, RECIPES, Recipe, find_recipe
 from resight.training.updates.averaging import WeightAverage
@@ -82,6 +82,31 @@ def test_balanced_batches_hold_p_identities_of_k_pictures() -> None:
         balanced_batches(labels, 48, 4, 0, 0)
     with pytest.raises(ConfigError, match="do not fill one batch"):
         shuffled_batches(7, 8, 0, 0)
+
+
+@given(st.integers(1, 12), st.integers(0, 12), st.integers(0, 12), st.sampled_from(["shuffled", "balanced"]))
+def test_a_batch_that_is_not_filled_names_the_largest_that_is(
+    groups: int, people: int, unlabelled: int, sampler: str
+) -> None:
+    people = max(people, int(unlabelled == 0))
+    labels = np.concatenate([np.arange(people).repeat(3), np.full(unlabelled, -1)])
+    recipe = find_recipe("baseline", sampler=sampler, images_per_identity=3, batch_size=groups * 3)
+
+    def drawn(size: int) -> bool:
+        try:
+            epoch_batches(replace(recipe, batch_size=size), labels, labels, 0, 0)
+        except (ConfigError, ValueError):
+            return False
+        return True
+
+    if drawn(recipe.batch_size):
+        check_filled(recipe, labels)
+        return
+    with pytest.raises(ConfigError) as caught:
+        check_filled(recipe, labels)
+    sizes = [size for size in range(2, recipe.batch_size) if sampler == "shuffled" or size % 3 == 0]
+    working = [*filter(drawn, sizes)][-1:] or [*filter(drawn, [2 if sampler == "shuffled" else 6])]
+    assert (f"--batch-size {working[0]} " if working else "give more pictures") in str(caught.value)
 
 
 def test_a_batch_across_cameras_takes_one_of_each_before_a_second_of_any() -> None:

@@ -117,7 +117,7 @@ def train(
 
 def _resumed(out: Path, recipe: str | None, chosen: dict[str, Any], seed: int | None) -> tuple[Recipe, int]:
     """The recipe and seed that the run was begun with; what the user gives again must agree."""
-    from resight.training.run import read_config
+    from resight.training.run import differences, read_config
 
     config = read_config(out)
     if "recipe" not in config:
@@ -125,7 +125,10 @@ def _resumed(out: Path, recipe: str | None, chosen: dict[str, Any], seed: int | 
     saved, saved_seed = Recipe.from_dict(config["recipe"]), int(config["seed"])
     asked = find_recipe(recipe, **chosen) if recipe is not None else replace(saved, **chosen)
     if asked != saved or (seed is not None and seed != saved_seed):
+        before = {**saved.to_dict(), "seed": saved_seed}
+        differ = differences(before, {**asked.to_dict(), "seed": saved_seed if seed is None else seed})
         raise ConfigError(
-            f"{out} was begun with another recipe or seed; leave --recipe, --seed and the recipe's fields out"
+            f"{out} was begun with another recipe or seed: {differ}. Leave --recipe, --seed and the recipe's fields "
+            "out, or begin in another directory"
         )
     return saved, saved_seed

@@ -104,10 +104,22 @@ def train(
     Raises ConfigError where the directory holds another run, or one to be resumed; DataError where the
     pictures cannot be used; NonFiniteLoss where the loss is NaN or infinite. Ctrl-C saves and returns.
     """
-    if bool(recipe.imitation or recipe.distillation) != bool(teachers):
-        raise ConfigError("imitation and distillation take teachers, and teachers one of them above 0")
+    learns = bool(recipe.imitation or recipe.distillation)
+    if learns and not teachers:
+        raise ConfigError(
+            "the recipe learns from other models: say from which by --teacher MODEL (teachers=), as --teacher default; "
+            "or set --imitation and --distillation to 0"
+        )
+    if teachers and not learns:
+        raise ConfigError(
+            "this recipe learns nothing from a teacher: take --recipe general, or give --imitation or --distillation a "
+            "weight above 0"
+        )
     if dataset.unlabelled and not teachers:
-        raise ConfigError("from unlabelled pictures nothing is learnt without teachers")
+        raise ConfigError(
+            "nothing is learnt from unlabelled pictures without teachers: --recipe general and --teacher MODEL "
+            "(teachers=), or leave --unlabelled out"
+        )
     world = join_world(options.device)
     try:
         if recipe.batch_size % world.size:
@@ -148,7 +160,7 @@ def _train(
     amp = mixed_precision(world.device, options.amp)
     torch.manual_seed(mix_seed(seed, 0, 0))
     network = build_network(architecture_of(recipe), recipe.height, recipe.width)
-    begun = load_pretrained(network, pretrained, images.sample) if pretrained else None
+    begun = load_pretrained(network, pretrained, images.sample, architecture_of(recipe)) if pretrained else None
     if world.is_main:
         fixed = {"recipe": recipe.to_dict(), "seed": seed, "data_digest": images.digest, "compiled": compiled}
         fixed |= {"processes": world.size, "amp": amp, "device": world.device.type}

@@ -16,9 +16,12 @@ from resight.embedding.bundle import SUFFIX
 from resight.embedding.loading import find_bundle
 from resight.embedding.packaged import packaged_models
 from resight.models.foreign.reading import read_tensors
-from resight.models.network import Network
+from resight.models.network import Architecture, Network
 from resight.models.saved import CARD_FILE, Origin, TrainedNetwork, load_model, load_strictly
 from resight.training.unfolding import restore_statistics, unfold
+
+# What of a network a recipe's options say, but for the embedding's size, in which the two may differ.
+_OPTIONS = {"name": "network", "slices": "slices", "pooling": "pooling", "strips": "strips"}
 
 
 def load_trainable(source: Path) -> tuple[TrainedNetwork, bool]:
@@ -40,20 +43,26 @@ class Beginning:
     preprocessing: Preprocessing | None = None
 
 
-def load_pretrained(network: Network, source: Path, pixels: Callable[[], Pixels]) -> Beginning:
+def load_pretrained(
+    network: Network, source: Path, pixels: Callable[[], Pixels], architecture: Architecture | None = None
+) -> Beginning:
     """Copies the weights into the network. No code in the file is run.
 
     source: a model of ours, as `load_trainable` takes it, whose network has the same form, the embedding's dimension
     apart (dense layers of other sizes stay fresh); or a PyTorch file of the usual names, for a network that begins with
     such (`Network.begin_with`): a ResNet-50 trained on ImageNet, a ViT or DeiT. pixels: gives (n, height, width, 3)
-    uint8 pictures that will be trained on. Raises WeightsError where it does not fit.
+    uint8 pictures that will be trained on. architecture: the network's own, to say by name in what a model of ours
+    differs. Raises WeightsError where it does not fit.
     """
     if source.is_dir() or source.suffix == SUFFIX or _is_packaged(source):
         model, folded = load_trainable(source)
         if folded:
             restore_statistics(model, pixels())
-        load_strictly(network, _fitting(network, model.network.state_dict()), str(source))
         config = model.config
+        try:
+            load_strictly(network, _fitting(network, model.network.state_dict()), str(source))
+        except WeightsError as error:
+            raise WeightsError(f"{_difference(source, config.architecture, architecture)}{error}") from None
         origin = Origin(str(config.weights_sha256), config.trained_on, config.rights)
         return Beginning(origin, config.preprocessing)
     try:
@@ -64,6 +73,19 @@ def load_pretrained(network: Network, source: Path, pixels: Callable[[], Pixels]
     with source.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     return Beginning(Origin(digest, f"what {source.name} was trained on", f"not stated by {source.name}"))
+
+
+def _difference(source: Path, theirs: Architecture, ours: Architecture | None) -> str:
+    """A sentence that says in which network the two differ, and the options that would train the file's."""
+    names = [name for name in _OPTIONS if ours is not None and getattr(theirs, name) != getattr(ours, name)]
+    if ours is None or not names:
+        return ""
+    told = [", ".join(f"{_OPTIONS[name]} {getattr(one, name)}" for name in names) for one in (theirs, ours)]
+    options = " ".join(f"--{_OPTIONS[name]} {getattr(theirs, name)}" for name in names)
+    return (
+        f"{source} is of another network ({told[0]}) than this training's ({told[1]}): take a recipe of that network, "
+        f"or {options}. "
+    )
 
 
 def _fitting(network: Network, weights: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import errno
 import json
 import platform
+import re
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -36,6 +37,7 @@ CONFIG_FILE = "config.json"
 METRICS_FILE = "metrics.jsonl"
 CHECKPOINT_FILE = "checkpoint.safetensors"
 EVENTS_DIR = "events"
+_HASH = re.compile("[0-9a-f]{64}")
 
 
 def library_versions() -> dict[str, str]:
@@ -113,9 +115,38 @@ def write_or_check_config(run_dir: Path, fixed: Mapping[str, Any], described: Ma
     before = read_config(run_dir)
     if "recipe" in fixed and isinstance(before.get("recipe"), dict):
         before["recipe"] = Recipe.from_dict(before["recipe"]).to_dict()  # an earlier version's has other fields
-    differ = [name for name, value in fixed.items() if before.get(name) != value]
+    differ = [
+        _pictures_told(before, described)
+        if name == "data_digest"
+        else f"another {name} ({differences(before.get(name), value)})"
+        for name, value in fixed.items()
+        if before.get(name) != value
+    ]
     if differ:
-        raise ConfigError(f"{run_dir} was begun with another {', '.join(differ)}; resuming would mix two trainings")
+        raise ConfigError(
+            f"{run_dir} was begun with {', '.join(differ)}. Resuming would mix two trainings: give what it was begun "
+            "with, or name another directory"
+        )
+
+
+def differences(before: Any, now: Any, most: int = 6) -> str:
+    """In words what was, and is another now; of two tables those fields alone, as `epochs 2, not 9`."""
+    if isinstance(before, dict) and isinstance(now, dict):
+        names = [name for name in {**before, **now} if before.get(name) != now.get(name)]
+        told = [f"{name} {differences(before.get(name), now.get(name))}" for name in names[:most]]
+        return "; ".join(told) + f"; and {len(names) - most} more" * (len(names) > most)
+    one, other = (
+        _HASH.sub(lambda found: found[0][:12], "none" if v is None else str(v) or "''") for v in (before, now)
+    )
+    return f"{one}, not {other}"
+
+
+def _pictures_told(before: Mapping[str, Any], described: Mapping[str, Any]) -> str:
+    """What tells the pictures that a run was begun with from those given now, if anything does but their content."""
+    for name, unit in (("data", ""), ("num_images", " pictures")):
+        if before.get(name) != described[name]:
+            return f"other pictures ({before.get(name)}{unit}; not: {described[name]}{unit})"
+    return f"other pictures ({described['data']}: as many, with another content or other labels)"
 
 
 @dataclass(frozen=True)

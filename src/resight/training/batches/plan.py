@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from resight.core.errors import ConfigError
 from resight.core.records import IntArray
 from resight.training.batches.images import TrainingImages
 from resight.training.batches.samplers import balanced_batches, batch_stream, shuffled_batches
@@ -37,6 +38,7 @@ class Plan:
         copies = 2 if recipe.flipped_copies else 1
         labels = np.tile(images.labels, copies)
         cameras = np.tile([crop.camid for crop in images.crops], copies)
+        check_filled(recipe, labels)
         return cls(recipe, labels, cameras, seed, len(epoch_batches(recipe, labels, cameras, 0, seed)))
 
     @property
@@ -87,6 +89,42 @@ def epoch_batches(recipe: Recipe, labels: IntArray, cameras: IntArray, epoch: in
         num_batches,
     )
     return np.concatenate([first, second], axis=1)
+
+
+def check_filled(recipe: Recipe, labels: IntArray) -> None:
+    """Raises ConfigError where the pictures do not fill one batch: which ones, and the largest batch that they fill.
+
+    labels: of the rows, mirrored copies too; -1 of the unlabelled ones.
+    """
+    lacking = _lacking(recipe, labels, recipe.batch_size)
+    if lacking is None:
+        return
+    group = 1 if recipe.sampler == "shuffled" else recipe.images_per_identity
+    smaller = range(recipe.batch_size // group * group, 1, -group)
+    most = next((size for size in smaller if _lacking(recipe, labels, size) is None), None)
+    if most is not None:
+        advice = f"take --batch-size {most} (batch_size=) or less, or more pictures"
+    elif _lacking(recipe, labels, 2 * group) is None:
+        advice = f"take --batch-size {2 * group} (batch_size=)"
+    else:
+        advice = "give more pictures"
+    raise ConfigError(f"a batch of {recipe.batch_size} takes {lacking}: {advice}")
+
+
+def _lacking(recipe: Recipe, labels: IntArray, batch_size: int) -> str | None:
+    """What one batch of that size takes more of than there is; None where all is there. As `epoch_batches` draws it."""
+    labelled, unlabelled = labels[labels >= 0], int(np.sum(labels < 0))
+    own = batch_size // 2 if len(labelled) and unlabelled else batch_size if len(labelled) else 0
+    if batch_size - own > unlabelled:
+        return f"{batch_size - own} unlabelled pictures, and {unlabelled} are there"
+    if recipe.sampler == "shuffled":
+        return f"{own} labelled pictures, and {len(labelled)} are there" if own > len(labelled) else None
+    people, there = own // recipe.images_per_identity, len(np.unique(labelled))
+    if own and not people:
+        return f"{recipe.images_per_identity} pictures of one person, and half of it is unlabelled ones"
+    if people > there:
+        return f"{people} people, {recipe.images_per_identity} pictures of each, and the training set has {there}"
+    return None
 
 
 def _labelled_batches(

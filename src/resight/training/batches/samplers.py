@@ -33,7 +33,7 @@ def balanced_batches(
     if len(identities) < num_identities:
         raise ConfigError(
             f"a balanced batch of {batch_size} takes {num_identities} identities of {images_per_identity} "
-            f"pictures; the training set has {len(identities)}. Take a smaller batch (batch_size)."
+            f"pictures; the training set has {len(identities)}"
         )
     rng = np.random.default_rng([seed, epoch])
     rows_of = {int(label): np.flatnonzero(labels == label) for label in identities}
