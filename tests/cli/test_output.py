@@ -9,6 +9,10 @@ import pytest
 from rich.table import Table
 
 from resight.cli import output
+from resight.cli.evaluate_tables import print_breakdown
+from resight.data.crops import Crop
+from resight.evaluation.bootstrap import Interval
+from resight.evaluation.breakdown import Breakdown, CameraPair, Person
 
 NAMES = [r"D:\data\[set1]\0001.jpg", r"\[/set1]\a.jpg", ":smile:.jpg", "[bold]x[/bold]", "入口.jpg"]
 
@@ -54,3 +58,14 @@ def test_the_same_command_can_be_pasted(monkeypatch: pytest.MonkeyPatch) -> None
     assert output.same_command("--resume") == "resight train 'my data' -o 'runs/sp ace' --resume"
     monkeypatch.setattr(sys, "argv", ["/bin/resight", "train", "--resume", "-o", "x"])
     assert output.same_command("--resume") == "resight train --resume -o x"
+
+
+def test_a_breakdown_calls_people_and_cameras_as_the_data_do(capsys: pytest.CaptureFixture[str]) -> None:
+    some = Interval(0.1, 0.9)
+    pair = CameraPair(1, 2, 3, 0.5, some, 0.5, some)
+    found = Breakdown("market1501", "cosine", (pair,), (Person(13, 1, 0.25, 0.5, 0.1), Person(7, 1, 1.0, 1.0, 0.0)), ())
+    print_breakdown(found, [Crop("a.jpg", 13, 1, person="Zoë Müller 110 王", camera="door"), Crop("b.jpg", 7, 2)])
+    printed = capsys.readouterr().out
+    assert "person Zoë Müller 110 王" in printed
+    assert "person 7 " in printed
+    assert "camera door among 2 " in printed

@@ -4,6 +4,7 @@ import json
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
+from typing import Any
 
 import numpy as np
 import pytest
@@ -110,6 +111,24 @@ def test_the_comparison_holds_every_query_and_each_picture_once(small_city: Data
                     assert np.mean(strips) == pytest.approx(similarity, abs=0.002)
     for text in ("most important strip painted over", "-0.800", "within noise", "market1501, rank-1"):
         assert text in html
+
+
+def test_people_and_cameras_are_called_what_the_data_call_them(small_city: Dataset) -> None:
+    def named(crop: Crop) -> Crop:
+        return replace(crop, person=f"Zoë </script> 王 {crop.pid}" + "x" * 90, camera="door")
+
+    city = replace(small_city, query=(*map(named, small_city.query),), gallery=(*map(named, small_city.gallery),))
+    html = comparison(city)
+    check_it_stands_alone(html)
+    pictures: list[Any] = [*lists_of(html)["pictures"]]
+    for _, person, camera in pictures:
+        assert person.startswith("Zoë </script> 王 ")
+        assert person.endswith("…" + "x" * 20)
+        assert len(person) == 40
+        assert camera == "door"
+    plain: list[Any] = [*lists_of(comparison(small_city))["pictures"]]
+    assert {person for _, person, _ in plain} <= {str(crop.pid) for crop in (*small_city.query, *small_city.gallery)}
+    assert 'alt="person Zoë &lt;/script&gt; 王' in doctor_page(examine(replace(city, train=city.query)))
 
 
 def test_a_large_set_of_queries_is_cut_to_those_that_matter(small_city: Dataset) -> None:

@@ -79,9 +79,10 @@ def doctor(
     _print(diagnosis)
     if embedded is not None:
         output.console.print(f"\n{note}", soft_wrap=True)
+        called = {crop.pid: crop.shown_person for crop in diagnosis.survey.crops}
         for suspect in suspects[:DOUBTFUL_PRINTED]:
-            name = embedded.names[suspect.row]
-            line = f"  {name}: labelled {suspect.pid}, looks like {suspect.other_pid} ({suspect.score:.2f})"
+            own, other = (called.get(pid, pid) for pid in (suspect.pid, suspect.other_pid))
+            line = f"  {embedded.names[suspect.row]}: labelled {own}, looks like {other} ({suspect.score:.2f})"
             output.console.print(line, soft_wrap=True)
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)

@@ -207,7 +207,7 @@ def evaluate(
         values["occlusion"] = [asdict(row) for row in rows]
     if breakdown:
         broken = break_down(query, gallery, first, seed=seed)
-        tables.print_breakdown(broken)
+        tables.print_breakdown(broken, [*dataset.query, *dataset.gallery] if dataset else ())
         values["breakdown"] = broken.to_dict()
     if json_file is not None:
         write_whole(json_file, json.dumps(values, indent=2).encode())

@@ -12,6 +12,7 @@ from resight.evaluation.bootstrap import Interval, format_figure
 
 if TYPE_CHECKING:
     from resight.core.calibration import Calibration
+    from resight.data.crops import Crop
     from resight.evaluation.breakdown import Breakdown
     from resight.evaluation.decisions.calibrate import Promise
     from resight.evaluation.decisions.open_set import OpenSet
@@ -97,19 +98,26 @@ def print_occlusion(found: Sequence[OcclusionRow]) -> None:
     output.say("mask: the first 100 put in order again by the strips that both show, the hidden rows being known")
 
 
-def print_breakdown(found: Breakdown) -> None:
-    """The hardest pairs of cameras, people and queries."""
+def print_breakdown(found: Breakdown, crops: Sequence[Crop] = ()) -> None:
+    """The hardest pairs of cameras, people and queries. crops: for what the data call people and cameras."""
     most = 8
+    people_called = {crop.pid: crop.shown_person for crop in crops}
+    cameras_called = {crop.camid: crop.shown_camera for crop in crops}
+
+    def camera(camid: int) -> str:
+        return cameras_called.get(camid, str(camid))
+
     pairs = [
         (
-            f"camera {pair.query_camid} among {pair.gallery_camid}",
+            f"camera {camera(pair.query_camid)} among {camera(pair.gallery_camid)}",
             format_figure(pair.rank1, pair.rank1_interval),
             format_figure(pair.mean_ap, pair.mean_ap_interval),
         )
         for pair in found.camera_pairs[:most]
     ]
     people = [
-        (f"person {person.pid}", f"{person.rank1:.3f}", f"{person.mean_ap:.3f}") for person in found.people[:most]
+        (f"person {people_called.get(person.pid, person.pid)}", f"{person.rank1:.3f}", f"{person.mean_ap:.3f}")
+        for person in found.people[:most]
     ]
     for title, rows in (("The hardest pairs of cameras", pairs), ("The people who cost most", people)):
         _print_rows(title, ("", "rank-1", "mAP"), rows)

@@ -36,6 +36,16 @@ class Crop:
     person: str | None = None
     camera: str | None = None
 
+    @property
+    def shown_person(self) -> str:
+        """The person as the data call them, cut where that is long; or the number."""
+        return str(self.pid) if self.person is None else shortened(self.person)
+
+    @property
+    def shown_camera(self) -> str:
+        """The camera likewise."""
+        return str(self.camid) if self.camera is None else shortened(self.camera)
+
     def read(self) -> bytes:
         """The encoded picture. Raises UnreadableImage when the file cannot be read."""
         if self.data is not None:
@@ -47,6 +57,12 @@ class Crop:
                 return file.readall()
         except OSError as error:
             raise UnreadableImage(self.name, error.strerror or str(error)) from None
+
+
+def shortened(name: str, most: int = 40) -> str:
+    """A name for a table or a figure: its beginning and end where it is long."""
+    half = most // 2
+    return name if len(name) <= most else f"{name[: half - 1]}…{name[-half:]}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,17 +71,18 @@ def lists_json(models: tuple[str, str], queries: Sequence[ComparedQuery]) -> Mar
 
 
 class _Pictures:
-    """Each crop once: [base64 JPEG, pid, camid]."""
+    """Each crop once: [base64 JPEG, person, camera], the latter as the data call them."""
 
     def __init__(self) -> None:
-        self.shown: list[tuple[str, int, int]] = []
+        self.shown: list[tuple[str, str, str]] = []
         self._places: dict[tuple[str, int], int] = {}
 
     def place(self, crop: Crop) -> int:
         key = (crop.name, crop.pid)
         if key not in self._places:
             self._places[key] = len(self.shown)
-            self.shown.append((base64.b64encode(thumbnail(crop)).decode(), crop.pid, crop.camid))
+            jpeg = base64.b64encode(thumbnail(crop)).decode()
+            self.shown.append((jpeg, crop.shown_person, crop.shown_camera))
         return self._places[key]
 
 
