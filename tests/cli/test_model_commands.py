@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import signal
 import subprocess
@@ -12,7 +13,9 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
+from PIL import Image
 
 from resight.data.city.synthetic import CityConfig, draw_city, save_city
 from resight.data.formats.catalogue import open_dataset
@@ -80,6 +83,34 @@ def test_calibrating_a_bundle_keeps_the_model(run: Path, tmp_path: Path) -> None
     after = read_bundle(path).manifest
     assert after.calibration is not None
     assert after.identity == identity
+
+
+def test_a_plain_network_gives_the_bundles_embeddings_by_what_it_says_of_itself(
+    run: Path, bundle: Path, tmp_path: Path
+) -> None:
+    done = resight("export", run, "-o", tmp_path / "it.onnx", "--rights", "mine – ©", "--data", CITY)
+    assert "float32 (n, 3, 32, 16), RGB" in done.stdout
+    assert "NAME.resight" in done.stderr
+    session = onnxruntime.InferenceSession(tmp_path / "it.onnx", providers=["CPUExecutionProvider"])
+    metadata = session.get_modelmeta().custom_metadata_map
+    facts = {name.removeprefix("resight."): json.loads(value) for name, value in metadata.items()}
+    assert set(metadata) == {f"resight.{name}" for name in facts}
+    assert (facts["channel_order"], facts["resize"], facts["image_centring"]) == ("rgb", "bilinear-antialias", 0)
+    assert facts["rights"] == "mine – ©"
+    assert [(part["start"], part["stop"]) for part in facts["parts"]] == [
+        (part.start, part.stop) for part in read_bundle(bundle).manifest.parts
+    ]
+    crops = open_dataset(CITY).gallery[:4]
+    pictures = [
+        Image.open(io.BytesIO(crop.read()))
+        .convert("RGB")
+        .resize((facts["width"], facts["height"]), Image.Resampling.BILINEAR)
+        for crop in crops
+    ]
+    pixels = (np.array(pictures) / 255 - facts["mean"]) / facts["std"]
+    (found,) = session.run(None, {session.get_inputs()[0].name: pixels.transpose(0, 3, 1, 2).astype(np.float32)})
+    expected = load(bundle).embed([crop.read() for crop in crops])
+    assert np.sum(found * expected, axis=1).min() > 0.9999
 
 
 @pytest.mark.parametrize("suffix", ["npz", "parquet"])

@@ -15,7 +15,14 @@ from resight.cli.data import open_data
 def export(
     run: Annotated[Path, typer.Argument(help="A run's directory.")],
     *,
-    out: Annotated[Path, typer.Option("--out", "-o", help="The bundle, by custom NAME.resight.")],
+    out: Annotated[
+        Path,
+        typer.Option(
+            "--out",
+            "-o",
+            help="The bundle, by custom NAME.resight; or NAME.onnx: its network alone, for other programs.",
+        ),
+    ],
     precision: Annotated[str, typer.Option(help="fp32 or int8.")] = "fp32",
     data: Annotated[
         str | None,
@@ -37,9 +44,12 @@ def export(
       resight export runs/mine -o mine.resight --data my_data
 
       resight export runs/mine -o mine-int8.resight --precision int8 --calibration-images pictures
+
+      resight export runs/mine -o mine.onnx
     """
     from resight.data.pictures import open_pictures
     from resight.export.export import export_run
+    from resight.export.plain import SUFFIX, in_words
 
     chosen = open_pictures(calibration_images) if calibration_images is not None else None
     exported = export_run(
@@ -74,4 +84,8 @@ def export(
         output.say("rank-1 and mAP were not counted: give --data")
     if exported.calibration_left_out:
         output.say("the run's calibration is of fp32 and was left out: calibrate the bundle anew")
+    if out.suffix.lower() == SUFFIX:
+        output.say("plain ONNX, which resight itself does not take: for its commands export to NAME.resight")
+        for line in in_words(exported.bundle):
+            output.tell(line)
     output.tell(f"{out.stat().st_size / 1e6:.1f} MB, {exported.bundle.manifest.identity}: {out}")

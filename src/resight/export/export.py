@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from resight.core.errors import ConfigError, ParityError, unknown_name
+from resight.core.files import write_whole
 from resight.core.pictures.preprocessing import Preprocessing
 from resight.core.progress import Progress, silent
 from resight.core.version import VERSION
@@ -19,6 +20,7 @@ from resight.embedding.card import Measurement, Part
 from resight.evaluation.evaluate import Evaluation
 from resight.export.graph import int8_forms, to_int8, to_onnx
 from resight.export.parity import MAX_LOSS, Parity, drawn_pictures, measure_parity
+from resight.export.plain import SUFFIX, plain_onnx
 from resight.models.catalogue import embedding_parts
 from resight.models.saved import TrainedNetwork, load_model
 
@@ -49,7 +51,8 @@ def export_run(
     max_loss: float = MAX_LOSS,
     progress: Progress = silent,
 ) -> Exported:
-    """Makes a bundle of a run and writes it to `out`, by custom NAME.resight, unless it gives other embeddings.
+    """Makes a bundle of a run and writes it to `out`, by custom NAME.resight, unless it gives other embeddings. To a
+    `out` that ends in .onnx its network alone, with what `facts_of` says.
 
     data: rank-1 and mAP of network and bundle are counted on its query and gallery; None: embeddings are compared on
     drawn pictures alone. calibration_pictures: for int8, of the kind that will come; None: those of `data`. name,
@@ -80,7 +83,10 @@ def export_run(
         max_loss=max_loss,
         progress=progress,
     )
-    write_bundle(out, exported.bundle)
+    if out.suffix.lower() == SUFFIX:
+        write_whole(out, plain_onnx(exported.bundle))
+    else:
+        write_bundle(out, exported.bundle)
     return exported
 
 

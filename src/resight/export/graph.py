@@ -61,16 +61,17 @@ def _folded(onnx: bytes) -> bytes:
 
 def int8_forms(onnx: bytes) -> tuple[str, ...]:
     """How the network can be quantised: of a transformer, from the fastest form to the most careful one."""
-    operators = {node.op_type for node in _onnx().load_model_from_string(onnx).graph.node}
+    operators = {node.op_type for node in import_onnx().load_model_from_string(onnx).graph.node}
     is_transformer = {"Softmax", "LayerNormalization", "MatMul"} <= operators
     return (ALL_PRODUCTS, DENSE, DENSE_BUT_LAST) if is_transformer else (CONVOLUTIONS,)
 
 
-def _onnx() -> Any:
+def import_onnx(what: str = "int8") -> Any:
+    """The library. what: needs it. Raises MissingExtra where it is not installed."""
     try:
         import onnx as library
     except ImportError:
-        raise MissingExtra("onnx, which int8 needs,", "train") from None
+        raise MissingExtra(f"onnx, which {what} needs,", "train") from None
     return library
 
 
@@ -99,7 +100,7 @@ def to_int8(onnx: bytes, preprocessing: Preprocessing, pixels: Pixels, form: str
     pixels: (n, height, width, 3) uint8 pictures of the kind that will come; the ranges are measured on them. form: one
     of `int8_forms`. Ranges are fixed here, so that an embedding does not depend on what else is in its batch.
     """
-    library = _onnx()
+    library = import_onnx()
     import_onnxruntime()
     from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
 
