@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from resight.cli.compare import folded
 from tests.cli.calling import CITY, resight
 
 
@@ -74,6 +75,33 @@ def test_compare_writes_a_page_and_json(runs: tuple[Path, Path], tmp_path: Path)
     assert difference["mean"] == pytest.approx(both[1] - both[0])
     assert f"{difference['mean']:+.3f}" in done.stdout
     assert "baseline" in out.read_text()
+
+
+@pytest.mark.parametrize(
+    ("heading", "lines"),
+    [
+        ("", [""]),
+        ("baseline", ["baseline"]),
+        ("slicenet2-quick", ["slicenet2-", "quick"]),
+        ("the-one/and_the other", ["the-one/and_", "the other"]),
+        ("x" * 30, ["x" * 14, "x" * 14, "xx"]),
+    ],
+)
+def test_long_headings_are_broken_between_words(heading: str, lines: list[str]) -> None:
+    assert folded(heading).split("\n") == lines
+
+
+def test_folders_of_people_without_a_split_are_told_where_to_go(tmp_path: Path) -> None:
+    for person in ("p1", "p2"):
+        (tmp_path / person).mkdir()
+        (tmp_path / person / "c1_a.jpg").touch()
+    fit = "site", "fit", tmp_path, "-o", tmp_path / "s.site", "--model", "default"
+    for done in (resight("doctor", tmp_path, code=3), resight(*fit, code=3)):
+        assert f"move them into {tmp_path / 'train'}/" in done.stderr
+    (tmp_path / "p1").rename(tmp_path / "other")
+    (tmp_path / "other" / "c1_a.jpg").unlink()
+    (tmp_path / "p2" / "c1_a.jpg").unlink()
+    assert "move them" not in resight("doctor", tmp_path, code=3).stderr
 
 
 def test_protocols_that_score_nothing_are_left_out(runs: tuple[Path, Path], tmp_path: Path) -> None:

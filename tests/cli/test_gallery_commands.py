@@ -252,7 +252,7 @@ def test_a_picture_that_shows_nothing_is_embedded_and_not_taken_into_a_gallery(t
         gallery = tmp_path / f"{suffix}.db"
         resight("gallery", "create", gallery, "--model", "city")
         done = resight("gallery", "add", gallery, file, "--camera", "north")
-        assert "1 added, 1 left out; 1 entries" in done.stdout + done.stderr
+        assert "1 added, 1 left out; 1 entry" in done.stdout + done.stderr
         assert "flat.png: shows nothing" in done.stdout + done.stderr
 
 

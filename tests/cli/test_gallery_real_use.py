@@ -76,7 +76,7 @@ def test_names_and_numbers_in_lines(site: Path) -> None:
         "gallery", "add", site, "-", stdin="\n".join([*lines, line(5, person="x", pid=3), line(6, person=7)])
     )
     assert "5 added, 2 left out" in done.stdout
-    assert "1 lines have the pid 0" in done.stderr
+    assert "1 line has the pid 0" in done.stderr
     with open_gallery(site) as gallery:
         facts = [(entry.pid, entry.person) for entry in gallery.entries()]
         assert facts[0][1] == "bob"
@@ -103,9 +103,9 @@ def test_times_in_other_units_and_none(site: Path) -> None:
     assert "2 added, 1 left out" in done.stdout
     assert "milliseconds look like this" in done.stderr
     done = resight("gallery", "forget", site, "--older-than", "30d")
-    assert "1 entries forgotten" in done.stdout
-    assert "not judged: 1 entries have no time" in done.stderr
-    assert "1 entries forgotten" in resight("gallery", "forget", site, "--older-than", "30d", "--untimed").stdout
+    assert "1 entry forgotten" in done.stdout
+    assert "not judged: 1 entry has no time" in done.stderr
+    assert "1 entry forgotten" in resight("gallery", "forget", site, "--older-than", "30d", "--untimed").stdout
     assert "milliseconds" in resight("gallery", "forget", site, "--before", str(old * 1e3), code=2).stderr
 
 

@@ -99,9 +99,9 @@ def test_a_refused_track_is_named(town: Path, gallery: Path, tmp_path: Path) -> 
         "video", "add", gallery, town / "camera1.mp4", "--camera", "camera9", "--start", START,
         "--tracks", lines, "--show-refused",
     )  # fmt: skip
-    assert "seen in 1 frames only" in done.stderr
-    assert "1 boxes outside the frame" in done.stderr
-    assert "1 boxes not finite" in done.stderr
+    assert "seen in 1 frame only" in done.stderr
+    assert "1 box outside the frame" in done.stderr
+    assert "1 box not finite" in done.stderr
     assert "1 too few frames" in done.stdout
 
 
@@ -114,7 +114,7 @@ def test_lines_with_embeddings_need_no_video(gallery: Path) -> None:
     ]
     text = "".join(json_line(line) + "\n" for line in lines)
     done = resight("video", "add", gallery, "--camera", "far", "--tracks", "-", stdin=text)
-    assert done.stdout.startswith("1 tracklets added")
+    assert done.stdout.startswith("1 tracklet added")
     other = text.replace(settings["model"], "sha256:other")
     done = resight("video", "add", gallery, "--camera", "far", "--tracks", "-", stdin=other, code=3)
     assert "embeddings are of a model" in done.stderr

@@ -157,7 +157,7 @@ def test_the_command_line_takes_an_address_as_a_place(
     resight_gallery("verify")
     resight_gallery("export", "-o", str(tmp_path / "all.jsonl"))
     assert len((tmp_path / "all.jsonl").read_text().splitlines()) == len(service.desk.gallery) + 1
-    assert "1 entries forgotten" in resight_gallery("forget", "--pid", "7", "--purpose", "request 1")
+    assert "1 entry forgotten" in resight_gallery("forget", "--pid", "7", "--purpose", "request 1")
     assert '"forget"' in resight_gallery("audit")
     with pytest.raises(ConfigError, match="leave out"):
         resight_gallery("forget", "--pid", "7", "--who", "me")

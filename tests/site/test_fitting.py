@@ -100,7 +100,7 @@ def test_a_camera_of_few_pictures_gets_no_mean_and_a_warning() -> None:
     ("rows", "cameras", "tracks", "why"),
     [
         (slice(0, 240), None, None, "here 1 of 1 has as many. Pictures that name no camera count as one camera's"),
-        (slice(0, 10), None, None, "here 0 of 1 have as many. Without a mean: c0 10"),
+        (slice(0, 10), None, None, r"here 0 of 1 have as many. Without a mean: camera c0 \(10 pictures\)"),
         (slice(0, 0), None, None, "there are no pictures"),
         (slice(None), None, ["one"] * 720, "3 tracklets of two pictures and more"),
         (slice(None), None, list(map(str, range(720))), "0 tracklets of two pictures and more"),

@@ -89,7 +89,7 @@ def test_lines_of_other_cameras_are_left_out_and_counted(tmp_path: Path) -> None
     file.write_text("\n".join(aicity_line(camera, 1, 1, BOX) for camera in ("north", "south")))
     report = LinesReport()
     assert len(list(moments_of(file, "north", report))) == 1
-    assert report.told() == ["1 lines are of other cameras: left out"]
+    assert report.told() == ["1 line is of other cameras: left out"]
     (tmp_path / "empty").write_text("")
     with pytest.raises(DataError, match="holds no line"):
         moments_of(tmp_path / "empty", "north", LinesReport())

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.cells import cell_len
 from rich.table import Table
 
 from resight.cli import output
@@ -16,6 +18,7 @@ from resight.cli.models import MODEL_HELP
 from resight.cli.sites import at_site, open_site, tell_unknown
 from resight.core.errors import ConfigError, DataError
 from resight.core.files import check_folder_of
+from resight.core.words import counted
 from resight.gallery.store import without_password
 
 if TYPE_CHECKING:
@@ -201,7 +204,7 @@ def _print(names: tuple[str, str], comparisons: list[Comparison], sides: Sequenc
             signed, p, noise = difference_cells(difference)
             both = (f"{value:.3f}" for value in comparison.figures(name))
             rows.append((METRICS[name].title, *both, signed, p, noise and "noise"))
-        people = f"{comparison.first.protocol}, {comparison.num_people:,} people"
+        people = f"{comparison.first.protocol}, {counted(comparison.num_people, 'person', 'people')}"
         _print_table(people, ("", *names, "difference", "p", ""), rows)
     for side in sides:
         if side.faithful:
@@ -216,9 +219,21 @@ def _print(names: tuple[str, str], comparisons: list[Comparison], sides: Sequenc
 
 def _print_table(caption: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     table = Table(box=None, pad_edge=False, title=caption, title_justify="left")
-    for column, heading in enumerate(headings):  # long names of models are broken; figures never
-        width = max([min(len(heading), NAME_WIDTH), *(len(row[column]) for row in rows)])
+    for column, heading in enumerate(map(folded, headings)):  # long names of models are broken; figures never
+        width = max([*map(cell_len, heading.splitlines()), *(cell_len(row[column]) for row in rows)], default=0)
         table.add_column(heading, justify="right" if column else "left", width=width, overflow="fold")
     for row in rows:
         table.add_row(*row)
     output.console.print(table)
+
+
+def folded(heading: str) -> str:
+    """In lines of NAME_WIDTH at most, broken after a space, a dash or the like where there is one."""
+    lines = [""]
+    for piece in re.findall(r"[^-_/. ]*[-_/. ]|[^-_/. ]+", heading):
+        for start in range(0, len(piece), NAME_WIDTH):
+            part = piece[start : start + NAME_WIDTH]
+            if lines[-1] and len(lines[-1]) + len(part.rstrip()) > NAME_WIDTH:
+                lines.append("")
+            lines[-1] += part
+    return "\n".join(line.rstrip() for line in lines)

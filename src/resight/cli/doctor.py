@@ -16,6 +16,7 @@ from resight.cli.data import open_data
 from resight.cli.models import MODEL_HELP
 from resight.cli.train import DEFAULT_RECIPE
 from resight.core.errors import ConfigError
+from resight.core.words import counted
 
 if TYPE_CHECKING:
     from resight.core.records import EmbeddedCrops, IntArray
@@ -102,8 +103,9 @@ def doctor(
 def _print(diagnosis: Diagnosis) -> None:
     for split in diagnosis.splits:
         output.console.print(
-            f"{split.name}: {split.num_images:,} images of {split.num_ids:,} identities by {split.num_cameras:,} "
-            f"cameras; {split.per_identity[1]:g} an identity ({split.per_identity[0]:,} to {split.per_identity[2]:,})",
+            f"{split.name}: {counted(split.num_images, 'image')} of {counted(split.num_ids, 'identity', 'identities')} "
+            f"by {counted(split.num_cameras, 'camera')}; {split.per_identity[1]:g} an identity "
+            f"({split.per_identity[0]:,} to {split.per_identity[2]:,})",
             soft_wrap=True,
         )
     if not diagnosis.findings:

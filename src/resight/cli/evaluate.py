@@ -20,7 +20,10 @@ from resight.core.files import check_folder_of
 
 def evaluate(
     model: Annotated[Path | None, typer.Argument(help=MODEL_HELP, show_default=False)] = None,
-    data: Annotated[str | None, typer.Argument(help="A folder of crops, or `synthetic`.", show_default=False)] = None,
+    data: Annotated[
+        str | None,
+        typer.Argument(help="A folder of crops, a table of them (.csv, .parquet), or `synthetic`.", show_default=False),
+    ] = None,
     embeddings: Annotated[
         list[Path] | None,
         typer.Option(

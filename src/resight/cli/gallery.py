@@ -20,6 +20,7 @@ from resight.core.calibration import Rate
 from resight.core.errors import ConfigError, GalleryError, UnreadableImage
 from resight.core.files import check_folder_of, written_whole
 from resight.core.times import format_time, parse_period_s, parse_time
+from resight.core.words import counted
 from resight.embedding.card import short_of
 from resight.embedding.loading import load
 from resight.gallery.gallery import Gallery
@@ -252,14 +253,14 @@ def forget(
         gone = gallery.forget(older_than=period, untimed=untimed, **conditions)
         if camera and not gone.entries:
             _tell_unknown_cameras(gallery, uri, camera)
-    output.tell(f"{gone.entries:,} entries forgotten")
+    output.tell(f"{counted(gone.entries, 'entry', 'entries')} forgotten")
     if not gone.entries and not camera:
         place = without_password(uri)
         output.say(f"note: no entry in {place} matches; was the name, the number or the time meant otherwise?")
     if gone.untimed:
         output.say(
-            f"not judged: {gone.untimed:,} entries have no time, or one that is days ahead of now, and stay; "
-            "--untimed counts them as old"
+            f"not judged: {counted(gone.untimed, 'entry has', 'entries have')} no time, or one that is days ahead of "
+            "now (kept; --untimed counts such as old)"
         )
     if gone.looked_for:
         output.tell(f"the bytes of {gone.sought} were looked for in the files afterwards")
@@ -270,7 +271,9 @@ def forget(
     for trace in gone.traces:
         output.say(f"left: {trace}")
     if gone.traces:
-        raise GalleryError(f"{gone.entries:,} entries are forgotten, but traces of them may be left: see above")
+        raise GalleryError(
+            f"{counted(gone.entries, 'entry is', 'entries are')} forgotten, but traces of them may be left: see above"
+        )
 
 
 def stats(uri: Uri, *, json_: Json = False) -> None:
@@ -286,7 +289,10 @@ def stats(uri: Uri, *, json_: Json = False) -> None:
         return
     output.tell(f"model     {settings.model_name} ({short_of(settings.model)}, dimension {settings.dim})")
     output.tell(f"rights    {settings.rights}")
-    output.tell(f"entries   {found.entries:,} of {found.people:,} people (by pid, else by track, else one each)")
+    output.tell(
+        f"entries   {found.entries:,} of {counted(found.people, 'person', 'people')} (by pid, else by track, else one "
+        "each)"
+    )
     if unfinished:
         output.tell("incomplete: an import or a migration into it has not ended; the same command again goes on")
     output.tell(f"pictures  {found.crops:,} kept")
@@ -310,8 +316,8 @@ def verify(uri: Uri) -> None:
             damages += 1
             output.tell(f"{damage.where}: {damage.what}\n  {damage.remedy}")
         if damages:
-            raise GalleryError(f"{without_password(uri)}: {damages:,} places are damaged")
-        count = f"({len(gallery):,} entries)"
+            raise GalleryError(f"{without_password(uri)}: {counted(damages, 'place is', 'places are')} damaged")
+        count = f"({counted(len(gallery), 'entry', 'entries')})"
         output.tell(f"{without_password(uri)}: every row and every line of the audit is what it was {count}")
 
 
@@ -373,7 +379,7 @@ def export(uri: Uri, out: Annotated[Path, typer.Option("--out", "-o", help="The 
         count = export_lines(gallery, out) if not is_service(uri) else _downloaded(gallery, out)
         if gallery.unfinished():
             output.say("note: this gallery is incomplete: an import or a migration into it has not ended")
-    output.tell(f"{count:,} entries: {out}")
+    output.tell(f"{counted(count, 'entry', 'entries')}: {out}")
 
 
 def _downloaded(gallery: Any, out: Path) -> int:

@@ -18,6 +18,7 @@ from resight.cli.place import is_service, opened_with_model
 from resight.cli.sites import site_in_force
 from resight.cli.stopping import exit_code, stopping
 from resight.core.errors import ConfigError, DataError, DatasetError, ResightError
+from resight.core.words import counted
 from resight.data.crops import SPLITS, Crop
 from resight.data.embeddings import holds_embeddings
 from resight.data.pictures import open_pictures
@@ -160,8 +161,8 @@ class _Look:
         """Says what was doubtful."""
         if self._zeros:
             output.say(
-                f"note: {self._zeros:,} lines have the pid 0, which is taken as one person; leave pid out where a line "
-                "shows nobody in particular"
+                f"note: {counted(self._zeros, 'line has', 'lines have')} the pid 0, which is taken as "
+                "one person; leave pid out where a line shows nobody in particular"
             )
 
 
@@ -200,7 +201,9 @@ def _rows_of(
             raise
         if camera is None:
             raise DatasetError(f"{error}. If all its pictures are by one camera, name it: --camera NAME") from None
-        output.say(f"{source}: {len(pictures):,} pictures by the camera {camera}, of people whom nobody has named")
+        output.say(
+            f"{source}: {counted(len(pictures), 'picture')} by the camera {camera}, of people whom nobody has named"
+        )
         return rows_of_crops(pictures, camera)
     return rows_of_crops(crops_of(dataset, split or SPLITS), camera, not unnamed)
 
@@ -271,7 +274,9 @@ def _tell_rest(reasons: Counter[str] | None) -> None:
 
 def _tell(counts: Counter[str], entries: int) -> None:
     there = f", {counts['there already']:,} there already" if counts["there already"] else ""
-    output.tell(f"{counts['added']:,} added, {counts['left out']:,} left out{there}; {entries:,} entries")
+    output.tell(
+        f"{counts['added']:,} added, {counts['left out']:,} left out{there}; {counted(entries, 'entry', 'entries')}"
+    )
 
 
 def _lines_of(source: str) -> Iterator[bytes]:

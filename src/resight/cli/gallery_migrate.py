@@ -11,6 +11,7 @@ import typer
 from resight.cli import output
 from resight.cli.gallery_add import Uri, Wait
 from resight.core.errors import ConfigError
+from resight.core.words import counted
 from resight.embedding.loading import load
 from resight.gallery.engines import open_store
 from resight.gallery.gallery import Gallery
@@ -56,7 +57,9 @@ def migrate(
             if old.settings.keep_crops and not new.settings.keep_crops:
                 output.say(f"{without_password(to)} stores no pictures: those of {without_password(uri)} stay there")
             done = migrate_gallery(old, new, output.progress)
-    output.tell(f"{without_password(to)}: {done.entries:,} entries, {done.before:,} of them there before")
+    output.tell(
+        f"{without_password(to)}: {counted(done.entries, 'entry', 'entries')}, {done.before:,} of them there before"
+    )
     _tell("whose pictures the old gallery did not store", done.without_crop)
     _tell("whose pictures cannot be read", done.unreadable)
     output.tell(f"{without_password(uri)} is unchanged: whoever is to be forgotten must be forgotten in both")
@@ -65,4 +68,4 @@ def migrate(
 def _tell(which: str, ids: Sequence[int]) -> None:
     if ids:
         some = ", ".join(map(str, ids[:10])) + (", ..." if len(ids) > 10 else "")
-        output.tell(f"{len(ids):,} entries stay in the old gallery only, {which}: {some}")
+        output.tell(f"{counted(len(ids), 'entry stays', 'entries stay')} in the old gallery only, {which}: {some}")

@@ -14,6 +14,7 @@ from resight.cli.models import MODEL_HELP
 from resight.cli.recipe_options import given, with_recipe_options
 from resight.core.errors import ConfigError
 from resight.core.progress import is_main_process
+from resight.core.words import counted
 from resight.training.recipes import RECIPES, Recipe, find_recipe
 
 DEFAULT_RECIPE = "stripnet"
@@ -22,7 +23,10 @@ DEFAULT_RECIPE = "stripnet"
 @with_recipe_options
 def train(
     data: Annotated[
-        str | None, typer.Argument(help="A folder of crops, or `synthetic`; may be absent with --unlabelled.")
+        str | None,
+        typer.Argument(
+            help="A folder of crops, a table of them (.csv, .parquet), or `synthetic`; not needed with --unlabelled."
+        ),
     ] = None,
     *,
     out: Annotated[Path, typer.Option("--out", "-o", help="The run's directory.")],
@@ -112,7 +116,7 @@ def train(
         output.say(f"stopped after step {result.step:,}, saved in {out}. Go on with: {output.same_command('--resume')}")
         raise typer.Exit(130)
     if is_main_process():
-        output.tell(f"trained {result.step:,} steps: {out}")
+        output.tell(f"trained {counted(result.step, 'step')}: {out}")
 
 
 def _resumed(out: Path, recipe: str | None, chosen: dict[str, Any], seed: int | None) -> tuple[Recipe, int]:

@@ -14,6 +14,7 @@ from resight.cli.stopping import exit_code, stopping
 from resight.core.errors import ConfigError, EmbeddingError
 from resight.core.progress import Advance
 from resight.core.times import format_time, parse_time
+from resight.core.words import counted
 from resight.embedding.card import short_of
 from resight.gallery.gallery import Gallery
 from resight.gallery.opening import open_gallery, open_with_model
@@ -177,7 +178,8 @@ def _tell(report: VideoReport, lines: LinesReport, opened: Source | None, entrie
         output.say("note: there was not one frame to look at")
     there = f", {report.there:,} there already" if report.there else ""
     why = ", ".join(f"{number:,} {kind}" for kind, number in sorted(report.refused.items()))
-    refused = f", {report.refused.total():,} tracks refused ({why})" if report.refused else ""
+    refused = f", {counted(report.refused.total(), 'track')} refused ({why})" if report.refused else ""
     output.tell(
-        f"{report.added:,} tracklets added{there}{refused}; {report.clock.frames:,} frames; {entries:,} entries"
+        f"{counted(report.added, 'tracklet')} added{there}{refused}; {counted(report.clock.frames, 'frame')}; "
+        f"{counted(entries, 'entry', 'entries')}"
     )

@@ -11,6 +11,7 @@ from resight.cli import output
 from resight.cli.gallery_add import Model_, Uri
 from resight.core.files import check_folder_of, write_whole
 from resight.core.times import parse_time
+from resight.core.words import counted
 from resight.gallery.opening import open_with_model
 from resight.gallery.store import without_password
 from resight.report.timeline import timeline_page
@@ -47,4 +48,4 @@ def follow(
     title = f"Person {pid}" if pid is not None else f"Who was where: {Path(without_password(uri)).name}"
     write_whole(out, timeline_page(people, title, notes).encode())
     sightings = sum(len(person.sightings) for person in people)
-    output.tell(f"{len(people):,} people, {sightings:,} tracklets: {out}")
+    output.tell(f"{counted(len(people), 'person', 'people')}, {counted(sightings, 'tracklet')}: {out}")

@@ -19,6 +19,7 @@ from resight.cli.stopping import exit_code, stopping
 from resight.core.errors import DataError
 from resight.core.files import check_folder_of, write_whole
 from resight.core.times import parse_period_s, parse_time
+from resight.core.words import counted
 from resight.gallery.gallery import Gallery
 from resight.gallery.opening import open_gallery, open_with_model
 from resight.video.linking.linker import Done, carry_out, plan_links, undo_links
@@ -86,7 +87,7 @@ def unlink(uri: Uri, *, who: Who = None, wait: Wait = 5.0) -> None:
     """Takes back all links that `resight video link` made. Those that users made stay."""
     with open_gallery(uri, wait_s=wait, who=who) as gallery:
         done = undo_links(gallery)
-    output.tell(f"{done.undone:,} links taken back")
+    output.tell(f"{counted(done.undone, 'link')} taken back")
 
 
 def _pass(
@@ -106,11 +107,12 @@ def _pass(
 def _tell(plan: Plan, dry: bool) -> None:
     would = "would be " if dry else ""
     output.tell(
-        f"{plan.tracklets:,} tracklets, of about {plan.about:.0f} people: {plan.people:,} people of two tracklets or "
-        f"more, {plan.alone:,} tracklets by themselves, {len(plan.unsure):,} unsure"
+        f"{counted(plan.tracklets, 'tracklet')}, of about {counted(round(plan.about), 'person', 'people')}: "
+        f"{counted(plan.people, 'person', 'people')} of two tracklets or "
+        f"more, {counted(plan.alone, 'tracklet by itself', 'tracklets by themselves')}, {len(plan.unsure):,} unsure"
     )
     output.tell(
-        f"{len(plan.links):,} links {would}made, {len(plan.undo):,} {would}undone, {plan.stay:,} stay; "
+        f"{counted(len(plan.links), 'link')} {would}made, {len(plan.undo):,} {would}undone, {plan.stay:,} stay; "
         f"expected F-measure of pairs {plan.expected_f:.2f}"
     )
     for table in _tables(plan, dry):

@@ -10,6 +10,7 @@ import numpy as np
 
 from resight.core.errors import UnreadableImage
 from resight.core.records import NO_PERSON_PID, IntArray
+from resight.core.words import counted
 
 UNKNOWN_PID = NO_PERSON_PID  # of a crop of somebody; nobody knows of whom
 
@@ -94,15 +95,15 @@ class Dataset:
         """How many crops and people train, query or gallery has."""
         crops = getattr(self, name)
         people = len({crop.pid for crop in crops} - {NO_PERSON_PID})
-        return f"{name} {len(crops):,} crops of {people:,} ids"
+        return f"{name} {counted(len(crops), 'crop')} of {counted(people, 'id')}"
 
     def __str__(self) -> str:
         cameras = {crop.camid for part in (self.train, self.query, self.gallery, self.unlabelled) for crop in part}
         parts = [self.part_in_words(name) for name in ("train", "query", "gallery") if getattr(self, name)]
         if self.unlabelled:
             places = sorted({crop.name.partition("/")[0] for crop in self.unlabelled})
-            parts.append(f"unlabelled {len(self.unlabelled):,} crops ({', '.join(places)})")
-        return f"{self.name} ({self.format}): {', '.join(parts)}; {len(cameras)} cameras"
+            parts.append(f"unlabelled {counted(len(self.unlabelled), 'crop')} ({', '.join(places)})")
+        return f"{self.name} ({self.format}): {', '.join(parts)}; {counted(len(cameras), 'camera')}"
 
 
 SPLITS = ("train", "query", "gallery")

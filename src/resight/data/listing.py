@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 from resight.core.errors import DatasetError
@@ -25,6 +26,14 @@ def subfolders(folder: Path) -> Iterator[str]:
     for entry in _entries(folder):
         if not entry.name.startswith(".") and _is_folder(entry):
             yield entry.name
+
+
+def holds_folders_of_pictures(root: Path, looked_at: int = 8) -> bool:
+    """Whether any of the first folders in a folder has files that may be pictures in it."""
+    try:
+        return any(any(picture_files(root / name)) for name in islice(subfolders(root), looked_at))
+    except DatasetError:
+        return False
 
 
 def list_entries(root: Path, most: int = 8) -> str:

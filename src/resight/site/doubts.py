@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from resight.core.records import FloatArray, IntArray
+from resight.core.words import counted
 from resight.site.transform import CameraFacts, is_no_better
 
 FAR = 2.0  # times the median distance to the nearest other camera
@@ -30,11 +31,14 @@ def doubts_of(
 ) -> tuple[str, ...]:
     """The warnings of a fit. means: (c, dim), of the cameras in order; the rest as in `SiteFacts`."""
     found = [
-        f"camera {name} has {num:,} pictures, too few for a mean: it gets the site's, and its searches end `unsure`"
+        f"camera {name} has {counted(num, 'picture')}, too few for a mean: it gets the site's, and its "
+        "searches end `unsure`"
         for name, num in list(left_out.items())[:5]
     ]
     if len(left_out) > 5:
-        found.append(f"{len(left_out) - 5:,} more cameras have too few pictures for a mean")
+        found.append(
+            f"{counted(len(left_out) - 5, 'more camera has', 'more cameras have')} too few pictures for a mean"
+        )
     if len(cameras) > 2:
         distance = np.linalg.norm(means[:, None] - means[None], axis=2) + np.diag(np.full(len(means), np.inf))
         typical = float(np.median(distance[np.triu_indices(len(means), 1)]))
@@ -107,7 +111,8 @@ def doubts_of_times(
     paused, num = len(np.unique(names[1:][pauses])), len(np.unique(names))
     if paused > PAUSED * num:
         found.append(
-            f"{paused:,} of {num:,} tracks go on after a pause of {PAUSE_S / 60:.0f} minutes and more: does the "
-            "tracker count anew each day? Then add the day to `track`, or two people are one"
+            f"{paused:,} of {counted(num, 'track')} {'goes' if paused == 1 else 'go'} on after a pause of "
+            f"{PAUSE_S / 60:.0f} minutes and more: does the tracker count anew each day? Then add the day to `track`, "
+            "or two people are one"
         )
     return tuple(found)

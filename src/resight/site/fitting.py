@@ -18,6 +18,7 @@ from resight.core.cores import blas_by_one_thread
 from resight.core.distances import unit_rows
 from resight.core.errors import DataError, EmbeddingError
 from resight.core.records import FloatArray, IntArray
+from resight.core.words import counted
 from resight.site.criterion import tracklet_codes, tracklet_eer
 from resight.site.doubts import doubts_of, doubts_of_times
 from resight.site.transform import CameraFacts, SiteFacts, SiteTransform
@@ -156,12 +157,12 @@ def check_cameras(
     num = len(by_camera) - len(left_out)
     if num >= 2:
         return by_camera, left_out
-    equal = f" ({copies:,} equal ones count once)" if copies else ""
+    equal = f" ({copies:,} equal {'one counts' if copies == 1 else 'ones count'} once)" if copies else ""
     least = f"a site transform takes two cameras with {LEAST_PICTURES} different pictures each{equal}"
     if not by_camera:
         raise DataError(f"there are no pictures; {least}")
     few = ", ".join(
-        f"{name} {count:,}" + (" (to get none)" if name in without else "")
+        f"camera {name} ({counted(count, 'picture')}{', to get none' if name in without else ''})"
         for name, count in sorted(left_out.items(), key=lambda item: -item[1])[:5]
     )
     more = f" and {len(left_out) - 5:,} more" if len(left_out) > 5 else ""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from resight.core.errors import ConfigError, DataError
+from resight.core.words import counted
 from resight.video.formats.lines import Line, by_moment, read_lines
 from resight.video.records import NOBODY, Detections, Frame, Frames
 
@@ -26,11 +27,19 @@ class LinesReport:
     def told(self) -> list[str]:
         """A line for each kind that occurred."""
         texts = {
-            "without_frame": "moments of the lines have no frame in the video: left out",
-            "other_camera": "lines are of other cameras: left out",
-            "shared": "boxes share their track's number with a surer one of the same frame: left out",
+            "without_frame": (
+                "moment of the lines has",
+                "moments of the lines have",
+                "no frame in the video: left out",
+            ),
+            "other_camera": ("line is", "lines are", "of other cameras: left out"),
+            "shared": ("box shares", "boxes share", "a track's number with a surer one of the same frame: left out"),
         }
-        return [f"{getattr(self, name):,} {text}" for name, text in texts.items() if getattr(self, name)]
+        return [
+            f"{counted(getattr(self, name), one, many)} {rest}"
+            for name, (one, many, rest) in texts.items()
+            if getattr(self, name)
+        ]
 
 
 Moments = Iterable[tuple[Line, Detections, str]]

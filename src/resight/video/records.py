@@ -15,6 +15,7 @@ import numpy.typing as npt
 from resight.core.errors import DataError
 from resight.core.pictures.images import Pixels
 from resight.core.records import FloatArray, IntArray
+from resight.core.words import counted
 
 Times = npt.NDArray[np.float64]
 NO_TRACK = -1
@@ -115,7 +116,11 @@ class Cleaned:
             "cut": "cut at the frame's edge",
             "broken": "not finite, or of no area: left out",
         }
-        return [f"{getattr(self, name):,} boxes {text}" for name, text in texts.items() if getattr(self, name)]
+        return [
+            f"{counted(getattr(self, name), 'box', 'boxes')} {text}"
+            for name, text in texts.items()
+            if getattr(self, name)
+        ]
 
 
 def cleaned(found: Detections, size: tuple[int, int] | None, counts: Cleaned) -> Detections:

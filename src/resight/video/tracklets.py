@@ -11,6 +11,7 @@ import numpy as np
 from resight.core.errors import ConfigError
 from resight.core.pictures.images import Pixels
 from resight.core.records import FloatArray
+from resight.core.words import counted
 from resight.video.quality import GATES, Gates, of_boxes, sharpness
 from resight.video.records import (
     NO_TRACK,
@@ -150,7 +151,7 @@ def refusal(tracklet: Tracklet, gates: Gates) -> Refused | None:
     tall = max(float(shot.box[3] - shot.box[1]) for shot in tracklet.shots)
     found = None
     if seen < gates.seen:
-        found = "too few frames", f"seen in {seen} frames only, {gates.seen} are needed"
+        found = "too few frames", f"seen in {counted(seen, 'frame')} only, {gates.seen} are needed"
     elif lasting < gates.lasting_s:
         found = "too short", f"seen for {lasting:.2f} s only, {gates.lasting_s:g} s are needed"
     elif tall < gates.height_px:

@@ -102,6 +102,7 @@ def test_people_in_the_wrong_place(city: Dataset) -> None:
         city, train=tuple(crop for crop in train if crop.pid != pid) + tuple(firsts[pid] for _ in range(90))
     )
     assert found(examine(unequal))["unequal-classes"].count == 1
+    assert found(examine(unequal))["unequal-classes"].what.startswith("1 identity has more than")
 
 
 def test_queries_that_cannot_be_answered(city: Dataset) -> None:
@@ -112,6 +113,7 @@ def test_queries_that_cannot_be_answered(city: Dataset) -> None:
     same = tuple(crop for crop in city.gallery if crop.pid != person or crop.camid == queries[0].camid)
     finding = found(examine(replace(city, gallery=same)))["query-one-camera"]
     assert finding.count == 1
+    assert finding.what.startswith("1 query has pictures")
     few = found(examine(replace(city, query=city.query[:5])))["few-queries"]
     assert few.count == 5
 
@@ -149,6 +151,7 @@ def test_odd_files_and_sizes(city: Dataset) -> None:
         assert found(examine(replace(city, train=(crop, *rest))))[code].count == 1, code
     named = examine(replace(city, problems=(Problem("odd.jpg", "the name says nothing"),)))
     assert found(named)["ill-named"].files[0].name == "odd.jpg"
+    assert found(named)["ill-named"].what.startswith("1 entry does not fit")
 
 
 def test_missing_splits_and_rights(city: Dataset) -> None:

@@ -38,8 +38,3 @@ class Finding:
             "examples": [[crop.name for crop in shown] for shown in self.examples],
             "files": [f"{problem.name}: {problem.reason}" for problem in self.files],
         }
-
-
-def counted(number: int, one: str, many: str | None = None) -> str:
-    """`1 picture`, `2,000 pictures`."""
-    return f"{number:,} {one if number == 1 else many or one + 's'}"

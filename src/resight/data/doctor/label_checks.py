@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from resight.core.records import DISTRACTOR_PID, NO_PERSON_PID
-from resight.data.doctor.findings import EXAMPLES, Finding, counted
+from resight.core.words import counted
+from resight.data.doctor.findings import EXAMPLES, Finding
 from resight.data.doctor.survey import Survey
 from resight.data.labels import PERSON_ZERO
 
@@ -28,8 +29,8 @@ def labels(s: Survey) -> Iterator[Finding]:
             "person-zero",
             "note",
             len(rows),
-            f"{counted(len(rows), 'picture')} of pid 0 are taken as a person, since query or train holds pid 0: the "
-            "people are numbered from 0",
+            f"{counted(len(rows), 'picture of pid 0 is', 'pictures of pid 0 are')} taken as a person, since query or "
+            "train holds pid 0: the people are numbered from 0",
             f"Elsewhere pid 0 is nobody in particular, so that this person is told as {PERSON_ZERO}. All others keep "
             "their numbers.",
             "Nothing, if the people are numbered from 0; if these are distractors, leave them in the gallery only.",
@@ -41,8 +42,8 @@ def labels(s: Survey) -> Iterator[Finding]:
             "distractors",
             "note",
             len(zero),
-            f"{counted(len(zero), 'picture')} of pid 0, in the gallery only, are taken as distractors: people who are "
-            "nobody in particular",
+            f"{counted(len(zero), 'picture')} of pid 0, in the gallery only, "
+            f"{'is' if len(zero) == 1 else 'are'} taken as distractors: people who are nobody in particular",
             "They match no query and no picture of each other, and a gallery keeps no pid of them.",
             "Nothing, if so they are meant; if one person has the number 0, number the people from 1.",
             tuple((s.crops[row],) for row in zero[:EXAMPLES]),

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from resight.core.records import IntArray
+from resight.core.words import counted
 from resight.data.crops import RIGHTS_UNKNOWN, SPLITS, Crop
-from resight.data.doctor.findings import EXAMPLES, Finding, counted
+from resight.data.doctor.findings import EXAMPLES, Finding
 from resight.data.doctor.survey import Flags, Survey, count_by
 
 UNEQUAL = 8  # times the median
@@ -25,7 +26,8 @@ def identities(s: Survey) -> Iterator[Finding]:
             "train-ids-in-test",
             "error",
             len(shared),
-            f"{counted(len(shared), 'identity', 'identities')} of the training set are in query or gallery too",
+            f"{counted(len(shared), 'identity of the training set is', 'identities of the training set are')} in query "
+            "or gallery too",
             "The figures then measure people whom the network knows, not people it has never seen.",
             "Move each person to one side. If the two sides merely number different people alike, renumber one.",
             tuple(_one_each(s, pid) for pid in shared[:EXAMPLES].tolist()),
@@ -39,8 +41,8 @@ def identities(s: Survey) -> Iterator[Finding]:
                 "one-camera-ids",
                 "warning" if len(alone) > len(counts) / 2 else "note",
                 len(alone),
-                f"{len(alone):,} of {counted(len(counts), 'training identity', 'training identities')} are seen by one "
-                "camera only",
+                f"{len(alone):,} of {counted(len(counts), 'training identity', 'training identities')} "
+                f"{'is' if len(alone) == 1 else 'are'} seen by one camera only",
                 "From these the network cannot learn what of a person stays the same between cameras.",
                 "Add pictures of them by other cameras. Until then, --colour-jitter helps a little.",
                 tuple(_of_pid(s, train, pid) for pid in alone[:EXAMPLES]),
@@ -51,7 +53,7 @@ def identities(s: Survey) -> Iterator[Finding]:
                 "single-picture-ids",
                 "warning" if len(once) > len(counts) / 10 else "note",
                 len(once),
-                f"{counted(len(once), 'training identity', 'training identities')} have a single picture",
+                f"{counted(len(once), 'training identity has', 'training identities have')} a single picture",
                 "There is nothing to hold it against: a class of one teaches what sets it apart, not what it keeps.",
                 "Add pictures, or leave those people out.",
                 tuple(_of_pid(s, train, pid) for pid in once[:EXAMPLES]),
@@ -63,7 +65,7 @@ def identities(s: Survey) -> Iterator[Finding]:
                 "unequal-classes",
                 "warning",
                 len(many),
-                f"{counted(len(many), 'identity', 'identities')} have more than {UNEQUAL} times the median of "
+                f"{counted(len(many), 'identity has', 'identities have')} more than {UNEQUAL} times the median of "
                 f"{median:g} pictures (the largest: {most:,})",
                 "Training sees mostly these few, and learns to tell them from the rest.",
                 "Train with a sampler of identities (stripnet does; else --sampler balanced), or thin them out.",
@@ -83,7 +85,7 @@ def queries(s: Survey) -> Iterator[Finding]:
             "warning",
             len(absent),
             f"{counted(len(absent), 'query', 'queries')} of "
-            f"{counted(len(np.unique(s.pids[absent])), 'person', 'people')} who are not in the gallery at all",
+            f"{counted(len(np.unique(s.pids[absent])), 'person who is', 'people who are')} not in the gallery at all",
             "No protocol can score them: they are skipped, and counted as skipped.",
             "Add these people to the gallery, or keep them on purpose, for open-set figures.",
             tuple((s.crops[row],) for row in absent[:EXAMPLES]),
@@ -95,7 +97,7 @@ def queries(s: Survey) -> Iterator[Finding]:
             "query-one-camera",
             "warning",
             len(stuck),
-            f"{counted(len(stuck), 'query', 'queries')} have pictures of the person by the same camera only",
+            f"{counted(len(stuck), 'query has', 'queries have')} pictures of the person by the same camera only",
             "The market1501 protocol leaves those out, and skips the query.",
             "Use --protocol no-camera besides, or add pictures by other cameras.",
             tuple((s.crops[row],) for row in stuck[:EXAMPLES]),

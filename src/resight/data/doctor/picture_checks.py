@@ -7,9 +7,10 @@ from collections.abc import Iterator
 import numpy as np
 
 from resight.core.records import IntArray
+from resight.core.words import counted
 from resight.data.crops import Crop
 from resight.data.doctor.duplicates import NEAR_BITS, Pairs, cross_pairs, near_pairs, same_value_pairs
-from resight.data.doctor.findings import EXAMPLES, Finding, counted
+from resight.data.doctor.findings import EXAMPLES, Finding
 from resight.data.doctor.survey import HASH_BITS, Survey
 
 MIN_HEIGHT_PX, MIN_WIDTH_PX = 64, 24
@@ -33,7 +34,7 @@ def bad_files(s: Survey) -> Iterator[Finding]:
             "ill-named",
             "warning",
             len(s.ill_named),
-            f"{counted(len(s.ill_named), 'entry', 'entries')} do not fit the layout of {s.dataset.format}",
+            f"{counted(len(s.ill_named), 'entry does', 'entries do')} not fit the layout of {s.dataset.format}",
             "Nobody knows whom they show or who took them, so they are left out.",
             "Rename them, or name another format with --format.",
             files=s.ill_named[:EXAMPLES],
@@ -109,7 +110,8 @@ def same_pictures(s: Survey) -> Iterator[Finding]:
         s,
         pairs,
         "query-in-gallery",
-        f"{len(pairs):,} of {counted(len(s.rows('query')), 'query picture')} stand in the gallery too",
+        f"{len(pairs):,} of {counted(len(s.rows('query')), 'query picture')} "
+        f"{'stands' if len(pairs) == 1 else 'stand'} in the gallery too",
         "The query finds itself first, and rank-1 counts it as a success, wherever the protocol does not remove it "
         "(market1501 removes it, if the camera is the same; no-camera always does; top10 never).",
         "Remove it from the gallery, or use a protocol that does.",

@@ -20,7 +20,7 @@ from resight.data.formats.msmt17 import looks_like_msmt17, read_msmt17
 from resight.data.formats.veri776 import looks_like_veri776, read_veri776
 from resight.data.formats.viper import looks_like_viper, read_viper
 from resight.data.labels import settled
-from resight.data.listing import list_entries
+from resight.data.listing import holds_folders_of_pictures, list_entries
 from resight.data.pictures import is_picture
 
 
@@ -123,6 +123,11 @@ def find_format(root: Path) -> str:
         )
     found = f"has {list_entries(root)}" if os.path.isdir(root) else "is a file"
     others = ", ".join(name for name in FORMATS if name not in ("folder", "manifest"))
+    if os.path.isdir(root) and holds_folders_of_pictures(root):
+        found += (
+            f". If each of those folders is a person, move them into {root / 'train'}/, which is enough to train and "
+            "for `site fit`; evaluation takes query/ and gallery/"
+        )
     raise DatasetError(
         f"{root} is of no known format: it {found}. Pictures of your own lie in {FORMATS['folder'].layout}, or are "
         f"listed in {FORMATS['manifest'].layout}. Also read: {others}; with --format NAME (format=) one says what it "
