@@ -108,6 +108,16 @@ def test_the_numbers_of_a_row_move_with_the_size_of_the_gallery() -> None:
     assert CALIBRATION.strangers_as_alike(0.1, 100) == Rate(1.0, 1.0, 1.0)
 
 
+def test_two_people_are_not_searched_for_at_once() -> None:
+    alike = CALIBRATION.likelihood_ratio(0.8)
+    assert alike == pytest.approx(np.exp(np.interp(0.8, CALIBRATION.similarity, CALIBRATION.log_odds)))
+    alone, beside = (CALIBRATION.same_among(0.8, 2, rivals) for rivals in (0.0, alike - 1))
+    assert alone is not None
+    assert beside is not None
+    assert alone.value == pytest.approx(alike / (alike + 2))
+    assert beside.value == pytest.approx(alike / (2 * alike + 1))  # either of the two, or nobody
+
+
 def test_beyond_isotonic_steps_the_people_are_too_few_to_tell() -> None:
     steps = replace(
         CALIBRATION,

@@ -322,6 +322,8 @@ def test_searches_are_written_down_where_asked(open_store: Open) -> None:
     line = list(gallery.audit())[-1]
     assert (line.action, line.who, line.purpose) == ("search", "guard", "lost child")
     assert line.detail == {"searches": 1, "answers": 3, "by": "pids"}
+    with pytest.raises(GalleryError, match=r"audited, so this one has no answer: .*reading only"):
+        open_store(read_only=True).search(rows[0].tobytes())
 
 
 def test_crops_are_kept_where_asked(open_store: Open) -> None:

@@ -117,6 +117,25 @@ def test_without_a_mean_or_a_calibration_there_is_no_verdict(tmp_path: Path) -> 
         assert "camera c9" in told[new[0]].reason
 
 
+def test_p_same_of_people_who_are_told_apart_adds_up_to_one_at_the_most(tmp_path: Path) -> None:
+    drawn = _place()
+    with _filled(tmp_path / "a.db", drawn) as gallery:
+        query = drawn.embeddings[5]
+        alone = gallery.search_embeddings(query, 1)[0][0].probability
+        gallery.add_embeddings(query[None], model=MODEL.identity, camera="c1", pid=98)
+        unnamed = gallery.add_embeddings(query[None], model=MODEL.identity, camera="c1", track="t")[0]
+        found = gallery.search_embeddings(query, None)[0]
+        by_person = {
+            match.person: match.probability for match in reversed(found.matches) if match.entry.pid is not None
+        }
+        assert sum(rate.value for rate in by_person.values() if rate) <= 1
+        assert by_person["98"] == by_person["2"] != alone
+        # A picture without a person may be of anybody.
+        assert next(match.probability for match in found if match.id == unnamed) == calibration().same_among(
+            found[0].similarity, found.num_people
+        )
+
+
 def test_pictures_of_several_cameras_are_pooled_at_the_site(tmp_path: Path) -> None:
     drawn = _place()
     with _filled(tmp_path / "a.db", drawn) as gallery:

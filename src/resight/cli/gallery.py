@@ -205,7 +205,7 @@ def _print_table(pictures: Sequence[Path], result: SearchResult, hidden: bool) -
         table.add_row(
             f"{match.similarity:.3f}",
             match.decision.verdict if match.decision else "-",
-            _share(match.probability, 1) if match.probability else "-",
+            str(match.probability or "-"),
             *(text for text in (match.person, match.camera, format_time(match.time))),
             match.track or "-",
             str(match.id),
@@ -214,9 +214,9 @@ def _print_table(pictures: Sequence[Path], result: SearchResult, hidden: bool) -
     output.print_wide(table)
 
 
-def _share(rate: Rate, of: int = 100) -> str:
-    """`0.42 [0.31, 0.55]`, or so many of a hundred."""
-    value, low, high = (f"{of * part:.2g}" if of * part < 10 else f"{of * part:.0f}" for part in asdict(rate).values())
+def _share(rate: Rate) -> str:
+    """`42 [31, 55]`, so many of a hundred."""
+    value, low, high = (f"{100 * part:.2g}" if part < 0.1 else f"{100 * part:.0f}" for part in asdict(rate).values())
     return f"{value} [{low}, {high}]"
 
 

@@ -30,6 +30,11 @@ FALSE_ACCEPT_RATE, FALSE_REJECT_RATE = 0.01, 0.05  # unless others are asked for
 Floats = tuple[float, ...]
 
 
+def in_digits(share: float) -> str:
+    """A share from 0 to 1 by two digits, and no 1 that is not quite one."""
+    return ">0.99" if 0.995 <= share < 1 else f"{share:.2g}"
+
+
 @dataclass(frozen=True)
 class Rate:
     """A share with its 95% interval, from `low` to `high`: where it would lie for as many other people of the same
@@ -40,7 +45,7 @@ class Rate:
     high: float
 
     def __str__(self) -> str:
-        return f"{self.value:.2g} [{self.low:.2g}, {self.high:.2g}]"
+        return f"{in_digits(self.value)} [{in_digits(self.low)}, {in_digits(self.high)}]"
 
 
 @dataclass(frozen=True)
@@ -138,16 +143,23 @@ class Calibration:
         probability: npt.NDArray[np.float64] = 1 / (1 + np.exp(-(odds + np.log(prior / (1 - prior)))))
         return probability
 
-    def same_among(self, similarity: float, num_people: int) -> Rate | None:
+    def likelihood_ratio(self, similarity: float) -> float:
+        """How many times as likely this similarity is of one person as of two. Raises as `probability`."""
+        even = float(self.probability(similarity))
+        return even / max(1 - even, 1e-12)
+
+    def same_among(self, similarity: float, num_people: int, rivals: float = 0.0) -> Rate | None:
         """P(same) of a row that a search among so many people finds, with its interval; None where nobody was named.
 
         The prior is 1 / (num_people + 1): before it is looked at, the person searched for is as likely any of them as
-        nobody. The interval is from 0 to 1 where the calibration does not know it. Isotonic steps are no surer than so
-        many people can show: at the last one it may be anything above, at the first one anything below.
+        nobody. By Bayes' rule that is L / (L + num_people), L the likelihood ratio, if each other person's is 1, its
+        mean of two people. rivals: how far those of other people who were found are above 1, in all: no two of them are
+        searched for at once. The interval is from 0 to 1 where the calibration does not know it. Isotonic steps are no
+        surer than so many people can show: at the last one it may be anything above, at the first one anything below.
         """
         if not self.similarity:
             return None
-        prior = 1 / (max(1, num_people) + 1)
+        prior = 1 / (max(1, num_people) + rivals + 1)
         value = float(self.probability(similarity, prior))
         if not self.log_odds_low:
             return Rate(value, 0.0, 1.0)

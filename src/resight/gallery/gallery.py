@@ -314,7 +314,11 @@ class Gallery(Corrections, Listing):
         if self.settings.audit_searches:
             num_matches = sum(map(len, results))
             detail: Detail = {"searches": len(vectors), "answers": num_matches, "by": ", ".join(wanted.names())}
-            self.store.append_audit("search", *self._caller(who, purpose), detail)
+            try:
+                self.store.append_audit("search", *self._caller(who, purpose), detail)
+            except GalleryError as error:
+                told = f"searches of this gallery are audited, so this one has no answer: {error}"
+                raise type(error)(told) from None
         return results
 
     @renamed_arguments(top="top_k")

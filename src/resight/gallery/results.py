@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, overload
 
@@ -17,6 +17,7 @@ from resight.gallery.search.meaning import Meaning, calibration_of
 from resight.gallery.search.naming import LOOKED_AT, named, reaches
 from resight.gallery.search.occluded import compared_again
 from resight.gallery.store import SiteChanged, Store
+from resight.site.transform import SiteTransform
 
 if TYPE_CHECKING:
     from resight.embedding.model import Model
@@ -219,9 +220,10 @@ def _search(store: Store, model: Model | None, query: Query) -> list[SearchResul
     entries = _entries(store, (*found.hits, *nearest, *(hits for hits, _ in wide.values())))
     names = names_of(store, entries.values(), links)
 
-    def match_of(hit: Hit, seen_by: Sequence[str | None]) -> Match:
+    def match_of(hit: Hit, seen_by: Sequence[str | None], rivals: Mapping[int, float]) -> Match:
         entry = entries[hit.id]
-        said = meaning.of(hit.similarity, (*seen_by, entry.camera))
+        root = None if entry.pid is None else root_of(entry.pid, links)
+        said = meaning.of(hit.similarity, (*seen_by, entry.camera), rivals.get(root, 0.0) if root is not None else 0.0)
         return Match(
             hit.similarity, said.decision, person_of(entry, links, names), entry, said.probability, said.strangers
         )
@@ -229,8 +231,10 @@ def _search(store: Store, model: Model | None, query: Query) -> list[SearchResul
     results = []
     for row, (hits, first) in enumerate(zip(found.hits, nearest, strict=True)):
         seen_by = query.seen_by if query.pool is not None else query.seen_by[row : row + 1]
-        matches = tuple(match_of(hit, seen_by) for hit in hits if hit.id in entries)  # others were deleted meanwhile
-        best = next((match_of(hit, seen_by) for hit in first if hit.id in entries), None)
+        there = [hit for hit in hits if hit.id in entries]  # others were deleted meanwhile
+        rivals = meaning.rivals(_nearest_of_people(there, entries, links, site))
+        matches = tuple(match_of(hit, seen_by, rivals) for hit in there)
+        best = next((match_of(hit, seen_by, rivals) for hit in first if hit.id in entries), None)
         decision = best.decision if best else meaning.of(-1.0, seen_by).decision
         people: tuple[str, ...] = ()
         if row in wide and best is not None and best.probability is not None:  # the nearest is by a camera of a mean
@@ -290,6 +294,19 @@ def names_of(store: Store, entries: Iterable[Entry], links: Links) -> dict[int, 
         name = next(found, None)
         names |= {} if name is None else {pid: name}
     return names
+
+
+def _nearest_of_people(
+    hits: Sequence[Hit], entries: Mapping[int, Entry], links: Links, site: SiteTransform | None
+) -> dict[int, float]:
+    """Of each person with a pid, the similarity of the nearest hit by a camera that the site knows. hits: the nearest
+    first."""
+    nearest: dict[int, float] = {}
+    for hit in hits:
+        entry = entries[hit.id]
+        if entry.pid is not None and (site is None or site.knows(entry.camera)):
+            nearest.setdefault(root_of(entry.pid, links), hit.similarity)
+    return nearest
 
 
 def _entries(store: Store, found: Sequence[Sequence[Hit]]) -> dict[int, Entry]:

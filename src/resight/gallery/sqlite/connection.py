@@ -128,6 +128,8 @@ class Connection:
             if name.startswith(BUSY):
                 raise GalleryBusy(f"{self.path}: another process is writing to it; try again, or wait longer") from None
             what = next((text for key, text in WHAT_FAILED.items() if name.startswith(key)), str(error))
+            if self.read_only and self.can_write and name.startswith("SQLITE_READONLY"):
+                what = "it was opened for reading only"
             if consequence and name.startswith(("SQLITE_FULL", "SQLITE_IOERR")):
                 what += f"; {consequence}"
             raise GalleryError(f"{self.path}: {what}") from None

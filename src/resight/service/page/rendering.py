@@ -39,7 +39,7 @@ _environment = Environment(
     lstrip_blocks=True,
 )
 _environment.filters["when"] = lambda seconds: format_time(seconds).replace("T", " ").removesuffix("Z")
-_environment.filters["percent"] = lambda share: f"{share:.1%}"
+_environment.filters["percent"] = lambda share: ">99.9%" if 0.9995 <= share < 1 else f"{share:.1%}"
 
 
 def render(request: Request, template: str, status: int = 200, **values: Any) -> HTMLResponse:
