@@ -103,7 +103,7 @@ def check_filled(recipe: Recipe, labels: IntArray) -> None:
     smaller = range(recipe.batch_size // group * group, 1, -group)
     most = next((size for size in smaller if _lacking(recipe, labels, size) is None), None)
     if most is not None:
-        advice = f"take --batch-size {most} (batch_size=) or less, or more pictures"
+        advice = f"take --batch-size {most} (batch_size=) or less, or give more of them"
     elif _lacking(recipe, labels, 2 * group) is None:
         advice = f"take --batch-size {2 * group} (batch_size=)"
     else:
