@@ -51,8 +51,8 @@ def export_run(
     max_loss: float = MAX_LOSS,
     progress: Progress = silent,
 ) -> Exported:
-    """Makes a bundle of a run and writes it to `out`, by custom NAME.resight, unless it gives other embeddings. To a
-    `out` that ends in .onnx its network alone, with what `facts_of` says.
+    """Makes a bundle of a run and writes it to `out`, by custom NAME.resight, unless it gives other embeddings. An
+    `out` that ends in .onnx gets its network alone, with what `facts_of` says.
 
     data: rank-1 and mAP of network and bundle are counted on its query and gallery; None: embeddings are compared on
     drawn pictures alone. calibration_pictures: for int8, of the kind that will come; None: those of `data`. name,
