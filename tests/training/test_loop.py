@@ -225,7 +225,7 @@ def test_what_ends_a_training_early_leaves_a_run_to_go_on_with_or_nothing(
     unbroken: Path, small_city: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run_dir = tmp_path / "runs" / "one"
-    with pytest.raises(ConfigError, match="fill"):  # known after the directory was made
+    with pytest.raises(ConfigError, match="take --batch-size 120"):  # known after the directory was made
         train(replace(TINY, batch_size=5000), small_city, run_dir, 5, CPU)
     assert not list(tmp_path.iterdir())
 

@@ -268,10 +268,10 @@ def test_nobody_needs_labels(city: Dataset, tmp_path: Path) -> None:
 
 def test_what_cannot_be_taught(city: Dataset, small_city: Dataset, tmp_path: Path) -> None:
     plain = replace(TINY, imitation=0.0, distillation=0.0)
-    for recipe, teachers in ((TINY, []), (plain, [teacher()])):
-        with pytest.raises(ConfigError, match="take teachers"):
+    for recipe, teachers, why in ((TINY, [], "--teacher MODEL"), (plain, [teacher()], "learns nothing from a teacher")):
+        with pytest.raises(ConfigError, match=why):
             train(recipe, city, tmp_path / "a", 0, CPU, teachers=teachers)
-    with pytest.raises(ConfigError, match="nothing is learnt without teachers"):
+    with pytest.raises(ConfigError, match="nothing is learnt from unlabelled pictures without teachers"):
         train(plain, city, tmp_path / "b", 0, CPU)
     (tmp_path / "c").mkdir()
     (tmp_path / "c" / "config.json").write_text("{}")
