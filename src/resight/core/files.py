@@ -33,15 +33,15 @@ def written_whole(path: Path) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Keeps other processes from this lock of a folder. On Windows nothing is locked. Raises BlockingIOError where
-    another has it."""
+def locked(path: Path) -> Iterator[None]:
+    """Keeps other processes from this lock of a file or a folder that is there. On Windows nothing is locked. Raises
+    BlockingIOError where another has it."""
     try:
         import fcntl
     except ImportError:
         yield
         return
-    descriptor = os.open(folder, os.O_RDONLY)
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield

@@ -222,8 +222,8 @@ def _search(store: Store, model: Model | None, query: Query) -> list[SearchResul
 
     def match_of(hit: Hit, seen_by: Sequence[str | None], rivals: Mapping[int, float]) -> Match:
         entry = entries[hit.id]
-        root = None if entry.pid is None else root_of(entry.pid, links)
-        said = meaning.of(hit.similarity, (*seen_by, entry.camera), rivals.get(root, 0.0) if root is not None else 0.0)
+        beside = 0.0 if entry.pid is None else rivals.get(root_of(entry.pid, links), 0.0)
+        said = meaning.of(hit.similarity, (*seen_by, entry.camera), beside)
         return Match(
             hit.similarity, said.decision, person_of(entry, links, names), entry, said.probability, said.strangers
         )

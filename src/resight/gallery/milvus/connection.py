@@ -16,6 +16,7 @@ from pymilvus import MilvusClient
 from pymilvus.exceptions import MilvusException
 
 from resight.core.errors import ConfigError, GalleryBusy, GalleryError
+from resight.core.files import locked
 from resight.gallery.milvus.schema import NULLS_SINCE, OLDEST, Form, entries_schema, form_of, records_schema, version_of
 from resight.gallery.milvus.syntax import LARGEST_TOP_K, LITE, quoted
 from resight.gallery.store import without_password
@@ -209,16 +210,11 @@ class Connection:
 
 def _is_locked(folder: Path) -> bool:
     """Whether a process has this Milvus Lite open."""
-    import fcntl  # not on Windows, where Milvus Lite is not either
-
     try:
-        with (folder / "LOCK").open("rb+") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
-    return False
+        with locked(folder / "LOCK"):
+            return False
+    except OSError as error:
+        return isinstance(error, BlockingIOError)
 
 
 def _options_of(address: str) -> tuple[dict[str, Any], str]:
