@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import json
 import os
 import shutil
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file
 
 from resight.core.errors import ConfigError, DatasetError, NonFiniteLoss, TrainingError, UnreadableImage, WeightsError
@@ -271,10 +273,18 @@ def test_a_nan_loss_names_step_rate_and_files(
     assert sum(crop.name in str(caught.value) for crop in small_city.train) >= 8
 
 
-def test_one_bad_picture_is_left_out_unless_strict(small_city: Dataset, tmp_path: Path) -> None:
-    bad = replace(small_city, train=(replace(small_city.train[0], data=b"broken"), *small_city.train[1:]))
+def test_one_bad_picture_is_left_out_unless_strict_and_a_blank_one_is_named(
+    small_city: Dataset, tmp_path: Path
+) -> None:
+    first, second, *others = small_city.train
+    grey = io.BytesIO()
+    Image.new("RGB", (64, 128), (90, 80, 70)).save(grey, "PNG")
+    broken, blank = replace(first, data=b"broken"), replace(second, data=grey.getvalue())
+    bad = replace(small_city, train=(broken, blank, *others))
     result = train(replace(TINY, epochs=1), bad, tmp_path / "run", 0, CPU)
     assert [p.name for p in result.problems] == [small_city.train[0].name]
+    assert result.blank == (second.name,)
+    assert read_config(tmp_path / "run")["blank"] == [second.name]
     assert read_config(tmp_path / "run")["left_out"][0].startswith(small_city.train[0].name)
     with pytest.raises(UnreadableImage):
         train(TINY, bad, tmp_path / "strict", 0, replace(CPU, strict=True))

@@ -103,10 +103,10 @@ def name_problems(problems: Sequence[Problem], most: int = 5) -> None:
         say(f"  and {len(problems) - most} more")
 
 
-def name_blank(blank: Sequence[str]) -> None:
-    """Says how many of the scored pictures show nothing, and names the first."""
+def name_blank(blank: Sequence[str], done: str = "scored") -> None:
+    """Says how many pictures show nothing and are scored, or whatever is done, all the same, and names the first."""
     if blank:
-        say(f"{len(blank):,} picture(s) show nothing and are scored like others: {', '.join(blank[:5])}")
+        say(f"{len(blank):,} picture(s) show nothing and are {done} like others: {', '.join(blank[:5])}")
 
 
 INTERVALS = "in brackets: 95% bootstrap intervals over the queries"

@@ -112,6 +112,7 @@ def train(
     record = EpochRecord(out, (dataset,), PROTOCOLS, record_every, device) if record_every else None
     result = train(resolved, dataset, out, resolved_seed, options, output.progress, pretrained, teachers, record)
     output.name_problems(result.problems)
+    output.name_blank(result.blank, "trained on")
     if not result.finished:
         output.say(f"stopped after step {result.step:,}, saved in {out}. Go on with: {output.same_command('--resume')}")
         raise typer.Exit(130)

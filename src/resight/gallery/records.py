@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from resight.core.records import FloatArray
+from resight.core.words import counted
 from resight.embedding.card import short_of
 
 UNIT = 1e-3  # how far an embedding's length may be from 1
@@ -163,7 +164,7 @@ class Forgotten:
     def sought(self) -> str:
         """What was searched for in the files afterwards, in words."""
         of_site = ", the site transform of before among them," if self.site else ""
-        return f"{self.looked_for:,} embeddings and pictures{of_site}"
+        return f"{counted(self.looked_for, 'embedding or picture', 'embeddings and pictures')}{of_site}"
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""

@@ -76,12 +76,14 @@ class TrainOptions:
 
 @dataclass(frozen=True)
 class TrainResult:
-    """finished: False where it was interrupted; `resume` goes on. problems: pictures left out."""
+    """finished: False where it was interrupted; `resume` goes on. problems: pictures left out. blank: the names of
+    pictures that are the same all over, which were trained on like others."""
 
     run_dir: Path
     step: int
     finished: bool
     problems: tuple[Problem, ...]
+    blank: tuple[str, ...]
 
 
 def train(
@@ -247,7 +249,7 @@ def _train(
         origins = [*([begun.origin] if begun else []), *(targets.origins if targets else [])]
         save_model(run_dir, average.network, with_origins(config, origins))
     any_process(False, world)  # nobody leaves before the model is written: the launcher would end the rest
-    return TrainResult(run_dir, position.step, finished, images.problems)
+    return TrainResult(run_dir, position.step, finished, images.problems, images.blank)
 
 
 def _targets(
@@ -307,6 +309,7 @@ def _described(
         "num_images": len(images),
         "num_classes": images.num_classes,
         "left_out": [f"{problem.name}: {problem.reason}" for problem in images.problems],
+        "blank": list(images.blank),
         "threads": torch.get_num_threads(),
         "versions": library_versions(),
     }

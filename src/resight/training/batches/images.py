@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from resight.core.errors import DatasetError
+from resight.core.pictures.cells import shows_nothing
 from resight.core.pictures.images import decode_image, resize_image
 from resight.core.progress import Progress, silent
 from resight.core.records import IntArray
@@ -28,6 +29,7 @@ class TrainingImages:
 
     pixels: (n, h, w, 3) uint8, or None where they are streamed. labels: (n,) class indices, -1 of unlabelled
     ones. mean, std: of all pixels, per channel, in [0, 1]. digest: the fingerprint of the pictures and their labels.
+    blank: the names of those that are the same all over; they are trained on like others.
     """
 
     crops: tuple[Crop, ...]
@@ -39,6 +41,7 @@ class TrainingImages:
     std: tuple[float, float, float]
     problems: tuple[Problem, ...]
     digest: str
+    blank: tuple[str, ...]
 
     def __len__(self) -> int:
         return len(self.crops)
@@ -96,12 +99,14 @@ def load_training_images(
     kept: list[Crop] = []
     problems: list[Problem] = []
     pixels: list[npt.NDArray[np.uint8]] = []
+    blank: list[str] = []
     total, squares, count = np.zeros(3), np.zeros(3), 0
     digest = hashlib.blake2b(digest_size=16)
     with progress("reading the training pictures", len(crops)) as advance:
         for part in iter_decoded(crops, height, width, strict=strict):
             kept.extend(part.crops)
             problems.extend(part.problems)
+            blank.extend(part.crops[row].name for row in np.flatnonzero(shows_nothing(part.pixels)))
             digest.update(part.digest.encode())
             values = part.pixels.reshape(-1, 3).astype(np.float64) / 255
             total, squares, count = total + values.sum(0), squares + (values**2).sum(0), count + len(values)
@@ -127,4 +132,5 @@ def load_training_images(
         (float(std[0]), float(std[1]), float(std[2])),
         tuple(problems),
         digest.hexdigest(),
+        tuple(blank),
     )
