@@ -104,7 +104,9 @@ def test_without_a_mean_or_a_calibration_there_is_no_verdict(tmp_path: Path) -> 
         assert gallery.search_embeddings(query, 1, seen_by="c0")[0].verdict == "known as 2"
         numbers = gallery.search_embeddings(query, 1, seen_by="c0")[0]
         assert numbers.strangers == numbers[0].strangers == calibration().strangers_as_alike(numbers[0].similarity, 82)
-        assert numbers[0].probability == calibration().same_among(numbers[0].similarity, numbers.num_people)
+        alone = calibration().same_among(numbers[0].similarity, numbers.num_people)
+        assert numbers[0].probability is not None and alone is not None
+        assert numbers[0].probability.value < alone.value  # others who are nearly as alike may be who is searched for
         assert numbers.to_dict()["matches"][0]["probability"]["high"] == 1
         for camera, why in ((None, "not said which camera"), ("c7", "no mean of the camera c7")):
             found = gallery.search_embeddings(query, 1, seen_by=camera)[0]
@@ -130,6 +132,11 @@ def test_p_same_of_people_who_are_told_apart_adds_up_to_one_at_the_most(tmp_path
         }
         assert sum(rate.value for rate in by_person.values() if rate) <= 1
         assert by_person["98"] == by_person["2"] != alone
+        told = gallery.search_embeddings(query)[0]
+        for top_k, least in ((1, None), (1, 0.999), (None, 0.999)):  # however few are asked for
+            few = gallery.search_embeddings(query, top_k, min_similarity=least)[0]
+            assert len(few) == (top_k or 3)
+            assert few[0].probability == told[0].probability
         # A picture without a person may be of anybody.
         assert next(match.probability for match in found if match.id == unnamed) == calibration().same_among(
             found[0].similarity, found.num_people

@@ -8,8 +8,9 @@ travels with the model. Its rates were counted on those people, at that site: el
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -139,7 +140,10 @@ class Calibration:
             )
         if not 0 < prior < 1:
             raise ConfigError(f"a prior lies between 0 and 1, not at {prior}")
-        odds = np.interp(np.asarray(similarity, np.float64), self.similarity, self.log_odds)
+        return self._probability(similarity, self.log_odds, prior)
+
+    def _probability(self, similarity: npt.ArrayLike, log_odds: Floats, prior: float) -> npt.NDArray[np.float64]:
+        odds = np.interp(np.asarray(similarity, np.float64), self.similarity, log_odds)
         probability: npt.NDArray[np.float64] = 1 / (1 + np.exp(-(odds + np.log(prior / (1 - prior)))))
         return probability
 
@@ -163,11 +167,9 @@ class Calibration:
         value = float(self.probability(similarity, prior))
         if not self.log_odds_low:
             return Rate(value, 0.0, 1.0)
-        ends = (
-            replace(self, log_odds=odds).probability(similarity, prior)
-            for odds in (self.log_odds_low, self.log_odds_high)
+        low, high = (
+            float(self._probability(similarity, odds, prior)) for odds in (self.log_odds_low, self.log_odds_high)
         )
-        low, high = map(float, ends)
         if self.method == "isotonic":
             odds = float(np.interp(similarity, self.similarity, self.log_odds))
             low = 0.0 if odds <= self.log_odds[0] else low
@@ -177,7 +179,7 @@ class Calibration:
     def strangers_as_alike(self, similarity: float, num_people: int) -> Rate:
         """Of searches for strangers among so many people, the share whose nearest answer is as similar or more, at the
         most: as counted at the next lower threshold, and grown as `known_index` has it."""
-        index = int(np.searchsorted(np.array(self.thresholds), similarity, "right")) - 1
+        index = bisect_right(self.thresholds, similarity) - 1
         counted = self.false_positive.at(index) if index >= 0 else Rate(1.0, 1.0, 1.0)
         return self._grown(counted, num_people)
 
@@ -249,7 +251,7 @@ class Calibration:
         """A rate of searches, among more people than it was counted among."""
         if num_people <= self.num_people:
             return rate
-        return Rate(*(1 - (1 - value) ** (num_people / self.num_people) for value in asdict(rate).values()))
+        return Rate(*(1 - (1 - value) ** (num_people / self.num_people) for value in (rate.value, rate.low, rate.high)))
 
     def _at_own_size(self, rate: float, num_people: int) -> float:
         return rate if num_people <= self.num_people else 1 - (1 - rate) ** (self.num_people / num_people)

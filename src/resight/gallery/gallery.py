@@ -38,7 +38,7 @@ from resight.gallery.curation.corrections import Corrections
 from resight.gallery.curation.listing import Listing
 from resight.gallery.filters import Filter
 from resight.gallery.records import Added, Attributes, Damage, Detail, Entry, Forgotten, Placed, Settings, Stats
-from resight.gallery.results import Query, SearchResult, search
+from resight.gallery.results import BESIDE, Query, SearchResult, search
 from resight.gallery.search.approximate import Approximation
 from resight.gallery.search.occluded import hidden_of
 from resight.gallery.siting import GallerySite
@@ -323,7 +323,8 @@ class Gallery(Corrections, Listing):
 
     @renamed_arguments(top="top_k")
     def approximate(self, top_k: int = 20, *, recall: float = 0.99) -> Approximation:
-        """Builds an HNSW index in memory, which searches without a filter for up to `top_k` matches then use.
+        """Builds an HNSW index in memory, which searches without a filter for up to `top_k` matches (20 at the
+        least) then use.
 
         Building takes a while. Its recall is measured on rows of the gallery and stands in each result. Other searches
         stay exact, and all are again once an entry is removed. recall: what to reach; a higher one is slower.
@@ -333,7 +334,7 @@ class Gallery(Corrections, Listing):
         wanted, recall = top_k_of(top_k), rate_of(recall, "recall")
         if wanted is None:
             raise ConfigError("approximate search is for a number of matches (top_k), not for all")
-        return self.store.approximate(wanted, recall)
+        return self.store.approximate(max(wanted, BESIDE), recall)
 
     @renamed_arguments(keep="older_than")
     def forget(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, overload
 
 from resight.core.calibration import IF_ANYBODY, KNOWN, Decision, Rate
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from resight.embedding.model import Model
 
 SCHEMA = "resight.answer/1"
+BESIDE = 20  # of the nearest hits, whose people P(same) is set against, however few are asked for
 
 
 @dataclass(frozen=True, eq=False)
@@ -198,26 +200,22 @@ def _search(store: Store, model: Model | None, query: Query) -> list[SearchResul
     if site is not None:
         compared = site.apply(query.vectors, query.seen_by)
         compared = compared if query.pool is None else pooled(compared, query.pool)[1][None]
-    if query.hidden is None or query.parts is None:
-        found = store.search(compared, query.top_k, query.filter, query.min_similarity, identity)
-    else:  # the strips are compared as they are stored
+    calibration = None if query.hidden is not None else calibration_of(model, site)
+    if query.hidden is not None and query.parts is not None:  # the strips are compared as they are stored
         found = store.search(compared, SECOND_STAGE, query.filter, None, identity)
         entries = _entries(store, found.hits)
         least = query.min_similarity
-        found = compared_again(found, raw, entries, query.parts, query.hidden, query.top_k, least)
-    calibration = None if query.hidden is not None else calibration_of(model, site)
+        found = near = compared_again(found, raw, entries, query.parts, query.hidden, query.top_k, least)
+    elif calibration is None:
+        found = near = store.search(compared, query.top_k, query.filter, query.min_similarity, identity)
+    else:
+        found, near = _with_others(store, query, compared, identity)
     rates = query.false_positive_rate, query.false_negative_rate
     meaning = Meaning(calibration, site, found.num_people, *rates)
-    nearest = [hits[:1] for hits in found.hits]
-    cut = [row for row, hits in enumerate(nearest) if not hits]
-    if cut and calibration and query.min_similarity is not None:  # the decision is on the nearest entry, shown or not
-        again = store.search(compared[cut], 1, query.filter, None, identity).hits
-        for row, hits in zip(cut, again, strict=True):
-            nearest[row] = hits
     margin, of_margin = meaning.margin or (0.0, None)
-    wide = _wide(store, query, compared, found, nearest, identity, meaning) if of_margin else {}
+    wide = _wide(store, query, compared, near, identity, meaning) if of_margin else {}
     links = {link.pid: link.into for link in store.links()}
-    entries = _entries(store, (*found.hits, *nearest, *(hits for hits, _ in wide.values())))
+    entries = _entries(store, (*found.hits, *near.hits, *(hits for hits, _ in wide.values())))
     names = names_of(store, entries.values(), links)
 
     def match_of(hit: Hit, seen_by: Sequence[str | None], rivals: Mapping[int, float]) -> Match:
@@ -229,12 +227,12 @@ def _search(store: Store, model: Model | None, query: Query) -> list[SearchResul
         )
 
     results = []
-    for row, (hits, first) in enumerate(zip(found.hits, nearest, strict=True)):
+    for row, (hits, beside) in enumerate(zip(found.hits, near.hits, strict=True)):
         seen_by = query.seen_by if query.pool is not None else query.seen_by[row : row + 1]
-        there = [hit for hit in hits if hit.id in entries]  # others were deleted meanwhile
+        there = [hit for hit in beside if hit.id in entries]  # others were deleted meanwhile
         rivals = meaning.rivals(_nearest_of_people(there, entries, links, site))
-        matches = tuple(match_of(hit, seen_by, rivals) for hit in there)
-        best = next((match_of(hit, seen_by, rivals) for hit in first if hit.id in entries), None)
+        matches = tuple(match_of(hit, seen_by, rivals) for hit in hits if hit.id in entries)
+        best = match_of(there[0], seen_by, rivals) if there else None
         decision = best.decision if best else meaning.of(-1.0, seen_by).decision
         people: tuple[str, ...] = ()
         if row in wide and best is not None and best.probability is not None:  # the nearest is by a camera of a mean
@@ -257,23 +255,29 @@ def _search(store: Store, model: Model | None, query: Query) -> list[SearchResul
     return results
 
 
+def _with_others(store: Store, query: Query, compared: FloatArray, identity: str) -> tuple[StoreHits, StoreHits]:
+    """What was asked for; and the nearest hits, BESIDE at the least, that what is said of it rests on, however few were
+    asked for and however alike."""
+    if query.top_k is None:
+        found = store.search(compared, None, query.filter, query.min_similarity, identity)
+        if query.min_similarity is None:
+            return found, found
+        return found, store.search(compared, BESIDE, query.filter, None, identity)
+    near = store.search(compared, max(query.top_k, BESIDE), query.filter, None, identity)
+    least = -math.inf if query.min_similarity is None else query.min_similarity
+    asked = (tuple(hit for hit in hits if hit.similarity >= least)[: query.top_k] for hits in near.hits)
+    return replace(near, hits=tuple(asked)), near
+
+
 def _wide(
-    store: Store,
-    query: Query,
-    compared: FloatArray,
-    found: StoreHits,
-    nearest: Sequence[Sequence[Hit]],
-    identity: str,
-    meaning: Meaning,
+    store: Store, query: Query, compared: FloatArray, near: StoreHits, identity: str, meaning: Meaning
 ) -> dict[int, tuple[tuple[Hit, ...], int | None]]:
     """Of each search that is unsure: hits that reach further below the nearest than the margin, if some of LOOKED_AT
     do; and how many were asked for."""
     margin = meaning.margin[0] if meaning.margin else 0.0
-    rows = [row for row, hits in enumerate(nearest) if hits and meaning.undecided(hits[0].similarity)]
-    asked = query.top_k if query.min_similarity is None else 0  # what is left out for its similarity is asked for again
-    wide = {
-        row: (found.hits[row], asked) for row in rows if found.hits[row] and reaches(found.hits[row], asked, margin)
-    }
+    asked = None if query.top_k is None and query.min_similarity is None else max(query.top_k or 0, BESIDE)
+    rows = [row for row, hits in enumerate(near.hits) if hits and meaning.undecided(hits[0].similarity)]
+    wide = {row: (near.hits[row], asked) for row in rows if reaches(near.hits[row], asked, margin)}
     again = [row for row in rows if row not in wide]
     if again:
         more = store.search(compared[again], LOOKED_AT, query.filter, None, identity).hits
