@@ -1,13 +1,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from resight.core.calibration import KNOWN, NOBODY, UNSURE, Calibration, Rate, RateCurve
+from resight.core.calibration import KNOWN, NOBODY, UNSURE, Calibration, Rate, RateCurve, SearchOdds
 from resight.core.errors import CalibrationError, ConfigError, WeightsError
 
 FALLS = RateCurve((0.5, 0.05, 0.005), (0.4, 0.03, 0.001), (0.6, 0.08, 0.01))
@@ -31,6 +31,7 @@ CALIBRATION = Calibration(
     rights="none needed",
     date="2026-11-23T00:00:00+00:00",
 )
+ODDS = SearchOdds(offset=-8.0, slope=20.0, offset_variance=0.25, covariance=0.0, slope_variance=0.0)
 
 
 def test_probability_is_a_logistic_line_and_moves_with_the_prior() -> None:
@@ -97,11 +98,14 @@ def test_a_search_needs_a_higher_threshold_among_more_people() -> None:
 
 
 def test_the_numbers_of_a_row_move_with_the_size_of_the_gallery() -> None:
-    known = replace(CALIBRATION, log_odds_low=(-5.0, 2.0), log_odds_high=(-3.0, 5.0))
-    found = known.same_among(1.0, 99)
-    assert found is not None
-    assert (found.value, found.low, found.high) == pytest.approx([1 / (1 + 99 * np.exp(-x)) for x in (4, 2, 5)])
-    assert CALIBRATION.same_among(1.0, 99) == Rate(found.value, 0.0, 1.0)  # of version 0.1: the interval is not known
+    w = 1.959964 / 2
+    for num_people in (10, 99, 1000):
+        found = replace(CALIBRATION, search=ODDS).same_among(0.6, num_people)
+        assert found is not None
+        assert found.value == pytest.approx(np.exp(4) / (num_people + np.exp(4)))
+        assert (found.low, found.high) == pytest.approx([1 / (1 + num_people * np.exp(-4 - x)) for x in (-w, w)])
+    of_pairs = float(CALIBRATION.probability(0.6, 0.01))  # fitted before searches were
+    assert CALIBRATION.same_among(0.6, 99) == Rate(of_pairs, 0.0, 1.0)
     assert CALIBRATION.strangers_as_alike(0.6, 100) == FALLS.at(1)  # as counted at 0.5
     assert CALIBRATION.strangers_as_alike(0.6, 10) == FALLS.at(1)
     assert CALIBRATION.strangers_as_alike(0.6, 200).value == pytest.approx(1 - 0.95**2)
@@ -109,31 +113,27 @@ def test_the_numbers_of_a_row_move_with_the_size_of_the_gallery() -> None:
 
 
 def test_two_people_are_not_searched_for_at_once() -> None:
-    alike = CALIBRATION.likelihood_ratio(0.8)
-    assert alike == pytest.approx(np.exp(np.interp(0.8, CALIBRATION.similarity, CALIBRATION.log_odds)))
-    alone, beside = (CALIBRATION.same_among(0.8, 2, rivals) for rivals in (0.0, alike - 1))
-    assert alone is not None
-    assert beside is not None
-    assert alone.value == pytest.approx(alike / (alike + 2))
-    assert beside.value == pytest.approx(alike / (2 * alike + 1))  # either of the two, or nobody
+    similar = [0.9, 0.9, 0.7, -0.2]
+    told = [ODDS.same(value, 5, similar[:at] + similar[at + 1 :]).value for at, value in enumerate(similar)]
+    likely = np.exp(-8 + 20 * np.array(similar))
+    assert told == pytest.approx(likely / (5 + likely.sum()))
+    assert ODDS.same(1e3, 5, [-1e3]) == Rate(1.0, 1.0, 1.0)
+    assert ODDS.same(-1e3, 5, [1e3]).value < 1e-300
 
 
-def test_beyond_isotonic_steps_the_people_are_too_few_to_tell() -> None:
-    steps = replace(
-        CALIBRATION,
-        method="isotonic",
-        similarity=(-0.5, 0.0, 0.5),
-        log_odds=(-4.0, 0.0, 4.0),
-        log_odds_low=(-4.0, -1.0, 3.0),
-        log_odds_high=(-3.0, 1.0, 4.0),
-    )
-    ends = {at: steps.same_among(at, 99) for at in (-0.9, 0.0, 0.5, 0.9)}
-    assert [(round(rate.low, 4), round(rate.high, 4)) for rate in ends.values() if rate] == [
-        (0.0, 0.0005),
-        (0.0037, 0.0267),
-        (0.1687, 1.0),
-        (0.1687, 1.0),
-    ]
+def test_the_interval_is_as_wide_as_the_two_numbers_make_it() -> None:
+    odds = replace(ODDS, offset_variance=0.09, covariance=-0.1, slope_variance=0.16)
+    rate = odds.same(0.5, 20, [0.45, 0.3])
+
+    def log_odds(offset: float, slope: float) -> float:
+        value = SearchOdds(offset, slope, 0, 0, 0).same(0.5, 20, [0.45, 0.3]).value
+        return float(np.log(value / (1 - value)))
+
+    step = 1e-5
+    slopes = np.array([log_odds(-8 + step, 20) - log_odds(-8, 20), log_odds(-8, 20 + step) - log_odds(-8, 20)]) / step
+    width = 1.959964 * np.sqrt(slopes @ [[0.09, -0.1], [-0.1, 0.16]] @ slopes)
+    ends = [1 / (1 + np.exp(-(log_odds(-8, 20) + side * width))) for side in (-1, 1)]
+    assert (rate.low, rate.high) == pytest.approx(ends, rel=1e-4)
 
 
 def test_without_labels_there_is_no_probability() -> None:
@@ -149,7 +149,11 @@ def test_without_labels_there_is_no_probability() -> None:
 
 
 def test_it_survives_json() -> None:
-    assert Calibration.from_dict(json.loads(json.dumps(CALIBRATION.to_dict()))) == CALIBRATION
+    for calibration in (CALIBRATION, replace(CALIBRATION, search=ODDS)):
+        assert Calibration.from_dict(json.loads(json.dumps(calibration.to_dict()))) == calibration
+    old = CALIBRATION.to_dict()
+    old.pop("search")
+    assert Calibration.from_dict(old) == CALIBRATION
 
 
 @pytest.mark.parametrize(
@@ -165,6 +169,9 @@ def test_it_survives_json() -> None:
         {"method": "magic"},
         {"num_people": 0},
         {"surplus": 1},
+        {"search": {"offset": 0.0}},
+        {"search": {**asdict(ODDS), "slope": -1.0}},
+        {"search": {**asdict(ODDS), "offset": float("nan")}},
         {"ece": {}},
         {"brier": []},
         {"thresholds": "abc"},

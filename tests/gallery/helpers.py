@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from resight.core.calibration import Calibration, Rate, RateCurve
+from resight.core.calibration import Calibration, Rate, RateCurve, SearchOdds
 from resight.core.pictures.images import Pixels
 from resight.core.pictures.preprocessing import Preprocessing
 from resight.core.records import FloatArray
@@ -38,6 +38,7 @@ def calibration() -> Calibration:
         data_digest="0",
         rights="anyone",
         date="2026-01-01",
+        search=SearchOdds(-5.0, 10.0, 0.01, 0.0, 0.0),
     )
 
 

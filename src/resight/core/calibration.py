@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final, Literal
 
@@ -29,6 +29,8 @@ IF_ANYBODY: Final = "if anybody"
 Verdict = Literal["same", "different", "known", "nobody we know", "unsure", "if anybody"]
 FALSE_ACCEPT_RATE, FALSE_REJECT_RATE = 0.01, 0.05  # unless others are asked for
 Floats = tuple[float, ...]
+BESIDE = 20  # of the nearest hits, whose people take of each other's P(same), however few are asked for
+NORMAL_95 = 1.959964
 
 
 def in_digits(share: float) -> str:
@@ -78,6 +80,42 @@ class Decision:
 
 
 @dataclass(frozen=True)
+class SearchOdds:
+    """P(same) of what a search finds: log L = offset + slope * similarity, L being how many times as likely the nearest
+    row of a person is so similar if that person is searched for as if not.
+
+    Before it is looked at, it is as likely nobody as anybody of N people, and each of them as likely. By Bayes' rule
+    P(same) is L / (N + the sum of everybody's L). offset_variance, covariance, slope_variance: of the two over people.
+
+    Raises CalibrationError where they are not finite, or L falls with the similarity.
+    """
+
+    offset: float
+    slope: float
+    offset_variance: float
+    covariance: float
+    slope_variance: float
+
+    def __post_init__(self) -> None:
+        numbers = self.offset, self.slope, self.offset_variance, self.covariance, self.slope_variance
+        if not all(map(math.isfinite, numbers)) or min(self.slope, self.offset_variance, self.slope_variance) < 0:
+            raise CalibrationError("the odds of a search are finite, and rise with the similarity")
+
+    def same(self, similarity: float, num_people: int, others: Sequence[float] = ()) -> Rate:
+        """P(same) of a person among so many, with its 95% interval. similarity: of the nearest row of that person.
+        others: of the nearest rows of the nearest other people; those who are left out take nothing."""
+        similar = np.array(others, dtype=np.float64)
+        against = np.array([math.log(max(1, num_people)), *(self.offset + self.slope * similar)])
+        in_all = float(np.logaddexp.reduce(against))
+        log_odds = self.offset + self.slope * similarity - in_all
+        shares = np.exp(against[1:] - in_all)
+        by_offset, by_slope = 1 - float(shares.sum()), similarity - float(shares @ similar)
+        variance = by_offset**2 * self.offset_variance + by_slope**2 * self.slope_variance
+        width = NORMAL_95 * math.sqrt(max(0.0, variance + 2 * by_offset * by_slope * self.covariance))
+        return Rate(*(1 / (1 + math.exp(-max(-700.0, at))) for at in (log_odds, log_odds - width, log_odds + width)))
+
+
+@dataclass(frozen=True)
 class Calibration:
     """P(same) of a similarity, and thresholds with their error rates, as `calibrate` fitted them.
 
@@ -92,7 +130,8 @@ class Calibration:
 
     margins: similarities, ascending, 0 and above. excluded: of searches for people in the gallery, those whose nearest
     right answer is further below the nearest of all than each margin, so that naming whoever is within it leaves the
-    right person out. Empty where a version before 0.2 fitted it, or nobody was named.
+    right person out. Empty where a version before 0.2 fitted it, or nobody was named. search: P(same) of what a search
+    finds; None likewise.
 
     num_genuine, num_impostor: pairs of one person and of two. ece: expected calibration error of P(same). brier: Brier
     score of each method. Both are of people left out of the fit, at even odds. data, data_digest, rights: what it was
@@ -124,6 +163,7 @@ class Calibration:
     site: str = ""
     margins: Floats = ()
     excluded: RateCurve = RateCurve((), (), ())
+    search: SearchOdds | None = None
 
     def __post_init__(self) -> None:
         _check(self)
@@ -140,41 +180,20 @@ class Calibration:
             )
         if not 0 < prior < 1:
             raise ConfigError(f"a prior lies between 0 and 1, not at {prior}")
-        return self._probability(similarity, self.log_odds, prior)
-
-    def _probability(self, similarity: npt.ArrayLike, log_odds: Floats, prior: float) -> npt.NDArray[np.float64]:
-        odds = np.interp(np.asarray(similarity, np.float64), self.similarity, log_odds)
+        odds = np.interp(np.asarray(similarity, np.float64), self.similarity, self.log_odds)
         probability: npt.NDArray[np.float64] = 1 / (1 + np.exp(-(odds + np.log(prior / (1 - prior)))))
         return probability
 
-    def likelihood_ratio(self, similarity: float) -> float:
-        """How many times as likely this similarity is of one person as of two. Raises as `probability`."""
-        even = float(self.probability(similarity))
-        return even / max(1 - even, 1e-12)
-
-    def same_among(self, similarity: float, num_people: int, rivals: float = 0.0) -> Rate | None:
+    def same_among(self, similarity: float, num_people: int, others: Sequence[float] = ()) -> Rate | None:
         """P(same) of a row that a search among so many people finds, with its interval; None where nobody was named.
-
-        The prior is 1 / (num_people + 1): before it is looked at, the person searched for is as likely any of them as
-        nobody. By Bayes' rule that is L / (L + num_people), L the likelihood ratio, if each other person's is 1, its
-        mean of two people. rivals: how far those of other people who were found are above 1, in all: no two of them are
-        searched for at once. The interval is from 0 to 1 where the calibration does not know it. Isotonic steps are no
-        surer than so many people can show: at the last one it may be anything above, at the first one anything below.
+        others: the similarities of the nearest rows of the nearest other people, since no two of them are searched for
+        at once. As `SearchOdds`; of an earlier version's calibration by that of pairs, and the interval is not known.
         """
+        if self.search is not None:
+            return self.search.same(similarity, num_people, others)
         if not self.similarity:
             return None
-        prior = 1 / (max(1, num_people) + rivals + 1)
-        value = float(self.probability(similarity, prior))
-        if not self.log_odds_low:
-            return Rate(value, 0.0, 1.0)
-        low, high = (
-            float(self._probability(similarity, odds, prior)) for odds in (self.log_odds_low, self.log_odds_high)
-        )
-        if self.method == "isotonic":
-            odds = float(np.interp(similarity, self.similarity, self.log_odds))
-            low = 0.0 if odds <= self.log_odds[0] else low
-            high = 1.0 if odds >= self.log_odds[-1] else high
-        return Rate(value, min(low, value), max(high, value))
+        return Rate(float(self.probability(similarity, 1 / (max(1, num_people) + 1))), 0.0, 1.0)
 
     def strangers_as_alike(self, similarity: float, num_people: int) -> Rate:
         """Of searches for strangers among so many people, the share whose nearest answer is as similar or more, at the
@@ -301,6 +320,8 @@ class Calibration:
             for name in ("log_odds_low", "log_odds_high", "margins"):  # nor these
                 fields[name] = _floats(fields.get(name, ()))
             fields["brier"] = {str(name): float(value) for name, value in fields["brier"].items()}
+            if odds := fields.get("search"):  # nor this
+                fields["search"] = SearchOdds(**{name: float(value) for name, value in odds.items()})
             fields["ece"] = Rate(**{name: float(fields["ece"][name]) for name in ("value", "low", "high")})
             return cls(**fields)
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy.typing as npt
 
-from resight.core.calibration import FALSE_ACCEPT_RATE, FALSE_REJECT_RATE
+from resight.core.calibration import BESIDE, FALSE_ACCEPT_RATE, FALSE_REJECT_RATE
 from resight.core.errors import ConfigError, DataError, EmbeddingError, GalleryError
 from resight.core.progress import Progress, silent
 from resight.data.crops import SPLITS, Dataset
@@ -38,7 +38,7 @@ from resight.gallery.curation.corrections import Corrections
 from resight.gallery.curation.listing import Listing
 from resight.gallery.filters import Filter
 from resight.gallery.records import Added, Attributes, Damage, Detail, Entry, Forgotten, Placed, Settings, Stats
-from resight.gallery.results import BESIDE, Query, SearchResult, search
+from resight.gallery.results import Query, SearchResult, search
 from resight.gallery.search.approximate import Approximation
 from resight.gallery.search.occluded import hidden_of
 from resight.gallery.siting import GallerySite

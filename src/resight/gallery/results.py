@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, overload
 
-from resight.core.calibration import IF_ANYBODY, KNOWN, Decision, Rate
+from resight.core.calibration import BESIDE, IF_ANYBODY, KNOWN, Decision, Rate
 from resight.core.records import FloatArray
 from resight.core.visibility import SECOND_STAGE, Parts
 from resight.gallery.arguments import pooled
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from resight.embedding.model import Model
 
 SCHEMA = "resight.answer/1"
-BESIDE = 20  # of the nearest hits, whose people P(same) is set against, however few are asked for
 
 
 @dataclass(frozen=True, eq=False)
@@ -218,10 +217,11 @@ def _search(store: Store, model: Model | None, query: Query) -> list[SearchResul
     entries = _entries(store, (*found.hits, *near.hits, *(hits for hits, _ in wide.values())))
     names = names_of(store, entries.values(), links)
 
-    def match_of(hit: Hit, seen_by: Sequence[str | None], rivals: Mapping[int, float]) -> Match:
+    def match_of(hit: Hit, seen_by: Sequence[str | None], people: Mapping[int, float]) -> Match:
         entry = entries[hit.id]
-        beside = 0.0 if entry.pid is None else rivals.get(root_of(entry.pid, links), 0.0)
-        said = meaning.of(hit.similarity, (*seen_by, entry.camera), beside)
+        own = None if entry.pid is None else root_of(entry.pid, links)
+        others = [] if own is None else [nearest for pid, nearest in people.items() if pid != own]
+        said = meaning.of(hit.similarity, (*seen_by, entry.camera), others)
         return Match(
             hit.similarity, said.decision, person_of(entry, links, names), entry, said.probability, said.strangers
         )
@@ -230,9 +230,9 @@ def _search(store: Store, model: Model | None, query: Query) -> list[SearchResul
     for row, (hits, beside) in enumerate(zip(found.hits, near.hits, strict=True)):
         seen_by = query.seen_by if query.pool is not None else query.seen_by[row : row + 1]
         there = [hit for hit in beside if hit.id in entries]  # others were deleted meanwhile
-        rivals = meaning.rivals(_nearest_of_people(there, entries, links, site))
-        matches = tuple(match_of(hit, seen_by, rivals) for hit in hits if hit.id in entries)
-        best = match_of(there[0], seen_by, rivals) if there else None
+        nearest = _nearest_of_people(there, entries, links, site)
+        matches = tuple(match_of(hit, seen_by, nearest) for hit in hits if hit.id in entries)
+        best = match_of(there[0], seen_by, nearest) if there else None
         decision = best.decision if best else meaning.of(-1.0, seen_by).decision
         people: tuple[str, ...] = ()
         if row in wide and best is not None and best.probability is not None:  # the nearest is by a camera of a mean

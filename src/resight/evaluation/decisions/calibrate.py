@@ -21,6 +21,7 @@ from resight.core.records import EmbeddedCrops, IntArray
 from resight.evaluation.bootstrap import percentile_interval
 from resight.evaluation.decisions.probability import CENTRES, FITS, bins_of, histogram
 from resight.evaluation.decisions.rates import Trials, Values, share_above, share_below
+from resight.evaluation.decisions.search_odds import fit_search_odds
 from resight.evaluation.decisions.searches import Searches, searches_within
 from resight.evaluation.decisions.verification import FALSE_ACCEPT_RATES, Pairs, pairs_within
 from resight.evaluation.protocols import DISTRACTOR_PID
@@ -141,6 +142,7 @@ def calibrate(
         site=site,
         margins=tuple(margins.tolist()),
         excluded=_excluded(searches, margins),
+        search=fit_search_odds(places, searches, np.random.default_rng(seed)),
     )
     return Fitted(calibration, reliability)
 

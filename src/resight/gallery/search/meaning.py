@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -47,22 +47,14 @@ class Meaning:
         said = self._decided(similarity)
         return said is not None and said.verdict == UNSURE
 
-    def rivals(self, best: Mapping[int, float]) -> dict[int, float]:
-        """Of each person found, what `Calibration.same_among` takes of the others. best: by person, the similarity of
-        the nearest picture."""
-        if self.calibration is None or not self.calibration.similarity:
-            return {}
-        beyond = {pid: max(0.0, self.calibration.likelihood_ratio(value) - 1) for pid, value in best.items()}
-        return {pid: sum(beyond.values()) - value for pid, value in beyond.items()}
-
-    def of(self, similarity: float, cameras: Sequence[str | None], rivals: float = 0.0) -> Said:
-        """What this similarity says of pictures by these cameras."""
+    def of(self, similarity: float, cameras: Sequence[str | None], others: Sequence[float] = ()) -> Said:
+        """What this similarity says of pictures by these cameras. others: as `Calibration.same_among`."""
         if self.calibration is None:
             return Said()
         if doubt := self._doubt(cameras):
             return Said(Decision(UNSURE, None, reason=doubt))
         decision = self._decided(similarity)
-        likely = self.calibration.same_among(similarity, self.num_people, rivals)
+        likely = self.calibration.same_among(similarity, self.num_people, others)
         return Said(decision, likely, self.calibration.strangers_as_alike(similarity, self.num_people))
 
     def _decided(self, similarity: float) -> Decision | None:
