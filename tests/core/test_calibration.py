@@ -97,6 +97,13 @@ def test_a_search_needs_a_higher_threshold_among_more_people() -> None:
     assert decide(0.9, 0).verdict == NOBODY
 
 
+def test_a_verdict_and_p_same_do_not_speak_against_each_other() -> None:
+    likely = replace(CALIBRATION, search=replace(ODDS, offset=0.0))
+    assert CALIBRATION.decide_search(0.15, 10).verdict == NOBODY
+    assert likely.decide_search(0.15, 10).verdict == UNSURE  # e^3 > 10
+    assert likely.decide_search(0.15, 30).verdict == NOBODY
+
+
 def test_the_numbers_of_a_row_move_with_the_size_of_the_gallery() -> None:
     w = 1.959964 / 2
     for num_people in (10, 99, 1000):

@@ -256,7 +256,7 @@ class Calibration:
     ) -> Decision:
         """`known`, `nobody we know` or `unsure`, from the similarity of a search's nearest answer. num_people: people
         in the gallery who could have been that answer. The rates are those of wrong `known` and wrong `nobody we know`
-        that are accepted."""
+        that are accepted; nobody is told as `nobody we know` whose nearest answer is more likely them than not."""
         if num_people < 1:
             return Decision(NOBODY, Rate(0.0, 0.0, 0.0), reason="nobody is there who may answer")
         accept = self.known_index(false_positive_rate, num_people)
@@ -264,6 +264,8 @@ class Calibration:
         found = self._decide(similarity, accept, reject, self.false_positive, self.false_negative, (KNOWN, NOBODY))
         if found.verdict == KNOWN and found.rate is not None:
             return Decision(KNOWN, self._grown(found.rate, num_people), found.threshold)
+        if found.verdict == NOBODY and self.search and self.search.same(similarity, num_people).value >= 0.5:
+            return Decision(UNSURE, None, reason="the nearest is more likely the person than not")
         return found
 
     def _grown(self, rate: Rate, num_people: int) -> Rate:
