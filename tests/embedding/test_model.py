@@ -21,7 +21,7 @@ from resight.data.crops import Crop
 from resight.embedding.bundle import make_bundle, write_bundle
 from resight.embedding.loading import of_bundle
 from resight.embedding.model import Model
-from resight.embedding.pictures import ahead
+from resight.embedding.pictures import ahead, shape_notes
 from tests.embedding.networks import DIM, HEIGHT, PREPROCESSING, WIDTH, linear, manifest_of, small_bundle, weights
 
 RUNTIMES = ("onnxruntime", "openvino")
@@ -252,3 +252,12 @@ def test_what_shows_nothing_is_named(model: Model) -> None:
     assert (named, len(embedded), problems) == (["covered.png"], 1, ())
     embedded, problems = model.embed_crops(crops, leave_blank=True)
     assert (len(embedded), [problem.name for problem in problems]) == (0, ["covered.png"])
+
+
+def test_a_picture_that_is_not_of_a_persons_shape_is_told(tmp_path: Path) -> None:
+    frame, person = np.zeros((72, 128, 3), np.uint8), np.zeros((128, 64, 3), np.uint8)
+    (tmp_path / "frame.png").write_bytes(_png(frame))
+    for wide in (frame, Image.fromarray(frame), _png(frame), tmp_path / "frame.png"):
+        (note,) = shape_notes([person, wide])
+        assert "128 x 72 pixels" in note
+    assert shape_notes([person, _png(person), b"no picture"]) == ()

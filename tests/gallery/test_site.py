@@ -93,6 +93,18 @@ def test_approximate_searches_are_at_the_site_too(tmp_path: Path) -> None:
         assert [match.id for match in found] == _brute(site, drawn, drawn.embeddings[5], "c0")[:3]
 
 
+def test_pictures_of_different_people_in_one_search_are_told(tmp_path: Path) -> None:
+    drawn = _place()
+    with _filled(tmp_path / "a.db", drawn) as gallery:
+        one = np.flatnonzero(drawn.pids == drawn.pids[5])[:2]
+        other = [int(np.argmin(drawn.embeddings @ drawn.embeddings[5]))]
+        assert gallery.search_embeddings(drawn.embeddings[one], 1, pool="mean")[0].notes == ()
+        mixed = drawn.embeddings[np.concatenate((one, other))]
+        (note,) = gallery.search_embeddings(mixed, 1, pool="mean")[0].notes
+        assert "3 of 3 is less like the others" in note
+        assert gallery.search_embeddings(mixed, 1)[0].notes == ()  # a search each
+
+
 def test_without_a_mean_or_a_calibration_there_is_no_verdict(tmp_path: Path) -> None:
     drawn = _place()
     with _filled(tmp_path / "a.db", drawn) as gallery:

@@ -150,6 +150,8 @@ def search(
                 output.say(f"left out: {error}")
                 continue
             (_print_json if json_ else _print_table)(searched, result, hidden is not None)
+            for note in result.notes:
+                output.say(f"note: {note}")
         _tell_of_camera(gallery, seen_by)
         if exclude_camera or (camera and not result.num_people):
             _tell_unknown_cameras(gallery, uri, [*(camera or ()), *(exclude_camera or ())])

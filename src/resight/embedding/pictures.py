@@ -14,7 +14,7 @@ from PIL import Image
 
 from resight.core.errors import ConfigError, UnreadableImage
 from resight.core.pictures.cells import NOTHING, shows_nothing
-from resight.core.pictures.images import Pixels, decode_image, resize_image, rgb_of
+from resight.core.pictures.images import MAX_ASPECT, MIN_ASPECT, Pixels, decode_image, resize_image, rgb_of, size_of
 from resight.core.pictures.preprocessing import CHANNEL_ORDERS, Preprocessing
 
 Picture = str | Path | bytes | Image.Image | npt.NDArray[np.uint8]
@@ -46,6 +46,29 @@ def read_picture(picture: Any, name: str, channel_order: str = "rgb") -> Pixels:
     if isinstance(picture, np.ndarray):
         return _array(picture, name, channel_order)
     raise UnreadableImage(name, f"{type(picture).__name__} is no path, bytes, PIL image or array")
+
+
+def shape_notes(pictures: Iterable[Any]) -> tuple[str, ...]:
+    """What to say of each picture that is not of a standing person's shape: a whole frame, mostly."""
+    told = []
+    for position, picture in enumerate(pictures):
+        height, width = _size(picture) or (2, 1)
+        if not MIN_ASPECT <= height / max(width, 1) <= MAX_ASPECT:
+            told.append(
+                f"{name_of(picture, position)}: {width} x {height} pixels are not of a standing person's shape; cut "
+                "one person out of the picture"
+            )
+    return tuple(told)
+
+
+def _size(picture: Any) -> tuple[int, int] | None:
+    if isinstance(picture, np.ndarray):
+        return picture.shape[0], picture.shape[1]
+    if isinstance(picture, Image.Image):
+        return picture.size[::-1]
+    if isinstance(picture, str | Path):
+        return size_of(Path(picture).read_bytes())
+    return size_of(bytes(picture))
 
 
 def cut_boxes(frame: Pixels, boxes: Iterable[Box], name: str = "frame") -> Iterator[Pixels | UnreadableImage]:

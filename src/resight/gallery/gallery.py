@@ -266,8 +266,12 @@ class Gallery(Corrections, Listing):
 
         Raises UnreadableImage, and what `search_embeddings` raises.
         """
-        embeddings = self.needed_model().embed(listed(crops), channel_order=channel_order)
-        return self.search_embeddings(embeddings, top_k, pool=pool, **options)[0]
+        from resight.embedding.pictures import shape_notes  # needs Pillow, which a search by an embedding does not
+
+        pictures = listed(crops)
+        embeddings = self.needed_model().embed(pictures, channel_order=channel_order)
+        found = self.search_embeddings(embeddings, top_k, pool=pool, **options)[0]
+        return replace(found, notes=(*shape_notes(pictures), *found.notes))
 
     @renamed_arguments(top="top_k", at_least="min_similarity")
     def search_embeddings(

@@ -101,7 +101,8 @@ class SearchResult(Sequence[Match]):
     share of the true matches that such searches find. site: the identity of the site transform that was applied, empty
     if none. strangers: of searches for strangers among so many people, the share whose nearest answer is as similar as
     this one's, or more; None if what is compared is not calibrated. named: of the decision `if anybody`, the few people
-    one of whom it is, if it is anybody who matches the filter; the nearest first.
+    one of whom it is, if it is anybody who matches the filter; the nearest first. notes: what may be wrong with
+    what was searched for, in words.
 
     Example:
         >>> import resight
@@ -125,6 +126,7 @@ class SearchResult(Sequence[Match]):
     site: str = ""
     strangers: Rate | None = None
     named: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def verdict(self) -> str:
@@ -145,6 +147,7 @@ class SearchResult(Sequence[Match]):
             "strangers": asdict(self.strangers) if self.strangers else None,
             "recall": self.recall,
             "site": self.site,
+            "notes": list(self.notes),
             "matches": [match.to_dict() for match in self.matches],
         }
 
@@ -194,11 +197,10 @@ def search(store: Store, model: Model | None, query: Query) -> list[SearchResult
 def _search(store: Store, model: Model | None, query: Query) -> list[SearchResult]:
     site = store.site()
     identity = site.identity if site else ""
-    raw = query.vectors if query.pool is None else pooled(query.vectors, query.pool)[1][None]
-    compared = raw
-    if site is not None:
-        compared = site.apply(query.vectors, query.seen_by)
-        compared = compared if query.pool is None else pooled(compared, query.pool)[1][None]
+    each = query.vectors if site is None else site.apply(query.vectors, query.seen_by)
+    raw, compared = (
+        rows if query.pool is None else pooled(rows, query.pool)[1][None] for rows in (query.vectors, each)
+    )
     calibration = None if query.hidden is not None else calibration_of(model, site)
     if query.hidden is not None and query.parts is not None:  # the strips are compared as they are stored
         found = store.search(compared, SECOND_STAGE, query.filter, None, identity)
@@ -226,6 +228,7 @@ def _search(store: Store, model: Model | None, query: Query) -> list[SearchResul
             hit.similarity, said.decision, person_of(entry, links, names), entry, said.probability, said.strangers
         )
 
+    notes = () if query.pool is None else meaning.unlike(each)
     results = []
     for row, (hits, beside) in enumerate(zip(found.hits, near.hits, strict=True)):
         seen_by = query.seen_by if query.pool is not None else query.seen_by[row : row + 1]
@@ -250,6 +253,7 @@ def _search(store: Store, model: Model | None, query: Query) -> list[SearchResul
                 identity,
                 best.strangers if best else None,
                 people,
+                notes,
             )
         )
     return results

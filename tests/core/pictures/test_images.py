@@ -17,7 +17,7 @@ from PIL import Image
 from resight.core.errors import UnreadableImage
 from resight.core.pictures import images
 from resight.core.pictures.cells import shows_nothing
-from resight.core.pictures.images import content_id, decode_image, resize_image
+from resight.core.pictures.images import content_id, decode_image, resize_image, size_of
 
 # What images.py found when it was imported: the module, or None.
 SIMPLEJPEG: Any = vars(images)["simplejpeg"]
@@ -327,3 +327,14 @@ def test_contents_are_equal_where_the_pixels_are() -> None:
 def test_what_people_have_in_place_of_pictures_is_named(data: bytes, says: str) -> None:
     with pytest.raises(UnreadableImage, match=says):
         decode_image(data, "a.jpg")
+
+
+def test_the_size_is_the_shown_one_from_the_head_alone() -> None:
+    file = io.BytesIO()
+    exif = Image.Exif()
+    exif[0x0112] = 6  # lies on its side
+    Image.new("RGB", (30, 20)).save(file, "JPEG", exif=exif)
+    assert size_of(file.getvalue()) == (30, 20) == decode_image(file.getvalue()).shape[:2]
+    Image.new("RGB", (30, 20)).save(file := io.BytesIO(), "PNG")
+    assert size_of(file.getvalue()[:60]) == (20, 30)
+    assert size_of(b"GIF89a") is size_of(b"") is None

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from resight.core.errors import UnreadableImage
 
@@ -27,6 +27,7 @@ Pixels = npt.NDArray[np.uint8]
 # between the four nearest pixels, as OpenCV's INTER_LINEAR.
 RESIZE_RULES = ("bilinear-antialias", "bicubic-antialias", "bilinear")
 MAX_PIXELS = 64_000_000
+MIN_ASPECT, MAX_ASPECT = 1.2, 5.0  # height / width of a standing person, generously
 FULL_16_BITS = 1 << 15  # a picture whose brightest value is less does not use its 16 bits
 PAPER = 128  # what shows through where a picture is transparent
 # Nothing else is opened: Pillow hands EPS, for one, to Ghostscript, a program of its own.
@@ -234,3 +235,14 @@ def check_pixels(data: bytes, name: str, most: int) -> None:
         raise UnreadableImage(name, f"damaged ({str(error) or type(error).__name__})") from None
     if width * height > most:
         raise UnreadableImage(name, f"{width} x {height} pixels; more than {most:,} are not taken here")
+
+
+def size_of(data: bytes) -> tuple[int, int] | None:
+    """(height, width) of a picture as it is shown, from its head alone; None where that says nothing."""
+    try:
+        with _QUIET, Image.open(io.BytesIO(data), formats=FORMATS) as picture:
+            width, height = picture.size
+            turned = picture.getexif().get(ExifTags.Base.Orientation, 1) > 4
+    except Exception:  # as above; whoever decodes it says what is wrong
+        return None
+    return (width, height) if turned else (height, width)

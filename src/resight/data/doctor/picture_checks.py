@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from resight.core.pictures.images import MAX_ASPECT, MIN_ASPECT
 from resight.core.records import IntArray
 from resight.core.words import counted
 from resight.data.crops import Crop
@@ -14,7 +15,6 @@ from resight.data.doctor.findings import EXAMPLES, Finding
 from resight.data.doctor.survey import HASH_BITS, Survey
 
 MIN_HEIGHT_PX, MIN_WIDTH_PX = 64, 24
-MIN_ASPECT, MAX_ASPECT = 1.2, 5.0  # height / width of a standing person, generously
 
 
 def bad_files(s: Survey) -> Iterator[Finding]:

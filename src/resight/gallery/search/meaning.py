@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from resight.core.calibration import UNSURE, Calibration, Decision, Rate
+from resight.core.records import FloatArray
 from resight.site.transform import SiteTransform
 
 if TYPE_CHECKING:
@@ -46,6 +49,20 @@ class Meaning:
         """Whether a similarity of pictures by cameras with means is `unsure`."""
         said = self._decided(similarity)
         return said is not None and said.verdict == UNSURE
+
+    def unlike(self, rows: FloatArray) -> tuple[str, ...]:
+        """What to say of rows (n, dim) at unit length that should be of one person: which are less alike the others
+        than pictures of one person are, but for the rate of false negatives."""
+        index = self.calibration.reject_index(self.false_negative_rate) if self.calibration else None
+        if self.calibration is None or index is None or len(rows) < 2:
+            return ()
+        others = (rows @ rows.sum(axis=0) - (rows * rows).sum(axis=1)) / (len(rows) - 1)
+        apart = np.flatnonzero(others < self.calibration.thresholds[index])
+        if not apart.size:
+            return ()
+        which = ", ".join(str(row) for row in apart + 1)
+        told = f"the pictures may show different people: {which} of {len(rows)} is less like the others"
+        return (f"{told} (similarity {others.min():.2f}) than pictures of one person are; search for each by itself",)
 
     def of(self, similarity: float, cameras: Sequence[str | None], others: Sequence[float] = ()) -> Said:
         """What this similarity says of pictures by these cameras. others: as `Calibration.same_among`."""
