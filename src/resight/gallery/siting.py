@@ -148,7 +148,7 @@ def _fitted_anew(old: SiteTransform, crops: SiteCrops) -> tuple[SiteTransform | 
         return None, f"the site transform is deleted too, and none can be fitted to what is left: {error}"
     if new.identity == old.identity:
         return new.with_calibration(old.calibration), ""
-    lost = "; its calibration is gone: calibrate anew" if old.calibration else ""
+    lost = "; its calibration is gone: `resight calibrate MODEL DATA --site PLACE` makes one" if old.calibration else ""
     return new, f"the site transform was fitted anew{lost}"
 
 
