@@ -131,14 +131,14 @@ def test_export_and_import_carry_ids_and_links(site: Path, tmp_path: Path) -> No
     path.write_bytes(site.read_bytes())
     resight("gallery", "forget", path, "--id", "1")
     pids = sorted({crop.pid for crop in open_dataset(CITY).gallery if crop.pid > 0})[:2]
-    resight("gallery", "link", path, *map(str, pids))
+    resight("gallery", "link", path, *map(str, pids), "--who", "ann", "--purpose", "one coat")
     resight("gallery", "export", path, "-o", tmp_path / "all.jsonl")
     copy = tmp_path / "copy.db"
     resight("gallery", "import", copy, tmp_path / "all.jsonl")
     resight("gallery", "export", copy, "-o", tmp_path / "again.jsonl")
     assert (tmp_path / "again.jsonl").read_bytes() == (tmp_path / "all.jsonl").read_bytes()
     first, second = lines((tmp_path / "all.jsonl").read_text())[:2]
-    assert first["links"] == [{"pid": pids[0], "into": pids[1]}]
+    assert first["links"] == [{"pid": pids[0], "into": pids[1], "who": "ann", "purpose": "one coat"}]
     assert second["id"] == 2
 
 
@@ -167,6 +167,24 @@ def test_forgetting_from_the_command_line(site: Path, picture: Path, tmp_path: P
     assert "link 1" in resight("gallery", "link", path, "1", "2").stdout
     assert "undone" in resight("gallery", "unlink", path, "1").stdout
     assert "given back" in resight("gallery", "compact", path).stdout
+
+
+def test_who_is_forgotten_is_forgotten_by_the_next_migration(site: Path, tmp_path: Path) -> None:
+    path, new = tmp_path / "old.db", tmp_path / "new.db"
+    path.write_bytes(site.read_bytes())
+    num = len(open_dataset(CITY).gallery)
+    assert "forgotten in both" in resight("gallery", "migrate", path, new).stdout
+    pid = open_dataset(CITY).gallery[0].pid
+    told = resight("gallery", "forget", path, "--pid", str(pid))
+    assert "afterwards: none were found" in told.stdout
+    assert f"also in {new}, made of this gallery" in told.stderr
+    gone = sum(crop.pid == pid for crop in open_dataset(CITY).gallery)
+    done = resight("gallery", "migrate", path, new, "--who", "officer").stdout
+    assert f"{num - gone} entries, {num - gone} of them there before" in done
+    assert f"{gone} entries forgotten in {new}, as no longer in {path}" in done
+    assert "none were found" in done
+    assert lines(resight("gallery", "audit", new).stdout)[-2]["who"] == "officer"
+    assert f"entries   {num - gone} of" in resight("gallery", "stats", new).stdout
 
 
 def test_several_pictures_of_one_person_are_one_search(site: Path, tmp_path: Path) -> None:

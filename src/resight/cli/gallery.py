@@ -16,6 +16,7 @@ from rich.table import Table
 from resight.cli import output
 from resight.cli.gallery_add import Model_, Uri, Wait
 from resight.cli.place import is_service, opened, opened_with_model
+from resight.cli.proof import tell_proof
 from resight.core.calibration import Rate
 from resight.core.errors import ConfigError, GalleryError, UnreadableImage
 from resight.core.files import check_folder_of, written_whole
@@ -262,14 +263,7 @@ def forget(
             f"not judged: {counted(gone.untimed, 'entry has', 'entries have')} no time, or one that is days ahead of "
             "now (kept; --untimed counts such as old)"
         )
-    if gone.looked_for:
-        output.tell(f"the bytes of {gone.sought} were looked for in the files afterwards")
-    if gone.site:
-        output.say(gone.site)
-    for beyond in gone.beyond:
-        output.say(f"out of reach: {beyond}")
-    for trace in gone.traces:
-        output.say(f"left: {trace}")
+    tell_proof(gone)
     if gone.traces:
         raise GalleryError(
             f"{counted(gone.entries, 'entry is', 'entries are')} forgotten, but traces of them may be left: see above"

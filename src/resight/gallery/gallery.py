@@ -44,6 +44,7 @@ from resight.gallery.search.occluded import hidden_of
 from resight.gallery.siting import GallerySite
 from resight.gallery.store import Store
 from resight.gallery.transfer.batches import added_in_batches, in_batches
+from resight.gallery.transfer.copies import places_of
 from resight.gallery.transfer.placing import Names, place
 from resight.gallery.transfer.rows import Row, columns_of, crops_of, rows_of_crops
 
@@ -351,13 +352,14 @@ class Gallery(Corrections, Listing):
 
         older_than: a period in seconds, or a timedelta: entries whose time is further back. untimed: counts entries of
         no time, or of one days ahead of now, as old too; otherwise what is returned says how many there are, and also
-        which traces of deleted entries are left in the gallery's files. At least one condition is needed.
+        which traces of deleted entries are left in the gallery's files, and which copies of it `migrate` made. At least
+        one condition is needed.
 
         Raises ConfigError for a wrong condition or none, GalleryError if the store fails; nothing is deleted then.
         """
         limit = seen_until()
         wanted = forgotten_of(filter, older_than, limit if untimed else None, conditions).within(self.cameras)
-        gone = self.store.remove(wanted, *self._caller(who, purpose))
+        gone = replace(self.store.remove(wanted, *self._caller(who, purpose)), copies=places_of(self.store))
         if wanted.untimed is not None or (wanted.before is None and wanted.after is None):
             return gone
         return replace(gone, untimed=self.store.count_untimed(wanted, limit))

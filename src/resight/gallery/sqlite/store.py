@@ -256,12 +256,12 @@ class SqliteStore(Store):
         with self._db.reading():
             return siting.crops(self._db.db, self.settings)
 
-    def link(self, pid: int, into: int, who: str, purpose: str) -> int:
+    def link(self, pid: int, into: int, who: str, purpose: str, origin: Detail | None = None) -> int:
         with self._db.writing():
             first, second = check_link(pid, into, linked(self._db.db))
             apart.check_apart(self._note(apart.APART), first, second, linked(self._db.db))
             cursor = self._db.execute("INSERT INTO links (pid, into_pid) VALUES (?, ?)", [first, second])
-            self._append("link", who, purpose, {"link": cursor.lastrowid})
+            self._append("link", who, purpose, {"link": cursor.lastrowid, **(origin or {})})
             return int(cursor.lastrowid or 0)
 
     def unlink(self, number: int, who: str, purpose: str) -> None:

@@ -89,6 +89,9 @@ def certificate(gone: Forgotten, line: AuditLine | None, who: str, purpose: str,
         words += " of the gallery: none were found." if not gone.traces else " of the gallery."
     if gone.traces:
         words += " Traces may be left: see below."
+    copies = tuple(dict.fromkeys(place.replace("\\", "/").rpartition("/")[2] for place in gone.copies))  # names alone
+    if elsewhere := replace(gone, copies=copies).elsewhere:
+        words += f" {elsewhere[:1].upper()}{elsewhere[1:]}."
     return CertificateOut(
         time=datetime.now(UTC).isoformat(timespec="seconds"),
         who=who,
@@ -100,6 +103,7 @@ def certificate(gone: Forgotten, line: AuditLine | None, who: str, purpose: str,
         beyond=list(gone.beyond),
         untimed=gone.untimed,
         site=gone.site,
+        copies=list(copies),
         audit_number=line.number if line else 0,
         audit_hash=line.hash if line else "",
         words=words,

@@ -282,6 +282,7 @@ class RemoteGallery:
             tuple(told["beyond"]),
             told["untimed"],
             told["site"],
+            tuple(told.get("copies", ())),
         )
 
     def link(self, pid: int, into: int, *, purpose: str | None = None) -> int:
