@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from PIL import Image
 
 from resight import load, open_dataset
+from resight import open_gallery as resight_gallery
 from tests.cli.calling import CITY, resight
 
 
@@ -283,6 +285,72 @@ def test_a_folder_of_one_cameras_pictures(site: Path, picture: Path, tmp_path: P
     assert "--camera NAME" in resight("gallery", "add", path, folder, code=3).stderr
     assert "3 added" in resight("gallery", "add", path, folder, "--camera", "gate").stdout
     assert "gate 3" in resight("gallery", "stats", path).stdout
+    (folder / "below").mkdir()
+    for name in ("x.pdf", "below/notes.txt", ".hidden", "below/.DS_Store"):
+        (folder / name).write_bytes(b"%PDF")
+    told = resight("gallery", "add", path, folder, "--camera", "gate").stderr
+    assert "left out: 2 files that are no pictures by the suffix: below/notes.txt, x.pdf\n" in told
+
+
+def test_one_picture_with_its_camera_is_added(site: Path, picture: Path, tmp_path: Path) -> None:
+    path = tmp_path / "one.db"
+    resight("gallery", "create", path)
+    assert "--camera NAME" in resight("gallery", "add", path, picture, code=3).stderr
+    assert "1 added, 0 left out; 1 entry" in resight("gallery", "add", path, picture, "--camera", "gate").stdout
+    found = resight("gallery", "search", path, picture)
+    assert "among 1 person" in found.stdout
+    assert "incomplete" not in found.stderr
+    with resight_gallery(path) as gallery:
+        gallery.store.set_unfinished("x")
+    assert "incomplete" in resight("gallery", "search", path, picture).stderr
+
+
+def test_what_would_be_forgotten_is_counted_first(site: Path, tmp_path: Path) -> None:
+    path = tmp_path / "copy.db"
+    path.write_bytes(site.read_bytes())
+    crops = open_dataset(CITY).gallery
+    pid = crops[0].pid
+    count = sum(crop.pid == pid for crop in crops)
+    told = resight("gallery", "forget", path, "--pid", str(pid), "--dry-run").stdout
+    assert f"{count} entries of 1 person with pids would be forgotten" in told
+    assert "by camera: " in told
+    assert "nothing was deleted" in told
+    assert "time: 1970-01-01T00:" in told
+    assert "nobody matches" in resight("gallery", "forget", path, "--after", "1971-01-01", "--dry-run").stdout
+    resight(
+        "gallery",
+        "add",
+        path,
+        "-",
+        stdin=json.dumps({"crop": base64.b64encode(crops[0].read()).decode(), "camera": "n"}),
+    )
+    assert "not judged: 1 entry has" in resight("gallery", "forget", path, "--before", "1971-01-01", "--dry-run").stderr
+    assert f"entries   {len(crops) + 1} of" in resight("gallery", "stats", path).stdout
+    assert "forget" not in [line["action"] for line in lines(resight("gallery", "audit", path).stdout)]
+    assert f"{count} entries forgotten" in resight("gallery", "forget", path, "--pid", str(pid)).stdout
+
+
+def test_a_short_identity_is_the_models_own(site: Path, picture: Path, tmp_path: Path) -> None:
+    path = tmp_path / "short.db"
+    resight("gallery", "create", path)
+    model = load()
+    row = {"embedding": model.embed(picture)[0].tolist(), "camera": "n"}
+    short = [model.identity.removeprefix("sha256:")[:digits] for digits in (12, 11)]
+    text = "\n".join(json.dumps({**row, "model": told}) for told in short)
+    done = resight("gallery", "add", path, "-", stdin=text)
+    assert "1 added, 1 left out" in done.stdout
+    assert f"the gallery is of {model.identity}" in done.stderr
+
+
+def test_words_that_are_nearly_right_are_told(site: Path, picture: Path, tmp_path: Path) -> None:
+    assert "Did you mean 'search'?" in resight("gallery", "serch", code=2).stderr
+    assert "Did you mean 'gallery'" in resight("galery", code=2).stderr
+    assert "is a folder" in resight("gallery", "create", tmp_path, code=3).stderr
+    assert (
+        "no entry is of the person nobody" in resight("gallery", "search", site, picture, "--person", "nobody").stderr
+    )
+    row = {"path": str(picture), "camera": "n", "time": 2.1e9}
+    assert "in the year 2036" in resight("gallery", "add", site, "-", stdin=json.dumps(row), code=3).stderr
 
 
 def test_of_rows_left_out_for_one_reason_the_first_are_named(tmp_path: Path) -> None:

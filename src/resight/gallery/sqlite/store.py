@@ -73,6 +73,8 @@ class SqliteStore(Store):
     ) -> None:
         """As `open_store`. uri: the file's path."""
         self.path = path = Path(uri)
+        if path.is_dir():
+            raise GalleryError(f"{path} is a folder, and a gallery is a file: {path / 'site.db'}, for one")
         there = path.is_file() and path.stat().st_size > 0
         if there and new:
             raise GalleryError(f"{path} exists already")
