@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from PIL import Image
 
 from resight import load, open_dataset
+from resight import open_gallery as resight_gallery
 from tests.cli.calling import CITY, resight
 
 
@@ -131,14 +133,14 @@ def test_export_and_import_carry_ids_and_links(site: Path, tmp_path: Path) -> No
     path.write_bytes(site.read_bytes())
     resight("gallery", "forget", path, "--id", "1")
     pids = sorted({crop.pid for crop in open_dataset(CITY).gallery if crop.pid > 0})[:2]
-    resight("gallery", "link", path, *map(str, pids))
+    resight("gallery", "link", path, *map(str, pids), "--who", "ann", "--purpose", "one coat")
     resight("gallery", "export", path, "-o", tmp_path / "all.jsonl")
     copy = tmp_path / "copy.db"
     resight("gallery", "import", copy, tmp_path / "all.jsonl")
     resight("gallery", "export", copy, "-o", tmp_path / "again.jsonl")
     assert (tmp_path / "again.jsonl").read_bytes() == (tmp_path / "all.jsonl").read_bytes()
     first, second = lines((tmp_path / "all.jsonl").read_text())[:2]
-    assert first["links"] == [{"pid": pids[0], "into": pids[1]}]
+    assert first["links"] == [{"pid": pids[0], "into": pids[1], "who": "ann", "purpose": "one coat"}]
     assert second["id"] == 2
 
 
@@ -167,6 +169,24 @@ def test_forgetting_from_the_command_line(site: Path, picture: Path, tmp_path: P
     assert "link 1" in resight("gallery", "link", path, "1", "2").stdout
     assert "undone" in resight("gallery", "unlink", path, "1").stdout
     assert "given back" in resight("gallery", "compact", path).stdout
+
+
+def test_who_is_forgotten_is_forgotten_by_the_next_migration(site: Path, tmp_path: Path) -> None:
+    path, new = tmp_path / "old.db", tmp_path / "new.db"
+    path.write_bytes(site.read_bytes())
+    num = len(open_dataset(CITY).gallery)
+    assert "forgotten in both" in resight("gallery", "migrate", path, new).stdout
+    pid = open_dataset(CITY).gallery[0].pid
+    told = resight("gallery", "forget", path, "--pid", str(pid))
+    assert "afterwards: none were found" in told.stdout
+    assert f"also in {new}, made of this gallery" in told.stderr
+    gone = sum(crop.pid == pid for crop in open_dataset(CITY).gallery)
+    done = resight("gallery", "migrate", path, new, "--who", "officer").stdout
+    assert f"{num - gone} entries, {num - gone} of them there before" in done
+    assert f"{gone} entries forgotten in {new}, as no longer in {path}" in done
+    assert "none were found" in done
+    assert lines(resight("gallery", "audit", new).stdout)[-2]["who"] == "officer"
+    assert f"entries   {num - gone} of" in resight("gallery", "stats", new).stdout
 
 
 def test_several_pictures_of_one_person_are_one_search(site: Path, tmp_path: Path) -> None:
@@ -265,6 +285,72 @@ def test_a_folder_of_one_cameras_pictures(site: Path, picture: Path, tmp_path: P
     assert "--camera NAME" in resight("gallery", "add", path, folder, code=3).stderr
     assert "3 added" in resight("gallery", "add", path, folder, "--camera", "gate").stdout
     assert "gate 3" in resight("gallery", "stats", path).stdout
+    (folder / "below").mkdir()
+    for name in ("x.pdf", "below/notes.txt", ".hidden", "below/.DS_Store"):
+        (folder / name).write_bytes(b"%PDF")
+    told = resight("gallery", "add", path, folder, "--camera", "gate").stderr
+    assert "left out: 2 files that are no pictures by the suffix: below/notes.txt, x.pdf\n" in told
+
+
+def test_one_picture_with_its_camera_is_added(site: Path, picture: Path, tmp_path: Path) -> None:
+    path = tmp_path / "one.db"
+    resight("gallery", "create", path)
+    assert "--camera NAME" in resight("gallery", "add", path, picture, code=3).stderr
+    assert "1 added, 0 left out; 1 entry" in resight("gallery", "add", path, picture, "--camera", "gate").stdout
+    found = resight("gallery", "search", path, picture)
+    assert "among 1 person" in found.stdout
+    assert "incomplete" not in found.stderr
+    with resight_gallery(path) as gallery:
+        gallery.store.set_unfinished("x")
+    assert "incomplete" in resight("gallery", "search", path, picture).stderr
+
+
+def test_what_would_be_forgotten_is_counted_first(site: Path, tmp_path: Path) -> None:
+    path = tmp_path / "copy.db"
+    path.write_bytes(site.read_bytes())
+    crops = open_dataset(CITY).gallery
+    pid = crops[0].pid
+    count = sum(crop.pid == pid for crop in crops)
+    told = resight("gallery", "forget", path, "--pid", str(pid), "--dry-run").stdout
+    assert f"{count} entries of 1 person with pids would be forgotten" in told
+    assert "by camera: " in told
+    assert "nothing was deleted" in told
+    assert "time: 1970-01-01T00:" in told
+    assert "nobody matches" in resight("gallery", "forget", path, "--after", "1971-01-01", "--dry-run").stdout
+    resight(
+        "gallery",
+        "add",
+        path,
+        "-",
+        stdin=json.dumps({"crop": base64.b64encode(crops[0].read()).decode(), "camera": "n"}),
+    )
+    assert "not judged: 1 entry has" in resight("gallery", "forget", path, "--before", "1971-01-01", "--dry-run").stderr
+    assert f"entries   {len(crops) + 1} of" in resight("gallery", "stats", path).stdout
+    assert "forget" not in [line["action"] for line in lines(resight("gallery", "audit", path).stdout)]
+    assert f"{count} entries forgotten" in resight("gallery", "forget", path, "--pid", str(pid)).stdout
+
+
+def test_a_short_identity_is_the_models_own(site: Path, picture: Path, tmp_path: Path) -> None:
+    path = tmp_path / "short.db"
+    resight("gallery", "create", path)
+    model = load()
+    row = {"embedding": model.embed(picture)[0].tolist(), "camera": "n"}
+    short = [model.identity.removeprefix("sha256:")[:digits] for digits in (12, 11)]
+    text = "\n".join(json.dumps({**row, "model": told}) for told in short)
+    done = resight("gallery", "add", path, "-", stdin=text)
+    assert "1 added, 1 left out" in done.stdout
+    assert f"the gallery is of {model.identity}" in done.stderr
+
+
+def test_words_that_are_nearly_right_are_told(site: Path, picture: Path, tmp_path: Path) -> None:
+    assert "Did you mean 'search'?" in resight("gallery", "serch", code=2).stderr
+    assert "Did you mean 'gallery'" in resight("galery", code=2).stderr
+    assert "is a folder" in resight("gallery", "create", tmp_path, code=3).stderr
+    assert (
+        "no entry is of the person nobody" in resight("gallery", "search", site, picture, "--person", "nobody").stderr
+    )
+    row = {"path": str(picture), "camera": "n", "time": 2.1e9}
+    assert "in the year 2036" in resight("gallery", "add", site, "-", stdin=json.dumps(row), code=3).stderr
 
 
 def test_of_rows_left_out_for_one_reason_the_first_are_named(tmp_path: Path) -> None:

@@ -250,6 +250,21 @@ def test_retention_forgets_what_is_older(open_store: Open) -> None:
         gallery.forget(older_than=-1)
 
 
+def test_what_is_to_be_forgotten_is_counted_and_stays(open_store: Open) -> None:
+    gallery, _ = filled(open_store)
+    gallery.add(pictures(unit(1, seed=3)), camera="north")  # without a time
+    told = gallery.to_forget(before=10.0, camera="north")
+    assert (told.entries, told.people, dict(told.cameras)) == (5, 3, {"north": 5})
+    assert (told.first, told.last, told.untimed) == (0.0, 8.0, 1)
+    assert gallery.within(["south"]).to_forget(before=10.0).cameras == {"south": 5}
+    assert gallery.to_forget(before=10.0, untimed=True, camera="north").entries == 6
+    with pytest.raises(ConfigError, match="what to forget"):
+        gallery.to_forget()
+    assert len(gallery) == 41
+    gone = gallery.forget(before=10.0, camera="north")
+    assert (gone.entries, gone.untimed) == (told.entries, told.untimed)
+
+
 def test_ids_are_never_given_again(open_store: Open) -> None:
     gallery, _ = filled(open_store)
     gallery.forget(before=1e9)

@@ -15,6 +15,7 @@ from resight.core.errors import GalleryError, UnreadableImage
 from resight.core.progress import Advance
 from resight.core.records import FloatArray
 from resight.gallery.migrate import migrate
+from resight.gallery.transfer.copies import in_ranges, out_of_ranges
 from tests.gallery.helpers import DIM, MODEL, EightValues, pictures, unit
 
 
@@ -87,6 +88,115 @@ def test_it_goes_on_where_it_stopped(old: Gallery, tmp_path: Path) -> None:
         done = migrate(old, new)
         assert (done.entries, done.before) == (149, 148)
         assert len(list(new.links())) == 2
+
+
+@pytest.mark.parametrize("engine", ["sqlite", "postgres"])
+def test_who_is_forgotten_in_the_old_one_is_forgotten_in_the_new_one_too(
+    old: Gallery, tmp_path: Path, engine: str, request: pytest.FixtureRequest
+) -> None:
+    place = request.getfixturevalue("postgres") + "again" if engine == "postgres" else str(tmp_path / "new.db")
+    undone = old.link(20, 21)
+    kept = old.cannot_link(30, 31)
+    with open_gallery(place, Mirrored(), keep_crops=True, who="ann", purpose="move") as new:
+        migrate(old, new, source="old.db", to=place)
+        own = new.add(pictures(unit(2, seed=5)), camera="north", pid=[7, 900])  # 7 is in the old one too
+        new.link(900, 7)
+        gone = {entry.id for entry in old.entries(pids=[7, 8])}
+        forgotten = old.forget(pids=[7, 8])
+        assert (
+            forgotten.elsewhere
+            == f"also in {place}, made of this gallery: forget there too, or run the migration again"
+        )
+        old.unlink(undone)
+        old.allow_link(kept)
+        done = migrate(old, new, source="old.db", to=place)
+        assert done.forgotten is not None
+        assert (done.entries, done.forgotten.entries, done.undone, done.others) == (142, len(gone), 2, 2)
+        assert (done.other_ids, done.recorded) == (tuple(own), True)
+        assert {entry.id for entry in new.entries()} == {entry.id for entry in old.entries()} | set(own)
+        assert [(link.pid, link.into) for link in new.links()] == [(3, 4), (5, 4), (900, 7)]
+        assert not new.cannot_links()
+        (line,) = [line for line in new.audit() if line.action == "forget"]
+        assert (line.who, line.purpose) == ("ann", "migration: no longer in old.db")
+        assert not list(new.verify())
+        again = migrate(old, new, to=place)
+        assert (again.entries, again.before, again.forgotten, again.undone) == (142, 142, None, 0)
+        (line,) = [line for line in old.audit() if line.action == "migrate"]
+        assert line.detail == {"to": place}
+
+
+def test_what_was_added_to_both_stays_where_it_was_added(old: Gallery, tmp_path: Path) -> None:
+    """Two services that hear the same cameras give their rows the same ids."""
+    with open_gallery(tmp_path / "new.db", MODEL, keep_crops=True) as new:
+        migrate(old, new)
+        row = pictures(unit(1, seed=6))
+        assert new.add(row, camera="west") == [150]
+        old.add_embeddings(unit(1, seed=6), model=MODEL.identity, camera="west", crops=row, ids=[150])
+        assert migrate(old, new).before == 149
+        old.forget(ids=[150])
+        done = migrate(old, new)
+        assert (done.forgotten, done.others, done.other_ids) == (None, 1, (150,))
+        assert new.entry(150) is not None
+
+
+def test_what_came_before_it_was_recorded_is_told_and_stays(old: Gallery, tmp_path: Path) -> None:
+    with open_gallery(tmp_path / "new.db", MODEL, keep_crops=True) as new:
+        new.store.add(list(old.entries()))  # as an earlier version made it
+        new.store.append_audit("migrate", "ann", "", {"entries": 148})
+        old.forget(ids=[1, 2])
+        done = migrate(old, new)
+        assert (done.recorded, done.forgotten, done.others, done.other_ids) == (False, None, 2, (1, 2))
+        assert len(new) == 148
+
+
+def test_another_gallery_of_the_same_ids_is_not_taken_for_the_old_one(old: Gallery, tmp_path: Path) -> None:
+    """As one that was restored from an export before some were added."""
+    with (
+        open_gallery(tmp_path / "restored.db", MODEL, keep_crops=True) as restored,
+        open_gallery(tmp_path / "new.db", MODEL, keep_crops=True) as new,
+    ):
+        migrate(old, new)
+        restored.store.add([entry for entry in old.entries() if entry.id < 100])
+        done = migrate(restored, new)
+        assert (done.forgotten, done.recorded, len(new)) == (None, False, 148)
+
+
+def test_what_a_cut_migration_brought_is_forgotten_too(old: Gallery, tmp_path: Path) -> None:
+    with open_gallery(tmp_path / "new.db", Mirrored(), keep_crops=True) as new:
+
+        @contextmanager
+        def cut(what: str, total: int, start: int = 0) -> Iterator[Advance]:
+            def advance(done: int, note: str = "") -> None:
+                raise KeyboardInterrupt
+
+            yield advance
+
+        with pytest.raises(KeyboardInterrupt):
+            migrate(old, new, cut)
+        assert new.entry(4) is not None
+        assert new.unfinished()
+        old.forget(ids=[4])
+        done = migrate(old, new)
+        assert done.forgotten is not None
+        assert (done.forgotten.entries, done.entries, len(new)) == (1, 147, 147)
+        assert (done.recorded, new.unfinished()) == (True, False)
+
+
+def test_an_old_gallery_that_can_only_be_read(old: Gallery, tmp_path: Path) -> None:
+    old.close()
+    with (
+        open_gallery(tmp_path / "old.db", read_only=True) as read,
+        open_gallery(tmp_path / "new.db", MODEL, keep_crops=True) as new,
+    ):
+        done = migrate(read, new)
+        assert (done.entries, done.recorded) == (148, False)
+        assert [line.action for line in read.audit()].count("migrate") == 0
+
+
+def test_ranges_of_ids() -> None:
+    rng = np.random.default_rng(0)
+    for ids in (np.empty(0, np.int64), np.array([5]), np.unique(rng.integers(1, 60, 40))):
+        assert np.array_equal(out_of_ranges(in_ranges(ids)), ids)
 
 
 def test_other_entries_under_the_same_ids_are_not_mixed_up(old: Gallery, tmp_path: Path) -> None:

@@ -278,6 +278,20 @@ def test_jobs_tell_how_they_went(service: Service) -> None:
     path = service.desk.gallery.store.path  # type: ignore[attr-defined]
     with open_with_model(path.with_name(f"{path.stem}-market.db")) as made:
         assert (len(made), made.settings.model_name) == (count, "market")
+    pid = service.get("/people?limit=1").json["people"][0]["pid"]
+    token = service.post("/forget/preview", {"pids": [pid]}).json["token"]
+    gone = service.post("/forget", {"token": token, "purpose": "request 12"}).json
+    assert gone["copies"] == [f"{path.stem}-market.db"]
+    assert "run the migration again" in gone["words"]
+    assert str(path.parent) not in json.dumps(gone)
+    result = done("reembed", {"model": "market"})["result"]
+    assert isinstance(result, dict)
+    assert (result["entries"], result["forgotten"], result["others"]) == (count - gone["entries"], gone["entries"], 0)
+    with open_with_model(path.with_name(f"{path.stem}-market.db")) as made:
+        assert len(made) == count - gone["entries"]
+        assert made.person(pid) is None
+        (line,) = [line for line in made.audit() if line.action == "forget"]
+        assert (line.who, line.purpose) == ("the admin (admin)", f"migration: no longer in {path.name}")
     assert service.get("/jobs/12345678").status == 404
 
 

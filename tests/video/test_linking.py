@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,10 @@ from resight.core.records import FloatArray
 from resight.embedding.loading import load
 from resight.embedding.model import Model
 from resight.gallery.gallery import Gallery
+from resight.gallery.migrate import migrate
 from resight.gallery.opening import open_gallery
 from resight.gallery.people import pid_of_tracklet, root_of
+from resight.gallery.transfer.exporting import export, restore
 from resight.video.following import follow
 from resight.video.linking import linker
 from resight.video.linking.clustering import cluster
@@ -228,6 +231,37 @@ def test_links_are_made_once_audited_and_taken_back(gallery: Gallery) -> None:
     assert gallery.links() == ()
     assert sum(line.action == "unlink" for line in gallery.audit()) == 9
     assert not list(gallery.verify())
+
+
+@pytest.mark.parametrize("way", ["export", "migrate"])
+def test_a_copy_knows_which_links_were_made_automatically(gallery: Gallery, tmp_path: Path, way: str) -> None:
+    add(gallery, [0, 1, 2, 0, 1, 2, 0, 1, 2])
+    by_hand = gallery.link(pid_of_tracklet("c0/t/0"), 70, who="ann", purpose="seen on the film")
+    link(gallery)
+    chances = own_links(gallery)
+    place, again = tmp_path / "copy.db", tmp_path / "again.jsonl"
+    if way == "export":
+        export(gallery, tmp_path / "all.jsonl")
+        list(restore(str(place), iter((tmp_path / "all.jsonl").read_bytes().splitlines()), "all"))
+    else:
+        with open_gallery(place, gallery.model, who="ben", purpose="move") as new:
+            migrate(gallery, new)
+    with open_gallery(place, gallery.model) as copy:
+        assert sorted(own_links(copy).values()) == sorted(chances.values())
+        made = [line for line in copy.audit() if line.action == "link"]
+        assert (made[0].purpose, made[0].detail["made_by"]) == ("seen on the film", "ann")
+        assert way == "migrate" or made[0].detail["copied"] == "import"
+        reasons = {each.reason for person in follow(copy) for each in person.sightings if each.probability is not None}
+        assert reasons
+        assert "linked by hand" not in reasons
+        (plan,) = link(copy)
+        assert (plan.links, plan.undo) == ((), ())
+        export(copy, again)  # who made them is told by a copy of the copy too
+        told = json.loads(again.read_bytes().splitlines()[0])["links"]
+        assert told[0] == {"pid": told[0]["pid"], "into": 70, "who": "ann", "purpose": "seen on the film"}
+        assert undo_links(copy).undone == len(chances)
+        assert [link.into for link in copy.links()] == [70]
+    assert by_hand == 1
 
 
 def test_a_person_is_found_again_and_numbers_are_not_given_twice(gallery: Gallery) -> None:

@@ -30,7 +30,7 @@ class _GalleryVerbs(LazyGroup):
         "create": "gallery:create",
         "add": "gallery_add:add",
         "search": "gallery:search",
-        "forget": "gallery:forget",
+        "forget": "gallery_forget:forget",
         "stats": "gallery:stats",
         "verify": "gallery:verify",
         "compact": "gallery:compact",

@@ -1,4 +1,4 @@
-"""`resight gallery`: all its verbs but `add`, `import` and `migrate`."""
+"""`resight gallery`: all its verbs but `add`, `forget`, `import` and `migrate`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from resight.cli.place import is_service, opened, opened_with_model
 from resight.core.calibration import Rate
 from resight.core.errors import ConfigError, GalleryError, UnreadableImage
 from resight.core.files import check_folder_of, written_whole
-from resight.core.times import format_time, parse_period_s, parse_time
+from resight.core.times import format_time, parse_time
 from resight.core.words import counted
 from resight.embedding.card import short_of
 from resight.embedding.loading import load
@@ -44,6 +44,10 @@ People = Annotated[
 ]
 After = Annotated[str | None, typer.Option(help="Seen at or after this time: ISO 8601, or seconds since 1970.")]
 Before = Annotated[str | None, typer.Option(help="Seen before this time.")]
+INCOMPLETE = (
+    "incomplete: an import or a migration into it has not ended; the same `resight gallery import` or `migrate` again "
+    "goes on"
+)
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -152,9 +156,13 @@ def search(
             (_print_json if json_ else _print_table)(searched, result, hidden is not None)
             for note in result.notes:
                 output.say(f"note: {note}")
+        if not is_service(uri) and gallery.unfinished():
+            output.say(f"note: {INCOMPLETE}; who is not found may be among what is missing")
         _tell_of_camera(gallery, seen_by)
+        if person:
+            tell_unknown_people(gallery, uri, person)
         if exclude_camera or (camera and not result.num_people):
-            _tell_unknown_cameras(gallery, uri, [*(camera or ()), *(exclude_camera or ())])
+            tell_unknown_cameras(gallery, uri, [*(camera or ()), *(exclude_camera or ())])
 
 
 def _tell_of_camera(gallery: Gallery, seen_by: str | None) -> None:
@@ -170,13 +178,20 @@ def _tell_of_camera(gallery: Gallery, seen_by: str | None) -> None:
         output.say(f"note: the site transform has no mean of the camera {seen_by}; it has one of {known}")
 
 
-def _tell_unknown_cameras(gallery: Gallery, uri: str, asked: Sequence[str]) -> None:
+def tell_unknown_cameras(gallery: Gallery, uri: str, asked: Sequence[str]) -> None:
     """Names the cameras asked for of which there is no entry. A service may keep from a key which there are."""
     if is_service(uri):
         return
     there = gallery.stats().cameras
     if unknown := [name for name in dict.fromkeys(asked) if name not in there]:
         output.say(f"note: no entry is by the camera {', '.join(unknown)}; there are {', '.join(there) or 'none'}")
+
+
+def tell_unknown_people(gallery: Gallery, uri: str, asked: Sequence[str]) -> None:
+    """Names the people asked for of whom there is no entry. A service may keep from a key who is there."""
+    unknown = [] if is_service(uri) else [name for name in asked if gallery.person(pid_of_name(name)) is None]
+    if unknown:
+        output.say(f"note: no entry is of the person {', '.join(dict.fromkeys(unknown))}; names are as they were added")
 
 
 def _print_json(pictures: Sequence[Path], result: SearchResult, hidden: bool) -> None:
@@ -192,7 +207,7 @@ def _print_table(pictures: Sequence[Path], result: SearchResult, hidden: bool) -
     if not result.num_people:
         output.tell(f"{', '.join(map(str, pictures))}: nobody is there who could be the answer: no entry matches")
         return
-    about = f"among {result.num_people:,} people"
+    about = f"among {counted(result.num_people, 'person', 'people')}"
     told = "so of" if decision and decision.reason else "wrong in"
     told = "of who is here, somebody else in" if result.named else told
     rate = f"; {told} {decision.rate}" if decision and decision.rate else ""
@@ -222,62 +237,6 @@ def _share(rate: Rate) -> str:
     return f"{value} [{low}, {high}]"
 
 
-def forget(
-    uri: Uri,
-    *,
-    pid: Pids = None,
-    person: People = None,
-    track: Tracks = None,
-    camera: Cameras = None,
-    id: Annotated[list[int] | None, typer.Option("--id", help="The entry of this id. May be repeated.")] = None,
-    after: After = None,
-    before: Before = None,
-    older_than: Annotated[str | None, typer.Option(help="Entries older than a period: 30d or 12h.")] = None,
-    untimed: Annotated[
-        bool, typer.Option("--untimed", help="Counts entries of no time, or of one days ahead, as older and before.")
-    ] = False,
-    who: Who = None,
-    purpose: Purpose = "",
-    wait: Wait = 5.0,
-) -> None:
-    """Deletes the entries that match all conditions: embeddings, pictures and paths, from every file of the gallery.
-
-    For example --camera north --before 2026-01-01 deletes what that camera saw before. Entries that have no time are
-    counted, and stay unless --untimed is given.
-
-    Example: resight gallery forget site.db --pid 7 --who "data protection officer" --purpose "request 12"
-    """
-    conditions: dict[str, Any] = {"pids": pid, "people": person, "tracks": track, "cameras": camera, "ids": id}
-    conditions["after"] = None if after is None else parse_time(after)
-    conditions["before"] = None if before is None else parse_time(before)
-    period = None if older_than is None else parse_period_s(older_than)
-    with opened(uri, wait_s=wait, who=who, purpose=purpose) as gallery:
-        gone = gallery.forget(older_than=period, untimed=untimed, **conditions)
-        if camera and not gone.entries:
-            _tell_unknown_cameras(gallery, uri, camera)
-    output.tell(f"{counted(gone.entries, 'entry', 'entries')} forgotten")
-    if not gone.entries and not camera:
-        place = without_password(uri)
-        output.say(f"note: no entry in {place} matches; was the name, the number or the time meant otherwise?")
-    if gone.untimed:
-        output.say(
-            f"not judged: {counted(gone.untimed, 'entry has', 'entries have')} no time, or one that is days ahead of "
-            "now (kept; --untimed counts such as old)"
-        )
-    if gone.looked_for:
-        output.tell(f"the bytes of {gone.sought} were looked for in the files afterwards")
-    if gone.site:
-        output.say(gone.site)
-    for beyond in gone.beyond:
-        output.say(f"out of reach: {beyond}")
-    for trace in gone.traces:
-        output.say(f"left: {trace}")
-    if gone.traces:
-        raise GalleryError(
-            f"{counted(gone.entries, 'entry is', 'entries are')} forgotten, but traces of them may be left: see above"
-        )
-
-
 def stats(uri: Uri, *, json_: Json = False) -> None:
     """Shows how much is in a gallery, and of which model."""
     with opened(uri, read_only=True) as gallery:
@@ -296,7 +255,7 @@ def stats(uri: Uri, *, json_: Json = False) -> None:
         "each)"
     )
     if unfinished:
-        output.tell("incomplete: an import or a migration into it has not ended; the same command again goes on")
+        output.tell(INCOMPLETE)
     output.tell(f"pictures  {found.crops:,} kept")
     output.tell(f"cameras   {', '.join(f'{name} {count:,}' for name, count in found.cameras.items()) or 'none'}")
     if site is not None:
@@ -380,7 +339,7 @@ def export(uri: Uri, out: Annotated[Path, typer.Option("--out", "-o", help="The 
     with opened(uri, read_only=True) as gallery:
         count = export_lines(gallery, out) if not is_service(uri) else _downloaded(gallery, out)
         if gallery.unfinished():
-            output.say("note: this gallery is incomplete: an import or a migration into it has not ended")
+            output.say(f"note: {INCOMPLETE}")
     output.tell(f"{counted(count, 'entry', 'entries')}: {out}")
 
 

@@ -21,7 +21,7 @@ from resight.core.errors import ConfigError, DataError, DatasetError, ResightErr
 from resight.core.words import counted
 from resight.data.crops import SPLITS, Crop
 from resight.data.embeddings import holds_embeddings
-from resight.data.pictures import open_pictures
+from resight.data.pictures import is_picture, open_pictures
 from resight.gallery.gallery import Gallery
 from resight.gallery.opening import open_gallery
 from resight.gallery.records import Added
@@ -44,6 +44,7 @@ Model_ = Annotated[
 ]
 WITHOUT_MEAN = "they get the site's, and are found worse. Is it a new name of another camera? `resight site fit` anew"
 NAMED = 20  # rows left out for one reason that are named; the others are counted
+NAMED_FILES = 5
 Wait = Annotated[float, typer.Option(min=0, help="Seconds to wait while another process writes.")]
 
 
@@ -52,7 +53,7 @@ def add(
     source: Annotated[
         str,
         typer.Argument(
-            help="A data set, embeddings, a .jsonl file, - for lines of JSON; with --camera, a folder of pictures."
+            help="A data set, embeddings, a .jsonl file, - for lines of JSON; with --camera, pictures or a folder."
         ),
     ],
     *,
@@ -197,23 +198,35 @@ def _rows_of(
     try:
         dataset = open_data(source, format, strict=False)
     except DatasetError as error:
-        if format or split or not (pictures := _pictures_below(Path(source))):
+        if format or split or not (pictures := _pictures_at(Path(source))):
             raise
         if camera is None:
-            raise DatasetError(f"{error}. If all its pictures are by one camera, name it: --camera NAME") from None
+            which = "If all its pictures are by one camera, name it" if Path(source).is_dir() else "Or name its camera"
+            raise DatasetError(f"{error}. {which}: --camera NAME") from None
         output.say(
             f"{source}: {counted(len(pictures), 'picture')} by the camera {camera}, of people whom nobody has named"
         )
+        _name_others(Path(source))
         return rows_of_crops(pictures, camera)
     return rows_of_crops(crops_of(dataset, split or SPLITS), camera, not unnamed)
 
 
-def _pictures_below(folder: Path) -> list[Crop]:
-    """The pictures in a folder of no data set's form, and below; none if it is no folder, or holds none."""
+def _pictures_at(place: Path) -> list[Crop]:
+    """The picture, or those in a folder of no data set's form, and below; none if it is neither, or holds none."""
     try:
-        return open_pictures(folder) if folder.is_dir() else []
+        return open_pictures(place) if place.is_dir() or is_picture(place) else []
     except DatasetError:
         return []
+
+
+def _name_others(folder: Path) -> None:
+    """Names the files of a folder that are taken for no pictures, but for hidden ones."""
+    below = (path for path in folder.rglob("*") if path.is_file() and not is_picture(path))
+    names = sorted(str(path.relative_to(folder)) for path in below)
+    if names := [name for name in names if not any(part.startswith(".") for part in Path(name).parts)]:
+        more = f" and {len(names) - NAMED_FILES:,} more" if len(names) > NAMED_FILES else ""
+        number = counted(len(names), "file that is no picture", "files that are no pictures")
+        output.say(f"left out: {number} by the suffix: {', '.join(names[:NAMED_FILES])}{more}")
 
 
 def _only(rows: Iterator[Row | DataError], cameras: list[str]) -> Iterator[Row | DataError]:

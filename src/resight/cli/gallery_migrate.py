@@ -10,11 +10,13 @@ import typer
 
 from resight.cli import output
 from resight.cli.gallery_add import Uri, Wait
-from resight.core.errors import ConfigError
+from resight.cli.proof import tell_proof
+from resight.core.errors import ConfigError, GalleryError
 from resight.core.words import counted
 from resight.embedding.loading import load
 from resight.gallery.engines import open_store
 from resight.gallery.gallery import Gallery
+from resight.gallery.migrate import Migrated
 from resight.gallery.migrate import migrate as migrate_gallery
 from resight.gallery.opening import open_gallery
 from resight.gallery.store import without_password
@@ -34,7 +36,8 @@ def migrate(
     """Copies a gallery, with its ids and links, to another engine or to another model's embeddings.
 
     With --model the stored pictures are embedded again; without, the embeddings are copied. Run it again after an
-    interruption, or for what was added meanwhile. The old gallery is not changed.
+    interruption, or for what was added and forgotten meanwhile: what came of the old gallery and is no longer there is
+    forgotten in the new one too. The old gallery's entries are not changed; it notes where its copy is.
 
     Examples:
 
@@ -44,7 +47,7 @@ def migrate(
     """
     if uri == to or (Path(to).exists() and Path(uri).exists() and Path(to).samefile(uri)):
         raise ConfigError("the new gallery needs another place than the old one")
-    with open_gallery(uri, read_only=True, wait_s=wait) as old:
+    with _old(uri, wait) as old:
         if model is None:
             new = Gallery(open_store(to, old.settings, wait_s=wait), who=who, purpose=purpose)
             if new.settings.model != old.settings.model:
@@ -56,13 +59,52 @@ def migrate(
         with new:
             if old.settings.keep_crops and not new.settings.keep_crops:
                 output.say(f"{without_password(to)} stores no pictures: those of {without_password(uri)} stay there")
-            done = migrate_gallery(old, new, output.progress)
+            place = without_password(to)
+            place = place if "://" in place or "?gallery=" in place else str(Path(place).absolute())
+            done = migrate_gallery(old, new, output.progress, source=without_password(uri), to=place)
     output.tell(
         f"{without_password(to)}: {counted(done.entries, 'entry', 'entries')}, {done.before:,} of them there before"
     )
     _tell("whose pictures the old gallery did not store", done.without_crop)
     _tell("whose pictures cannot be read", done.unreadable)
-    output.tell(f"{without_password(uri)} is unchanged: whoever is to be forgotten must be forgotten in both")
+    _tell_gone(done, without_password(uri), without_password(to))
+
+
+def _old(uri: str, wait: float) -> Gallery:
+    """The old gallery, to note in it where its copy is; to read it, where it cannot be written."""
+    try:
+        return open_gallery(uri, wait_s=wait)
+    except GalleryError:
+        return open_gallery(uri, read_only=True, wait_s=wait)
+
+
+def _tell_gone(done: Migrated, old: str, new: str) -> None:
+    """What was forgotten because it is no longer in the old gallery, and what was not."""
+    if done.forgotten:
+        number = counted(done.forgotten.entries, "entry", "entries")
+        output.tell(f"{number} forgotten in {new}, as no longer in {old}")
+        tell_proof(done.forgotten)
+    if done.undone:
+        output.tell(f"{counted(done.undone, 'link')} undone in {new}, as no longer in {old}")
+    if done.others:
+        some = ", ".join(map(str, done.other_ids)) + (", ..." if done.others > len(done.other_ids) else "")
+        number = counted(done.others, "entry of {} is", "entries of {} are").format(new)
+        why = (
+            ""
+            if done.recorded
+            else ", and whether they came of it is not recorded: if they are to be forgotten, forget"
+        )
+        why += "" if done.recorded else f" them in {new} by --id, or migrate into a new gallery"
+        output.say(f"note: {number} not in {old} and stay{why}: {some}")
+    if done.recorded:
+        output.tell(
+            f"{old} keeps its entries: whoever is to be forgotten must be forgotten in both, or there and by this "
+            "command again"
+        )
+    else:
+        output.tell(f"{old} is unchanged: whoever is to be forgotten must be forgotten in both")
+    if done.forgotten and done.forgotten.traces:
+        raise GalleryError(f"traces of what was forgotten may be left in {new}: see above")
 
 
 def _tell(which: str, ids: Sequence[int]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from difflib import get_close_matches
 from importlib import import_module
 from typing import Any, ClassVar
 
@@ -27,6 +28,13 @@ class LazyGroup(TyperGroup):
         if found is None:
             return None
         return _command(cmd_name, found) if isinstance(found, str) else _group(cmd_name, found)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """With a suggestion for a name that is none, as for options; typer looks among commands that are imported."""
+        close = get_close_matches(args[0], list(self.verbs)) if args and args[0] not in self.verbs else []
+        if close and not ctx.resilient_parsing:
+            ctx.fail(f"No such command {args[0]!r}. Did you mean {', '.join(map(repr, close))}?")
+        return super().resolve_command(ctx, args)
 
 
 def _command(name: str, place: str) -> Any:

@@ -15,7 +15,7 @@ from resight.core.errors import ConfigError, EmbeddingError
 from resight.core.progress import Advance
 from resight.core.times import format_time, parse_time
 from resight.core.words import counted
-from resight.embedding.card import short_of
+from resight.embedding.card import is_model, short_of
 from resight.gallery.gallery import Gallery
 from resight.gallery.opening import open_gallery, open_with_model
 from resight.video.adding import VideoReport, add_tracklets, check_source
@@ -135,7 +135,7 @@ def _frames(
 
     def of_this_model() -> Iterator[Frame]:
         for moment in moments:
-            if moment[2] != own.model:
+            if not is_model(moment[2], own.model):
                 told = short_of(moment[2]) or "that is not named"
                 raise EmbeddingError(f"the embeddings are of a model {told}; the gallery is of {own.model_label}")
             yield from without_video([moment], start, rate)

@@ -33,9 +33,23 @@ class Measurement:
     num_gallery: int
 
 
+SHORT = 12  # digits of an identity in messages: of 48 bits, so that no two models share them
+
+
 def short_of(identity: str) -> str:
     """Enough of an identity to tell models apart in a message."""
-    return identity.removeprefix("sha256:")[:12]
+    return identity.removeprefix("sha256:")[:SHORT]
+
+
+def is_model(told: str, identity: str) -> bool:
+    """Whether this identity, whole or as messages shorten it, is that of the model.
+
+    Example:
+        >>> is_model("e87c492d98bc", "sha256:e87c492d98bc0123"), is_model("e87c", "sha256:e87c492d98bc0123")
+        (True, False)
+    """
+    short = told.removeprefix("sha256:")
+    return told == identity or (len(short) >= SHORT and identity.removeprefix("sha256:").startswith(short))
 
 
 @dataclass(frozen=True)

@@ -292,7 +292,7 @@ def limit_of(value: Any) -> float | None:
 def _far_ahead(seconds: float, latest: float) -> str:
     unit = next((f"; {name} look like this" for name, many in _UNITS if LONG_AGO_S < seconds / many <= latest), "")
     year = 1970 + seconds / 31_556_952
-    return f"the time {seconds:.17g} is far ahead, in the year {year:,.0f}{unit}"
+    return f"the time {seconds:.17g} is far ahead, in the year {year // 1:.0f}{unit}"
 
 
 def period_of(value: Any) -> float:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -16,12 +15,11 @@ from resight.core.calibration import BESIDE, FALSE_ACCEPT_RATE, FALSE_REJECT_RAT
 from resight.core.errors import ConfigError, DataError, EmbeddingError, GalleryError
 from resight.core.progress import Progress, silent
 from resight.data.crops import SPLITS, Dataset
-from resight.embedding.card import short_of
+from resight.embedding.card import is_model, short_of
 from resight.gallery.arguments import (
     embeddings_of,
     encoded,
     entries_of,
-    forgotten_of,
     listed,
     min_similarity_of,
     one_for_each,
@@ -29,15 +27,14 @@ from resight.gallery.arguments import (
     pooled_entry,
     rate_of,
     renamed_arguments,
-    seen_until,
     top_k_of,
     word_of,
 )
 from resight.gallery.audit import AuditLine, user
 from resight.gallery.curation.corrections import Corrections
-from resight.gallery.curation.listing import Listing
+from resight.gallery.curation.forgetting import Forgetting
 from resight.gallery.filters import Filter
-from resight.gallery.records import Added, Attributes, Damage, Detail, Entry, Forgotten, Placed, Settings, Stats
+from resight.gallery.records import Added, Attributes, Damage, Detail, Entry, Placed, Settings, Stats
 from resight.gallery.results import Query, SearchResult, search
 from resight.gallery.search.approximate import Approximation
 from resight.gallery.search.occluded import hidden_of
@@ -53,12 +50,12 @@ if TYPE_CHECKING:
 Times = float | datetime | Sequence[float | datetime | None] | None
 
 
-class Gallery(Corrections, Listing):
+class Gallery(Corrections, Forgetting):
     """An open gallery. `open_gallery` makes one; use it in a `with`, or call `close`. Threads may share it.
 
     Methods that take `filter` also take its conditions as keywords: the fields of Filter, or in the singular for one
     value (camera="north", exclude_track="17"). who, purpose: what the audit records, in place of the gallery's own.
-    What Corrections and Listing have are its methods too.
+    What Corrections, Forgetting and Listing have are its methods too.
 
     Example:
         >>> import numpy as np, resight
@@ -179,7 +176,7 @@ class Gallery(Corrections, Listing):
         Raises EmbeddingError for another model, shape or length, ConfigError for a wrong argument or a taken id,
         GalleryError.
         """
-        if model != self.settings.model:
+        if not is_model(model, self.settings.model):
             own = self.settings.model_label
             raise EmbeddingError(f"these embeddings are of model {short_of(model)}, the gallery is of {own}")
         vectors = embeddings_of(embeddings, self.settings.dim)
@@ -339,32 +336,6 @@ class Gallery(Corrections, Listing):
         if wanted is None:
             raise ConfigError("approximate search is for a number of matches (top_k), not for all")
         return self.store.approximate(max(wanted, BESIDE), recall)
-
-    @renamed_arguments(keep="older_than")
-    def forget(
-        self,
-        *,
-        older_than: Any = None,
-        untimed: bool = False,
-        filter: Filter | None = None,
-        who: str | None = None,
-        purpose: str | None = None,
-        **conditions: Any,
-    ) -> Forgotten:
-        """Deletes the entries that match the filter, with all traces of them, and audits it without saying whom.
-
-        older_than: a period in seconds, or a timedelta: entries whose time is further back. untimed: counts entries of
-        no time, or of one days ahead of now, as old too; otherwise what is returned says how many there are, and also
-        which traces of deleted entries are left in the gallery's files. At least one condition is needed.
-
-        Raises ConfigError for a wrong condition or none, GalleryError if the store fails; nothing is deleted then.
-        """
-        limit = seen_until()
-        wanted = forgotten_of(filter, older_than, limit if untimed else None, conditions).within(self.cameras)
-        gone = self.store.remove(wanted, *self._caller(who, purpose))
-        if wanted.untimed is not None or (wanted.before is None and wanted.after is None):
-            return gone
-        return replace(gone, untimed=self.store.count_untimed(wanted, limit))
 
     def audit(self) -> Iterator[AuditLine]:
         """The audit, in order: who searched, and who deleted, linked and migrated."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from resight.core.records import FloatArray
@@ -11,6 +11,7 @@ from resight.core.words import counted
 from resight.embedding.card import short_of
 
 UNIT = 1e-3  # how far an embedding's length may be from 1
+LOOKED_FOR = 100  # deleted entries, of which a file is searched for the bytes
 STATS_SCHEMA = "resight.gallery-stats/1"
 Value = str | int | float | bool
 Attributes = Mapping[str, Value]
@@ -150,7 +151,7 @@ class Forgotten:
     searched for in the files afterwards. beyond: where the engine may keep copies that a deletion cannot reach.
     untimed: how many entries a condition on time could not judge, and which are still there: they have no time, or one
     that is far ahead of now. site: what became of the site transform, which was made of them too; empty where there is
-    none or it was not.
+    none or it was not. copies: where galleries are that were made of this one by migration, and may have them too.
     """
 
     entries: int
@@ -159,12 +160,33 @@ class Forgotten:
     beyond: tuple[str, ...] = ()
     untimed: int = 0
     site: str = ""
+    copies: tuple[str, ...] = ()
 
     @property
     def sought(self) -> str:
         """What was searched for in the files afterwards, in words."""
         of_site = ", the site transform of before among them," if self.site else ""
-        return f"{counted(self.looked_for, 'embedding or picture', 'embeddings and pictures')}{of_site}"
+        some = f" of {LOOKED_FOR} of the {self.entries:,} entries" if self.entries > LOOKED_FOR else ""
+        return f"{counted(self.looked_for, 'embedding or picture', 'embeddings and pictures')}{some}{of_site}"
+
+    @property
+    def elsewhere(self) -> str:
+        """What to do about copies, in words; empty where nothing was deleted, or no copy is known."""
+        if not self.copies or not self.entries:
+            return ""
+        places = ", ".join(self.copies)
+        return f"also in {places}, made of this gallery: forget there too, or run the migration again"
+
+    def with_more(self, other: Forgotten) -> Forgotten:
+        """Two deletions of one gallery, told as one."""
+        return replace(
+            self,
+            entries=self.entries + other.entries,
+            traces=tuple(dict.fromkeys((*self.traces, *other.traces))),
+            looked_for=self.looked_for + other.looked_for,
+            beyond=tuple(dict.fromkeys((*self.beyond, *other.beyond))),
+            site=other.site or self.site,
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""

@@ -104,8 +104,11 @@ class Store(ABC):
         """
 
     @abstractmethod
-    def link(self, pid: int, into: int, who: str, purpose: str) -> int:
-        """Links two pids and returns the link's number. Raises GalleryError if they are linked already."""
+    def link(self, pid: int, into: int, who: str, purpose: str, origin: Detail | None = None) -> int:
+        """Links two pids and returns the link's number. origin: of a copied link, what the audit line tells beside it.
+
+        Raises GalleryError if they are linked already.
+        """
 
     @abstractmethod
     def unlink(self, number: int, who: str, purpose: str) -> None:

@@ -469,3 +469,11 @@ def test_a_large_gallery_opens_as_it_was(tmp_path: Path, monkeypatch: pytest.Mon
                 assert match.camera == cameras[match.id - 1]
                 assert match.entry.embedding.tolist() == rows[match.id - 1].tolist()
     assert rows.shape[1] == DIM
+
+
+def test_of_many_entries_it_is_said_of_how_many_the_bytes_were_looked_for(tmp_path: Path) -> None:
+    with open_gallery(tmp_path / "many.db", MODEL) as gallery:
+        gallery.add(pictures(unit(103)), camera="north")
+        few, many = gallery.forget(ids=[1]), gallery.forget(camera="north")
+    assert few.sought == "1 embedding or picture"
+    assert many.sought == "100 embeddings and pictures of 100 of the 102 entries"

@@ -239,11 +239,11 @@ class MilvusStore(Store):
         with self._lock:
             return self._sited.crops()
 
-    def link(self, pid: int, into: int, who: str, purpose: str) -> int:
+    def link(self, pid: int, into: int, who: str, purpose: str, origin: Detail | None = None) -> int:
         self._check_writable()
         with self._lock:
             number = self._records.link(pid, into)
-            self._records.append("link", who, purpose, {"link": number})
+            self._records.append("link", who, purpose, {"link": number, **(origin or {})})
             return number
 
     def unlink(self, number: int, who: str, purpose: str) -> None:

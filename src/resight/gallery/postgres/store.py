@@ -275,14 +275,14 @@ class PostgresStore(Store):
         with self._db.looking():
             return self._sited.crops()
 
-    def link(self, pid: int, into: int, who: str, purpose: str) -> int:
+    def link(self, pid: int, into: int, who: str, purpose: str, origin: Detail | None = None) -> int:
         with self._db.changing():
             self._one_at_a_time()
             first, second = check_link(pid, into, self._counting.links())
             apart.check_apart(self._note(apart.APART), first, second, self._counting.links())
             insert = "INSERT INTO links (pid, into_pid) VALUES (:first, :second) RETURNING number"
             number = int(self._db.one(insert, first=first, second=second))
-            self._append("link", who, purpose, {"link": number})
+            self._append("link", who, purpose, {"link": number, **(origin or {})})
             return number
 
     def unlink(self, number: int, who: str, purpose: str) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from resight.core.errors import GalleryError
+from resight.gallery.records import LOOKED_FOR as SAMPLE
 from resight.gallery.records import Settings
 from resight.gallery.siting import fit_to_what_is_left
 from resight.gallery.sqlite import pages, raw, siting
@@ -18,7 +19,6 @@ from resight.gallery.sqlite.searching import Signs, found_in, sign_of
 from resight.site.transform import SiteTransform
 
 TRIES = 100  # to empty the log before another process writes again
-SAMPLE = 100  # deleted entries whose bytes are looked for
 
 
 def delete(db: Connection, ids: Sequence[int]) -> set[int]:

@@ -73,6 +73,8 @@ class SqliteStore(Store):
     ) -> None:
         """As `open_store`. uri: the file's path."""
         self.path = path = Path(uri)
+        if path.is_dir():
+            raise GalleryError(f"{path} is a folder, and a gallery is a file: {path / 'site.db'}, for one")
         there = path.is_file() and path.stat().st_size > 0
         if there and new:
             raise GalleryError(f"{path} exists already")
@@ -256,12 +258,12 @@ class SqliteStore(Store):
         with self._db.reading():
             return siting.crops(self._db.db, self.settings)
 
-    def link(self, pid: int, into: int, who: str, purpose: str) -> int:
+    def link(self, pid: int, into: int, who: str, purpose: str, origin: Detail | None = None) -> int:
         with self._db.writing():
             first, second = check_link(pid, into, linked(self._db.db))
             apart.check_apart(self._note(apart.APART), first, second, linked(self._db.db))
             cursor = self._db.execute("INSERT INTO links (pid, into_pid) VALUES (?, ?)", [first, second])
-            self._append("link", who, purpose, {"link": cursor.lastrowid})
+            self._append("link", who, purpose, {"link": cursor.lastrowid, **(origin or {})})
             return int(cursor.lastrowid or 0)
 
     def unlink(self, number: int, who: str, purpose: str) -> None:

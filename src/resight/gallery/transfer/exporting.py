@@ -15,6 +15,7 @@ from resight.gallery.records import Added
 from resight.gallery.siting import copy_site
 from resight.gallery.store import Store, without_password
 from resight.gallery.transfer.lines import Header, header_line, header_of, line_of, rows_of_lines
+from resight.gallery.transfer.origins import origins_of
 from resight.gallery.transfer.placing import copy_cannot_links
 from resight.gallery.transfer.rows import Row
 
@@ -22,21 +23,23 @@ DIGITS = 18  # of a count: room for one is left in the first line, and filled wh
 
 
 def export(gallery: Gallery, path: Path) -> int:
-    """Writes settings, links, cannot-links, the site transform and entries, but not the audit; the number of entries.
+    """Writes settings, links and who made them, cannot-links, the site transform and entries, but not the audit; the
+    number of entries.
 
     A kill or a full disk leaves no file of this name, or the one that was there.
 
     Raises GalleryError if the gallery fails, OSError if the file cannot be written.
     """
     links, apart, site, count = gallery.links(), gallery.cannot_links(), gallery.site.transform, 0
-    room = len(header_line(gallery.settings, links, 10**DIGITS, apart, site))
+    origins = origins_of(gallery.audit()) if links else {}
+    room = len(header_line(gallery.settings, links, 10**DIGITS, apart, site, origins))
     with written_whole(path) as file:
         file.write(b" " * room + b"\n")
         for entry in gallery.entries():
             file.write(line_of(entry, gallery.settings.model).encode() + b"\n")
             count += 1
         file.seek(0)
-        file.write(header_line(gallery.settings, links, count, apart, site).ljust(room).encode())
+        file.write(header_line(gallery.settings, links, count, apart, site, origins).ljust(room).encode())
     return count
 
 
@@ -79,9 +82,9 @@ def _restored(
                 "marked as incomplete: import a whole copy of the export into it by the same command, or remove it"
             )
         links = {link.pid: link.into for link in gallery.links()}
-        for pid, into in header.links:
+        for (pid, into), made in zip(header.links, header.origins, strict=True):
             if root_of(pid, links) != root_of(into, links):
-                gallery.link(pid, into)
+                store.link(pid, into, gallery.who, made.purpose, made.detail("import"))
                 links = {link.pid: link.into for link in gallery.links()}
         copy_cannot_links(header.apart, gallery)
         if header.site is not None:

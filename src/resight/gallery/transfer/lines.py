@@ -2,9 +2,9 @@
 
 A line is an object with `camera`, and one of `path`, `crop` (the encoded picture, base64) or `embedding` (with `model`,
 the identity of the model that made it); and, if known, `time` (seconds since 1970 or ISO 8601), `track`, `pid` or
-`person` (a name), `attributes` and `name`. An export begins with a header line: `gallery` (its settings), `links`,
-`entries` (how many lines follow; 0.1.0 did not say) and `site` (a site transform's file, base64). Lines are UTF-8, with
-or without a byte order mark.
+`person` (a name), `attributes` and `name`. An export begins with a header line: `gallery` (its settings), `links` (each
+with `who` made it and for what `purpose`, where that is known), `entries` (how many lines follow; 0.1.0 did not say)
+and `site` (a site transform's file, base64). Lines are UTF-8, with or without a byte order mark.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import base64
 import binascii
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -21,13 +21,15 @@ from typing import Any
 from resight.core.errors import ConfigError, DataError
 from resight.core.times import parse_time
 from resight.data.crops import Crop
-from resight.gallery.arguments import camera_of, word_of
+from resight.gallery.arguments import camera_of, text_of, word_of
 from resight.gallery.records import CannotLink, Entry, Link, Settings
+from resight.gallery.transfer.origins import Origin
 from resight.gallery.transfer.rows import Row
 from resight.site.files import from_bytes, to_bytes
 from resight.site.transform import SiteTransform
 
 FIELDS = ("path", "crop", "embedding", "model", "camera", "time", "track", "pid", "person", "attributes", "name", "id")
+NO_ORIGINS: Mapping[int, Origin] = {}
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,7 @@ class Header:
 
     links: pairs of pids, each linked into the second. entries: how many follow, None where it does not say. mark: by
     which the same export is known again. apart: pairs of pids that are two people. site: its site transform, if any.
+    origins: who made each link, in the order of links.
     """
 
     settings: Settings
@@ -44,6 +47,7 @@ class Header:
     mark: str = ""
     apart: tuple[tuple[int, int], ...] = ()
     site: SiteTransform | None = None
+    origins: tuple[Origin, ...] = ()
 
 
 def rows_of_lines(lines: Iterable[str | bytes], source: str, first: int = 1) -> Iterator[Row | DataError]:
@@ -88,12 +92,17 @@ def header_line(
     entries: int | None = None,
     apart: Iterable[CannotLink] = (),
     site: SiteTransform | None = None,
+    origins: Mapping[int, Origin] = NO_ORIGINS,
 ) -> str:
-    """The first line of an export. entries: how many lines follow; it is left out where that is not known."""
+    """The first line of an export. entries: how many lines follow; it is left out where that is not known. origins: who
+    made the links, by their numbers."""
     values: dict[str, Any] = {"gallery": asdict(settings)}
     if site is not None:
         values["site"] = base64.b64encode(to_bytes(site)).decode()
-    values["links"] = [{"pid": link.pid, "into": link.into} for link in links]
+    values["links"] = [
+        {"pid": link.pid, "into": link.into, **(asdict(origins[link.number]) if link.number in origins else {})}
+        for link in links
+    ]
     if pairs := [{"pid": pair.pid, "other": pair.other} for pair in apart]:
         values["cannot_links"] = pairs
     return json.dumps(values if entries is None else {**values, "entries": entries})
@@ -105,16 +114,24 @@ def header_of(line: str | bytes, source: str) -> Header:
         values = json.loads(_text_of(line))
         settings = Settings(**values["gallery"])
         links = tuple((int(link["pid"]), int(link["into"])) for link in values.get("links", []))
+        origins = tuple(Origin(_told(link, "who"), _told(link, "purpose")) for link in values.get("links", []))
         apart = tuple((int(pair["pid"]), int(pair["other"])) for pair in values.get("cannot_links", []))
         entries = None if values.get("entries") is None else int(values["entries"])
         site = from_bytes(base64.b64decode(values["site"]), f"{source}: its site") if values.get("site") else None
         mark = hashlib.blake2b(json.dumps(values, sort_keys=True).encode(), digest_size=16).hexdigest()
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+    except (ConfigError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         raise DataError(f"{source}: its first line is not that of `resight gallery export`") from None
     fitting = all(type(getattr(settings, field.name)).__name__ == field.type for field in fields(settings))
     if not fitting or settings.dim < 1:
         raise DataError(f"{source}: its first line is not what `resight gallery export` wrote: {settings}")
-    return Header(settings, links, entries, mark, apart, site)
+    return Header(settings, links, entries, mark, apart, site, origins)
+
+
+def _told(link: Mapping[str, Any], name: str) -> str:
+    """Who made a link, or what for; empty where it is not told. Raises TypeError if it is no text."""
+    if not isinstance(text := link.get(name, ""), str):
+        raise TypeError(name)
+    return text_of(text)
 
 
 def _text_of(line: str | bytes) -> str:

@@ -15,7 +15,7 @@ from resight.core.records import DISTRACTOR_PID
 from resight.data.crops import SPLITS, Crop, Dataset
 from resight.data.embeddings import read_rows
 from resight.data.labels import camera_names
-from resight.embedding.card import short_of
+from resight.embedding.card import is_model, short_of
 from resight.gallery.arguments import camera_of
 from resight.gallery.people import person_label
 from resight.gallery.records import Settings
@@ -102,8 +102,8 @@ def columns_of(rows: Sequence[Row], made: Sequence[Any], settings: Settings, kee
     Raises EmbeddingError if an embedding is of another model than the gallery's, UnreadableImage if a picture that is
     to be stored cannot be read.
     """
-    foreign = {row.model for row in rows if row.embedding is not None} - {settings.model}
-    if foreign:
+    named = {row.model for row in rows if row.embedding is not None}
+    if foreign := {model for model in named if not is_model(model, settings.model)}:
         if "" in foreign:
             raise EmbeddingError(
                 "it is not said which model the embedding is of: give the model's identity as `model`, as `resight "
@@ -114,9 +114,7 @@ def columns_of(rows: Sequence[Row], made: Sequence[Any], settings: Settings, kee
                 "an embedding that a site transform has changed: a gallery keeps them as the model gave them, without "
                 "--site, and applies its own transform"
             )
-        raise EmbeddingError(
-            f"an embedding of a model {short_of(min(foreign))}; the gallery is of {short_of(settings.model)}"
-        )
+        raise EmbeddingError(f"an embedding of a model {short_of(min(foreign))}; the gallery is of {settings.model}")
     embeddings = iter(made)
     return {
         "embeddings": [row.embedding if row.embedding is not None else next(embeddings) for row in rows],

@@ -16,6 +16,7 @@ from resight.gallery.filters import Filter
 from resight.gallery.gallery import Gallery
 from resight.gallery.search.meaning import calibration_of
 from resight.gallery.transfer.lines import header_line, line_of
+from resight.gallery.transfer.origins import origins_of
 from resight.service.api.answers import AuditHeadOut, AuditLineOut, AuditOut
 from resight.service.api.common import caller_of, desk_of, read, view_of, whole_gallery, write
 from resight.service.desk import Desk
@@ -140,12 +141,9 @@ async def export(request: Request) -> Response:
     )
 
     def lines() -> Iterator[bytes]:
-        yield (
-            header_line(
-                gallery.settings, gallery.links(), count, gallery.cannot_links(), gallery.site.transform
-            ).encode()
-            + b"\n"
-        )
+        links, apart, site = gallery.links(), gallery.cannot_links(), gallery.site.transform
+        origins = origins_of(gallery.store.audit()) if links else {}
+        yield header_line(gallery.settings, links, count, apart, site, origins).encode() + b"\n"
         for entry in gallery.entries():
             yield line_of(entry, desk.gallery.settings.model).encode() + b"\n"
 

@@ -157,7 +157,8 @@ class CertificateOut(BaseModel):
 
     looked_for: how many embeddings and pictures were searched for in the gallery's files. traces: where bytes may still
     be; empty: none were found. beyond: what the engine keeps out of reach. site: what became of the site transform.
-    audit_number, audit_hash: its line.
+    copies: galleries that were made of this one by migration, and may have the same people. audit_number, audit_hash:
+    its line.
     """
 
     time: str
@@ -170,6 +171,7 @@ class CertificateOut(BaseModel):
     beyond: list[str]
     untimed: int
     site: str
+    copies: list[str]
     audit_number: int
     audit_hash: str
     words: str

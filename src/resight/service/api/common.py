@@ -9,7 +9,7 @@ from fastapi import Request
 
 from resight.core.errors import ConfigError
 from resight.core.pictures.images import check_pixels
-from resight.embedding.card import short_of
+from resight.embedding.card import is_model, short_of
 from resight.gallery.gallery import Gallery
 from resight.service.access.roles import Caller
 from resight.service.desk import Desk
@@ -66,7 +66,10 @@ def checked_pictures(pictures: Sequence[bytes], desk: Desk) -> list[bytes]:
 
 def check_model(model: str | None, gallery: Gallery) -> None:
     """Raises Refusal (409) for an embedding of another model than the gallery's, with both identities."""
-    if model != gallery.settings.model:
+    own = gallery.settings
+    if model is None or not is_model(model, own.model):
         told = "of a model that is not named" if not model else f"of model {short_of(model)}"
-        text = f"this embedding is {told}; the gallery is of {gallery.settings.model_label}: `model` is its identity"
+        text = (
+            f"this embedding is {told}; the gallery is of {own.model_label}: as `model` give its identity, {own.model}"
+        )
         raise Refusal(409, text, "other-model")

@@ -12,6 +12,7 @@ from fastapi import Request
 from resight.core.errors import ConfigError
 from resight.gallery.arguments import filter_of, period_of, seen_until
 from resight.gallery.audit import AuditLine
+from resight.gallery.curation.forgetting import ToForget
 from resight.gallery.filters import Filter
 from resight.gallery.gallery import Gallery
 from resight.gallery.records import Forgotten
@@ -40,20 +41,15 @@ async def previewed(request: Request, body: ForgetBody) -> ForgetPreviewOut:
     wanted = _filter_of(body)
     view, desk = view_of(request), desk_of(request)
 
-    def counted() -> tuple[int, int, dict[str, int], int]:
-        bounded = wanted.within(view.cameras)
-        known = view.stats().cameras if view.cameras is None else view.cameras
-        counts = {camera: view.store.count(bounded.within([camera])) for camera in known}
-        cameras = {camera: number for camera, number in counts.items() if number}
-        people = view.people(limit=10**9, filter=wanted)
-        timed = wanted.before is not None or wanted.after is not None
-        untimed = view.store.count_untimed(bounded, seen_until()) if timed and wanted.untimed is None else 0
-        return view.store.count(bounded), len(people), cameras, untimed
+    def counted() -> ToForget:
+        return view.to_forget(filter=wanted, times=False)
 
-    entries, people, cameras, untimed = await read(request, counted)
+    shown = await read(request, counted)
     token = secrets.token_urlsafe(24)
-    desk.previews.put(token, Preview(caller_of(request).key, wanted, entries))
-    return ForgetPreviewOut(entries=entries, people=people, cameras=cameras, untimed=untimed, token=token)
+    desk.previews.put(token, Preview(caller_of(request).key, wanted, shown.entries))
+    return ForgetPreviewOut(
+        entries=shown.entries, people=shown.people, cameras=dict(shown.cameras), untimed=shown.untimed, token=token
+    )
 
 
 async def confirm(body: ConfirmBody, request: Request) -> CertificateOut:
@@ -89,6 +85,9 @@ def certificate(gone: Forgotten, line: AuditLine | None, who: str, purpose: str,
         words += " of the gallery: none were found." if not gone.traces else " of the gallery."
     if gone.traces:
         words += " Traces may be left: see below."
+    copies = tuple(dict.fromkeys(place.replace("\\", "/").rpartition("/")[2] for place in gone.copies))  # names alone
+    if elsewhere := replace(gone, copies=copies).elsewhere:
+        words += f" {elsewhere[:1].upper()}{elsewhere[1:]}."
     return CertificateOut(
         time=datetime.now(UTC).isoformat(timespec="seconds"),
         who=who,
@@ -100,6 +99,7 @@ def certificate(gone: Forgotten, line: AuditLine | None, who: str, purpose: str,
         beyond=list(gone.beyond),
         untimed=gone.untimed,
         site=gone.site,
+        copies=list(copies),
         audit_number=line.number if line else 0,
         audit_hash=line.hash if line else "",
         words=words,

@@ -21,6 +21,10 @@ from resight.service.jobs import Job, Work
 from resight.service.problems import missing
 
 MOST_DAMAGES = 100
+NOT_RECORDED = (
+    "others are entries of the new gallery that are not in this one, and whether they came of it is not recorded: they "
+    "stay. If they are of people who are forgotten, remove the new gallery and embed again"
+)
 Number = Annotated[str, Path(max_length=100)]
 
 
@@ -66,10 +70,12 @@ async def compact(request: Request) -> JobOut:
 async def reembed(body: ReembedBody, request: Request) -> JobOut:
     """Embeds the kept pictures with another model, into a new gallery beside this one: ids, links and all.
 
-    This gallery stays as it is. `result` says by which command the service is started on the new one.
+    This gallery's entries stay as they are. Asked again, it adds what is new, and forgets in the new gallery what came
+    of this one and is no longer here. `result` has the counts, and the command that starts the service on the new one.
     """
-    desk = desk_of(request)
+    desk, who = desk_of(request), caller_of(request).who
     path = beside(desk, body.model)
+    source = _in_a_file(desk).path.name
 
     def work(progress: Progress) -> dict[str, Any]:
         old = desk.gallery.settings
@@ -78,14 +84,19 @@ async def reembed(body: ReembedBody, request: Request) -> JobOut:
             load(desk.offered[body.model]),
             keep_crops=old.keep_crops,
             audit_searches=old.audit_searches,
-            who=desk.gallery.who,
+            who=who,
             purpose="re-embed",
         ) as new:
-            done = migrate(desk.gallery, new, progress)
+            done = migrate(desk.gallery, new, progress, source=source, to=str(path.absolute()))
         return {
             "entries": done.entries,
             "without_picture": len(done.without_crop),
             "unreadable": len(done.unreadable),
+            "forgotten": done.forgotten.entries if done.forgotten else 0,
+            "traces": list(done.forgotten.traces) if done.forgotten else [],
+            "links_undone": done.undone,
+            "others": done.others,
+            "note": "" if done.recorded or not done.others else NOT_RECORDED,
             "switch": f"resight serve {path.name} --model {body.model}",
         }
 
@@ -97,15 +108,20 @@ def beside(desk: Desk, model: str) -> FilePath:
     keeps no file, or a gallery without pictures."""
     if model not in desk.offered:
         raise unknown_name("model", model, desk.offered)
+    store = _in_a_file(desk)
+    if not desk.gallery.settings.keep_crops:
+        raise ConfigError("this gallery keeps no pictures, so there is nothing to embed again")
+    safe = "".join(letter if letter.isalnum() or letter in "-_" else "-" for letter in model)
+    return store.path.with_name(f"{store.path.stem}-{safe}{store.path.suffix}")
+
+
+def _in_a_file(desk: Desk) -> SqliteStore:
     store = desk.gallery.store
     if not isinstance(store, SqliteStore):
         raise ConfigError(
             "only a gallery in a file is embedded again by the service; use `resight gallery migrate` for this engine"
         )
-    if not desk.gallery.settings.keep_crops:
-        raise ConfigError("this gallery keeps no pictures, so there is nothing to embed again")
-    safe = "".join(letter if letter.isalnum() or letter in "-_" else "-" for letter in model)
-    return store.path.with_name(f"{store.path.stem}-{safe}{store.path.suffix}")
+    return store
 
 
 def _begin(request: Request, kind: str, work: Work) -> JobOut:

@@ -23,6 +23,7 @@ from resight.gallery.arguments import (
     seconds_of,
 )
 from resight.gallery.audit import AuditLine
+from resight.gallery.curation.forgetting import ToForget
 from resight.gallery.curation.listing import Person
 from resight.gallery.filters import Filter
 from resight.gallery.records import Added, Attributes, CannotLink, Damage, Entry, Forgotten, Link, Settings, Stats
@@ -270,10 +271,8 @@ class RemoteGallery:
         **conditions: Any,
     ) -> Forgotten:
         """As Gallery.forget: it previews, and confirms what was counted."""
-        why, period = self._purpose(purpose), None if older_than is None else period_of(older_than)
-        body: dict[str, Any] = conditions_of(filter, **conditions)
-        body |= {} if period is None else {"older_than_s": period}
-        shown = self._to.call("POST", "/forget/preview", body={**body, "untimed": untimed})
+        why = self._purpose(purpose)
+        shown = self._previewed(older_than, untimed, filter, conditions)
         told = self._to.call("POST", "/forget", body={"token": shown["token"], "purpose": why})
         return Forgotten(
             told["entries"],
@@ -282,7 +281,20 @@ class RemoteGallery:
             tuple(told["beyond"]),
             told["untimed"],
             told["site"],
+            tuple(told.get("copies", ())),
         )
+
+    def to_forget(
+        self, *, older_than: Any = None, untimed: bool = False, filter: Filter | None = None, **conditions: Any
+    ) -> ToForget:
+        """As Gallery.to_forget, without the times."""
+        told = self._previewed(older_than, untimed, filter, conditions)
+        return ToForget(told["entries"], told["people"], told["cameras"], told["untimed"])
+
+    def _previewed(self, older_than: Any, untimed: bool, filter: Filter | None, conditions: dict[str, Any]) -> Any:
+        body: dict[str, Any] = conditions_of(filter, **conditions)
+        body |= {} if older_than is None else {"older_than_s": period_of(older_than)}
+        return self._to.call("POST", "/forget/preview", body={**body, "untimed": untimed})
 
     def link(self, pid: int, into: int, *, purpose: str | None = None) -> int:
         """As Gallery.link."""
