@@ -116,7 +116,7 @@ told.facts.certificate = await text("#certificate");
 await look("certificate");
 await page.goto(new URL("audit", asked.url).href);
 told.facts.chain = await text("main p");
-told.facts.actions = [...new Set(await page.locator("tbody tr td:nth-child(3)").allInnerTexts())];
+told.facts.actions = [...new Set(await page.locator("tbody tr td:nth-child(4)").allInnerTexts())];
 await look("audit");
 await go("health");
 told.facts.health = await text("main h2 + p");

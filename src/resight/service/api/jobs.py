@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path as FilePath
 from typing import Annotated, Any
 
@@ -66,7 +67,8 @@ async def compact(request: Request) -> JobOut:
 async def reembed(body: ReembedBody, request: Request) -> JobOut:
     """Embeds the kept pictures with another model, into a new gallery beside this one: ids, links and all.
 
-    This gallery stays as it is. `result` says by which command the service is started on the new one.
+    This gallery stays as it is. `result` says by which command the service is started on the new one, with the same
+    keys, once this one has ended (`switch`), and what does not go with it (`stays`).
     """
     desk = desk_of(request)
     path = beside(desk, body.model)
@@ -86,7 +88,8 @@ async def reembed(body: ReembedBody, request: Request) -> JobOut:
             "entries": done.entries,
             "without_picture": len(done.without_crop),
             "unreadable": len(done.unreadable),
-            "switch": f"resight serve {path.name} --model {body.model}",
+            "switch": shlex.join(["resight", "serve", path.name, "--model", body.model, "--state", _state(desk, path)]),
+            "stays": _staying(desk, path),
         }
 
     return _begin(request, "reembed", work)
@@ -97,15 +100,37 @@ def beside(desk: Desk, model: str) -> FilePath:
     keeps no file, or a gallery without pictures."""
     if model not in desk.offered:
         raise unknown_name("model", model, desk.offered)
+    store = _store_of(desk)
+    if not desk.gallery.settings.keep_crops:
+        raise ConfigError("this gallery keeps no pictures, so there is nothing to embed again")
+    safe = "".join(letter if letter.isalnum() or letter in "-_" else "-" for letter in model)
+    return store.path.with_name(f"{store.path.stem}-{safe}{store.path.suffix}")
+
+
+def _store_of(desk: Desk) -> SqliteStore:
     store = desk.gallery.store
     if not isinstance(store, SqliteStore):
         raise ConfigError(
             "only a gallery in a file is embedded again by the service; use `resight gallery migrate` for this engine"
         )
-    if not desk.gallery.settings.keep_crops:
-        raise ConfigError("this gallery keeps no pictures, so there is nothing to embed again")
-    safe = "".join(letter if letter.isalnum() or letter in "-_" else "-" for letter in model)
-    return store.path.with_name(f"{store.path.stem}-{safe}{store.path.suffix}")
+    return store
+
+
+def _state(desk: Desk, path: FilePath) -> str:
+    """The folder of the keys, as a command names it in the new gallery's folder."""
+    state = desk.keys.path.parent.absolute()
+    return state.name if state.parent == path.absolute().parent else str(state)
+
+
+def _staying(desk: Desk, path: FilePath) -> list[str]:
+    """What the new gallery does not have of the old one, in words."""
+    told = [f"the audit's lines so far: they are in the old gallery, so keep {_store_of(desk).path.name}"]
+    if desk.gallery.site.transform is not None:
+        told.append(
+            "the site transform and its calibration, which are of the old model: `resight site fit` and `resight "
+            f"calibrate` make them anew for {path.name}"
+        )
+    return told
 
 
 def _begin(request: Request, kind: str, work: Work) -> JobOut:
