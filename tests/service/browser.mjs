@@ -1,6 +1,6 @@
 // A person in front of the page, in a real Chromium: search, correct, undo, forget, audit. Prints what was seen as JSON.
 //
-// node browser.mjs '{"modules": FOLDER, "chromium": PATH, "url": ..., "secret": ..., "picture": ..., "shots": FOLDER}'
+// node browser.mjs '{"modules": FOLDER, "chromium": PATH, "url": ..., "secret": ..., "picture": ..., "large": ..., "shots": FOLDER}'
 import { createRequire } from "node:module";
 import { mkdirSync, readFileSync } from "node:fs";
 
@@ -76,6 +76,18 @@ told.facts.broken = await page.evaluate(
   () => [...document.images].filter((image) => image.complete && !image.naturalWidth).length,
 );
 await look("search");
+// A phone's picture, which is larger than the service takes, and lies on its side but for its EXIF.
+await page.setInputFiles("#crop", asked.large);
+await page.waitForSelector("text=made smaller: 2000 x 4000 to 1414 x 2828");
+told.facts.large = await page.evaluate(async () => {
+  const { width, height } = await createImageBitmap(document.getElementById("crop").files[0]);
+  return [width, height];
+});
+await Promise.all([
+  page.waitForResponse((answer) => answer.request().method() === "POST"),
+  page.click("#search button:not(.quiet)"),
+]);
+told.facts.largeVerdict = await text("#verdict");
 await page.locator("#answer .name a").first().click();
 await page.waitForURL("**/people/*");
 told.facts.person = await text("h1");

@@ -118,9 +118,19 @@
     if (pressed) pressed.click();
   });
 
-  // An error has a page of its own, whose #answer takes the place of the answer.
+  // An error has a page of its own, whose #answer takes the place of the answer; but for those of the guard (a session
+  // that ended, too large a request), which are problems in JSON.
   document.addEventListener("htmx:beforeSwap", (event) => {
     event.detail.shouldSwap = true;
     event.detail.isError = false;
+    if (!event.detail.xhr.getResponseHeader("Content-Type").startsWith("application/problem+json")) return;
+    const told = document.createElement("div");
+    told.id = "answer";
+    const words = document.createElement("p");
+    words.className = "trouble";
+    words.setAttribute("role", "alert");
+    words.textContent = JSON.parse(event.detail.serverResponse).detail;
+    told.append(words);
+    event.detail.serverResponse = told.outerHTML;
   });
 })();
