@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -74,6 +75,7 @@ def test_lines_of_a_camera_process(site: Path, picture: Path, tmp_path: Path) ->
     assert "2026-03-01T08:00:00Z" in told
     assert "pictures  1 kept" in told
     resight("gallery", "export", path, "-o", tmp_path / "all.jsonl")
+    assert os.name != "posix" or (tmp_path / "all.jsonl").stat().st_mode & 0o777 == 0o600
     copy = tmp_path / "copy.db"
     assert "2 added, 0 left out" in resight("gallery", "import", copy, tmp_path / "all.jsonl").stdout
     resight("gallery", "export", copy, "-o", tmp_path / "again.jsonl")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -60,6 +61,7 @@ def test_the_whole_way(town: Path, gallery: Path, tmp_path: Path) -> None:
     assert "as linked" in resight("video", "evaluate", gallery, town / "truth").stdout
     page = tmp_path / "timeline.html"
     assert "people" in resight("video", "follow", gallery, *site, "-o", page).stdout
+    assert os.name != "posix" or page.stat().st_mode & 0o777 == 0o600
     text = page.read_text()
     assert "data:image/jpeg" in text
     assert "P 0." in text or "P 1.00" in text

@@ -1,6 +1,6 @@
 // A person in front of the page, in a real Chromium: search, correct, undo, forget, audit. Prints what was seen as JSON.
 //
-// node browser.mjs '{"modules": FOLDER, "chromium": PATH, "url": ..., "secret": ..., "picture": ..., "shots": FOLDER}'
+// node browser.mjs '{"modules": FOLDER, "chromium": PATH, "url": ..., "secret": ..., "picture": ..., "large": ..., "shots": FOLDER}'
 import { createRequire } from "node:module";
 import { mkdirSync, readFileSync } from "node:fs";
 
@@ -76,6 +76,18 @@ told.facts.broken = await page.evaluate(
   () => [...document.images].filter((image) => image.complete && !image.naturalWidth).length,
 );
 await look("search");
+// A phone's picture, which is larger than the service takes, and lies on its side but for its EXIF.
+await page.setInputFiles("#crop", asked.large);
+await page.waitForSelector("text=made smaller: 2000 x 4000 to 1414 x 2828");
+told.facts.large = await page.evaluate(async () => {
+  const { width, height } = await createImageBitmap(document.getElementById("crop").files[0]);
+  return [width, height];
+});
+await Promise.all([
+  page.waitForResponse((answer) => answer.request().method() === "POST"),
+  page.click("#search button:not(.quiet)"),
+]);
+told.facts.largeVerdict = await text("#verdict");
 await page.locator("#answer .name a").first().click();
 await page.waitForURL("**/people/*");
 told.facts.person = await text("h1");
@@ -116,7 +128,7 @@ told.facts.certificate = await text("#certificate");
 await look("certificate");
 await page.goto(new URL("audit", asked.url).href);
 told.facts.chain = await text("main p");
-told.facts.actions = [...new Set(await page.locator("tbody tr td:nth-child(3)").allInnerTexts())];
+told.facts.actions = [...new Set(await page.locator("tbody tr td:nth-child(4)").allInnerTexts())];
 await look("audit");
 await go("health");
 told.facts.health = await text("main h2 + p");

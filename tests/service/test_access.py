@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import os
+import socket
 import stat
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from resight.core.errors import ConfigError, DataError
+from resight.gallery.opening import open_with_model
+from resight.service.access.holding import HOLDER, held
 from resight.service.access.keys import Keys
 from resight.service.access.roles import ROLES, reaches
 from resight.service.application import ROUTES, bare_application
 from resight.service.routes import PUBLIC, Route
 from resight.service.serving import Listening, check_root, state_folder
+from resight.service.serving import serve as serve_gallery
 from resight.service.settings import ServiceSettings
 from tests.service.conftest import API, Serve, Service
 
@@ -164,6 +169,23 @@ def test_a_file_of_keys_that_others_may_read_is_refused(service: Service) -> Non
     with pytest.raises(DataError, match="no file of keys"):
         Keys(path)
     assert os.listdir(path.parent) == ["keys.json"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="nothing is locked on Windows")
+def test_a_second_service_over_the_same_keys_is_refused(ready_made: Path, tmp_path: Path) -> None:
+    said: list[str] = []
+    state = tmp_path / "site.db.service"
+    with socket.create_server(("127.0.0.1", 0)) as taken, open_with_model(str(ready_made), who="service") as gallery:
+        second = Listening(port=taken.getsockname()[1])  # so that it ends there, once it has the keys
+        with held(state, "http://127.0.0.1:8182/"):
+            holder = rf"held by process {os.getpid()}, which serves http://127\.0\.0\.1:8182/.*--state"
+            with pytest.raises(ConfigError, match=holder):
+                serve_gallery(gallery, state, second, ServiceSettings(), said.append)
+        with pytest.raises(ConfigError, match="--port"):
+            serve_gallery(gallery, state, second, ServiceSettings(), said.append)
+    assert said == []
+    assert stat.S_IMODE(state.stat().st_mode) == 0o700
+    assert stat.S_IMODE((state / HOLDER).stat().st_mode) == 0o600
 
 
 def test_guessing_keys_is_slowed_down_and_told(serve: Serve) -> None:

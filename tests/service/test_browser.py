@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from resight.data.crops import Dataset
 from tests.service.conftest import Service
@@ -36,9 +37,12 @@ def browsed(url: str, secret: str, people: Dataset, folder: Path) -> Any:
         pytest.skip("needs chromium, node, and RESIGHT_NODE_MODULES with playwright-core and axe-core")
     picture = folder / "who.jpg"
     picture.write_bytes(people.query[0].read())
+    turned, exif = Image.open(picture).convert("RGB").resize((2000, 4000)).rotate(90, expand=True), Image.Exif()
+    exif[0x0112] = 6  # to be turned back by a quarter
+    turned.save(folder / "large.jpg", exif=exif)
     shots = os.environ.get("RESIGHT_SHOTS", str(folder / "shots"))
     asked = {"modules": MODULES, "chromium": chromium, "url": url, "secret": secret}
-    asked |= {"picture": str(picture), "shots": shots}
+    asked |= {"picture": str(picture), "large": str(folder / "large.jpg"), "shots": shots}
     script = Path(__file__).with_name("browser.mjs")
     done = subprocess.run(["node", script, json.dumps(asked)], capture_output=True, text=True, timeout=400, check=False)
     assert done.returncode == 0, done.stderr
@@ -56,6 +60,8 @@ def check(told: Any) -> None:
     assert "#" not in facts["address"]
     assert facts["verdict"].startswith(("This is", "Unsure", "Nobody"))
     assert (facts["preview"], facts["broken"]) == (1, 0)
+    assert facts["large"] == [1414, 2828]
+    assert facts["largeVerdict"].startswith(("This is", "Unsure", "Nobody"))
     assert "of the linked pids" in facts["joined"]
     assert "of the linked pids" not in facts["undone"]
     assert facts["pair"] not in facts["next"]

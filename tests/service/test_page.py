@@ -17,10 +17,12 @@ from typer.testing import CliRunner
 
 import resight
 from resight.cli.app import app
+from resight.core.calibration import FALSE_ACCEPT_RATE
 from resight.data.crops import Dataset
 from resight.service.page.entrance import STATIC
 from resight.service.page.table import PAGES
 from tests.service.conftest import Answer, Serve, Service, multipart
+from tests.service.test_hostile import saved
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "service"
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
@@ -94,10 +96,28 @@ def test_the_verdict_comes_first_in_a_sentence(service: Service, people: Dataset
     assert shown == [match.id for match in expected]
     assert f"{expected[0].similarity:.3f}" in page
     assert page.index('id="verdict"') < page.index('class="crops"')
+    assert f'<option value="{FALSE_ACCEPT_RATE}" selected>' in visitor.get("/").body.decode()
     missing = visitor.post("/", {"purpose": "a test"}, [("crop", "", b"")])
     assert (missing.status, "choose, drop or paste" in missing.body.decode()) == (422, True)
-    bad = visitor.post("/", {"purpose": "a test"}, [("crop", "a.jpg", b"no picture")])
-    assert (bad.status, "not a picture" in bad.body.decode()) == (422, True)
+    large, dark = saved("PNG", (7000, 5000)), saved("PNG", (64, 128))
+    too_many = "picture 1: 7000 x 5000 pixels; more than 4,000,000 are not taken here: make it smaller"
+    for data, told in (
+        (b"", "a.jpg: the file is empty"),
+        (b"no picture", "picture 1: not a picture"),
+        (large, too_many),
+    ):
+        bad = visitor.post("/", {"purpose": "a test"}, [("crop", "a.jpg", data)])
+        assert (bad.status, told in bad.body.decode()) == (422, True), bad.body.decode()
+    bad = visitor.post("/", {"purpose": "a test"}, [("crop", "a.jpg", crop), ("crop", "b.png", dark)])
+    assert (bad.status, "picture 2: " in bad.body.decode()) == (422, True)
+
+
+def test_who_is_not_there_is_told_as_typed(service: Service) -> None:
+    visitor = Visitor(service, "operator")
+    pid = service.get("/people?limit=1").json["people"][0]["pid"]
+    assert visitor.get(f"/find?who={pid}").headers["location"] == f"./people/{pid}"
+    for page in (visitor.get("/find?who=Ada+L"), visitor.post(f"/people/{pid}", {"who": "Ada+L"})):
+        assert (page.status, "there is no person &#39;Ada L&#39; here" in page.body.decode()) == (404, True)
 
 
 def test_with_a_site_transform_the_camera_is_asked_for(serve: Serve, service: Service, tmp_path: Path) -> None:
@@ -112,7 +132,7 @@ def test_with_a_site_transform_the_camera_is_asked_for(serve: Serve, service: Se
     assert page.index('id="seen_by"') < page.index("<summary>")
     assert plain.index('id="seen_by"') > plain.index("<summary>")
     answer = visitor.post("/", {"purpose": "a+test", "entry": "8", "seen_by": "south"}).body.decode()
-    assert "<dt>entry</dt><dd>8</dd>" in answer
+    assert "Search for entry 8" in answer
     assert "<option selected>south</option>" in answer
     assert "400 entries" in visitor.post("/forget", {"track": "7"}).body.decode()
 

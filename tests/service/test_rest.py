@@ -278,6 +278,8 @@ def test_jobs_tell_how_they_went(service: Service) -> None:
     path = service.desk.gallery.store.path  # type: ignore[attr-defined]
     with open_with_model(path.with_name(f"{path.stem}-market.db")) as made:
         assert (len(made), made.settings.model_name) == (count, "market")
+    assert result["switch"] == "resight serve site0-market.db --model market --state state0"
+    assert result["stays"] == ["the audit's lines so far: they are in the old gallery, so keep site0.db"]
     pid = service.get("/people?limit=1").json["people"][0]["pid"]
     token = service.post("/forget/preview", {"pids": [pid]}).json["token"]
     gone = service.post("/forget", {"token": token, "purpose": "request 12"}).json
@@ -315,16 +317,19 @@ def test_metrics_are_figures_and_about_nobody(service: Service) -> None:
 
 
 def test_too_much_is_refused_and_the_limit_is_told(serve: Serve) -> None:
-    service = serve(ServiceSettings(max_body=10_000, max_items=2, max_line=2000, max_top_k=3))
+    service = serve(ServiceSettings(max_body=10_000, max_items=2, max_line=2000))
     large = service.post("/search", b"x" * 20_000)
     assert (large.status, "10,000" in large.json["detail"]) == (413, True)
     body, headers = multipart({"facts": '{"camera": "0"}'}, [("crop", "a.png", b"x")] * 3)
     many = service.post("/entries/pictures", body, headers=headers)
     assert (many.status, "2 at most" in many.json["detail"]) == (422, True)
     assert service.post("/entries/lines", b"x" * 3000).status == 413
-    top = service.post("/search", {"entry": 1, "top_k": 10_000, **WHY}).json
-    assert len(top["matches"]) == 3
-    assert service.post("/search", {"entry": 1, "top_k": 10**9, **WHY}).status == 422
+    body, headers = multipart({"query": '{"top_k": 201}', **WHY}, [("crop", "a.png", picture())])
+    for asked in (
+        service.post("/search", {"entry": 1, "top_k": 201, **WHY}),
+        service.post("/search/pictures", body, headers=headers),
+    ):
+        assert (asked.status, "less than or equal to 200" in asked.json["detail"]) == (422, True)
 
 
 def test_a_full_lane_says_when_to_come_again(serve: Serve) -> None:

@@ -18,7 +18,7 @@ from resight.cli.gallery_add import Model_, Uri, Wait
 from resight.cli.place import is_service, opened, opened_with_model
 from resight.core.calibration import Rate
 from resight.core.errors import ConfigError, GalleryError, UnreadableImage
-from resight.core.files import check_folder_of, written_whole
+from resight.core.files import check_folder_of, for_owner_alone, written_whole
 from resight.core.times import format_time, parse_time
 from resight.core.words import counted
 from resight.embedding.card import short_of
@@ -331,12 +331,12 @@ def audit(uri: Uri) -> None:
 def export(uri: Uri, out: Annotated[Path, typer.Option("--out", "-o", help="The file to write (.jsonl).")]) -> None:
     """Writes the settings, links and entries, but not the audit, as lines of JSON that `import` reads.
 
-    The file is written whole or not at all, and says how many entries it has.
+    The file is written whole or not at all, says how many entries it has, and can be read by its owner alone.
     """
     if out.exists():
         raise ConfigError(f"--out: {out} exists already")
     check_folder_of(out, "--out")
-    with opened(uri, read_only=True) as gallery:
+    with opened(uri, read_only=True) as gallery, for_owner_alone():
         count = export_lines(gallery, out) if not is_service(uri) else _downloaded(gallery, out)
         if gallery.unfinished():
             output.say(f"note: {INCOMPLETE}")

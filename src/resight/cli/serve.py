@@ -93,7 +93,7 @@ def _make_demo(place: Path) -> None:
     with open_gallery(place, load("city"), keep_crops=True, new=True) as gallery:
         gallery.add_dataset(city, splits=["gallery"], progress=output.progress)
     pictures = place.with_name(f"{place.name}.pictures")
-    pictures.mkdir(exist_ok=True)
+    pictures.mkdir(exist_ok=True, mode=0o700)
     for number, crop in enumerate(city.query[::16], 1):
         (pictures / f"{number}.jpg").write_bytes(crop.read())
     output.say(f"pictures to search for: {pictures}")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -19,10 +20,13 @@ def write_whole(path: Path, data: bytes) -> None:
 
 @contextmanager
 def written_whole(path: Path) -> Iterator[BinaryIO]:
-    """Opens a file for writing under another name, and gives it its own at the end, if nothing was raised."""
+    """Opens a file for writing under another name, and gives it its own at the end, if nothing was raised. One that was
+    there before keeps its rights."""
     temporary = path.with_name(path.name + ".part")
     try:
         with temporary.open("wb") as file:
+            with suppress(OSError):
+                temporary.chmod(stat.S_IMODE(path.stat().st_mode))
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -30,6 +34,16 @@ def written_whole(path: Path) -> Iterator[BinaryIO]:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+@contextmanager
+def for_owner_alone() -> Iterator[None]:
+    """What is created meanwhile, by any thread, only its owner may read. On Windows nothing changes."""
+    before = os.umask(0o077)
+    try:
+        yield
+    finally:
+        os.umask(before)
 
 
 @contextmanager

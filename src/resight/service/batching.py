@@ -80,6 +80,13 @@ class Batcher:
                 future.set_result(rows)
                 continue
             try:
-                future.set_result(self._model.embed(list(pictures)))
+                future.set_result(np.concatenate([self._alone(*each) for each in enumerate(pictures, 1)]))
             except UnreadableImage as error:  # which says what is wrong with it
                 future.set_exception(error)
+
+    def _alone(self, number: int, picture: bytes) -> FloatArray:
+        """One picture's embedding. Raises UnreadableImage with its number in the request, from 1."""
+        try:
+            return self._model.embed(picture)
+        except UnreadableImage as error:
+            raise UnreadableImage(f"picture {number}", error.reason) from None

@@ -13,6 +13,7 @@ from pathlib import Path
 from resight.core.errors import ConfigError, MissingExtra
 from resight.gallery.gallery import Gallery
 from resight.gallery.store import without_password
+from resight.service.access.holding import held
 from resight.service.settings import ServiceSettings
 
 KEYS = "keys.json"
@@ -83,7 +84,8 @@ def serve(
     """Serves until a signal ends it, and closes the gallery.
 
     state: the folder of the keys. say: is told the address. offered: as Desk has it. new_address: print a one-time
-    address although there is an admin's key. Raises MissingExtra without the extra `service`.
+    address although there is an admin's key. Raises ConfigError where another service has that folder or the port,
+    MissingExtra without the extra `service`.
     """
     try:
         import uvicorn
@@ -95,33 +97,34 @@ def serve(
     secure = settings.secure or listening.tls_cert is not None
     own = () if is_loopback(listening.host) or listening.host in ("0.0.0.0", "::") else (listening.host,)
     settings = replace(settings, secure=secure, hosts=(*settings.hosts, *own))
-    desk = Desk(gallery, state / KEYS, settings, offered)
     name = settings.hosts[0] if settings.hosts else listening.host
     scheme = "https" if secure else "http"
     port = "" if secure and listening.tls_cert is None else f":{listening.port}"  # behind a proxy: the usual one
     address = f"{scheme}://{name}{port}{settings.root}/"
-    _check_free(listening)
-    say(f"the gallery is at {address}")
-    if new_address or not desk.keys.any_admin():
-        say("open this address within the hour; it works once, and lets you make keys:")
-        say(f"  {address}#start={desk.sessions.one_time_secret()}")
-    logging.getLogger("resight.service").setLevel(logging.INFO)
-    uvicorn.run(
-        application(desk),
-        host=listening.host,
-        port=listening.port,
-        ssl_certfile=listening.tls_cert,
-        ssl_keyfile=listening.tls_key,
-        ws="none",
-        access_log=False,  # its lines have paths with pids; the guard writes those of this service
-        server_header=False,
-        proxy_headers=bool(listening.proxies),
-        forwarded_allow_ips=list(listening.proxies),
-        log_config=_logs(),
-        timeout_graceful_shutdown=10,
-        timeout_keep_alive=20,
-        h11_max_incomplete_event_size=32_768,
-    )
+    with held(state, address):
+        _check_free(listening)
+        desk = Desk(gallery, state / KEYS, settings, offered)
+        say(f"the gallery is at {address}")
+        if new_address or not desk.keys.any_admin():
+            say("open this address within the hour; it works once, and lets you make keys:")
+            say(f"  {address}#start={desk.sessions.one_time_secret()}")
+        logging.getLogger("resight.service").setLevel(logging.INFO)
+        uvicorn.run(
+            application(desk),
+            host=listening.host,
+            port=listening.port,
+            ssl_certfile=listening.tls_cert,
+            ssl_keyfile=listening.tls_key,
+            ws="none",
+            access_log=False,  # its lines have paths with pids; the guard writes those of this service
+            server_header=False,
+            proxy_headers=bool(listening.proxies),
+            forwarded_allow_ips=list(listening.proxies),
+            log_config=_logs(),
+            timeout_graceful_shutdown=10,
+            timeout_keep_alive=20,
+            h11_max_incomplete_event_size=32_768,
+        )
 
 
 def _check_free(listening: Listening) -> None:

@@ -13,7 +13,7 @@ class ServiceSettings:
 
     hosts: names that it answers to besides the loopback's. secure: it is reached by https, here or at a proxy. root:
     the path under which a proxy shows it, as /resight. max_body: bytes of a request, lines apart. max_line: bytes of a
-    line. max_pixels: of a picture. max_items: pictures of a request. max_top_k: matches of a search. readers: threads
+    line. max_pixels: of a picture. max_items: pictures of a request. readers: threads
     that read, search and embed; waiting: requests that may wait for one. deadline_s: of a request in its lane. body_s:
     how long the next piece of a body may take. searches_a_minute, requests_a_minute: by each key. failures_a_minute:
     wrong keys by each address. doubtful: people that the review queue compares at most.
@@ -26,7 +26,6 @@ class ServiceSettings:
     max_line: int = 8 * MB
     max_pixels: int = 4_000_000
     max_items: int = 64
-    max_top_k: int = 200
     readers: int = 2
     waiting: int = 128
     deadline_s: float = 60.0

@@ -7,6 +7,7 @@ import random
 import re
 import signal
 import sqlite3
+import stat
 import subprocess
 import sys
 import time
@@ -447,6 +448,26 @@ def test_a_changed_audit_is_found(tmp_path: Path, change: str) -> None:
     with open_gallery(path, MODEL) as gallery:
         (damage,) = gallery.verify()
         assert damage.where == "audit line 3"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows has no such rights")
+def test_a_new_gallery_is_its_owners_alone_and_one_that_is_there_keeps_its_rights(tmp_path: Path) -> None:
+    def rights() -> dict[str, int]:
+        return {each.name: stat.S_IMODE(each.stat().st_mode) for each in tmp_path.iterdir()}
+
+    path, before = tmp_path / "site.db", os.umask(0o022)
+    try:
+        for mode in (0o600, 0o640):
+            with open_gallery(path, MODEL) as gallery:
+                gallery.add(pictures(unit(4)), camera="north")
+                gallery.search_embeddings(unit(1))
+                told = rights()
+                assert {"site.db", "site.db-wal", "site.db-shm"} <= set(told), told
+                assert set(told.values()) == {mode}, told
+            for each in tmp_path.iterdir():
+                each.unlink() if each != path else path.chmod(0o640)
+    finally:
+        os.umask(before)
 
 
 def test_a_large_gallery_opens_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,6 +28,7 @@ Pixels = npt.NDArray[np.uint8]
 RESIZE_RULES = ("bilinear-antialias", "bicubic-antialias", "bilinear")
 MAX_PIXELS = 64_000_000
 MIN_ASPECT, MAX_ASPECT = 1.2, 5.0  # height / width of a standing person, generously
+ENOUGH = "of one person some hundred pixels of height are enough"
 FULL_16_BITS = 1 << 15  # a picture whose brightest value is less does not use its 16 bits
 PAPER = 128  # what shows through where a picture is transparent
 # Nothing else is opened: Pillow hands EPS, for one, to Ghostscript, a program of its own.
@@ -222,6 +223,7 @@ def _check_size(width: int, height: int, name: str) -> None:
 def check_pixels(data: bytes, name: str, most: int) -> None:
     """Raises UnreadableImage for a picture that says of itself that it has more than `most` pixels, or that is none.
     Only its head is read."""
+    too_many = f"more than {most:,} are not taken here: make it smaller, or cut the person out ({ENOUGH})"
     if not data:
         raise UnreadableImage(name, "the file is empty")
     try:
@@ -230,11 +232,11 @@ def check_pixels(data: bytes, name: str, most: int) -> None:
     except UnidentifiedImageError:
         raise UnreadableImage(name, _told(data)) from None
     except Image.DecompressionBombError:
-        raise UnreadableImage(name, f"more than {most:,} pixels are not taken here") from None
+        raise UnreadableImage(name, f"of its pixels {too_many}") from None
     except Exception as error:  # as above
         raise UnreadableImage(name, f"damaged ({str(error) or type(error).__name__})") from None
     if width * height > most:
-        raise UnreadableImage(name, f"{width} x {height} pixels; more than {most:,} are not taken here")
+        raise UnreadableImage(name, f"{width} x {height} pixels; {too_many}")
 
 
 def size_of(data: bytes) -> tuple[int, int] | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import RLock
 from typing import Any
@@ -34,6 +34,9 @@ class Connection:
         self._lock = RLock()
         self._log = path.with_name(path.name + "-wal")
         mode = self._reading_mode() if read_only else "mode=rwc"
+        if not read_only:
+            with suppress(OSError):  # SQLite says what is wrong, and gives its log the file's own rights
+                os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
         self.read_only, self.can_write = read_only, mode in ("mode=rw", "mode=rwc")
         self._unlocked = self._version() if "immutable" in mode else None
         with self.told():

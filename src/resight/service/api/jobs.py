@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path as FilePath
 from typing import Annotated, Any
 
@@ -71,7 +72,8 @@ async def reembed(body: ReembedBody, request: Request) -> JobOut:
     """Embeds the kept pictures with another model, into a new gallery beside this one: ids, links and all.
 
     This gallery's entries stay as they are. Asked again, it adds what is new, and forgets in the new gallery what came
-    of this one and is no longer here. `result` has the counts, and the command that starts the service on the new one.
+    of this one and is no longer here. `result` has the counts, the command that starts the service on the new one with
+    the same keys, once this one has ended (`switch`), and what does not go with it (`stays`).
     """
     desk, who = desk_of(request), caller_of(request).who
     path = beside(desk, body.model)
@@ -97,7 +99,8 @@ async def reembed(body: ReembedBody, request: Request) -> JobOut:
             "links_undone": done.undone,
             "others": done.others,
             "note": "" if done.recorded or not done.others else NOT_RECORDED,
-            "switch": f"resight serve {path.name} --model {body.model}",
+            "switch": shlex.join(["resight", "serve", path.name, "--model", body.model, "--state", _state(desk, path)]),
+            "stays": _staying(desk, path),
         }
 
     return _begin(request, "reembed", work)
@@ -122,6 +125,23 @@ def _in_a_file(desk: Desk) -> SqliteStore:
             "only a gallery in a file is embedded again by the service; use `resight gallery migrate` for this engine"
         )
     return store
+
+
+def _state(desk: Desk, path: FilePath) -> str:
+    """The folder of the keys, as a command names it in the new gallery's folder."""
+    state = desk.keys.path.parent.absolute()
+    return state.name if state.parent == path.absolute().parent else str(state)
+
+
+def _staying(desk: Desk, path: FilePath) -> list[str]:
+    """What the new gallery does not have of the old one, in words."""
+    told = [f"the audit's lines so far: they are in the old gallery, so keep {_in_a_file(desk).path.name}"]
+    if desk.gallery.site.transform is not None:
+        told.append(
+            "the site transform and its calibration, which are of the old model: `resight site fit` and `resight "
+            f"calibrate` make them anew for {path.name}"
+        )
+    return told
 
 
 def _begin(request: Request, kind: str, work: Work) -> JobOut:

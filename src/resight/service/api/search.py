@@ -52,7 +52,7 @@ async def found(
     """The answer to a search for one of the three, by whoever asks."""
     desk = desk_of(request)
     view = view_of(request, asked.purpose)
-    options: dict[str, Any] = {"top_k": min(asked.top_k, desk.settings.max_top_k), **asked.options()}
+    options: dict[str, Any] = {"top_k": asked.top_k, **asked.options()}
 
     vectors = None if pictures is None else await _embedded(request, pictures)
 

@@ -57,7 +57,7 @@ class SearchOptions(Where):
     """How to search."""
 
     purpose: Purpose
-    top_k: Annotated[int, Strict()] = Field(20, ge=1, le=10_000)
+    top_k: Annotated[int, Strict()] = Field(20, ge=1, le=200, description="How many matches.")
     min_similarity: Annotated[float, Strict(), Field(ge=-2, le=2)] | None = None
     hidden: tuple[Fraction, Fraction] | None = Field(
         None, description="The hidden part of the picture, from and to, in fractions of its height from the top."

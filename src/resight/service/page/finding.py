@@ -7,8 +7,8 @@ from typing import Any
 from fastapi import Request, Response
 from starlette.datastructures import FormData, UploadFile
 
-from resight.core.calibration import Calibration
-from resight.core.errors import ConfigError
+from resight.core.calibration import FALSE_ACCEPT_RATE, Calibration
+from resight.core.errors import ConfigError, UnreadableImage
 from resight.gallery.curation.listing import Person
 from resight.gallery.gallery import Gallery
 from resight.gallery.people import pid_of_name
@@ -42,8 +42,11 @@ async def search_page(request: Request) -> Response:
 async def search(request: Request) -> Response:
     """The verdict in a sentence, then the crops."""
     form = await form_of(request)
-    pictures = [await file.read() for file in form.getlist("crop") if isinstance(file, UploadFile)]
-    pictures = [data for data in pictures if data]
+    files = [file for file in form.getlist("crop") if isinstance(file, UploadFile) and file.filename]
+    pictures = [await file.read() for file in files]
+    for file, data in zip(files, pictures, strict=True):
+        if not data:
+            raise UnreadableImage(str(file.filename), "the file is empty; choose another")
     entry = text_in(form, "entry")
     if not pictures and not entry.isdecimal():
         raise ConfigError("choose, drop or paste a picture of the person first")
@@ -67,7 +70,7 @@ async def people_page(request: Request) -> Response:
 @page
 async def find_person(request: Request) -> Response:
     """Leads to the page of a person of this name or pid."""
-    return go(request, f"people/{_pid_of(request.query_params.get('who', ''))}")
+    return go(request, f"people/{await _found(request, request.query_params.get('who', ''))}")
 
 
 @page
@@ -81,7 +84,7 @@ async def person_page(request: Request, pid: Whole) -> Response:
 async def link_preview(request: Request, pid: Whole) -> Response:
     """What joining two people would do."""
     form = await form_of(request)
-    return await _person(request, pid, other=_pid_of(text_in(form, "who")))
+    return await _person(request, pid, other=await _found(request, text_in(form, "who")))
 
 
 @page
@@ -146,8 +149,8 @@ async def _search(request: Request, asked: dict[str, Any], answer: Any) -> Respo
     cameras = await read(request, _cameras_of, view)
     transform = view.site.transform
     calibration = calibration_of(view.model, transform)
-    rate = "0.01" if calibration is None else f"{_strictest_of(calibration):g}"
-    asked = {"after": "", "before": "", "hidden": "", "rate": rate, "seen_by": "", **asked}
+    default = f"{FALSE_ACCEPT_RATE:g}"  # as everywhere: the same search has the same verdict
+    asked = {"after": "", "before": "", "hidden": "", "rate": default, "seen_by": "", **asked}
     return render(
         request,
         "search.html",
@@ -156,16 +159,18 @@ async def _search(request: Request, asked: dict[str, Any], answer: Any) -> Respo
         cameras=cameras,
         hidden=HIDDEN,
         rates=RATES,
+        most_pixels=desk_of(request).settings.max_pixels,
         calibrated=calibration is not None,
+        strictest=None if calibration is None else _strictest_of(calibration),
         sited=transform is not None,
         pictures=view.settings.keep_crops,
     )
 
 
-def _strictest_of(calibration: Calibration) -> float:
-    """The lowest of RATES that it can promise among as many people as it was made of; the highest where it can none."""
+def _strictest_of(calibration: Calibration) -> float | None:
+    """The lowest of RATES that it can promise among as many people as it was made of."""
     able = (rate for rate in RATES if calibration.known_index(rate, calibration.num_people) is not None)
-    return next(able, RATES[-1])
+    return next(able, None)
 
 
 def _options_of(form: FormData) -> dict[str, Any]:
@@ -203,6 +208,10 @@ def _is_whole(text: str) -> bool:
     return text.removeprefix("-").isdecimal() and len(text) < 20
 
 
-def _pid_of(text: str) -> int:
-    """Of a pid or a name."""
-    return int(text) if _is_whole(text.strip()) else pid_of_name(text.strip())
+async def _found(request: Request, text: str) -> int:
+    """The pid of a person of this pid or name, as somebody typed it. Raises Refusal if there is none."""
+    text = text.strip()
+    pid = int(text) if _is_whole(text) else pid_of_name(text)
+    if await read(request, view_of(request).person, pid) is None:
+        raise missing(f"person {text!r}")
+    return pid
