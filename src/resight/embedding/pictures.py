@@ -51,7 +51,7 @@ def read_picture(picture: Any, name: str, channel_order: str = "rgb") -> Pixels:
 def shape_notes(pictures: Iterable[Any]) -> tuple[str, ...]:
     """What to say of each picture that is not of a standing person's shape: a whole frame, mostly."""
     told = []
-    for position, picture in enumerate(pictures):
+    for position, picture in enumerate(pictures, 1):
         height, width = _size(picture) or (2, 1)
         if not MIN_ASPECT <= height / max(width, 1) <= MAX_ASPECT:
             told.append(

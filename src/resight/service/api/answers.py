@@ -58,7 +58,7 @@ class MatchOut(EntryOut):
 class SearchOut(BaseModel):
     """The answer to a search. sentence: the verdict in words. strangers: as of a match, of this search's nearest. site:
     the identity of the site transform that was applied; empty: none. named: of the decision `if anybody`, who it is
-    one of, if it is anybody; the nearest first."""
+    one of, if it is anybody; the nearest first. notes: what may be wrong with what was searched for."""
 
     sentence: str
     verdict: str
@@ -69,6 +69,7 @@ class SearchOut(BaseModel):
     recall: float
     strangers: RateOut | None
     site: str
+    notes: list[str]
     matches: list[MatchOut]
 
 
@@ -273,6 +274,7 @@ def search_out(result: SearchResult) -> SearchOut:
         recall=result.recall,
         strangers=_rate_out(result.strangers),
         site=result.site,
+        notes=list(result.notes),
         matches=[_match_out(match) for match in result.matches],
     )
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Any
 
 from fastapi import File, Form, Request, UploadFile
 
 from resight.core.errors import ConfigError
 from resight.core.records import FloatArray
+from resight.embedding.pictures import shape_notes
 from resight.gallery.gallery import Gallery
 from resight.gallery.records import Entry
 from resight.service.api.answers import SearchOut, search_out
@@ -59,6 +61,7 @@ async def found(
     def act() -> SearchOut:
         if vectors is not None:
             result = view.search_embeddings(vectors, pool=asked.pool, **options)[0]
+            result = replace(result, notes=(*shape_notes(pictures or ()), *result.notes))
         else:
             vector: Any = embedding or []
             if entry is not None:

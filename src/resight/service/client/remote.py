@@ -139,7 +139,8 @@ class RemoteGallery:
         decision = decision_of(told["decision"])
         matches = tuple(match_of(each, decision) for each in told["matches"])
         facts = told["num_people"], told["recall"], told["person"], told["site"]
-        return SearchResult(matches, decision, *facts, rate_of(told["strangers"]), tuple(told["named"]))
+        said = rate_of(told["strangers"]), tuple(told["named"]), tuple(told.get("notes", ()))
+        return SearchResult(matches, decision, *facts, *said)
 
     def _purpose(self, given: str | None) -> str:
         purpose = given or self.purpose
