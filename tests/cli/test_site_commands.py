@@ -10,6 +10,7 @@ import pytest
 
 import resight as package
 from resight.core.distances import unit_rows
+from resight.gallery.people import TRACKLETS
 from tests.cli.calling import CITY, resight
 
 
@@ -132,6 +133,46 @@ def test_check_ends_with_its_own_code(tmp_path: Path, town: Path, model: package
     told = resight("site", "check", site, tmp_path / "later.npz", code=7)
     assert "moved" in told.stdout
     assert "fit the site anew: 2 is not as then" in told.stderr
+
+
+def test_the_people_of_a_gallery_calibrate_it(tmp_path: Path, town: Path) -> None:
+    uri, copy = tmp_path / "town.db", tmp_path / "mine.resight"
+    resight("gallery", "create", uri, "-m", "city")
+    resight("gallery", "add", uri, town)
+    done = resight("calibrate", "city", uri, "-o", copy, "--far", "0.1")
+    assert "people with names" in done.stderr
+    assert "are flattered then" in done.stderr
+    of_file = resight("calibrate", "city", town, "--unlabelled", "-o", tmp_path / "b.resight", "--far", "0.1")
+    assert "a pair: different" in of_file.stdout
+    assert "never" in of_file.stdout
+    assert "it takes people with names to say more" in of_file.stderr
+    resight("site", "fit", uri)
+    resight("calibrate", "city", uri, "--site", uri, "--far", "0.1")
+    shown = json.loads(resight("site", "show", uri, "--json").stdout)["calibration"]
+    assert shown["site"].startswith("site:")
+    assert shown["method"] != "none"
+    both = resight("calibrate", "city", uri, "--site", uri, "-o", copy, code=2)
+    assert "give one" in both.stderr
+    assert "embeddings of city" in resight("calibrate", "market", uri, "-o", copy, code=2).stderr
+
+
+def test_names_that_the_model_gave_do_not_calibrate_it(tmp_path: Path) -> None:
+    model = package.load("city")
+    rows = unit_rows(np.random.default_rng(0).normal(size=(24, model.dim)).astype(np.float32))
+    with package.open_gallery(tmp_path / "own.db", model, new=True) as gallery:
+        pids = [TRACKLETS + number for number in range(24)]
+        gallery.add_embeddings(rows, model=model.identity, camera=["north", "south"] * 12, pid=pids)
+        for number in range(24):
+            gallery.link(pids[number], 1 + number // 2, purpose="video link: P 0.900")
+    refused = resight("calibrate", "city", tmp_path / "own.db", "-o", tmp_path / "mine.resight", code=3)
+    assert "nobody in this gallery has a name" in refused.stderr
+    with package.open_gallery(tmp_path / "own.db", model) as gallery:
+        for link in gallery.links():
+            gallery.unlink(link.number)
+        for number in range(24):
+            gallery.link(pids[number], 1 + number // 2)
+    named = resight("calibrate", "city", tmp_path / "own.db", "-o", tmp_path / "mine.resight", "--far", "0.9", code=0)
+    assert "24 entries of 12 people with names" in named.stderr
 
 
 @pytest.mark.parametrize(

@@ -71,7 +71,8 @@ def create(
     if loaded.calibration:
         output.say(
             f"calibrated on {shorten(loaded.calibration.data, 90, placeholder=' ...')}: where people and cameras are "
-            "others, its rates need not hold. Calibrate at yours: `resight calibrate`, without names by --unlabelled"
+            f"others, its rates need not hold. At yours: `resight calibrate {model} DATA -o mine.resight`, "
+            "then --model mine.resight with this gallery; without names by --unlabelled"
         )
 
 
