@@ -24,6 +24,7 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("films") / "town"
     done = resight("video", "draw", TOWN, "-o", folder)
     assert "5 people" in done.stdout
+    assert f"--tracks {folder}/truth/$camera.txt" in done.stdout  # and no detector, which nobody has yet
     return folder
 
 
@@ -48,6 +49,12 @@ def test_the_whole_way(town: Path, gallery: Path, tmp_path: Path) -> None:
     dry = resight("video", "link", gallery, *site, "--dry-run")
     assert "would be made" in dry.stdout
     assert "looks alike" in dry.stdout
+    assert re.search(
+        r"\d+ tracklets: \d+ (people|person) of two or more, .* by (itself|themselves), \d+ unsure", dry.stdout
+    )
+    assert ("more; --json has all" in dry.stdout) == (
+        int(re.findall(r"(\d+) links? would be made", dry.stdout)[0]) > 10
+    )
     before = json.loads(resight("video", "evaluate", gallery, town / "truth", "--json").stdout)
     review = tmp_path / "review.jsonl"
     made = json.loads(resight("video", "link", gallery, *site, "--json", "--review", review).stdout)
@@ -60,7 +67,9 @@ def test_the_whole_way(town: Path, gallery: Path, tmp_path: Path) -> None:
     assert after["perfect"]["idf1"] > 0.85
     assert "as linked" in resight("video", "evaluate", gallery, town / "truth").stdout
     page = tmp_path / "timeline.html"
-    assert "people" in resight("video", "follow", gallery, *site, "-o", page).stdout
+    told = resight("video", "follow", gallery, *site, "-o", page).stdout
+    assert told.startswith(f"{_entries(gallery)} tracklets: ")
+    assert re.search(r": \d+ (person|people), ", told)
     text = page.read_text()
     assert "data:image/jpeg" in text
     assert "P 0." in text or "P 1.00" in text
@@ -144,7 +153,8 @@ def test_another_film_of_one_name_and_time(town: Path, gallery: Path, added: Pat
     other = tmp_path / "camera1.mp4"
     shutil.copy(town / "camera2.mp4", other)
     boxes = gallery.parent / "camera2.txt"
-    call = ["video", "add", added, other, "--camera", "camera1", "--start", "2026-03-01T08:00:05Z", "--tracks", boxes]
+    call: list[Path | str] = ["video", "add", added, other, "--camera", "camera1"]
+    call += ["--start", "2026-03-01T08:00:05Z", "--tracks", boxes]
     assert "another film, or looked at otherwise" in resight(*call, code=2).stderr
     assert "of before forgotten" in resight(*call, "--replace").stderr
     moved = tmp_path / "renamed.mp4"
@@ -179,7 +189,8 @@ def test_a_refused_track_is_named(town: Path, tmp_path: Path) -> None:
 def test_a_night_with_nobody(town: Path, tmp_path: Path) -> None:
     gallery, boxes = tmp_path / "new.db", tmp_path / "boxes.txt"
     resight("gallery", "create", gallery, "-m", "city")
-    call = ["video", "add", gallery, town / "camera1.mp4", "--camera", "camera1", "--start", START, "--tracks", boxes]
+    call: list[Path | str] = ["video", "add", gallery, town / "camera1.mp4"]
+    call += ["--camera", "camera1", "--start", START, "--tracks", boxes]
     assert "cannot be read" in resight(*call, code=3).stderr
     boxes.write_text("hello\n")
     assert "is no box" in resight(*call, code=3).stderr

@@ -100,34 +100,44 @@ def _pass(
         if as_json:
             output.tell(json.dumps({"schema": "resight.video-link/1", "dry_run": dry, **asdict(done), **asdict(plan)}))
         else:
-            _tell(plan, dry)
+            _tell(plan, site, dry)
     return unsure
 
 
-def _tell(plan: Plan, dry: bool) -> None:
+def _tell(plan: Plan, site: Site, dry: bool) -> None:
     would = "would be " if dry else ""
     output.tell(
-        f"{counted(plan.tracklets, 'tracklet')}, of about {counted(round(plan.about), 'person', 'people')}: "
-        f"{counted(plan.people, 'person', 'people')} of two tracklets or "
-        f"more, {counted(plan.alone, 'tracklet by itself', 'tracklets by themselves')}, {len(plan.unsure):,} unsure"
+        f"{counted(plan.tracklets, 'tracklet')}: {counted(plan.people, 'person', 'people')} of two or more, "
+        f"{counted(plan.alone, 'tracklet by itself', 'tracklets by themselves')}, {len(plan.unsure):,} unsure"
     )
     output.tell(
         f"{counted(len(plan.links), 'link')} {would}made, {len(plan.undo):,} {would}undone, {plan.stay:,} stay; "
         f"expected F-measure of pairs {plan.expected_f:.2f}"
     )
-    for table in _tables(plan, dry):
+    about = counted(round(plan.about), "person", "people")
+    source = "the site file says" if site.people else "their looks suggest"
+    more = ": some of those are likely one, whom nothing links surely" if plan.people > round(plan.about) else ""
+    output.say(f"{source} about {about}{more}")
+    for table, rest in _tables(plan, dry):
         output.print_wide(table)
+        if rest:
+            output.tell(rest)
 
 
-def _tables(plan: Plan, dry: bool) -> Iterator[Table]:
+def _tables(plan: Plan, dry: bool) -> Iterator[tuple[Table, str]]:
+    """And what says how many rows are left out, if any are."""
     if plan.links and dry:
         table = Table("entry", "person", "probability", "why", title="to link", box=None, title_justify="left")
         for each in plan.links[:SHOWN]:
             person = f"{each.person}" if each.person >= 0 else f"new {-each.person}"
             table.add_row(str(each.entry), person, f"{each.probability:.2f}", each.reason)
-        yield table
+        yield table, _rest(len(plan.links), "--json has all")
     if plan.unsure:
         table = Table("entry", "and", "probability", "why", title="unsure", box=None, title_justify="left")
         for doubt in plan.unsure[:SHOWN]:
             table.add_row(str(doubt.entry), str(doubt.other), f"{doubt.probability:.2f}", doubt.reason)
-        yield table
+        yield table, _rest(len(plan.unsure), "--review FILE has all")
+
+
+def _rest(number: int, where: str) -> str:
+    return f"... {number - SHOWN:,} more; {where}" if number > SHOWN else ""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
@@ -23,7 +25,7 @@ def test_the_lowest_rates_are_granted_and_no_lower_ones(calibration: Calibration
     c = calibration
     found = supported(c, None if growth is None else round(growth * c.num_people))
     among = found.num_people
-    granted = {
+    granted: dict[str, Callable[[float], bool]] = {
         "same": lambda rate: c.accept_index(rate) is not None,
         "different": lambda rate: c.reject_index(rate) is not None,
         "known": lambda rate: c.known_index(rate, among) is not None,

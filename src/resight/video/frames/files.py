@@ -46,9 +46,8 @@ class VideoFile:
             said = container.metadata.get("creation_time") or stream.metadata.get("creation_time")
             self.frames = int(stream.frames or 0)
             self.rate = float(stream.average_rate or 0)
-            self.duration_s = (
-                self.frames / self.rate if self.frames and self.rate else float(container.duration or 0) / 1e6
-            )
+            told_s = float(container.duration or 0) / 1e6
+            self.duration_s = told_s if told_s > 0 or not self.rate else self.frames / self.rate
         self.told_start = _time_of(said)
         self.start = start if start is not None else self.told_start
 
