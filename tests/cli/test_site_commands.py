@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -73,6 +74,9 @@ def test_a_gallery_with_a_site(tmp_path: Path, town: Path) -> None:
     resight("calibrate", "city", uri, "--unlabelled", "--site", uri, "--far", "0.1")
     told = resight("gallery", "search", uri, picture, "--seen-by", "1").stdout
     assert "a search for a stranger would find somebody as alike in" in told
+    refused = resight("gallery", "search", uri, picture, "--seen-by", "1")
+    assert "unsure" in refused.stdout
+    assert "this calibration supports no verdict at any rate" in refused.stderr
     assert "calibrated" in resight("gallery", "stats", uri).stdout
     assert "as it was" in resight("site", "check", uri).stdout
     line = json.dumps({"path": str(picture), "camera": "renamed", "time": 1.0})
@@ -142,6 +146,14 @@ def test_the_people_of_a_gallery_calibrate_it(tmp_path: Path, town: Path) -> Non
     done = resight("calibrate", "city", uri, "-o", copy, "--far", "0.1")
     assert "people with names" in done.stderr
     assert "are flattered then" in done.stderr
+    picture = tmp_path / "one.jpg"
+    picture.write_bytes(next(iter(package.open_dataset(CITY).query)).read())
+    rates = ("--false-positive-rate", "0.001", "--false-negative-rate", "0.001")
+    told = resight("gallery", "search", uri, picture, "-m", copy, *rates).stderr
+    able = re.search(r"supports (--false-positive-rate \S+ --false-negative-rate \S+) or more", told)
+    assert able is not None
+    at_those = resight("gallery", "search", uri, picture, "-m", copy, *able[1].split())
+    assert "support" not in at_those.stdout + at_those.stderr
     of_file = resight("calibrate", "city", town, "--unlabelled", "-o", tmp_path / "b.resight", "--far", "0.1")
     assert "a pair: different" in of_file.stdout
     assert "never" in of_file.stdout

@@ -8,7 +8,10 @@ from resight.cli import output
 from resight.core.calibration import FALSE_ACCEPT_RATE, FALSE_REJECT_RATE, Calibration
 from resight.evaluation.decisions.support import Support, people_for, supported
 from resight.gallery.engines import is_gallery
+from resight.gallery.gallery import Gallery
 from resight.gallery.opening import open_gallery
+from resight.gallery.results import SearchResult
+from resight.gallery.search.meaning import calibration_of
 
 POSITIVE, NEGATIVE = "--false-positive-rate", "--false-negative-rate"
 
@@ -37,6 +40,21 @@ def tell_answers(c: Calibration, num_people: int | None) -> None:
     table.add_row("a search: X, if anybody", *_cells(wide.named, FALSE_REJECT_RATE, f"{NEGATIVE} "))
     output.print_wide(table)
     output.say(_searches(c, wide))
+
+
+def tell_support(gallery: Gallery, result: SearchResult) -> None:
+    """Of a search that ended `unsure` since its rates are not supported: which ones are."""
+    if not isinstance(gallery, Gallery) or result.decision is None or "support" not in result.decision.reason:
+        return  # a service's gallery has no model here
+    calibration = calibration_of(gallery.model, gallery.site.transform)
+    if calibration is not None:
+        found = supported(calibration, result.num_people)
+        asked = ((POSITIVE, found.known), (NEGATIVE, found.nobody))
+        able = " ".join(f"{option} {least:g}" for option, least in asked if least is not None)
+        output.say(
+            f"note: among {found.num_people:,} people this calibration supports "
+            + (f"{able} or more; lower rates take a calibration on more people" if able else "no verdict at any rate")
+        )
 
 
 def _cells(least: float | None, default: float, option: str) -> tuple[str, str, str]:

@@ -14,6 +14,7 @@ import typer
 from rich.table import Table
 
 from resight.cli import output
+from resight.cli.calibrate_answers import tell_support
 from resight.cli.gallery_add import Model_, Uri, Wait
 from resight.cli.place import is_service, opened, opened_with_model
 from resight.core.calibration import Rate
@@ -152,6 +153,7 @@ def search(
                 continue
             (_print_json if json_ else _print_table)(searched, result, hidden is not None)
         _tell_of_camera(gallery, seen_by)
+        tell_support(gallery, result)
         if exclude_camera or (camera and not result.num_people):
             _tell_unknown_cameras(gallery, uri, [*(camera or ()), *(exclude_camera or ())])
 
