@@ -43,7 +43,7 @@ Pids = Annotated[
 People = Annotated[
     list[str] | None, typer.Option("--person", help="Entries of the person of this name, as --pid. May be repeated.")
 ]
-After = Annotated[str | None, typer.Option(help="Seen at or after this time: ISO 8601, or seconds since 1970.")]
+After = Annotated[str | None, typer.Option(help="Seen from this time on: ISO 8601 (local if of no zone), or seconds.")]
 Before = Annotated[str | None, typer.Option(help="Seen before this time.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 

@@ -30,7 +30,12 @@ MOVED = 7  # exit code
 Place = Annotated[str, typer.Argument(help="A gallery, a file of embeddings, a data set or a folder of crops.")]
 Site = Annotated[str, typer.Argument(help="A site that `fit` wrote, or a gallery that has one.")]
 ModelOption = Annotated[str | None, typer.Option("--model", "-m", help="What embeds the pictures, of pictures.")]
-After = Annotated[str | None, typer.Option(help="Pictures of this time or later: ISO 8601, or seconds since 1970.")]
+After = Annotated[
+    str | None,
+    typer.Option(
+        help="Pictures of this time or later: ISO 8601 (local unless it names a zone), or seconds since 1970."
+    ),
+]
 Before = Annotated[str | None, typer.Option(help="Pictures before this time.")]
 Splits = Annotated[
     list[str] | None, typer.Option("--split", help="Of a data set: train, query or gallery; all unless given.")

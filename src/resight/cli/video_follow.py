@@ -26,7 +26,9 @@ def follow(
     *,
     out: Annotated[Path, typer.Option("--out", "-o", help="The page to write (.html).")],
     pid: Annotated[int | None, typer.Option(help="Only this person. By default everybody.")] = None,
-    after: Annotated[str | None, typer.Option(help="Only tracklets that began at or after this time.")] = None,
+    after: Annotated[
+        str | None, typer.Option(help="Only tracklets that began at or after this time, local unless it names a zone.")
+    ] = None,
     before: Annotated[str | None, typer.Option(help="Only tracklets that began before this time.")] = None,
     linked: Annotated[bool, typer.Option("--linked", help="Leave out tracklets that are linked with nobody.")] = False,
     site: Annotated[Path | None, typer.Option(help="The site file that was used to link.")] = None,

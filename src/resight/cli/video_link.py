@@ -35,7 +35,9 @@ def link(
     *,
     site: Annotated[Path | None, typer.Option(help="What the place knows of itself, as TOML: docs/video.md.")] = None,
     since: Annotated[str | None, typer.Option(help="Only tracklets of the last 1h, 30m or 2d.")] = None,
-    after: Annotated[str | None, typer.Option(help="Only tracklets that began at or after this time.")] = None,
+    after: Annotated[
+        str | None, typer.Option(help="Only tracklets that began at or after this time, local unless it names a zone.")
+    ] = None,
     before: Annotated[str | None, typer.Option(help="Only tracklets that began before this time.")] = None,
     sure: Annotated[
         float, typer.Option(min=0.01, max=0.99, help="The least probability of a link; less is `unsure`.")

@@ -81,7 +81,9 @@ class Stream:
                 )
             if not self._stopped.is_set():
                 wait = WAITS_S[min(failed, len(WAITS_S) - 1)]
-                self.say(f"{self._shown()}: {self.problems[-1]}; connecting again in {wait:g} s")
+                if not ever and self.first_s is not None:
+                    wait = min(wait, max(0.0, began + self.first_s - time.monotonic()))
+                self.say(f"{self._shown()}: {self.problems[-1]}; connecting again in {wait:.3g} s")
                 self._stopped.wait(wait)
 
     def _connection(self) -> Iterator[tuple[float, Any]]:
