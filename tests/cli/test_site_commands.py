@@ -57,6 +57,7 @@ def test_a_site_from_fit_to_verdicts(tmp_path: Path, town: Path) -> None:
     resight("calibrate", "city", town, "--unlabelled", "--site", site, "--far", "0.1")
     told = resight("site", "show", site).stdout
     assert "without labels" in told
+    assert re.search(r"a search: nobody we know +none +never", told)
     assert "threshold" in told
     assert json.loads(resight("site", "show", site, "--json").stdout)["calibration"]["site"] == shown["identity"]
 

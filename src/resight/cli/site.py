@@ -12,6 +12,7 @@ import typer
 from rich.table import Table
 
 from resight.cli import output
+from resight.cli.calibrate_answers import people_in, tell_answers
 from resight.cli.gallery import Json, Purpose, Who
 from resight.cli.gallery_add import Uri, Wait
 from resight.cli.sites import RATES, crops_of_place, needed_site, site_in_force
@@ -127,6 +128,7 @@ def show(site: Site, *, json_: Json = False) -> None:
             counted = found.calibration.false_accept.at(index)
             table.add_row(f"{rate:g}", f"{found.calibration.thresholds[index]:.3f}", str(counted))
     output.print_wide(table)
+    tell_answers(found.calibration, people_in(site))
 
 
 def check(
