@@ -27,6 +27,7 @@ from resight.video.linking.planning import SURE, Plan, Unsure
 from resight.video.linking.site import Site, read_site
 
 SHOWN = 10
+ROUGH = 40  # tracklets below which the number of people is hardly known
 Who = Annotated[str | None, typer.Option(help="Who does it, for the audit. By default this system's user.")]
 
 
@@ -117,9 +118,11 @@ def _tell(plan: Plan, site: Site, dry: bool) -> None:
         f"expected F-measure of pairs {plan.expected_f:.2f}"
     )
     about = counted(round(plan.about), "person", "people")
-    source = "the site file says" if site.people else "their looks suggest"
-    more = ": some of those are likely one, whom nothing links surely" if plan.people > round(plan.about) else ""
-    output.say(f"{source} about {about}{more}")
+    if site.people:
+        output.say(f"the site file says that about {about} were there")
+    else:
+        rough = "little more than a guess of so few tracklets" if plan.tracklets < ROUGH else "roughly"
+        output.say(f"looks suggest about {about} in all, {rough}; if you know better: `people` in the file of --site")
     for table, rest in _tables(plan, dry):
         output.print_wide(table)
         if rest:
