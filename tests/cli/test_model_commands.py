@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -238,7 +239,10 @@ def test_a_calibrated_copy(run: Path, tmp_path: Path) -> None:
         assert find_card(model)[0].calibration == before.calibration
         assert f"--model {out}" in done.stderr
         assert "a search among 14 people: known" in done.stdout
-        assert "will end `unsure`. Ask for it: resight gallery search ... --false-positive-rate" in done.stderr
+        assert re.search(
+            r"will end `unsure`(\. To say it to half of them: resight gallery search|, and to half)", done.stderr
+        )
+        assert "of people to calibrate on (here 14) it takes for 0.01 some" in done.stderr
     assert "not empty" in resight("calibrate", run, city, "-o", tmp_path / "mine_run", code=2).stderr
     assert "is a directory" in resight("calibrate", "city", city, "-o", tmp_path, code=2).stderr
     both = resight("calibrate", "city", city, "-o", tmp_path / "a.resight", "--site", tmp_path / "a.site", code=3)

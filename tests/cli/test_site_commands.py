@@ -57,7 +57,7 @@ def test_a_site_from_fit_to_verdicts(tmp_path: Path, town: Path) -> None:
     resight("calibrate", "city", town, "--unlabelled", "--site", site, "--far", "0.1")
     told = resight("site", "show", site).stdout
     assert "without labels" in told
-    assert re.search(r"a search: nobody we know +none +never", told)
+    assert re.search(r"a search: nobody we know +none +0.05: never", told)
     assert "threshold" in told
     assert json.loads(resight("site", "show", site, "--json").stdout)["calibration"]["site"] == shown["identity"]
 
@@ -157,8 +157,8 @@ def test_the_people_of_a_gallery_calibrate_it(tmp_path: Path, town: Path) -> Non
     assert "support" not in at_those.stdout + at_those.stderr
     of_file = resight("calibrate", "city", town, "--unlabelled", "-o", tmp_path / "b.resight", "--far", "0.1")
     assert "a pair: different" in of_file.stdout
-    assert "never" in of_file.stdout
-    assert "it takes people with names to say more" in of_file.stderr
+    assert "0.05: never" in of_file.stdout
+    assert "without people with names little more than `same` of a pair is known" in of_file.stderr
     resight("site", "fit", uri)
     resight("calibrate", "city", uri, "--site", uri, "--far", "0.1")
     shown = json.loads(resight("site", "show", uri, "--json").stdout)["calibration"]

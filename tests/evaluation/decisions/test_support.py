@@ -10,7 +10,7 @@ import pytest
 from resight.core.calibration import Calibration
 from resight.embedding.packaged import packaged_bundle
 from resight.evaluation.decisions.calibrate import seen_by_two
-from resight.evaluation.decisions.support import people_for, supported
+from resight.evaluation.decisions.support import Answer, people_for, supported
 
 
 @pytest.fixture(scope="module", params=["city", "market"])
@@ -32,11 +32,28 @@ def test_the_lowest_rates_are_granted_and_no_lower_ones(calibration: Calibration
         "nobody": lambda rate: c.decide_search(-1.0, among, false_negative_rate=rate).verdict == "nobody we know",
         "named": lambda rate: c.naming_margin(rate, among) is not None,
     }
-    assert found.same is not None
+    assert found.same.least is not None
     for name, grants in granted.items():
-        least = getattr(found, name)
-        assert grants(0.5 if least is None else least) or least is None
+        answer = getattr(found, name)
+        least = answer.least if isinstance(answer, Answer) else answer
+        assert least is None or grants(least)
         assert not grants(0.89 * (least or 0.5))  # two digits, rounded up: by a tenth at the most
+
+
+def test_half_of_them_get_an_answer_at_that_rate_and_fewer_below(calibration: Calibration) -> None:
+    c = calibration
+    found = supported(c)
+    assert found.same.half is not None
+    assert found.nobody.half is not None
+    at, below = c.accept_index(found.same.half), c.accept_index(0.89 * found.same.half)
+    assert at is not None
+    assert c.false_reject.rate[at] <= 0.5
+    assert below is None or c.false_reject.rate[below] > 0.5
+    index = c.accept_index(0.01)
+    assert found.same.by_default == (None if index is None else 1 - c.false_reject.rate[index])
+    decided = c.decide_search(-1.0, c.num_people, false_positive_rate=1e-9, false_negative_rate=found.nobody.half)
+    assert decided.threshold is not None
+    assert c.false_positive.rate[c.thresholds.index(decided.threshold)] <= 0.5
 
 
 def test_people_for_a_rate() -> None:

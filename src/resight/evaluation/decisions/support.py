@@ -1,4 +1,4 @@
-"""What a calibration can promise: the lowest rate of wrong answers that it has a threshold for, a verdict each."""
+"""What a calibration can promise: the rates of wrong answers that it has thresholds for, a verdict each."""
 
 from __future__ import annotations
 
@@ -6,24 +6,36 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from resight.core.calibration import Calibration
+from resight.core.calibration import FALSE_ACCEPT_RATE, FALSE_REJECT_RATE, Calibration
 
 USELESS = 0.5  # a rate from here on promises nothing
+HALF = 0.5
+
+
+@dataclass(frozen=True)
+class Answer:
+    """How one verdict can be asked for. Rates are rounded up to two digits; None: at none below USELESS.
+
+    least: the lowest rate of wrong ones that is supported. half: the lowest one at which half of those of whom the
+    verdict is true get it; None too where nobody knows. by_default: the share of them that gets it at the default rate;
+    None: that rate is not supported; NaN: nobody knows.
+    """
+
+    least: float | None
+    half: float | None
+    by_default: float | None
 
 
 @dataclass(frozen=True)
 class Support:
-    """The lowest rate at which each verdict can be asked for, rounded up to two digits; None: at none below USELESS.
-
-    same, different: of pairs, as `decide_pair` takes them. known, nobody: of a search among `num_people` people, as
-    `decide_search` takes them. named: for `if anybody`, as `naming_margin` takes it.
-    """
+    """same, different: of pairs, as `decide_pair` takes their rates. known, nobody: of a search among `num_people`
+    people, as `decide_search` takes them. named: the lowest rate for `if anybody`, as `naming_margin` takes it."""
 
     num_people: int
-    same: float | None
-    different: float | None
-    known: float | None
-    nobody: float | None
+    same: Answer
+    different: Answer
+    known: Answer
+    nobody: Answer
     named: float | None
 
 
@@ -33,23 +45,25 @@ def supported(calibration: Calibration, num_people: int | None = None) -> Suppor
     Example:
         >>> import resight
         >>> found = supported(resight.load("city").calibration)
-        >>> found.known is None or 0 < found.known < 0.5
+        >>> found.same.least <= found.same.half
         True
     """
     c = calibration
     among = c.num_people if num_people is None else num_people
     grown = 1.0 if among <= c.num_people else among / c.num_people
 
-    def in_search(high: Sequence[float]) -> float | None:
-        return _least(tuple(1 - (1 - rate) ** grown for rate in high))
+    def in_search(high: Sequence[float]) -> list[float]:
+        return [1 - (1 - rate) ** grown for rate in high]
 
+    named = bool(c.similarity)  # without names nobody knows how many right answers are missed
+    accept, reject = FALSE_ACCEPT_RATE, FALSE_REJECT_RATE
     return Support(
         among,
-        _least(c.false_accept.high),
-        _least(c.false_reject.high),
-        in_search(c.false_positive.high),
-        _least(c.false_negative.high),
-        in_search(c.excluded.high),
+        _answer(c.false_accept.high, c.false_reject.rate, accept, named),
+        _answer(c.false_reject.high, c.false_accept.rate, reject, named),
+        _answer(in_search(c.false_positive.high), c.false_negative.rate, accept, named),
+        _answer(c.false_negative.high, in_search(c.false_positive.rate), reject, named),
+        _rounded(min(in_search(c.excluded.high), default=1.0)),
     )
 
 
@@ -61,9 +75,17 @@ def people_for(rate: float, least: float, num_people: int) -> int:
     return int(math.ceil(needed / unit - 1e-9) * unit)
 
 
-def _least(high: Sequence[float]) -> float | None:
-    """The least of them, rounded up to two digits."""
-    least = max(min(high, default=1.0), 1e-9)
+def _answer(wrong: Sequence[float], missed: Sequence[float], default: float, told: bool) -> Answer:
+    """wrong: at each threshold the rate of wrong answers, at its upper end. missed: the share of right ones that are
+    not given there, if anybody `told` it. One falls with the threshold, the other rises."""
+    half = [rate for rate, gone in zip(wrong, missed, strict=True) if told and gone <= HALF]
+    given = [1 - gone if told else math.nan for rate, gone in zip(wrong, missed, strict=True) if rate <= default]
+    return Answer(_rounded(min(wrong)), _rounded(min(half, default=1.0)), max(given, default=None))
+
+
+def _rounded(rate: float) -> float | None:
+    """Up, to two digits."""
+    least = max(rate, 1e-9)
     unit = 10.0 ** (math.floor(math.log10(least)) - 1)
-    rate = float(f"{math.ceil(least / unit - 1e-9) * unit:.2g}")
-    return rate if rate < USELESS else None
+    up = float(f"{math.ceil(least / unit - 1e-9) * unit:.2g}")
+    return up if up < USELESS else None
