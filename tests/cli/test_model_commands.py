@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -20,7 +21,8 @@ from PIL import Image
 from resight.data.city.synthetic import CityConfig, draw_city, save_city
 from resight.data.formats.catalogue import open_dataset
 from resight.embedding.bundle import read_bundle
-from resight.embedding.loading import load
+from resight.embedding.loading import find_card, load
+from resight.embedding.model import Model
 from tests.cli.calling import CITY, resight
 from tests.embedding.foreign.test_bundling import of_bytes, with_classes
 from tests.embedding.networks import linear
@@ -223,6 +225,34 @@ def test_a_packaged_model_cannot_be_calibrated_and_that_is_said_first(tmp_path: 
     done = resight("calibrate", "city", CITY, code=2)
     assert "packaged model" in done.stderr
     assert "synthetic" not in done.stderr  # the data were not even opened
+
+
+def test_a_calibrated_copy(run: Path, tmp_path: Path) -> None:
+    city = CITY.replace("test_people=6", "test_people=14")
+    for model, out in (("city", tmp_path / "mine.resight"), (run, tmp_path / "mine_run")):
+        before, identity, _ = find_card(model)
+        done = resight("calibrate", model, city, "--far", "0.5", "-o", out)
+        copy, own, _ = find_card(out)
+        assert own == identity
+        assert copy.calibration is not None
+        assert copy.calibration.data.startswith("synthetic")
+        assert find_card(model)[0].calibration == before.calibration
+        assert f"--model {out}" in done.stderr
+        assert "a search among 14 people: known" in done.stdout
+        assert re.search(
+            r"will end `unsure`(\. To say it to half of them: resight gallery search|, and to half)", done.stderr
+        )
+        assert "of people to calibrate on (here 14) it takes for 0.01 some" in done.stderr
+    assert "not empty" in resight("calibrate", run, city, "-o", tmp_path / "mine_run", code=2).stderr
+    assert "is a directory" in resight("calibrate", "city", city, "-o", tmp_path, code=2).stderr
+    both = resight("calibrate", "city", city, "-o", tmp_path / "a.resight", "--site", tmp_path / "a.site", code=3)
+    assert "a.site" in both.stderr
+
+
+def test_too_few_people_are_told_before_anything_is_embedded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(Model, "embed_crops")
+    done = resight("calibrate", "city", CITY, "-o", tmp_path / "mine.resight", code=3)
+    assert "6 people are seen by two cameras" in done.stderr
 
 
 def test_bundle_writes_what_it_has_run_or_nothing(tmp_path: Path) -> None:

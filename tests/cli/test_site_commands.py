@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 
 import resight as package
 from resight.core.distances import unit_rows
+from resight.gallery.people import TRACKLETS
 from tests.cli.calling import CITY, resight
 
 
@@ -55,6 +57,7 @@ def test_a_site_from_fit_to_verdicts(tmp_path: Path, town: Path) -> None:
     resight("calibrate", "city", town, "--unlabelled", "--site", site, "--far", "0.1")
     told = resight("site", "show", site).stdout
     assert "without labels" in told
+    assert re.search(r"a search: nobody we know +none +0.05: never", told)
     assert "threshold" in told
     assert json.loads(resight("site", "show", site, "--json").stdout)["calibration"]["site"] == shown["identity"]
 
@@ -72,6 +75,9 @@ def test_a_gallery_with_a_site(tmp_path: Path, town: Path) -> None:
     resight("calibrate", "city", uri, "--unlabelled", "--site", uri, "--far", "0.1")
     told = resight("gallery", "search", uri, picture, "--seen-by", "1").stdout
     assert "a search for a stranger would find somebody as alike in" in told
+    refused = resight("gallery", "search", uri, picture, "--seen-by", "1")
+    assert "unsure" in refused.stdout
+    assert "this calibration supports no verdict at any rate" in refused.stderr
     assert "calibrated" in resight("gallery", "stats", uri).stdout
     assert "as it was" in resight("site", "check", uri).stdout
     line = json.dumps({"path": str(picture), "camera": "renamed", "time": 1.0})
@@ -132,6 +138,54 @@ def test_check_ends_with_its_own_code(tmp_path: Path, town: Path, model: package
     told = resight("site", "check", site, tmp_path / "later.npz", code=7)
     assert "moved" in told.stdout
     assert "fit the site anew: 2 is not as then" in told.stderr
+
+
+def test_the_people_of_a_gallery_calibrate_it(tmp_path: Path, town: Path) -> None:
+    uri, copy = tmp_path / "town.db", tmp_path / "mine.resight"
+    resight("gallery", "create", uri, "-m", "city")
+    resight("gallery", "add", uri, town)
+    done = resight("calibrate", "city", uri, "-o", copy, "--far", "0.1")
+    assert "people with names" in done.stderr
+    assert "are flattered then" in done.stderr
+    picture = tmp_path / "one.jpg"
+    picture.write_bytes(next(iter(package.open_dataset(CITY).query)).read())
+    rates = ("--false-positive-rate", "0.001", "--false-negative-rate", "0.001")
+    told = resight("gallery", "search", uri, picture, "-m", copy, *rates).stderr
+    able = re.search(r"supports (--false-positive-rate \S+ --false-negative-rate \S+) or more", told)
+    assert able is not None
+    at_those = resight("gallery", "search", uri, picture, "-m", copy, *able[1].split())
+    assert "support" not in at_those.stdout + at_those.stderr
+    of_file = resight("calibrate", "city", town, "--unlabelled", "-o", tmp_path / "b.resight", "--far", "0.1")
+    assert "a pair: different" in of_file.stdout
+    assert "0.05: never" in of_file.stdout
+    assert "without people with names little more than `same` of a pair is known" in of_file.stderr
+    resight("site", "fit", uri)
+    resight("calibrate", "city", uri, "--site", uri, "--far", "0.1")
+    shown = json.loads(resight("site", "show", uri, "--json").stdout)["calibration"]
+    assert shown["site"].startswith("site:")
+    assert shown["method"] != "none"
+    both = resight("calibrate", "city", uri, "--site", uri, "-o", copy, code=2)
+    assert "give one" in both.stderr
+    assert "embeddings of city" in resight("calibrate", "market", uri, "-o", copy, code=2).stderr
+
+
+def test_names_that_the_model_gave_do_not_calibrate_it(tmp_path: Path) -> None:
+    model = package.load("city")
+    rows = unit_rows(np.random.default_rng(0).normal(size=(24, model.dim)).astype(np.float32))
+    with package.open_gallery(tmp_path / "own.db", model, new=True) as gallery:
+        pids = [TRACKLETS + number for number in range(24)]
+        gallery.add_embeddings(rows, model=model.identity, camera=["north", "south"] * 12, pid=pids)
+        for number in range(24):
+            gallery.link(pids[number], 1 + number // 2, purpose="video link: P 0.900")
+    refused = resight("calibrate", "city", tmp_path / "own.db", "-o", tmp_path / "mine.resight", code=3)
+    assert "nobody in this gallery has a name" in refused.stderr
+    with package.open_gallery(tmp_path / "own.db", model) as gallery:
+        for link in gallery.links():
+            gallery.unlink(link.number)
+        for number in range(24):
+            gallery.link(pids[number], 1 + number // 2)
+    named = resight("calibrate", "city", tmp_path / "own.db", "-o", tmp_path / "mine.resight", "--far", "0.9", code=0)
+    assert "24 entries of 12 people with names" in named.stderr
 
 
 @pytest.mark.parametrize(

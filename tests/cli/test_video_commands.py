@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -24,6 +25,7 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("films") / "town"
     done = resight("video", "draw", TOWN, "-o", folder)
     assert "5 people" in done.stdout
+    assert f"--tracks {folder}/truth/$camera.txt" in done.stdout  # and no detector, which nobody has yet
     return folder
 
 
@@ -48,6 +50,12 @@ def test_the_whole_way(town: Path, gallery: Path, tmp_path: Path) -> None:
     dry = resight("video", "link", gallery, *site, "--dry-run")
     assert "would be made" in dry.stdout
     assert "looks alike" in dry.stdout
+    assert re.search(
+        r"\d+ tracklets: \d+ (people|person) of two or more, .* by (itself|themselves), \d+ unsure", dry.stdout
+    )
+    assert ("more; --json has all" in dry.stdout) == (
+        int(re.findall(r"(\d+) links? would be made", dry.stdout)[0]) > 10
+    )
     before = json.loads(resight("video", "evaluate", gallery, town / "truth", "--json").stdout)
     review = tmp_path / "review.jsonl"
     made = json.loads(resight("video", "link", gallery, *site, "--json", "--review", review).stdout)
@@ -60,7 +68,9 @@ def test_the_whole_way(town: Path, gallery: Path, tmp_path: Path) -> None:
     assert after["perfect"]["idf1"] > 0.85
     assert "as linked" in resight("video", "evaluate", gallery, town / "truth").stdout
     page = tmp_path / "timeline.html"
-    assert "people" in resight("video", "follow", gallery, *site, "-o", page).stdout
+    told = resight("video", "follow", gallery, *site, "-o", page).stdout
+    assert told.startswith(f"{_entries(gallery)} tracklets: ")
+    assert re.search(r": \d+ (person|people), ", told)
     assert os.name != "posix" or page.stat().st_mode & 0o777 == 0o600
     text = page.read_text()
     assert "data:image/jpeg" in text
@@ -91,10 +101,81 @@ def test_two_cameras_of_one_name(town: Path, gallery: Path) -> None:
         "video", "add", gallery, town / "camera2.mp4", "--camera", "camera1", "--start", START,
         "--tracks", gallery.parent / "camera2.txt", code=2,
     )  # fmt: skip
-    assert "two cameras cannot have one name" in done.stderr
+    assert "camera2.mp4 is in the gallery already" in done.stderr
 
 
-def test_a_refused_track_is_named(town: Path, gallery: Path, tmp_path: Path) -> None:
+@pytest.fixture
+def added(town: Path, gallery: Path, tmp_path: Path) -> Path:
+    """A gallery of the first film alone."""
+    path = tmp_path / "own.db"
+    resight("gallery", "create", path, "-m", "city")
+    resight("video", "add", path, *_first_film(town, gallery))
+    return path
+
+
+def _first_film(town: Path, gallery: Path, start: str = START, camera: str = "camera1") -> list[Path | str]:
+    return [town / "camera1.mp4", "--camera", camera, "--start", start, "--tracks", gallery.parent / "camera1.txt"]
+
+
+def _entries(path: Path) -> int:
+    return int(json.loads(resight("gallery", "stats", path, "--json").stdout)["entries"])
+
+
+def test_a_video_is_there_once(town: Path, gallery: Path, added: Path) -> None:
+    entries = _entries(added)
+    for start, camera, more in [
+        ("2026-03-01T08:00:05Z", "camera1", []),
+        ("2026-03-01T09:00:00Z", "camera1", []),
+        (START, "door", []),
+        (START, "camera1", ["--at-most", "2"]),
+    ]:
+        done = resight("video", "add", added, *_first_film(town, gallery, start, camera), *more, code=2)
+        assert f"{entries} tracklets of camera camera1 from 2026-03-01T08:00:0" in done.stderr
+        assert "--replace" in done.stderr
+    assert _entries(added) == entries
+    later = _first_film(town, gallery, "2026-03-01T09:00:00Z")
+    done = resight("video", "add", added, *later, "--replace")
+    assert f"{entries} tracklets of before forgotten" in done.stderr
+    assert "the video begins 2026-03-01T09:00:00Z" in done.stderr
+    assert done.stdout.startswith(f"{entries} tracklets added")
+    again = resight("video", "add", added, *later, "--replace")  # of the same run: nothing to replace
+    assert again.stdout.startswith("0 tracklets added")
+    assert _entries(added) == entries
+
+
+def test_the_command_of_the_refusal_forgets_the_video(town: Path, gallery: Path, added: Path) -> None:
+    entries = _entries(added)
+    done = resight("video", "add", added, *_first_film(town, gallery, camera="door"), code=2)
+    command = re.search(r"resight (gallery forget .*)", done.stderr)
+    assert command is not None
+    assert resight(*command[1].split()).stdout.startswith(f"{entries} entries forgotten")
+
+
+def test_another_film_of_one_name_and_time(town: Path, gallery: Path, added: Path, tmp_path: Path) -> None:
+    other = tmp_path / "camera1.mp4"
+    shutil.copy(town / "camera2.mp4", other)
+    boxes = gallery.parent / "camera2.txt"
+    call: list[Path | str] = ["video", "add", added, other, "--camera", "camera1"]
+    call += ["--start", "2026-03-01T08:00:05Z", "--tracks", boxes]
+    assert "another film, or looked at otherwise" in resight(*call, code=2).stderr
+    assert "of before forgotten" in resight(*call, "--replace").stderr
+    moved = tmp_path / "renamed.mp4"
+    shutil.copy(town / "camera1.mp4", moved)
+    call = ["video", "add", added, moved, *_first_film(town, gallery)[1:]]
+    assert "two cameras cannot have one name" in resight(*call, code=2).stderr
+    entries = _entries(added)
+    assert "two cameras cannot have one name" in resight(*call, "--replace", code=2).stderr
+    assert _entries(added) == entries
+
+
+def test_a_start_without_a_zone_is_told(town: Path, gallery: Path, added: Path) -> None:
+    told = resight("video", "add", added, *_first_film(town, gallery, "2026-03-02T08:00:00"), "--replace").stderr
+    assert re.search(r"names no zone, and is taken as this machine's local time: 2026-03-0\dT\d\d:\d\d:00Z", told)
+
+
+def test_a_refused_track_is_named(town: Path, tmp_path: Path) -> None:
+    gallery = tmp_path / "new.db"
+    resight("gallery", "create", gallery, "-m", "city")
     lines = tmp_path / "boxes.txt"
     lines.write_text("1,-1,10,10,20,50,0.9\n2,-1,900,10,20,50,0.9\n3,-1,10,10,nan,50,0.9\n")
     done = resight(
@@ -105,6 +186,20 @@ def test_a_refused_track_is_named(town: Path, gallery: Path, tmp_path: Path) -> 
     assert "1 box outside the frame" in done.stderr
     assert "1 box not finite" in done.stderr
     assert "1 too few frames" in done.stdout
+
+
+def test_a_night_with_nobody(town: Path, tmp_path: Path) -> None:
+    gallery, boxes = tmp_path / "new.db", tmp_path / "boxes.txt"
+    resight("gallery", "create", gallery, "-m", "city")
+    call: list[Path | str] = ["video", "add", gallery, town / "camera1.mp4"]
+    call += ["--camera", "camera1", "--start", START, "--tracks", boxes]
+    assert "cannot be read" in resight(*call, code=3).stderr
+    boxes.write_text("hello\n")
+    assert "is no box" in resight(*call, code=3).stderr
+    boxes.write_text("")
+    done = resight(*call)
+    assert "holds no line: nobody was seen" in done.stderr
+    assert done.stdout.startswith("0 tracklets added")
 
 
 def test_lines_with_embeddings_need_no_video(gallery: Path) -> None:

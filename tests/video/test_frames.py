@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -59,6 +60,14 @@ def test_what_is_no_video(tmp_path: Path, content: bytes, told: str) -> None:
     path = tmp_path / "file.mp4"
     path.write_bytes(content)
     with pytest.raises(DataError, match=told):
+        open_frames(path, START)
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "mp4"])
+def test_a_picture_is_no_video(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"frame.{suffix}"
+    Image.fromarray(np.full((20, 30, 3), 90, np.uint8)).save(path, "PNG" if suffix == "png" else "JPEG")
+    with pytest.raises(DataError, match="is a picture, and no video: name the folder"):
         open_frames(path, START)
 
 
@@ -170,6 +179,35 @@ def test_a_stream_is_connected_again_and_a_stall_ends(monkeypatch: pytest.Monkey
     assert any("no frame for 0.3 s" in text for text in told)
     assert not any("secret" in text for text in told)
     assert all(frame.time >= 1000 for frame in frames)  # by the clock, whatever the stream's own stamps are
+
+
+def test_a_stream_that_nobody_sends_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams, "WAITS_S", (0.0,))
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    told: list[str] = []
+    source = Stream(f"rtsp://user:secret@127.0.0.1:{port}/door", first_s=0.0, say=told.append)
+    with pytest.raises(DataError, match=r"cannot be reached .*given up after 0 s.*--keep-trying") as refused:
+        list(source)
+    assert "secret" not in str(refused.value)
+
+
+def test_a_stream_that_came_once_is_not_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams, "import_av", lambda: FakeAv([0.0, 0.04], [9.0, 9.04]))
+    monkeypatch.setattr(streams, "WAITS_S", (0.0,))
+    source = Stream("udp://10.0.0.7:5000", first_s=0.0, tries=1)
+    frames: list[Frame] = []
+    with pytest.raises(DataError, match="no frame in 1 tries"):
+        frames.extend(source)
+    assert {frame.epoch for frame in frames} == {0, 1}
+
+
+def test_what_answers_and_gives_no_video() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        told = streams.why_not_opened(f"rtsp://127.0.0.1:{port}/door", "Invalid data found")
+    assert told == "answers, but gives no video that can be read (Invalid data found)"
+    assert streams.why_not_opened("udp://127.0.0.1:9", "as it was") == "as it was"
 
 
 def test_a_stream_can_be_stopped(monkeypatch: pytest.MonkeyPatch) -> None:

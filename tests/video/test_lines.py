@@ -93,6 +93,8 @@ def test_lines_of_other_cameras_are_left_out_and_counted(tmp_path: Path) -> None
     (tmp_path / "empty").write_text("")
     with pytest.raises(DataError, match="holds no line"):
         moments_of(tmp_path / "empty", "north", LinesReport())
+    assert list(moments_of(tmp_path / "empty", "north", report, may_be_empty=True)) == []
+    assert "1 file of tracks holds no line: nobody was seen" in report.told()
     with pytest.raises(DataError, match="no line of camera west: it has north, south"):
         list(moments_of(file, "west", LinesReport()))
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -10,22 +12,39 @@ import typer
 from rich.table import Table
 
 from resight.cli import output
-from resight.cli.data import open_data
-from resight.cli.sites import RATES, at_site, crops_of_place, keep_calibration, open_site, tell_unknown, was_trained_on
+from resight.cli.calibrate_answers import people_in, tell_answers
+from resight.cli.calibrate_places import named_places
+from resight.cli.sites import RATES, crops_of_place, keep_calibration, open_site, tell_unknown
 from resight.core.calibration import Calibration
 from resight.core.errors import ConfigError, DataError
-from resight.core.files import check_folder_of
-from resight.core.records import EmbeddedCrops
+from resight.core.files import check_folder_of, check_new
+from resight.embedding.loading import calibrated_copy, load
 from resight.embedding.model import Model
 from resight.site.transform import SiteTransform
 
 
 def calibrate(
-    model: Annotated[Path, typer.Argument(help="A run's directory or a bundle; the calibration is written into it.")],
+    model: Annotated[
+        Path,
+        typer.Argument(
+            help="A run's directory or a bundle, into which the calibration is written; a packaged name, with --out."
+        ),
+    ],
     data: Annotated[
         list[str],
-        typer.Argument(help="A folder of crops, a manifest, or `synthetic`; of several places, one each."),
+        typer.Argument(
+            help="A folder of crops, a manifest, `synthetic`, or a gallery whose people have names; of several places, "
+            "one each."
+        ),
     ],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            "-o",
+            help="Write a calibrated copy here, NAME.resight (of a run a new directory), and leave MODEL as it is.",
+        ),
+    ] = None,
     site_: Annotated[
         str | None,
         typer.Option(
@@ -63,7 +82,8 @@ def calibrate(
 ) -> None:
     """Fits P(same), and thresholds that keep to given rates of errors, on people whom the model was not trained on.
 
-    Rates that the people are too few to support are refused. Of several places the rates are those of all their pairs
+    Rates that the people are too few to support are refused, and at the end it says which are supported and how to ask
+    for them. Of several places the rates are those of all their pairs
     together, none of which is of two places: for a model that is to work at places not known yet.
 
     Examples:
@@ -74,10 +94,11 @@ def calibrate(
 
       resight calibrate runs/mine site_a site_b site_c
 
+      resight calibrate default my_data -o mine.resight
+
       resight calibrate default site.db --site site.db --unlabelled
     """
     from resight.core.files import write_whole
-    from resight.embedding.loading import load
     from resight.evaluation.decisions.calibrate import calibrate as fit
     from resight.evaluation.decisions.verification import pairs_within, verify_pairs
     from resight.report.calibration import ACCEPT_RATES, COST, calibration_page, thresholds_table
@@ -89,30 +110,22 @@ def calibrate(
         check_folder_of(page, "--page")
     opened = load(model, device=device)
     site = open_site(site_, opened)
-    if site is None and not opened.can_keep_calibration:
+    if out is not None:
+        _check_out(model, out, site_)
+    if site is None and out is None and not opened.can_keep_calibration:
         raise ConfigError(opened.no_calibration)
+    keep = partial(_keep, opened, model, out, site_, site)
     if unlabelled:
         if everybody or page is not None or len(data) > 1:
             raise ConfigError("--unlabelled takes one place, all its pictures, and makes no page")
-        _without_labels(opened, data[0], site, site_, tuple(far or RATES), format, strict, seed)
+        _without_labels(opened, data[0], site, site_, tuple(far or RATES), format, strict, seed, keep, out)
         return
-    datasets = [open_data(place, format, strict) for place in data]
-    places: list[EmbeddedCrops] = []
-    for dataset in datasets:
-        if everybody and was_trained_on(opened, dataset):
-            raise ConfigError(f"--everybody: {model} was trained on these people, whom it knows better than any others")
-        crops = [*dataset.query, *dataset.gallery, *(dataset.train if everybody else ())]
-        if not crops:
-            raise DataError(f"{dataset.name} has no query and gallery pictures; --everybody takes training ones too")
-        embedded, problems = opened.embed_crops(crops, leave_blank=True, strict=strict, progress=output.progress)
-        output.name_problems(problems)
-        if site is not None:
-            tell_unknown(site, embedded.camera_names)
-        places.append(embedded if site is None else at_site(site, embedded))
+    people = named_places(data, opened, site, format, everybody=everybody, strict=strict)
+    places = people.places
     fitted = fit(
         places,
-        data="; ".join(map(str, datasets)),
-        rights="; ".join(dict.fromkeys(dataset.rights for dataset in datasets)),
+        data=people.data,
+        rights=people.rights,
         date=datetime.now(UTC).isoformat(timespec="seconds"),
         site=site.identity if site else "",
         seed=seed,
@@ -126,7 +139,7 @@ def calibrate(
             "or give pictures of more people."
         )
     before = site.calibration if site else opened.card.calibration
-    written = opened.save_calibration(c) if site is None or site_ is None else keep_calibration(site_, site, c)
+    written = keep(c)
     if page is not None:
         verified = verify_pairs(pairs_within(places, seed=seed), seed=seed)
         write_whole(page, calibration_page(model.resolve().name, fitted, verified, rates).encode())
@@ -145,14 +158,36 @@ def calibrate(
     output.say(
         f"P(same): {c.method} (Brier score {c.brier[c.method]:.4f} out of fold), expected calibration error {c.ece}"
     )
-    _tell_written(written, before)
+    tell_answers(c, people_in(site_, *data))
+    _tell_written(written, None if out else before, out)
 
 
-def _tell_written(written: str | Path, before: Calibration | None) -> None:
+def _check_out(model: Path, out: Path, site: str | None) -> None:
+    if site is not None:
+        raise ConfigError("--site keeps the calibration with the site, and --out in a copy of the model: give one")
+    check_folder_of(out, "--out")
+    if model.is_dir():
+        check_new(out)
+    elif out.is_dir():
+        raise ConfigError(f"--out: {out} is a directory; name a file, such as mine.resight")
+
+
+def _keep(
+    opened: Model, model: Path, out: Path | None, spec: str | None, site: SiteTransform | None, c: Calibration
+) -> str | Path:
+    """Writes the calibration where it belongs, and says where."""
+    if out is not None:
+        return calibrated_copy(model, c, out)
+    return opened.save_calibration(c) if site is None or spec is None else keep_calibration(spec, site, c)
+
+
+def _tell_written(written: str | Path, before: Calibration | None, out: Path | None) -> None:
     if before is not None:
         had = ", with its P(same)" if before.method != "none" else ""
         output.say(f"this replaces the calibration of {before.date} on {before.data}{had}")
     output.say(f"written into {written}; at another site, calibrate anew")
+    if out is not None:
+        output.say(f"embeddings stay the same: a gallery of the model before opens with --model {out}, calibrated so")
 
 
 def _without_labels(
@@ -164,6 +199,8 @@ def _without_labels(
     format: str | None,
     strict: bool,
     seed: int,
+    keep: Callable[[Calibration], str | Path],
+    out: Path | None,
 ) -> None:
     from resight.evaluation.decisions.unlabelled import calibrate_unlabelled
 
@@ -184,7 +221,7 @@ def _without_labels(
             f"{min(c.false_accept.high):.2g} at any threshold. Nothing was written. Ask for a higher rate, or give more"
         )
     before = site.calibration if site else model.card.calibration
-    written = model.save_calibration(c) if site is None or spec is None else keep_calibration(spec, site, c)
+    written = keep(c)
     refused: list[str] = []
     table = Table("decision", "threshold", "counted", "missed within a track", box=None, pad_edge=False)
     for rate in sorted(rates, reverse=True):
@@ -209,4 +246,5 @@ def _without_labels(
         "how many pairs of one person are missed is not known without labels: more than within a track. So nothing is "
         "told to be `different` or `nobody we know`"
     )
-    _tell_written(written, before)
+    tell_answers(c, people_in(spec, place))
+    _tell_written(written, None if out else before, out)

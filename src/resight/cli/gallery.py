@@ -14,6 +14,7 @@ import typer
 from rich.table import Table
 
 from resight.cli import output
+from resight.cli.calibrate_answers import tell_support
 from resight.cli.gallery_add import Model_, Uri, Wait
 from resight.cli.place import is_service, opened, opened_with_model
 from resight.core.calibration import Rate
@@ -42,7 +43,7 @@ Pids = Annotated[
 People = Annotated[
     list[str] | None, typer.Option("--person", help="Entries of the person of this name, as --pid. May be repeated.")
 ]
-After = Annotated[str | None, typer.Option(help="Seen at or after this time: ISO 8601, or seconds since 1970.")]
+After = Annotated[str | None, typer.Option(help="Seen from this time on: ISO 8601 (local if of no zone), or seconds.")]
 Before = Annotated[str | None, typer.Option(help="Seen before this time.")]
 INCOMPLETE = (
     "incomplete: an import or a migration into it has not ended; the same `resight gallery import` or `migrate` again "
@@ -75,7 +76,8 @@ def create(
     if loaded.calibration:
         output.say(
             f"calibrated on {shorten(loaded.calibration.data, 90, placeholder=' ...')}: where people and cameras are "
-            "others, its rates need not hold. Calibrate at yours: `resight calibrate`, without names by --unlabelled"
+            f"others, its rates need not hold. At yours: `resight calibrate {model} DATA -o mine.resight`, "
+            "then --model mine.resight with this gallery; without names by --unlabelled"
         )
 
 
@@ -159,6 +161,7 @@ def search(
         if not is_service(uri) and gallery.unfinished():
             output.say(f"note: {INCOMPLETE}; who is not found may be among what is missing")
         _tell_of_camera(gallery, seen_by)
+        tell_support(gallery, result)
         if person:
             tell_unknown_people(gallery, uri, person)
         if exclude_camera or (camera and not result.num_people):

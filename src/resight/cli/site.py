@@ -12,6 +12,7 @@ import typer
 from rich.table import Table
 
 from resight.cli import output
+from resight.cli.calibrate_answers import people_in, tell_answers
 from resight.cli.gallery import Json, Purpose, Who
 from resight.cli.gallery_add import Uri, Wait
 from resight.cli.sites import RATES, crops_of_place, needed_site, site_in_force
@@ -30,7 +31,12 @@ MOVED = 7  # exit code
 Place = Annotated[str, typer.Argument(help="A gallery, a file of embeddings, a data set or a folder of crops.")]
 Site = Annotated[str, typer.Argument(help="A site that `fit` wrote, or a gallery that has one.")]
 ModelOption = Annotated[str | None, typer.Option("--model", "-m", help="What embeds the pictures, of pictures.")]
-After = Annotated[str | None, typer.Option(help="Pictures of this time or later: ISO 8601, or seconds since 1970.")]
+After = Annotated[
+    str | None,
+    typer.Option(
+        help="Pictures of this time or later: ISO 8601 (local unless it names a zone), or seconds since 1970."
+    ),
+]
 Before = Annotated[str | None, typer.Option(help="Pictures before this time.")]
 Splits = Annotated[
     list[str] | None, typer.Option("--split", help="Of a data set: train, query or gallery; all unless given.")
@@ -122,6 +128,7 @@ def show(site: Site, *, json_: Json = False) -> None:
             counted = found.calibration.false_accept.at(index)
             table.add_row(f"{rate:g}", f"{found.calibration.thresholds[index]:.3f}", str(counted))
     output.print_wide(table)
+    tell_answers(found.calibration, people_in(site))
 
 
 def check(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from math import inf
 from pathlib import Path
 from typing import Annotated
 
@@ -13,17 +14,19 @@ from resight.cli.gallery_add import Model_, Uri
 from resight.cli.stopping import exit_code, stopping
 from resight.core.errors import ConfigError, EmbeddingError
 from resight.core.progress import Advance
-from resight.core.times import format_time, parse_time
+from resight.core.times import format_time, names_zone, parse_time
 from resight.core.words import counted
 from resight.embedding.card import is_model, short_of
 from resight.gallery.gallery import Gallery
 from resight.gallery.opening import open_gallery, open_with_model
-from resight.video.adding import VideoReport, add_tracklets, check_source
+from resight.video.adding import VideoReport, add_tracklets
 from resight.video.detected import LinesReport, moments_of, with_boxes, without_video
 from resight.video.detector import OnnxDetector
 from resight.video.frames.clock import at_most, rising
+from resight.video.frames.files import PictureFolder, VideoFile
 from resight.video.frames.opening import Source, is_stream, open_frames
-from resight.video.frames.streams import Stream
+from resight.video.frames.streams import FIRST_S, Stream
+from resight.video.origin import Origin, check_film, check_times, forget_earlier, origin_of
 from resight.video.quality import Gates
 from resight.video.records import Frame, Frames, Refused
 from resight.video.tracklets import tracklets_of
@@ -40,7 +43,11 @@ def add(
     *,
     camera: Annotated[str, typer.Option(help="The name of the camera.")],
     start: Annotated[
-        str | None, typer.Option(help="When it begins: ISO 8601, or seconds since 1970. By default as the file says.")
+        str | None,
+        typer.Option(
+            help="When it begins: ISO 8601, of this machine's zone unless it names one (Z is UTC), or seconds since "
+            "1970. By default as the file says."
+        ),
     ] = None,
     detector: Annotated[Path | None, typer.Option(help="An ONNX file that finds people, such as YOLOX's.")] = None,
     detector_pixels: Annotated[
@@ -56,15 +63,23 @@ def add(
     at_most_: Annotated[
         float | None, typer.Option("--at-most", min=0.1, help="Look at no more frames a second than this.")
     ] = None,
+    keep_trying: Annotated[
+        bool,
+        typer.Option("--keep-trying", help="A stream that gives no frame in its first minute is not given up."),
+    ] = False,
     model: Model_ = None,
     min_height: Annotated[float, typer.Option(help="Tracklets whose best crop is lower, in pixels, are refused.")] = 40,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Forget first what was added from this video by another run.")
+    ] = False,
     show_refused: Annotated[bool, typer.Option("--show-refused", help="Name each refused track and why.")] = False,
     threads: Annotated[int | None, typer.Option(min=1, help="Of the detector. By default one a core.")] = None,
 ) -> None:
     """Finds the people of a video, follows them, and adds one entry for each time that one walks past: a tracklet.
 
-    The same command again goes on after an interruption: what is there is not added twice. A stream runs until a
-    signal ends it; it is connected again after each cut.
+    The same command again goes on after an interruption: what is there is not added twice. The same video by another
+    --start, camera or detector is refused, and with --replace takes the place of what was added before. A stream runs
+    until a signal ends it; it is connected again after each cut, and given up where not one frame comes in a minute.
 
     Examples:
 
@@ -85,23 +100,31 @@ def add(
     if isinstance(opened, Stream):
         opened.report = report.clock
         opened.say = output.say
+        opened.first_s = None if keep_trying else FIRST_S
     finder = None if detector is None else OnnxDetector(detector, threads=threads, pixels=detector_pixels)
     gates = Gates(height_px=min_height)
     name = Path(source).name if source is not None and not live else camera if live else Path(str(tracks)).name
+    origin = _origin(name, camera, opened, detector, detector_pixels, tracks, at_most_, rate)
+    _tell_start(camera, start, origin)
     refused = _name_refused if show_refused else None
     stop = opened.stop if isinstance(opened, Stream) else None
     with stopping(stop) as came, _opened(uri, model, source, live) as gallery:
         frames = _frames(gallery, opened, camera, tracks, began, rate, lines)
+        if replace:
+            _forget_earlier(gallery, origin, uri)
+        if not live:
+            check_film(gallery, origin, uri)
         frames = rising(frames, report.clock)
         if at_most_ is not None:
             frames = at_most(frames, at_most_)
         total = opened.frames if opened is not None else 0
         with output.progress(f"camera {camera}", total) as advance:
-            counted = _until(_counted(frames, advance), came)
-            guarded = counted if live else _checked(counted, gallery, camera, name)
+            seen = _until(_counted(frames, advance), came)
+            guarded = seen if live or origin.end < inf else _checked(seen, gallery, origin, uri)
             found = tracklets_of(guarded, camera, detector=finder, gates=gates, counts=report.boxes)
             batch = 1 if live or tracks == "-" else 8  # what ends while it is watched is durable at once
-            for _ in add_tracklets(gallery, found, report, source=name, gates=gates, batch=batch, on_refused=refused):
+            told = {"source": name, "film": origin.film, "run": origin.run}
+            for _ in add_tracklets(gallery, found, report, **told, gates=gates, batch=batch, on_refused=refused):
                 pass
         _tell(report, lines, opened, len(gallery))
     if came:
@@ -128,7 +151,7 @@ def _frames(
 ) -> Frames:
     if tracks is None:
         return opened if opened is not None else ()
-    moments = moments_of(tracks, camera, lines)
+    moments = moments_of(tracks, camera, lines, may_be_empty=opened is not None)
     if opened is not None:
         return with_boxes(opened, moments, lines, getattr(opened, "start", None) or 0.0)
     own = gallery.settings
@@ -143,12 +166,57 @@ def _frames(
     return of_this_model()
 
 
-def _checked(frames: Frames, gallery: Gallery, camera: str, name: str) -> Iterator[Frame]:
+def _origin(
+    name: str,
+    camera: str,
+    opened: Source | None,
+    detector: Path | None,
+    detector_pixels: str | None,
+    tracks: str | None,
+    at_most: float | None,
+    rate: float | None,
+) -> Origin:
+    if not isinstance(opened, VideoFile | PictureFolder):
+        return Origin(name, camera)
+    start = opened.start or 0.0
+    settings = {
+        "detector": detector,
+        "detector_pixels": detector_pixels,
+        "tracks": Path(tracks) if tracks not in (None, "-") else tracks,
+        "at_most": at_most,
+        "rate": rate if isinstance(opened, PictureFolder) else None,
+    }
+    end = start + opened.duration_s if opened.duration_s else inf
+    return origin_of(name, camera, opened.path, start, end, settings)
+
+
+def _tell_start(camera: str, start: str | None, origin: Origin) -> None:
+    """The time that was understood, in UTC."""
+    if start is not None and not names_zone(start):
+        output.say(
+            f"note: --start {start} names no zone, and is taken as this machine's local time: "
+            f"{format_time(parse_time(start))}"
+        )
+    elif origin.start > -inf:
+        output.say(f"camera {camera}: the video begins {format_time(origin.start)}")
+
+
+def _forget_earlier(gallery: Gallery, origin: Origin, uri: str) -> None:
+    if not origin.film:
+        raise ConfigError("--replace is for a video's file or a folder of pictures: no other is known again")
+    gone = forget_earlier(gallery, origin, uri)
+    if gone is not None:
+        output.say(f"{counted(gone.entries, 'tracklet')} of before forgotten, and their links")
+        for text in (*filter(None, [gone.site]), *gone.beyond, *(f"left: {trace}" for trace in gone.traces)):
+            output.say(f"note: {text}")
+
+
+def _checked(frames: Frames, gallery: Gallery, origin: Origin, uri: str) -> Iterator[Frame]:
     """The frames, once a minute of them compared with what the gallery has of that camera and time."""
-    checked_to = -float("inf")
+    checked_to = -inf
     for frame in frames:
         if frame.time >= checked_to or frame.time < checked_to - 60:
-            check_source(gallery, camera, name, frame.time, frame.time + 60)
+            check_times(gallery, origin, frame.time, frame.time + 60, uri)
             checked_to = frame.time + 60
         yield frame
 

@@ -29,8 +29,11 @@ def draw(
     check_new(out)
     save_town(town, out, pixels=not no_pixels, progress=output.progress)
     output.tell(f"{len(town.looks):,} people, {len(town.visits):,} walks past {len(town.names)} cameras: {out}")
+    if no_pixels:
+        return
     output.tell("next: resight gallery create site.db -m city --keep-crops")
     output.tell(
-        f"      resight video add site.db {out}/{town.names[0]}.mp4 --camera {town.names[0]} "
-        "--start 2026-03-01T08:00:00Z --detector yolox.onnx"
+        f"      for camera in {' '.join(town.names)}; do resight video add site.db {out}/$camera.mp4 --camera $camera "
+        f"--start 2026-03-01T08:00:00Z --tracks {out}/truth/$camera.txt; done"
     )
+    output.tell(f"      resight video link site.db --site {out}/site.toml")

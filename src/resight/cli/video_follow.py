@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -15,6 +16,7 @@ from resight.core.words import counted
 from resight.gallery.opening import open_with_model
 from resight.gallery.store import without_password
 from resight.report.timeline import timeline_page
+from resight.video.following import Followed
 from resight.video.following import follow as followed
 from resight.video.linking.site import read_site
 
@@ -24,7 +26,9 @@ def follow(
     *,
     out: Annotated[Path, typer.Option("--out", "-o", help="The page to write (.html).")],
     pid: Annotated[int | None, typer.Option(help="Only this person. By default everybody.")] = None,
-    after: Annotated[str | None, typer.Option(help="Only tracklets that began at or after this time.")] = None,
+    after: Annotated[
+        str | None, typer.Option(help="Only tracklets that began at or after this time, local unless it names a zone.")
+    ] = None,
     before: Annotated[str | None, typer.Option(help="Only tracklets that began before this time.")] = None,
     linked: Annotated[bool, typer.Option("--linked", help="Leave out tracklets that are linked with nobody.")] = False,
     site: Annotated[Path | None, typer.Option(help="The site file that was used to link.")] = None,
@@ -48,5 +52,15 @@ def follow(
     title = f"Person {pid}" if pid is not None else f"Who was where: {Path(without_password(uri)).name}"
     with for_owner_alone():
         write_whole(out, timeline_page(people, title, notes).encode())
-    sightings = sum(len(person.sightings) for person in people)
-    output.tell(f"{counted(len(people), 'person', 'people')}, {counted(sightings, 'tracklet')}: {out}")
+    output.tell(f"{_counts(people)}: {out}")
+
+
+def _counts(people: Sequence[Followed]) -> str:
+    """How many are on the page, each tracklet once."""
+    alone = sum(person.person is None for person in people)
+    sure = {each.entry for person in people for each in person.sightings if not each.unsure}
+    unsure = {each.entry for person in people for each in person.sightings if each.unsure}
+    parts = [counted(len(people) - alone, "person", "people")] if len(people) > alone else []
+    parts += [f"{alone:,} linked with nobody"] if alone else []
+    doubts = f"; {len(unsure):,} may be of somebody else there too" if unsure else ""
+    return f"{counted(len(sure), 'tracklet')}: {', '.join(parts)}{doubts}"

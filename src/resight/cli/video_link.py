@@ -27,6 +27,7 @@ from resight.video.linking.planning import SURE, Plan, Unsure
 from resight.video.linking.site import Site, read_site
 
 SHOWN = 10
+ROUGH = 40  # tracklets below which the number of people is hardly known
 Who = Annotated[str | None, typer.Option(help="Who does it, for the audit. By default this system's user.")]
 
 
@@ -35,7 +36,9 @@ def link(
     *,
     site: Annotated[Path | None, typer.Option(help="What the place knows of itself, as TOML: docs/video.md.")] = None,
     since: Annotated[str | None, typer.Option(help="Only tracklets of the last 1h, 30m or 2d.")] = None,
-    after: Annotated[str | None, typer.Option(help="Only tracklets that began at or after this time.")] = None,
+    after: Annotated[
+        str | None, typer.Option(help="Only tracklets that began at or after this time, local unless it names a zone.")
+    ] = None,
     before: Annotated[str | None, typer.Option(help="Only tracklets that began before this time.")] = None,
     sure: Annotated[
         float, typer.Option(min=0.01, max=0.99, help="The least probability of a link; less is `unsure`.")
@@ -100,34 +103,46 @@ def _pass(
         if as_json:
             output.tell(json.dumps({"schema": "resight.video-link/1", "dry_run": dry, **asdict(done), **asdict(plan)}))
         else:
-            _tell(plan, dry)
+            _tell(plan, site, dry)
     return unsure
 
 
-def _tell(plan: Plan, dry: bool) -> None:
+def _tell(plan: Plan, site: Site, dry: bool) -> None:
     would = "would be " if dry else ""
     output.tell(
-        f"{counted(plan.tracklets, 'tracklet')}, of about {counted(round(plan.about), 'person', 'people')}: "
-        f"{counted(plan.people, 'person', 'people')} of two tracklets or "
-        f"more, {counted(plan.alone, 'tracklet by itself', 'tracklets by themselves')}, {len(plan.unsure):,} unsure"
+        f"{counted(plan.tracklets, 'tracklet')}: {counted(plan.people, 'person', 'people')} of two or more, "
+        f"{counted(plan.alone, 'tracklet by itself', 'tracklets by themselves')}, {len(plan.unsure):,} unsure"
     )
     output.tell(
         f"{counted(len(plan.links), 'link')} {would}made, {len(plan.undo):,} {would}undone, {plan.stay:,} stay; "
         f"expected F-measure of pairs {plan.expected_f:.2f}"
     )
-    for table in _tables(plan, dry):
+    about = counted(round(plan.about), "person", "people")
+    if site.people:
+        output.say(f"the site file says that about {about} were there")
+    else:
+        rough = "little more than a guess of so few tracklets" if plan.tracklets < ROUGH else "roughly"
+        output.say(f"looks suggest about {about} in all, {rough}; if you know better: `people` in the file of --site")
+    for table, rest in _tables(plan, dry):
         output.print_wide(table)
+        if rest:
+            output.tell(rest)
 
 
-def _tables(plan: Plan, dry: bool) -> Iterator[Table]:
+def _tables(plan: Plan, dry: bool) -> Iterator[tuple[Table, str]]:
+    """And what says how many rows are left out, if any are."""
     if plan.links and dry:
         table = Table("entry", "person", "probability", "why", title="to link", box=None, title_justify="left")
         for each in plan.links[:SHOWN]:
             person = f"{each.person}" if each.person >= 0 else f"new {-each.person}"
             table.add_row(str(each.entry), person, f"{each.probability:.2f}", each.reason)
-        yield table
+        yield table, _rest(len(plan.links), "--json has all")
     if plan.unsure:
         table = Table("entry", "and", "probability", "why", title="unsure", box=None, title_justify="left")
         for doubt in plan.unsure[:SHOWN]:
             table.add_row(str(doubt.entry), str(doubt.other), f"{doubt.probability:.2f}", doubt.reason)
-        yield table
+        yield table, _rest(len(plan.unsure), "--review FILE has all")
+
+
+def _rest(number: int, where: str) -> str:
+    return f"... {number - SHOWN:,} more; {where}" if number > SHOWN else ""

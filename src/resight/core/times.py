@@ -27,6 +27,20 @@ def parse_time(text: str) -> float:
         raise ConfigError(f"{text!r} is no time, such as 2026-03-01T08:00:00+01:00 or seconds since 1970") from None
 
 
+def names_zone(text: str) -> bool:
+    """Whether the text of a time, which `parse_time` takes, says in which zone it is, as seconds since 1970 do.
+
+    Example:
+        >>> names_zone("2026-03-01T08:00:00Z"), names_zone("2026-03-01T08:00:00")
+        (True, False)
+    """
+    try:
+        float(text)
+    except ValueError:
+        return datetime.fromisoformat(text).tzinfo is not None
+    return True
+
+
 def format_time(seconds: float | None) -> str:
     """ISO 8601, UTC; a dash if it is unknown.
 

@@ -139,6 +139,23 @@ def embed_as_trained(
     return QueryGallery(sides[0], sides[1], tuple(problems))
 
 
+def calibrated_copy(model: str | Path, calibration: Calibration, out: Path) -> Path:
+    """Writes the model with this calibration into a file of its own, a run's into a directory of its own, and leaves
+    the model as it is; what holds the calibration then. Embeddings stay comparable: the identity is the same.
+
+    Raises ConfigError where the directory is not empty, WeightsError where there is no model.
+    """
+    path = Path(model)
+    if path.is_dir() and not _means_the_packaged(path):
+        from resight.models.saved import copy_model, save_calibration
+
+        copy_model(path, out)
+        save_calibration(out, calibration)
+        return out / RUN_CARD
+    write_bundle(out, with_calibration(find_bundle(model), calibration))
+    return out
+
+
 def find_card(model: str | Path) -> tuple[Card, str, dict[str, Any]]:
     """The card of a model, its identity, and all that its file says; the network is not run. Raises WeightsError where
     there is none."""

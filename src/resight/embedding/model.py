@@ -133,9 +133,11 @@ class Model:
     @property
     def no_calibration(self) -> str:
         """Why it cannot keep a calibration, where it cannot."""
+        name = Path(self.source).stem
         return (
-            f"{self.source} is a packaged model, which stays as it is. Name a site of `resight site fit` to keep the "
-            "calibration in (--site), or copy the model from where `resight models` says"
+            f"{name} is a packaged model, which stays as it is. Write a calibrated copy: `resight calibrate {name} "
+            f"DATA -o mine.resight`, for `--model mine.resight` of a gallery's commands (in Python: "
+            "`embedding.loading.calibrated_copy`); or name a site of `resight site fit` to keep it in (--site)"
         )
 
     @property

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from resight.core.calibration import Calibration
 from resight.core.errors import CalibrationError, ConfigError, WeightsError
-from resight.core.files import write_whole
+from resight.core.files import check_new, write_whole
 from resight.core.pictures.preprocessing import Preprocessing
 from resight.core.version import VERSION
 from resight.models.catalogue import Architecture, build_network
@@ -113,6 +113,16 @@ def save_calibration(directory: Path, calibration: Calibration) -> None:
     """Into the card of the saved model; its weights stay as they are. Raises WeightsError as `load_model` does."""
     card = replace(_read_card(directory / CARD_FILE), calibration=calibration)
     write_whole(directory / CARD_FILE, json.dumps(card.to_dict(), indent=2).encode())
+
+
+def copy_model(directory: Path, out: Path) -> None:
+    """The weights and the card, without the rest of a run. Raises ConfigError where `out` is not empty, WeightsError as
+    `load_model` does."""
+    check_new(out)
+    _read_card(directory / CARD_FILE)
+    out.mkdir(parents=True, exist_ok=True)
+    for name in (WEIGHTS_FILE, CARD_FILE):
+        write_whole(out / name, (directory / name).read_bytes())
 
 
 def load_model(directory: Path) -> TrainedNetwork:

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import io
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from PIL import Image
 
-from resight.core.errors import ConfigError, DataError
+from resight.core.errors import DataError
 from resight.core.pictures.images import Pixels
 from resight.core.records import FloatArray
-from resight.core.times import format_time
 from resight.data.crops import Crop
 from resight.gallery.gallery import Gallery
 from resight.gallery.people import pid_of_tracklet
@@ -21,6 +20,7 @@ from resight.gallery.records import Added, Attributes, Entry
 from resight.gallery.transfer.rows import Row
 from resight.video.frames.clock import ClockReport
 from resight.video.looks import embedded
+from resight.video.origin import FILM, RUN
 from resight.video.packing import pack_boxes, unpack_boxes
 from resight.video.quality import GATES, Gates
 from resight.video.records import Cleaned, Refused, Times, Tracklet
@@ -48,6 +48,8 @@ def add_tracklets(
     report: VideoReport,
     *,
     source: str,
+    film: str = "",
+    run: str = "",
     gates: Gates = GATES,
     batch: int = 8,
     on_refused: Callable[[Refused], object] | None = None,
@@ -55,8 +57,8 @@ def add_tracklets(
     """Embeds tracklets and adds each as an entry; yields what became of each batch once it is durable. One that is
     there already is not added again, so that after a kill the same work goes on.
 
-    source: what to call the video in entries' names. batch: tracklets that are embedded at once. on_refused: told of
-    each track that became no tracklet.
+    source: what to call the video in entries' names. film, run: digests of it, as `origin` makes them; empty: unknown.
+    batch: tracklets that are embedded at once. on_refused: told of each track that became no tracklet.
 
     Raises EmbeddingError for tracklets of another model, GalleryError if the store fails.
     """
@@ -70,7 +72,7 @@ def add_tracklets(
                 if on_refused is not None:
                     on_refused(each)
                 continue
-            rows.append(_row(each, gallery.settings.model, source, keep))
+            rows.append(_row(each, gallery.settings.model, source, {FILM: film, RUN: run}, keep))
             if len(rows) >= batch:
                 yield rows
                 rows = []
@@ -83,14 +85,14 @@ def add_tracklets(
         yield added
 
 
-def _row(tracklet: Tracklet, model: str, source: str, keep_crop: bool) -> Row:
+def _row(tracklet: Tracklet, model: str, source: str, origin: Mapping[str, str], keep_crop: bool) -> Row:
     jpeg = _crop(tracklet) if keep_crop else None
     name = f"{source} {tracklet.track}"
     facts = {
         "time": tracklet.start,
         "track": tracklet.track,
         "pid": pid_of_tracklet(tracklet.key),
-        "attributes": attributes_of(tracklet, source),
+        "attributes": {**attributes_of(tracklet, source), **{name: each for name, each in origin.items() if each}},
     }
     picture = None if jpeg is None else Crop(name, -1, 0, data=jpeg)
     return Row(name, tracklet.camera, picture, tracklet.embedding, model, facts)
@@ -124,18 +126,6 @@ def boxes_of(entry: Entry) -> tuple[Times, FloatArray]:
     if not is_tracklet(entry) or entry.time is None:
         raise DataError(f"entry {entry.id} is no tracklet of video")
     return unpack_boxes(str(entry.attributes.get("boxes", "")), entry.time)
-
-
-def check_source(gallery: Gallery, camera: str, source: str, start: float, end: float) -> None:
-    """Raises ConfigError where the camera has tracklets of another source at the same time: two cameras of one name."""
-    for entry in gallery.entries(camera=camera, after=start, before=end):
-        other = entry.attributes.get("source")
-        if is_tracklet(entry) and other != source:
-            raise ConfigError(
-                f"camera {camera} has tracklets of {other} at {format_time(entry.time)} already, and {source} is of "
-                "the same time: two cameras cannot have one name, and one cannot be at two places. Another --camera, "
-                "or another --start"
-            )
 
 
 def _crop(tracklet: Tracklet) -> bytes | None:

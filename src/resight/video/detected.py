@@ -18,11 +18,12 @@ ABSOLUTE_S = 1e8  # times above are seconds since 1970; below, since the video b
 @dataclass
 class LinesReport:
     """What did not fit, and was left out. without_frame: moments whose frame the video does not have. other_camera:
-    lines of other cameras. shared: boxes whose track has a surer one in the same frame."""
+    lines of other cameras. shared: boxes whose track has a surer one in the same frame. empty: files without a line."""
 
     without_frame: int = 0
     other_camera: int = 0
     shared: int = 0
+    empty: int = 0
 
     def told(self) -> list[str]:
         """A line for each kind that occurred."""
@@ -33,6 +34,7 @@ class LinesReport:
                 "no frame in the video: left out",
             ),
             "other_camera": ("line is", "lines are", "of other cameras: left out"),
+            "empty": ("file of tracks holds", "files of tracks hold", "no line: nobody was seen"),
             "shared": ("box shares", "boxes share", "a track's number with a surer one of the same frame: left out"),
         }
         return [
@@ -45,11 +47,13 @@ class LinesReport:
 Moments = Iterable[tuple[Line, Detections, str]]
 
 
-def moments_of(path: str | Path, camera: str, report: LinesReport) -> Iterator[tuple[Line, Detections, str]]:
+def moments_of(
+    path: str | Path, camera: str, report: LinesReport, *, may_be_empty: bool = False
+) -> Iterator[tuple[Line, Detections, str]]:
     """The boxes of one camera, moment by moment: of a file in order of time whatever the order of its lines; of
-    standard input (`-`) as they come.
+    standard input (`-`) as they come. may_be_empty: a file without a line says that nobody was seen.
 
-    Raises DataError where a line is none, no line is of this camera, or a file has none at all.
+    Raises DataError where a line is none, no line is of this camera, or a file has none at all and may not.
     """
     cameras: set[str] = set()
 
@@ -64,6 +68,9 @@ def moments_of(path: str | Path, camera: str, report: LinesReport) -> Iterator[t
     lines: Iterable[Line] = wanted()
     if str(path) != "-":
         lines = sorted(lines, key=lambda line: (line.frame, line.time if line.frame == 0 else 0.0))
+        if not lines and not cameras and may_be_empty:
+            report.empty += 1
+            return iter(())
         if not lines and not cameras:
             raise DataError(f"{path} holds no line: nobody was seen, or the tracker wrote nothing")
         if not lines:

@@ -94,11 +94,7 @@ def calibrate(
     places = [_distinct(place) for place in ([crops] if isinstance(crops, EmbeddedCrops) else crops)]
     pairs = pairs_within(places, seed=seed)
     people = len(np.unique(pairs.genuine_person))
-    if people < LEAST_PEOPLE:
-        raise DataError(
-            f"{people} people are seen by two cameras; a calibration takes at least {LEAST_PEOPLE}, and a hundred "
-            "to be useful"
-        )
+    check_people(people)
     searches = searches_within(places)
     thresholds = _thresholds(pairs, searches.others)
     margins = _margins(searches)
@@ -145,6 +141,22 @@ def calibrate(
         search=fit_search_odds(places, searches, np.random.default_rng(seed)),
     )
     return Fitted(calibration, reliability)
+
+
+def check_people(num_people: int) -> None:
+    """Raises DataError where a calibration takes more people whom two cameras see."""
+    if num_people < LEAST_PEOPLE:
+        raise DataError(
+            f"{num_people} people are seen by two cameras; a calibration takes at least {LEAST_PEOPLE}, and a hundred "
+            "to be useful"
+        )
+
+
+def seen_by_two(pids: IntArray, camids: IntArray) -> int:
+    """How many people two cameras see, or more. pids, camids: (n,), of each picture."""
+    kept = pids > DISTRACTOR_PID
+    seen = np.unique(np.stack((pids[kept], camids[kept])), axis=1)[0]
+    return int((np.unique(seen, return_counts=True)[1] > 1).sum())
 
 
 @dataclass(frozen=True)

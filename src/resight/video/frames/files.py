@@ -14,6 +14,8 @@ from resight.core.pictures.images import decode_image
 from resight.data.listing import picture_files
 from resight.video.records import Frame
 
+PICTURES = {"image2", "ico", "tiff"}  # formats of single pictures, beside jpeg_pipe, png_pipe and so on
+
 
 def import_av() -> Any:
     """PyAV. Raises MissingExtra where it is not installed. Its wheels hold codecs under the GPL (docs/decisions): so it
@@ -27,7 +29,7 @@ def import_av() -> Any:
 
 class VideoFile:
     """The frames of a file, at the times that the file itself gives them. problems: what was wrong with it, known once
-    it was read."""
+    it was read. duration_s: as the file says; 0: not known."""
 
     def __init__(self, path: str | Path, start: float | None = None) -> None:
         """start: of its first frame, seconds since 1970; None: as the file says.
@@ -44,6 +46,8 @@ class VideoFile:
             said = container.metadata.get("creation_time") or stream.metadata.get("creation_time")
             self.frames = int(stream.frames or 0)
             self.rate = float(stream.average_rate or 0)
+            told_s = float(container.duration or 0) / 1e6
+            self.duration_s = told_s if told_s > 0 or not self.rate else self.frames / self.rate
         self.told_start = _time_of(said)
         self.start = start if start is not None else self.told_start
 
@@ -82,6 +86,11 @@ class VideoFile:
             container = self._av.open(str(self.path))
         except (self._av.FFmpegError, OSError) as error:
             raise DataError(f"{self.path} is no video that can be read ({reason(error)})") from None
+        if container.format.name in PICTURES or container.format.name.endswith("_pipe"):
+            container.close()
+            raise DataError(
+                f"{self.path} is a picture, and no video: name the folder that it is in, with --start and --rate"
+            )
         if not container.streams.video:
             container.close()
             raise DataError(f"{self.path} has no video in it")
@@ -97,6 +106,7 @@ class PictureFolder:
         self.problems: list[str] = []
         self._files = list(picture_files(self.path))
         self.frames = len(self._files)
+        self.duration_s = self.frames / rate
         if not self._files:
             raise DataError(f"{path} holds no pictures")
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
 from queue import Empty, Full, Queue
 from typing import Any
+from urllib.parse import urlsplit
 
 from resight.core.errors import DataError
 from resight.video.frames.clock import ClockReport
@@ -16,6 +18,9 @@ from resight.video.records import Frame
 STALL_S = 10.0  # without a frame for so long, a stream is given up and connected again
 WAITS_S = (1.0, 2.0, 5.0, 10.0, 30.0)  # before each further try to connect
 DRIFT_S = 2.0  # how far the stream's own time stamps may run from the clock before they are set by it again
+FIRST_S = 60.0  # a stream that gave no frame at all in so long is given up, unless asked otherwise
+REACH_S = 3.0  # to say whether anybody answers at an address
+PORTS = {"rtsp": 554, "rtsps": 322, "rtmp": 1935, "rtmps": 443, "http": 80, "https": 443}
 MOST_STUCK = 8  # readers that hang in a library and cannot be ended
 
 
@@ -32,15 +37,17 @@ class Stream:
         *,
         stall_s: float = STALL_S,
         tries: int | None = None,
+        first_s: float | None = None,
         report: ClockReport | None = None,
         say: Callable[[str], None] = lambda text: None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """tries: to connect in a row before it is given up; None: for ever. say: told of each cut.
+        """tries: to connect in a row before it is given up; None: for ever. first_s: given up without a single frame in
+        so long; None: never. say: told of each cut.
 
         Raises MissingExtra without PyAV.
         """
-        self.address, self.stall_s, self.tries = address, stall_s, tries
+        self.address, self.stall_s, self.tries, self.first_s = address, stall_s, tries, first_s
         self.report = report if report is not None else ClockReport()
         self.problems: list[str] = []
         self.frames, self.rate = 0, 0.0
@@ -55,10 +62,11 @@ class Stream:
 
     def __iter__(self) -> Iterator[Frame]:
         epoch = failed = 0
+        began, ever = time.monotonic(), False
         while not self._stopped.is_set():
             came = False
             for at, pixels in self._connection():
-                came = True
+                came = ever = True
                 yield Frame(at, pixels, epoch)
                 if self._stopped.is_set():
                     return
@@ -66,9 +74,16 @@ class Stream:
             epoch += 1
             if self.tries is not None and failed >= self.tries:
                 raise DataError(f"{self._shown()}: no frame in {failed} tries ({self.problems[-1]})")
+            if not ever and self.first_s is not None and time.monotonic() - began >= self.first_s:
+                raise DataError(
+                    f"{self._shown()}: {self.problems[-1]}; given up after {self.first_s:g} s without a frame. Is the "
+                    "address right, and the camera on? --keep-trying waits for it for ever"
+                )
             if not self._stopped.is_set():
                 wait = WAITS_S[min(failed, len(WAITS_S) - 1)]
-                self.say(f"{self._shown()}: {self.problems[-1]}; connecting again in {wait:g} s")
+                if not ever and self.first_s is not None:
+                    wait = min(wait, max(0.0, began + self.first_s - time.monotonic()))
+                self.say(f"{self._shown()}: {self.problems[-1]}; connecting again in {wait:.3g} s")
                 self._stopped.wait(wait)
 
     def _connection(self) -> Iterator[tuple[float, Any]]:
@@ -102,9 +117,10 @@ class Stream:
 
     def _read(self, queue: Queue[tuple[float, Any] | str], ended: threading.Event) -> None:
         options = {"rtsp_transport": "tcp"} if self.address.startswith("rtsp") else {}
-        why = "the stream ended"
+        why, opened = "the stream ended", False
         try:
             with self._av.open(self.address, options=options, timeout=(self.stall_s, self.stall_s)) as container:
+                opened = True
                 container.streams.video[0].thread_type = "AUTO"
                 offset: float | None = None
                 for picture in container.decode(video=0):
@@ -120,7 +136,7 @@ class Stream:
                         at = stamp + offset
                     self._put(queue, (at, picture))
         except Exception as error:  # of whatever kind: it is told, and the stream connected again
-            why = reason(error)
+            why = reason(error) if opened else why_not_opened(self.address, reason(error))
         if not ended.is_set():
             self._put(queue, why)
 
@@ -144,3 +160,19 @@ class Stream:
         """The address, without user and password."""
         scheme, _, rest = self.address.partition("://")
         return f"{scheme}://{rest.rpartition('@')[2]}" if rest else self.address
+
+
+def why_not_opened(address: str, said: str) -> str:
+    """Whether nobody answers there, which libraries report in other words. said: what they reported."""
+    try:
+        parts = urlsplit(address)
+        usual = PORTS.get(parts.scheme.lower())
+        if usual is None or not parts.hostname:  # udp and srt: nothing to connect to
+            return said
+        port = parts.port or usual
+        socket.create_connection((parts.hostname, port), REACH_S).close()
+    except ValueError:
+        return f"the address cannot be understood ({said})"
+    except OSError as error:
+        return f"cannot be reached ({reason(error)})"
+    return f"answers, but gives no video that can be read ({said})"
