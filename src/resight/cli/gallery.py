@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from textwrap import shorten
@@ -17,7 +18,7 @@ from resight.cli import output
 from resight.cli.gallery_add import Model_, Uri, Wait
 from resight.cli.place import is_service, opened, opened_with_model
 from resight.core.calibration import Rate
-from resight.core.errors import ConfigError, GalleryError, UnreadableImage
+from resight.core.errors import ConfigError, GalleryError, ResightError, UnreadableImage
 from resight.core.files import check_folder_of, written_whole
 from resight.core.times import format_time, parse_time
 from resight.core.words import counted
@@ -154,13 +155,19 @@ def search(
                 output.say(f"left out: {error}")
                 continue
             (_print_json if json_ else _print_table)(searched, result, hidden is not None)
-        if not is_service(uri) and gallery.unfinished():
-            output.say(f"note: {INCOMPLETE}; who is not found may be among what is missing")
+        _tell_incomplete(gallery)
         _tell_of_camera(gallery, seen_by)
         if person:
             tell_unknown_people(gallery, uri, person)
         if exclude_camera or (camera and not result.num_people):
             tell_unknown_cameras(gallery, uri, [*(camera or ()), *(exclude_camera or ())])
+
+
+def _tell_incomplete(gallery: Gallery) -> None:
+    """Says that entries are missing, so that who is not found may be among them."""
+    with suppress(ResightError):  # the answer is there: no limit of a service takes it back
+        if gallery.unfinished():
+            output.say(f"note: this gallery is {INCOMPLETE}; who is not found may be among what is missing")
 
 
 def _tell_of_camera(gallery: Gallery, seen_by: str | None) -> None:
@@ -337,7 +344,7 @@ def export(uri: Uri, out: Annotated[Path, typer.Option("--out", "-o", help="The 
     with opened(uri, read_only=True) as gallery:
         count = export_lines(gallery, out) if not is_service(uri) else _downloaded(gallery, out)
         if gallery.unfinished():
-            output.say(f"note: {INCOMPLETE}")
+            output.say(f"note: this gallery is {INCOMPLETE}")
     output.tell(f"{counted(count, 'entry', 'entries')}: {out}")
 
 
