@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from textwrap import shorten
@@ -17,8 +18,8 @@ from resight.cli import output
 from resight.cli.calibrate_answers import tell_support
 from resight.cli.gallery_add import Model_, Uri, Wait
 from resight.cli.place import is_service, opened, opened_with_model
-from resight.core.calibration import Rate
-from resight.core.errors import ConfigError, GalleryError, UnreadableImage
+from resight.core.calibration import KNOWN, Rate
+from resight.core.errors import ConfigError, GalleryError, ResightError, UnreadableImage
 from resight.core.files import check_folder_of, for_owner_alone, written_whole
 from resight.core.times import format_time, parse_time
 from resight.core.words import counted
@@ -158,14 +159,20 @@ def search(
             (_print_json if json_ else _print_table)(searched, result, hidden is not None)
             for note in result.notes:
                 output.say(f"note: {note}")
-        if not is_service(uri) and gallery.unfinished():
-            output.say(f"note: {INCOMPLETE}; who is not found may be among what is missing")
+        _tell_incomplete(gallery)
         _tell_of_camera(gallery, seen_by)
         tell_support(gallery, result)
         if person:
             tell_unknown_people(gallery, uri, person)
         if exclude_camera or (camera and not result.num_people):
             tell_unknown_cameras(gallery, uri, [*(camera or ()), *(exclude_camera or ())])
+
+
+def _tell_incomplete(gallery: Gallery) -> None:
+    """Says that entries are missing, so that who is not found may be among them."""
+    with suppress(ResightError):  # the answer is there: no limit of a service takes it back
+        if gallery.unfinished():
+            output.say(f"note: this gallery is {INCOMPLETE}; who is not found may be among what is missing")
 
 
 def _tell_of_camera(gallery: Gallery, seen_by: str | None) -> None:
@@ -206,18 +213,14 @@ def _print_json(pictures: Sequence[Path], result: SearchResult, hidden: bool) ->
 
 
 def _print_table(pictures: Sequence[Path], result: SearchResult, hidden: bool) -> None:
-    decision = result.decision
     if not result.num_people:
         output.tell(f"{', '.join(map(str, pictures))}: nobody is there who could be the answer: no entry matches")
         return
-    about = f"among {counted(result.num_people, 'person', 'people')}"
-    told = "so of" if decision and decision.reason else "wrong in"
-    told = "of who is here, somebody else in" if result.named else told
-    rate = f"; {told} {decision.rate}" if decision and decision.rate else ""
-    why = f": {decision.reason}" if decision and decision.reason else ""
     undecided = "no decision, the site is not calibrated" if result.site else "no decision, the model is not calibrated"
     undecided = "no decision, part of it is hidden" if hidden else undecided
-    output.tell(f"{', '.join(map(str, pictures))}: {result.verdict or undecided} ({about}{rate}){why}")
+    among = counted(result.num_people, "person", "people")
+    why = f": {told}" if (told := _rate_told(result)) else ""
+    output.tell(f"{', '.join(map(str, pictures))}: {result.verdict or undecided} (among {among}){why}")
     if result.strangers is not None:
         output.tell(f"  a search for a stranger would find somebody as alike in {_share(result.strangers)} of 100")
     table = Table("similarity", "decision", "P(same)", "person", "camera", "time", "track", "id", "name", box=None)
@@ -232,6 +235,19 @@ def _print_table(pictures: Sequence[Path], result: SearchResult, hidden: bool) -
             match.name,
         )
     output.print_wide(table)
+
+
+def _rate_told(result: SearchResult) -> str:
+    """How often such a verdict is wrong, or why there is none."""
+    decision = result.decision
+    if decision is None or decision.rate is None:
+        return decision.reason if decision else ""
+    share = f"{_share(decision.rate)} of 100"
+    if decision.reason:
+        return f"{decision.reason}, as {share} searches for people who are here"
+    if result.named:
+        return f"somebody else for {share} people who are here"
+    return f"wrong for {share} {'strangers' if decision.verdict == KNOWN else 'people who are here'}"
 
 
 def _share(rate: Rate) -> str:
@@ -342,7 +358,7 @@ def export(uri: Uri, out: Annotated[Path, typer.Option("--out", "-o", help="The 
     with opened(uri, read_only=True) as gallery, for_owner_alone():
         count = export_lines(gallery, out) if not is_service(uri) else _downloaded(gallery, out)
         if gallery.unfinished():
-            output.say(f"note: {INCOMPLETE}")
+            output.say(f"note: this gallery is {INCOMPLETE}")
     output.tell(f"{counted(count, 'entry', 'entries')}: {out}")
 
 

@@ -89,20 +89,13 @@ def _tell_gone(done: Migrated, old: str, new: str) -> None:
     if done.others:
         some = ", ".join(map(str, done.other_ids)) + (", ..." if done.others > len(done.other_ids) else "")
         number = counted(done.others, "entry of {} is", "entries of {} are").format(new)
-        why = (
-            ""
-            if done.recorded
-            else ", and whether they came of it is not recorded: if they are to be forgotten, forget"
+        unknown = (
+            ", and whether they came of it is not recorded: if they are to be forgotten, forget them in "
+            f"{new} by --id, or migrate into a new gallery"
         )
-        why += "" if done.recorded else f" them in {new} by --id, or migrate into a new gallery"
-        output.say(f"note: {number} not in {old} and stay{why}: {some}")
-    if done.recorded:
-        output.tell(
-            f"{old} keeps its entries: whoever is to be forgotten must be forgotten in both, or there and by this "
-            "command again"
-        )
-    else:
-        output.tell(f"{old} is unchanged: whoever is to be forgotten must be forgotten in both")
+        output.say(f"note: {number} not in {old} and stay{'' if done.recorded else unknown}: {some}")
+    again = ", or there and by this command again" if done.recorded else ""
+    output.tell(f"{old} keeps its entries: whoever is to be forgotten must be forgotten in both{again}")
     if done.forgotten and done.forgotten.traces:
         raise GalleryError(f"traces of what was forgotten may be left in {new}: see above")
 
