@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from resight.core.files import for_owner_alone, write_whole
+from resight.core.files import write_whole
 
 
 @pytest.mark.skipif(os.name != "posix", reason="Windows has no such rights")
@@ -18,8 +18,7 @@ def test_what_is_new_is_its_owners_alone_and_what_is_there_keeps_its_rights(tmp_
         old.write_bytes(b"before")
         old.chmod(0o664)
         for path in (new, old):
-            with for_owner_alone():
-                write_whole(path, b"after")
+            write_whole(path, b"after", private=True)
         write_whole(new, b"again")
     finally:
         os.umask(mask)

@@ -20,7 +20,7 @@ from resight.cli.gallery_add import Model_, Uri, Wait
 from resight.cli.place import is_service, opened, opened_with_model
 from resight.core.calibration import KNOWN, Rate
 from resight.core.errors import ConfigError, GalleryError, ResightError, UnreadableImage
-from resight.core.files import check_folder_of, for_owner_alone, written_whole
+from resight.core.files import check_folder_of, written_whole
 from resight.core.times import format_time, parse_time
 from resight.core.words import counted
 from resight.embedding.card import short_of
@@ -355,7 +355,7 @@ def export(uri: Uri, out: Annotated[Path, typer.Option("--out", "-o", help="The 
     if out.exists():
         raise ConfigError(f"--out: {out} exists already")
     check_folder_of(out, "--out")
-    with opened(uri, read_only=True) as gallery, for_owner_alone():
+    with opened(uri, read_only=True) as gallery:
         count = export_lines(gallery, out) if not is_service(uri) else _downloaded(gallery, out)
         if gallery.unfinished():
             output.say(f"note: this gallery is {INCOMPLETE}")
@@ -364,7 +364,7 @@ def export(uri: Uri, out: Annotated[Path, typer.Option("--out", "-o", help="The 
 
 def _downloaded(gallery: Any, out: Path) -> int:
     """A service's export into a file, and how many entries it has."""
-    with written_whole(out) as file:
+    with written_whole(out, private=True) as file:
         lines = gallery.export_lines()
         first = next(lines, b"")
         file.write(first)

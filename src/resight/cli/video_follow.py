@@ -10,7 +10,7 @@ import typer
 
 from resight.cli import output
 from resight.cli.gallery_add import Model_, Uri
-from resight.core.files import check_folder_of, for_owner_alone, write_whole
+from resight.core.files import check_folder_of, write_whole
 from resight.core.times import parse_time
 from resight.core.words import counted
 from resight.gallery.opening import open_with_model
@@ -50,8 +50,7 @@ def follow(
     if not kept:
         notes.append("This gallery keeps no pictures: `resight gallery create --keep-crops`.")
     title = f"Person {pid}" if pid is not None else f"Who was where: {Path(without_password(uri)).name}"
-    with for_owner_alone():
-        write_whole(out, timeline_page(people, title, notes).encode())
+    write_whole(out, timeline_page(people, title, notes).encode(), private=True)
     output.tell(f"{_counts(people)}: {out}")
 
 

@@ -12,19 +12,19 @@ from typing import BinaryIO
 from resight.core.errors import ConfigError
 
 
-def write_whole(path: Path, data: bytes) -> None:
-    """Writes a file that a kill at any moment leaves as it was or as it should be."""
-    with written_whole(path) as file:
+def write_whole(path: Path, data: bytes, *, private: bool = False) -> None:
+    """Writes a file that a kill at any moment leaves as it was or as it should be. private: as `written_whole`."""
+    with written_whole(path, private=private) as file:
         file.write(data)
 
 
 @contextmanager
-def written_whole(path: Path) -> Iterator[BinaryIO]:
+def written_whole(path: Path, *, private: bool = False) -> Iterator[BinaryIO]:
     """Opens a file for writing under another name, and gives it its own at the end, if nothing was raised. One that was
-    there before keeps its rights."""
+    there before keeps its rights. private: a new one only its owner may read; on Windows nothing changes."""
     temporary = path.with_name(path.name + ".part")
     try:
-        with temporary.open("wb") as file:
+        with open(temporary, "wb", opener=_for_owner if private else None) as file:
             with suppress(OSError):
                 temporary.chmod(stat.S_IMODE(path.stat().st_mode))
             yield file
@@ -36,14 +36,8 @@ def written_whole(path: Path) -> Iterator[BinaryIO]:
         raise
 
 
-@contextmanager
-def for_owner_alone() -> Iterator[None]:
-    """What is created meanwhile, by any thread, only its owner may read. On Windows nothing changes."""
-    before = os.umask(0o077)
-    try:
-        yield
-    finally:
-        os.umask(before)
+def _for_owner(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 @contextmanager

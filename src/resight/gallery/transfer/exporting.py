@@ -33,7 +33,7 @@ def export(gallery: Gallery, path: Path) -> int:
     links, apart, site, count = gallery.links(), gallery.cannot_links(), gallery.site.transform, 0
     origins = origins_of(gallery.audit()) if links else {}
     room = len(header_line(gallery.settings, links, 10**DIGITS, apart, site, origins))
-    with written_whole(path) as file:
+    with written_whole(path, private=True) as file:
         file.write(b" " * room + b"\n")
         for entry in gallery.entries():
             file.write(line_of(entry, gallery.settings.model).encode() + b"\n")

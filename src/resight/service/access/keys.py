@@ -18,7 +18,7 @@ from pathlib import Path
 from threading import Lock
 
 from resight.core.errors import ConfigError, DataError
-from resight.core.files import for_owner_alone, write_whole
+from resight.core.files import write_whole
 from resight.gallery.arguments import camera_of, text_of
 from resight.service.access.roles import Caller, check_role
 
@@ -134,8 +134,7 @@ class Keys:
     def _write(self, keys: dict[str, Key]) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         told = {"schema": SCHEMA, "keys": [asdict(key) for key in keys.values()]}
-        with for_owner_alone():
-            write_whole(self.path, json.dumps(told, indent=1).encode())
+        write_whole(self.path, json.dumps(told, indent=1).encode(), private=True)
         self.path.chmod(0o600)
         self._keys = keys
 
