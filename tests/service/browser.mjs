@@ -83,6 +83,19 @@ told.facts.large = await page.evaluate(async () => {
   const { width, height } = await createImageBitmap(document.getElementById("crop").files[0]);
   return [width, height];
 });
+// A frame drawn around a part of it: that alone is sent, and can be taken back.
+const drawn = await page.locator("#preview img").boundingBox();
+await page.mouse.move(drawn.x + drawn.width / 4, drawn.y + drawn.height / 4);
+await page.mouse.down();
+await page.mouse.move(drawn.x + (3 * drawn.width) / 4, drawn.y + (3 * drawn.height) / 4, { steps: 4 });
+await page.mouse.up();
+await page.waitForSelector("text=Whole picture");
+told.facts.cut = await page.evaluate(async () => {
+  const { width, height } = await createImageBitmap(document.getElementById("crop").files[0]);
+  return [width, height];
+});
+await page.click("text=Whole picture");
+await page.waitForSelector("text=Whole picture", { state: "detached" });
 await Promise.all([
   page.waitForResponse((answer) => answer.request().method() === "POST"),
   page.click("#search button:not(.quiet)"),

@@ -61,6 +61,7 @@ def check(told: Any) -> None:
     assert facts["verdict"].startswith(("This is", "Unsure", "Nobody"))
     assert (facts["preview"], facts["broken"]) == (1, 0)
     assert facts["large"] == [1414, 2828]
+    assert facts["cut"] == pytest.approx([707, 1414], abs=12)
     assert facts["largeVerdict"].startswith(("This is", "Unsure", "Nobody"))
     assert "of the linked pids" in facts["joined"]
     assert "of the linked pids" not in facts["undone"]

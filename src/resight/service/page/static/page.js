@@ -127,6 +127,7 @@
       if (whole.has(file)) {
         const undo = document.createElement("button");
         undo.type = "button";
+        undo.className = "quiet";
         undo.textContent = "Whole picture";
         undo.addEventListener("click", () => instead(file, whole.get(file)));
         figure.append(undo);
