@@ -70,9 +70,10 @@ def migrate(
     _tell_gone(done, without_password(uri), without_password(to))
     if not done.entries and (done.without_crop or done.unreadable):
         raise DataError(
-            f"nothing could be moved: embeddings of one model are none of another's, and {without_password(uri)} has no "
-            f"pictures to embed anew. Add the pictures again: resight gallery add {without_password(to)} DATA --model "
-            f"{model}. A gallery that is made with `gallery create --keep-crops` keeps them for the next change of model"
+            "nothing could be moved: embeddings of one model are none of another's, and "
+            f"{without_password(uri)} keeps no pictures that can be embedded anew. Add the pictures again: resight gallery "
+            f"add {without_password(to)} DATA --model {model}. A gallery that `gallery create --keep-crops` made keeps them "
+            "for the next change of model"
         )
 
 
