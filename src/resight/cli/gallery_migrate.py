@@ -71,9 +71,9 @@ def migrate(
     if not done.entries and (done.without_crop or done.unreadable):
         raise DataError(
             "nothing could be moved: embeddings of one model are none of another's, and "
-            f"{without_password(uri)} keeps no pictures that can be embedded anew. Add the pictures again: resight gallery "
-            f"add {without_password(to)} DATA --model {model}. A gallery that `gallery create --keep-crops` made keeps them "
-            "for the next change of model"
+            f"{without_password(uri)} keeps no pictures that can be embedded anew. Add the pictures again: "
+            f"resight gallery add {without_password(to)} DATA --model {model}. A gallery that was made with "
+            "`gallery create --keep-crops` keeps them for the next change of model"
         )
 
 

@@ -240,7 +240,7 @@ def _members(data: bytes, source: str) -> dict[str, bytes]:
 def _way_in(data: bytes, source: str) -> str:
     """The command that makes a model of such a file; empty where there is none."""
     if source.lower().endswith(".onnx"):
-        return f": make one of it, `resight bundle {source} -o NAME{SUFFIX}`"
+        return f": make one of it, `resight bundle {source} --mean M --std S --channel-order rgb -o NAME{SUFFIX}`"
     pytorch = b"/data.pkl" in data[:1024] if data.startswith(b"PK\x03\x04") else data[:1] == b"\x80"
     if pytorch or source.lower().endswith(".safetensors"):
         return f": it holds weights of PyTorch, which `resight import {source} -o RUN` makes a run of"
