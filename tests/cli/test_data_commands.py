@@ -6,6 +6,7 @@ import json
 import shlex
 from pathlib import Path
 
+import pyarrow.parquet
 import pytest
 
 from resight.cli.compare import folded
@@ -172,3 +173,25 @@ def test_heic_is_named_and_counted(tmp_path: Path) -> None:
     (tmp_path / "in" / "a.HEIC").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
     done = resight("embed", "city", tmp_path / "in", "--plain", "-o", tmp_path / "e.npz", code=3)
     assert "HEIF picture (HEIC, as phones take), which is not read: convert it to JPEG" in " ".join(done.stderr.split())
+
+
+def test_tables_that_are_not_as_they_should_be(tmp_path: Path) -> None:
+    small = "synthetic:train_people=1,test_people=2,cameras=2,crops_per_camera=2,height=64,width=32"
+    resight("data", "export", small, "-o", tmp_path / "t.csv", "--pictures", tmp_path / "pictures")
+    first, *lines = (tmp_path / "t.csv").read_text().splitlines()
+    named = "\n".join(line.replace(".jpg,", ".jpg,Jürgen") for line in lines)
+    (tmp_path / "w.csv").write_bytes(f"{first}\n{named}\n".encode("cp1252"))
+    done = resight("embed", "city", tmp_path / "w.csv", "-o", tmp_path / "it.parquet")
+    assert "w.csv is no UTF-8" in done.stderr
+    assert "Jürgen" in pyarrow.parquet.read_table(tmp_path / "it.parquet")["person"].to_pylist()[0]
+    path, pid, rest = lines[0].split(",", 2)
+    (tmp_path / "c.csv").write_text("\n".join([first, *lines, f"{path},{pid}9,{rest}"]) + "\n")
+    done = resight("doctor", tmp_path / "c.csv", code=8)
+    assert "1 picture is listed with labels that contradict each other" in done.stdout
+    assert f"{path}: pid {pid} in row 1 and pid {pid}9 in row {len(lines) + 1}" in done.stderr
+    odd = b"1_\xfc.jpg".decode("utf-8", "surrogateescape")
+    (tmp_path / odd).write_bytes((tmp_path / path).read_bytes())
+    (tmp_path / "o.csv").write_bytes(b"path,pid,camid,split\n1_\xfc.jpg,1,1,query\n")
+    done = resight("embed", "city", tmp_path / "o.csv", "-o", tmp_path / "odd.parquet", code=2)
+    assert "write an .npz" in done.stderr
+    resight("embed", "city", tmp_path / "o.csv", "-o", tmp_path / "odd.npz")

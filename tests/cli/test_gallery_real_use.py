@@ -41,6 +41,15 @@ def put(day: Path, person: str, camera: str, first: int) -> None:
         (folder / f"{camera}_{number}.jpg").write_bytes(crop.read())
 
 
+def test_a_migration_that_moves_nothing_fails_and_says_what_to_do(site: Path, tmp_path: Path) -> None:
+    put(tmp_path / "a", "alice", "north", 0)
+    resight("gallery", "add", site, tmp_path / "a")
+    done = resight("gallery", "migrate", site, tmp_path / "new.db", "--model", "default", code=3)
+    assert "nothing could be moved" in done.stderr
+    assert f"resight gallery add {tmp_path / 'new.db'} DATA --model default" in done.stderr
+    assert "--keep-crops" in done.stderr
+
+
 def test_bob_is_bob_on_every_day(site: Path, tmp_path: Path) -> None:
     put(tmp_path / "a", "alice", "north", 0)
     put(tmp_path / "a", "bob", "north", 3)

@@ -64,3 +64,17 @@ def test_a_bad_file_is_one_paragraph(data: bytes, tmp_path: Path) -> None:
     assert "bad.pth" in done.stderr
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "run").exists()
+
+
+def test_what_the_user_said_is_not_called_assumed(tmp_path: Path) -> None:
+    weights = files.write(tmp_path / "transformer_120.pth", files.saved(files.transreid()))
+    done = resight("import", weights, "--option", "heads=2", "--option", "shift=8", "-o", tmp_path / "run")
+    assumed = next(line for line in done.stderr.splitlines() if "no file holds these" in line)
+    assert "groups=2" in assumed
+    assert "shift" not in assumed
+    assert "heads" not in assumed
+    assert json.loads((tmp_path / "run" / "model.json").read_text())["architecture"]["options"]["shift"] == 8
+    done = resight("evaluate", weights, CITY, code=4)
+    assert f"resight import {weights}" in done.stderr
+    done = resight("import", weights, "--option", "heads=2", "--mean", "127.5", "-o", tmp_path / "b", code=2)
+    assert "--mean 0.5,0.5,0.5 --std 0.5,0.5,0.5" in " ".join(done.stderr.split())

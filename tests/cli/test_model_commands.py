@@ -187,7 +187,18 @@ def test_bundling_a_network_made_elsewhere(tmp_path: Path) -> None:
     assert read_bundle(tmp_path / "it.resight").manifest.preprocessing.std == (1 / 255,) * 3
     for wrong in (["--mean", "x", "--std", "1"], ["--mean", "0", "--std", "1/0"], ["--mean", "0", "--std", "0"]):
         resight(*call, *wrong, code=2)
+    assert "pictures of 8 x 4 pixels (height x width), bgr" in done.stdout
+    assert "any number of pictures at once; 6 values, fp32" in done.stdout
+    assert "exists already; remove it" in resight(*call, "--mean", "0", "--std", "1", code=2).stderr
+    (tmp_path / "it.resight").unlink()
     resight(*call, "--mean", "0", "--std", "1", "--size", "9x4", code=2)
+    done = resight(*call, "--mean", "123.675,116.28,103.53", "--std", "58.395,57.12,57.375", code=2)
+    assert "--mean 0.485,0.456,0.406 --std 0.229,0.224,0.225" in " ".join(done.stderr.split())
+    assert not (tmp_path / "it.resight").exists()
+    done = resight("import", tmp_path / "it.onnx", "-o", tmp_path / "run", code=4)
+    assert "resight bundle" in done.stderr
+    done = resight("evaluate", tmp_path / "it.onnx", CITY, code=4)
+    assert "resight bundle" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -261,9 +272,10 @@ def test_bundle_writes_what_it_has_run_or_nothing(tmp_path: Path) -> None:
     onnx.save(of_bytes(), path)
     resight("bundle", path, *declared, "-o", out)
     assert load(out).embed([np.arange(96, dtype=np.uint8).reshape(8, 4, 3)]).shape == (1, 6)
-    before = out.read_bytes()
+    out.unlink()
     onnx.save(with_classes("more"), path)  # which of the two is the embedding is not clear
     done = resight("bundle", path, *declared, "-o", out, code=2)
     assert "--output NAME" in " ".join(done.stderr.split())
-    assert out.read_bytes() == before
-    assert {p.name for p in tmp_path.iterdir()} == {"net.onnx", "net.resight"}
+    assert {p.name for p in tmp_path.iterdir()} == {"net.onnx"}
+    done = resight("bundle", path, *declared, "--output", "out", "-o", out)
+    assert "the embedding is the output out, of the outputs out, more" in done.stdout

@@ -11,7 +11,8 @@ from rich.table import Table
 from resight.cli import output
 from resight.cli.data import open_data
 from resight.cli.import_weights import three_numbers
-from resight.core.files import check_folder_of
+from resight.core.files import check_new_file
+from resight.core.words import counted
 
 
 def bundle(
@@ -57,7 +58,7 @@ def bundle(
     from resight.embedding.foreign.probing import probe_preprocessing
     from resight.embedding.graph import read_graph
 
-    check_folder_of(out, "--out")
+    check_new_file(out, "--out")
     data = read_network(onnx)
     height, width = size_of(read_graph(data, str(onnx)), size)
     means, deviations = three_numbers(mean, "--mean"), three_numbers(std, "--std")
@@ -86,4 +87,12 @@ def bundle(
         for warning in result.warnings:
             output.say(f"warning: {warning}")
     write_bundle(out, made)
+    network, rule = made.manifest.network, made.manifest.preprocessing
+    batch = "any number of pictures" if network.batch is None else counted(network.batch, "picture")
+    output.tell(
+        f"pictures of {rule.height} x {rule.width} pixels (height x width), {rule.channel_order}, {rule.resize}; "
+        f"{batch} at once; {network.dim:,} values, {network.precision}"
+    )
+    if "output" in made.manifest.provenance:
+        output.tell(f"the embedding is the output {made.manifest.provenance['output']}; --output takes another")
     output.tell(f"{out.stat().st_size / 1e6:.1f} MB, {made.manifest.identity}: {out}")

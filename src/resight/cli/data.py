@@ -8,9 +8,12 @@ from pathlib import Path
 
 from resight.cli import output
 from resight.core.errors import ConfigError, DatasetError
+from resight.core.words import counted
 from resight.data.crops import Dataset
 from resight.data.formats.catalogue import open_dataset
 from resight.data.unlabelled import read_unlabelled
+
+NAMED = 3  # pictures whose labels contradict each other
 
 
 def open_data(spec: str, format: str | None, strict: bool) -> Dataset:
@@ -41,3 +44,13 @@ def tell(dataset: Dataset) -> None:
     output.say(str(dataset))
     for text in (*dataset.notes, *dataset.doubts):
         output.say(f"note: {text}")
+    if dataset.contradictions:
+        names = list(dict.fromkeys(problem.name for problem in dataset.contradictions))
+        reasons = {problem.name: problem.reason for problem in reversed(dataset.contradictions)}
+        shown = "; ".join(f"{name}: {reasons[name]}" for name in names[:NAMED])
+        more = f"; and {len(names) - NAMED:,} more" if len(names) > NAMED else ""
+        which = counted(len(names), "picture is", "pictures are")
+        output.say(
+            f"warning: the labels contradict each other: {which} listed with more than one, and within a split the "
+            f"first is taken: {shown}{more}"
+        )

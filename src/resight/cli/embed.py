@@ -73,6 +73,8 @@ def embed(
     loaded = load(model, runtime=runtime, threads=threads, device=device, batch_size=batch_size)
     site = open_site(site_, loaded)
     rows, known = _rows(paths, format, plain)
+    if out.suffix.lower() == ".parquet":
+        _check_text(rows)
     first, last = _share(len(rows), shard)
     rows = rows[first:last]
     if not rows:
@@ -172,6 +174,16 @@ def _rows(paths: Sequence[str], format: str | None, plain: bool) -> tuple[list[t
             output.name_problems(dataset.problems)
             return [(split, crop) for split in SPLITS for crop in getattr(dataset, split)], True
     return [("", crop) for crop in open_pictures(*paths)], False
+
+
+def _check_text(rows: Sequence[tuple[str, Crop]]) -> None:
+    """Raises ConfigError for a name that Parquet cannot hold, before any work is done."""
+    for _, crop in rows:
+        try:
+            "".join((crop.name, crop.person or "", crop.camera or "", crop.track or "")).encode()
+        except UnicodeEncodeError:
+            name = crop.name.encode("utf-8", "backslashreplace").decode()
+            raise ConfigError(f"Parquet holds no names that are not UTF-8, as of {name}; write an .npz") from None
 
 
 def _share(num: int, shard: str | None) -> tuple[int, int]:

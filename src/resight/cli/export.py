@@ -47,10 +47,12 @@ def export(
 
       resight export runs/mine -o mine.onnx
     """
+    from resight.core.files import check_new_file
     from resight.data.pictures import open_pictures
     from resight.export.export import export_run
     from resight.export.plain import SUFFIX, in_words
 
+    check_new_file(out, "--out")
     chosen = open_pictures(calibration_images) if calibration_images is not None else None
     exported = export_run(
         run,

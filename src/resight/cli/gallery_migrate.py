@@ -11,7 +11,7 @@ import typer
 from resight.cli import output
 from resight.cli.gallery_add import Uri, Wait
 from resight.cli.proof import tell_proof
-from resight.core.errors import ConfigError, GalleryError
+from resight.core.errors import ConfigError, DataError, GalleryError
 from resight.core.words import counted
 from resight.embedding.loading import load
 from resight.gallery.engines import open_store
@@ -68,6 +68,13 @@ def migrate(
     _tell("whose pictures the old gallery did not store", done.without_crop)
     _tell("whose pictures cannot be read", done.unreadable)
     _tell_gone(done, without_password(uri), without_password(to))
+    if not done.entries and (done.without_crop or done.unreadable):
+        raise DataError(
+            "nothing could be moved: embeddings of one model are none of another's, and "
+            f"{without_password(uri)} keeps no pictures that can be embedded anew. Add the pictures again: "
+            f"resight gallery add {without_password(to)} DATA --model {model}. A gallery that was made with "
+            "`gallery create --keep-crops` keeps them for the next change of model"
+        )
 
 
 def _old(uri: str, wait: float) -> Gallery:

@@ -43,6 +43,7 @@ def import_weights(
 
       resight import transformer_120.pth --option unseen=3 --rights "research only" -o runs/camera3
     """
+    from resight.core.pictures.preprocessing import check_scale
     from resight.models.foreign.importing import import_foreign
     from resight.models.saved import save_model
 
@@ -56,6 +57,7 @@ def import_weights(
         mean=means or config.preprocessing.mean,
         std=deviations or config.preprocessing.std,
     )
+    check_scale(preprocessing)
     config = replace(
         config,
         preprocessing=preprocessing,
@@ -65,7 +67,7 @@ def import_weights(
     save_model(out, imported.trained.network, config)
     if imported.assumed:
         assumed = ", ".join(f"{name}={value}" for name, value in imported.assumed.items())
-        output.say(f"no file holds these, so its project's were taken (--option changes one): {assumed}")
+        output.say(f"no file holds these, so its project's were taken (--option NAME=VALUE changes one): {assumed}")
     if imported.unused:
         more = ", ..." if len(imported.unused) > SHOWN else ""
         output.say(f"{len(imported.unused)} keys serve training only: {', '.join(imported.unused[:SHOWN])}{more}")

@@ -63,6 +63,13 @@ def check_new(directory: Path) -> None:
         raise ConfigError(f"{directory} exists already and is not empty; name another directory")
 
 
+def check_new_file(path: Path, option: str) -> None:
+    """Raises ConfigError if the file is there, or its folder is not. option: for the message."""
+    check_folder_of(path, option)
+    if path.exists():
+        raise ConfigError(f"{option}: {path} exists already; remove it, or name another file")
+
+
 def check_folder_of(path: Path, option: str) -> None:
     """Raises ConfigError if the folder that a file is to be written into does not exist. option: for the message."""
     if not path.parent.is_dir():

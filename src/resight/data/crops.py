@@ -78,7 +78,8 @@ class Problem:
 class Dataset:
     """Crops split into train, query and gallery. format: which reader read it. rights: who may do what with it, in a
     line. problems: files that were left out. notes: what to know when reading figures of it. unlabelled: crops to learn
-    from too, of people without pid, whose cameras are none of the others'. doubts: what its labels could also mean."""
+    from too, of people without pid, whose cameras are none of the others'. doubts: what its labels could also mean.
+    contradictions: pictures that the data list with more than one label, and those labels."""
 
     name: str
     format: str
@@ -90,6 +91,7 @@ class Dataset:
     notes: tuple[str, ...] = ()
     unlabelled: tuple[Crop, ...] = ()
     doubts: tuple[str, ...] = ()
+    contradictions: tuple[Problem, ...] = ()
 
     def part_in_words(self, name: str) -> str:
         """How many crops and people train, query or gallery has."""

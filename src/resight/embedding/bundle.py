@@ -195,7 +195,10 @@ def with_calibration(bundle: Bundle, calibration: Calibration) -> Bundle:
 def _members(data: bytes, source: str) -> dict[str, bytes]:
     # Checked before zipfile reads the directory, whose length a hostile file chooses.
     if len(data) < _END.size or not data.startswith(b"PK\x03\x04"):
-        raise WeightsError(f"{source} is not a bundle (a bundle is a {SUFFIX} file, made by `resight export`)")
+        raise WeightsError(
+            f"{source} is not a bundle (a bundle is a {SUFFIX} file, made by `resight export` of a run or by `resight "
+            f"bundle` of an ONNX file){_way_in(data, source)}"
+        )
     signature, _, _, here, total, length, start, comment = _END.unpack(data[-_END.size :])
     if (
         signature != b"PK\x05\x06"
@@ -204,7 +207,12 @@ def _members(data: bytes, source: str) -> dict[str, bytes]:
         or length > 4096
         or start + length + _END.size != len(data)
     ):
-        raise WeightsError(f"{source} is damaged, cut short or no bundle: it does not end as one")
+        way = _way_in(data, source)
+        raise WeightsError(
+            f"{source} is not a bundle{way}"
+            if way
+            else f"{source} is damaged, cut short or no bundle: it does not end as one"
+        )
     found: dict[str, bytes] = {}
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
@@ -227,6 +235,16 @@ def _members(data: bytes, source: str) -> dict[str, bytes]:
     ) as error:
         raise WeightsError(f"{source} is damaged ({error})") from None
     return found
+
+
+def _way_in(data: bytes, source: str) -> str:
+    """The command that makes a model of such a file; empty where there is none."""
+    if source.lower().endswith(".onnx"):
+        return f": make one of it, `resight bundle {source} --mean M --std S --channel-order rgb -o NAME{SUFFIX}`"
+    pytorch = b"/data.pkl" in data[:1024] if data.startswith(b"PK\x03\x04") else data[:1] == b"\x80"
+    if pytorch or source.lower().endswith(".safetensors"):
+        return f": it holds weights of PyTorch, which `resight import {source} -o RUN` makes a run of"
+    return ""
 
 
 def _no_constant(text: str) -> float:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from resight.core.errors import ConfigError
-from resight.core.pictures.preprocessing import LEVEL, Preprocessing
+from resight.core.pictures.preprocessing import LEVEL, Preprocessing, check_scale
 
 RULE = Preprocessing(4, 2, (0.5, 0.25, 0.0), (0.5, 0.25, 1.0))
 
@@ -75,3 +75,25 @@ def test_refuses_what_is_missing(missing: str) -> None:
     del values[missing]
     with pytest.raises(ConfigError, match=missing):
         Preprocessing.from_dict(values)
+
+
+@pytest.mark.parametrize(
+    ("mean", "std", "offered"),
+    [
+        ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375), "--mean 0.485,0.456,0.406 --std 0.229,0.224,0.225"),
+        ((102.0, 51.0, 0.0), (1.0, 1.0, 1.0), "--mean 0.4,0.2,0 --std 0.003922,0.003922,0.003922"),
+        ((127.5,) * 3, (0.5,) * 3, "--mean 0.5,0.5,0.5 --std 0.5,0.5,0.5"),
+        ((0.0,) * 3, (255.0,) * 3, "--mean 0,0,0 --std 1,1,1"),
+        ((0.0,) * 3, (1 / 255,) * 3, None),
+        ((0.5,) * 3, (1.0,) * 3, None),
+    ],
+)
+def test_numbers_of_pictures_from_0_to_255_are_refused(
+    mean: tuple[float, float, float], std: tuple[float, float, float], offered: str | None
+) -> None:
+    declared = Preprocessing(4, 2, mean, std)  # an old bundle that says so can be opened
+    if offered is None:
+        check_scale(declared)
+    else:
+        with pytest.raises(ConfigError, match=f"are of pictures from 0 to 255.*: {offered}$"):
+            check_scale(declared)

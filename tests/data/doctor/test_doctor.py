@@ -248,3 +248,14 @@ def test_labels_that_could_be_meant_otherwise(city: Dataset) -> None:
 
 def mirrored(picture: Image.Image) -> Image.Image:
     return picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+
+
+def test_labels_that_contradict_each_other_are_an_error(city: Dataset) -> None:
+    problems = (
+        Problem("a.jpg", "pid 7 in row 1 and pid 8 in row 2"),
+        Problem("a.jpg", "pid 7 in row 1 and pid 9 in row 3"),
+    )
+    diagnosis = examine(replace(city, contradictions=problems))
+    finding = found(diagnosis)["contradicting-rows"]
+    assert (diagnosis.severity, finding.count, finding.files) == ("error", 1, problems)
+    assert finding.what.startswith("1 picture is listed with labels that contradict")

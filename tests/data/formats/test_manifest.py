@@ -93,8 +93,10 @@ def test_what_pandas_makes_of_columns_with_gaps(tmp_path: Path) -> None:
 def test_file_names_need_not_be_utf8(tmp_path: Path) -> None:
     name = b"1_\xff.jpg".decode("utf-8", "surrogateescape")
     crop = Crop(name, 1, 1, path=tmp_path / name)
+    (tmp_path / name).write_bytes(b"x")
     dataset = Dataset("odd", "folder", (crop,), (), ())
     write_manifest(dataset, tmp_path / "odd.csv")
+    assert read_manifest(tmp_path / "odd.csv").notes == ()
     assert read_manifest(tmp_path / "odd.csv").train[0].path == tmp_path / name
     with pytest.raises(ConfigError, match=r"write a \.csv"):
         write_manifest(dataset, tmp_path / "odd.parquet")
@@ -138,7 +140,7 @@ def test_a_picture_in_two_splits_keeps_its_suffix(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
-@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
 def test_tables_as_other_programs_write_them(encoding: str, delimiter: str, tmp_path: Path) -> None:
     text = "Path,PID,camid, split\r\nä.jpg,7,1,query\r\nb.jpg,7,2,gallery\r\n".replace(",", delimiter)
     (tmp_path / "t.csv").write_text(text, encoding=encoding, newline="")
@@ -166,3 +168,84 @@ def test_what_tables_write_for_nothing_is_nobody(tmp_path: Path) -> None:
     data = read_manifest(table(tmp_path, *rows))
     assert [c.pid for c in data.gallery] == [-1, -1, 4]
     assert [p.reason for p in data.problems] == ["no pid"] * 4 + ["pid -3: of those below 0 only -1 has a meaning"]
+
+
+def test_a_table_of_windows_is_read_and_said_to_be_one(tmp_path: Path) -> None:
+    (tmp_path / "Jürgen").mkdir()
+    (tmp_path / "Jürgen" / "a.jpg").write_bytes(b"a")
+    odd = b"1_\xfc.jpg".decode("utf-8", "surrogateescape")  # a file's name that is no UTF-8
+    (tmp_path / odd).write_bytes(b"b")
+    text = "path;pid;camid;split;mine\nJürgen\\a.jpg;Jürgen1;Süd;query;ä\n1_ü.jpg;Jürgen1;Nord;gallery;\n"
+    (tmp_path / "t.csv").write_bytes(text.encode("cp1252"))
+    data = read_manifest(tmp_path / "t.csv")
+    assert [(c.person, c.camera, c.read()) for c in (*data.query, *data.gallery)] == [
+        ("Jürgen1", "Süd", b"a"),
+        ("Jürgen1", "Nord", b"b"),
+    ]
+    assert data.notes == (
+        "t.csv is no UTF-8: 4 values were read as Windows-1252, the first Jürgen\\a.jpg (path in row 1). If that is "
+        "wrong, save the table as UTF-8",
+    )
+    (tmp_path / "1_ü.jpg").write_bytes(b"c")  # now its name as text is there too
+    assert read_manifest(tmp_path / "t.csv").gallery[0].read() == b"c"
+    (tmp_path / "t.csv").write_bytes(b"path,pid,camid,split\na.jpg,J\x81,1,query\n")
+    with pytest.raises(DatasetError, match=r"row 1: pid is neither UTF-8 nor Windows-1252 .the byte 0x81.; save"):
+        read_manifest(tmp_path / "t.csv")
+
+
+def test_labels_that_contradict_each_other(tmp_path: Path) -> None:
+    rows = ("a.jpg,7,1,train", "a.jpg,8,1,train", "a.jpg,007,1,train", "b.jpg,7,1,query", "b.jpg,7,2,gallery")
+    data = read_manifest(table(tmp_path, *rows))
+    assert [(p.name, p.reason) for p in data.contradictions] == [
+        ("a.jpg", "pid 7 in row 1 and pid 8 in row 2"),
+        ("b.jpg", "camid 1 in row 4 and camid 2 in row 5"),
+    ]
+    assert [p.reason for p in data.problems] == [
+        "a.jpg is listed twice in train, as pid 7 in row 1 and pid 8 in row 2: the first is taken",
+        "a.jpg is listed twice in train",
+    ]
+    assert [crop.pid for crop in data.train] == [7]
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_a_column_that_is_there_twice_is_refused(suffix: str, tmp_path: Path) -> None:
+    path = table(tmp_path, "a.jpg,7,8,1,train", header="path,pid,PID,camid,split")
+    if suffix == "parquet":
+        pyarrow = pytest.importorskip("pyarrow")
+        parquet = pytest.importorskip("pyarrow.parquet")
+        path = tmp_path / "t.parquet"
+        columns = ["a.jpg", "7", "8", "1", "train"]
+        names = ["path", "pid", "pid", "camid", "split"]
+        parquet.write_table(pyarrow.Table.from_arrays([pyarrow.array([each]) for each in columns], names), path)
+    with pytest.raises(DatasetError, match="has the column pid more than once"):
+        read_manifest(path)
+
+
+def test_lines_of_json_are_a_table(tmp_path: Path) -> None:
+    path = tmp_path / "t.jsonl"
+    path.write_text('{"path": "a.jpg", "pid": 7, "camid": "c1", "split": "query", "time": 2.5}\n\n{"Path": "ü.jpg"}\n')
+    data = read_manifest(path)
+    assert [(c.name, c.pid, c.camid, c.time) for c in data.query] == [("a.jpg", 7, 1, 2.5)]
+    assert [p.reason for p in data.problems] == ["no pid, camid, split"]
+    for text, message in (("[1]", "line 1: a list of JSON"), ("{", "line 1: not JSON"), ("\n{}", "no column path")):
+        path.write_text(text)
+        with pytest.raises(DatasetError, match=message):
+            read_manifest(path)
+
+
+def test_what_is_wrong_with_a_table_is_said(tmp_path: Path) -> None:
+    header = "image,id,Camera,set"
+    with pytest.raises(
+        DatasetError, match=r"rename the columns: image to path, id to pid, camera to camid, set to split\."
+    ):
+        read_manifest(table(tmp_path, "a.jpg,7,1,train", header=header))
+    with pytest.raises(DatasetError, match="That is one column: separate them by commas, semicolons, tabs or"):
+        read_manifest(table(tmp_path, "a.jpg:7:1:train", header="path:pid:camid:split"))
+    with pytest.raises(DatasetError) as caught:
+        read_manifest(table(tmp_path, "a.jpg,7,1,test", "b.jpg,7,1,test", "c.jpg,7,1,val"))
+    assert "Its splits are test (2), val (1); those that are read: train, query, gallery." in str(caught.value)
+    assert "write query for those that are searched for, gallery for those that are searched" in str(caught.value)
+    for name, what in (("a.zip", "an archive: unpack"), ("a.xlsx", "a spreadsheet: save"), ("a.tsv", "rename it")):
+        (tmp_path / name).write_bytes(b"PK\x03\x04")
+        with pytest.raises(DatasetError, match=what):
+            open_dataset(tmp_path / name)

@@ -363,7 +363,8 @@ def test_a_damaged_safetensors_file(data: bytes, tmp_path: Path) -> None:
     ("options", "message"),
     [
         ({"heads": 5}, "does not divide into 5 heads"),
-        ({"heads": 2, "sift": 3}, "Known: .*shift"),
+        ({"heads": 2, "sift": 3}, "unknown option of transreid 'sift'. Known: .*shift"),
+        ({"heads": 2, "height": "tall"}, "height is a whole number, not 'tall'"),
         ({"heads": 2, "unseen": "6"}, "one of 0 to 5"),
         ({"heads": 2, "unseen": "-1"}, "one of 0 to 5"),
         ({"heads": 2, "neck": "around"}, "neck is before or after"),
@@ -384,6 +385,11 @@ def test_a_kind_that_it_is_not(tmp_path: Path) -> None:
         import_foreign(path, "transreid")
     with pytest.raises(ConfigError, match="Known: bignet, bot, clip-resnet"):
         import_foreign(path, "resnet")
+    path = files.write(tmp_path / "weights.pth", files.saved({"conv1.weight": torch.zeros(64, 3, 7, 7)}))
+    with pytest.raises(
+        WeightsError, match=r"begin with conv1.weight\. Any other network comes in by ONNX.*`resight bundle"
+    ):
+        import_foreign(path)
     with pytest.raises(WeightsError, match="No such file"):
         import_foreign(tmp_path / "absent.pth")
     with pytest.raises(WeightsError, match="Is a directory"):

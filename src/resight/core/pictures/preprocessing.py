@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from numbers import Real
 from typing import Any
@@ -81,6 +81,26 @@ class Preprocessing:
             level = (LEVEL - np.array(self.mean, np.float32)) / np.array(self.std, np.float32)
             out += np.float32(self.image_centring) * (level[:, None, None] - out.mean(axis=(2, 3), keepdims=True))
         return out
+
+
+def check_scale(preprocessing: Preprocessing) -> None:
+    """Raises ConfigError where mean and std are of pictures from 0 to 255, and offers them for pictures from 0 to 1.
+
+    For what a user declares: a bundle of an earlier version is read as it is.
+    """
+    mean, std = preprocessing.mean, preprocessing.std
+    if max(*mean, *std) <= 1:
+        return
+    # A std of 1 beside such a mean means that only the mean is taken off pictures from 0 to 255.
+    below = tuple(value / 255 for value in std) if min(std) >= 1 else std
+    raise ConfigError(
+        f"a mean of {_listed(mean)} and a std of {_listed(std)} are of pictures from 0 to 255; here they are from 0 to "
+        f"1: --mean {_listed(tuple(v / 255 for v in mean) if max(mean) > 1 else mean)} --std {_listed(below)}"
+    )
+
+
+def _listed(values: Sequence[float]) -> str:
+    return ",".join(f"{value:.4g}" if value < 1 else f"{value:g}" for value in values)
 
 
 def _three_numbers(values: object) -> bool:

@@ -22,7 +22,7 @@ NUMBERED_BY_THE_USER = ("folder", "manifest")
 
 
 def labels(s: Survey) -> Iterator[Finding]:
-    """What pid 0 is taken for, and names that could be meant otherwise."""
+    """What pid 0 is taken for, labels that contradict each other, and names that could be meant otherwise."""
     if (s.pids == PERSON_ZERO).any():
         rows = np.flatnonzero(s.pids == PERSON_ZERO)
         yield Finding(
@@ -58,6 +58,18 @@ def labels(s: Survey) -> Iterator[Finding]:
             "They count as pictures by one and the same camera: a query finds none of its person among them.",
             "Find out by which cameras they are, or leave them out.",
             tuple((s.crops[row],) for row in nowhere[:EXAMPLES]),
+        )
+    if s.dataset.contradictions:
+        number = len({problem.name for problem in s.dataset.contradictions})
+        yield Finding(
+            "contradicting-rows",
+            "error",
+            number,
+            f"{counted(number, 'picture is', 'pictures are')} listed with labels that contradict each other",
+            "Within a split the first row is taken; in two splits the picture counts as two people, or as by two "
+            "cameras. Training and every figure go by labels of which at least one is wrong.",
+            "Find out which row is right, and remove the other.",
+            files=s.dataset.contradictions[:EXAMPLES],
         )
     for doubt in s.dataset.doubts:
         yield Finding(

@@ -37,7 +37,9 @@ class Format:
 
 FORMATS: dict[str, Format] = {
     "manifest": Format(
-        "a .csv or .parquet file, or manifest.csv or manifest.parquet in the folder", looks_like_manifest, read_manifest
+        "a .csv, .parquet or .jsonl file, or manifest.csv or manifest.parquet in the folder",
+        looks_like_manifest,
+        read_manifest,
     ),
     "market1501": Format(
         "bounding_box_train/, query/, bounding_box_test/ with names such as 0002_c1s1_000451_03.jpg",
@@ -70,6 +72,16 @@ FORMATS: dict[str, Format] = {
         looks_like_folder,
         read_folder,
     ),
+}
+# Files that people have in place of a table: what they are, and what to do.
+_COLUMNS = "the columns path, pid, camid, split"
+NOT_READ = {
+    ".zip .tar .gz .tgz .bz2 .xz .zst .7z .rar": "an archive: unpack it, and name the folder or the table that was in "
+    "it",
+    ".xlsx .xls .xlsm .ods": f"a spreadsheet: save it as CSV (in Excel: CSV UTF-8), with {_COLUMNS}",
+    ".tsv .tab .txt": f"text: a table with {_COLUMNS}, by commas, semicolons, tabs or |, is read where its name ends "
+    "in .csv; rename it",
+    ".json": f"JSON: a table is read as .csv or .parquet, or as .jsonl with one object a line, with {_COLUMNS}",
 }
 SYNTHETIC = "synthetic"  # drawn by code, so it has no folder to look at
 
@@ -121,6 +133,10 @@ def find_format(root: Path) -> str:
             f"{root} is one picture, and no data set: list it in a table with the columns path, pid, camid, split, or "
             "for a gallery in lines of JSON with path and camera (a .jsonl file)"
         )
+    if not os.path.isdir(root):
+        for suffixes, what in NOT_READ.items():
+            if root.suffix.lower() in suffixes.split():
+                raise DatasetError(f"{root} is {what}")
     found = f"has {list_entries(root)}" if os.path.isdir(root) else "is a file"
     others = ", ".join(name for name in FORMATS if name not in ("folder", "manifest"))
     if os.path.isdir(root) and holds_folders_of_pictures(root):

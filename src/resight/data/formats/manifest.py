@@ -1,9 +1,8 @@
-"""A table of crops: CSV or Parquet with the columns path, pid, camid and split, and optionally others.
+"""A table of crops: CSV, Parquet or lines of JSON with path, pid, camid and split, and optionally others.
 
 Paths are relative to the table's folder, or absolute; Windows' backslashes are slashes where no file has them in its
 name. Optional: time (seconds since 1970, or ISO 8601), track, sequence, frame, and rights (one line, the same in every
-row). Labels become numbers as `labels` says. A CSV may be UTF-8 or UTF-16, with or without a byte order mark, and may
-have semicolons or tabs in place of commas.
+row). Labels become numbers as `labels` says. How the file itself is read: `tables`.
 """
 
 from __future__ import annotations
@@ -13,7 +12,8 @@ import io
 import math
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path, PureWindowsPath
 from typing import Any
 
@@ -22,18 +22,16 @@ from resight.core.files import write_whole
 from resight.core.progress import Progress, silent
 from resight.core.times import parse_time
 from resight.data.crops import RIGHTS_UNKNOWN, SPLITS, Crop, Dataset, Problem
+from resight.data.formats.tables import OPTIONAL, REQUIRED, SUFFIXES, Row, read_rows
 from resight.data.labels import NOTHING, number_cameras, number_people
 from resight.data.listing import list_entries
 
-REQUIRED = ("path", "pid", "camid", "split")
-OPTIONAL = ("time", "track", "sequence", "frame", "rights")
-SUFFIXES = (".csv", ".parquet")
-DELIMITERS = (",", ";", "\t")  # Excel writes semicolons where the comma is for decimals
-UTF16 = (b"\xff\xfe", b"\xfe\xff")
+WRITTEN = (".csv", ".parquet")
 IN_A_FOLDER = ("manifest.csv", "manifest.parquet")
 BELOW = re.compile(r"-\d+")
 WHOLE = re.compile(r"-?\d+\.0+")
-Row = Mapping[str, Any]
+IN_TEST = re.compile(r"(test|val|valid|validation|eval|evaluation|dev|probe)\w*", re.IGNORECASE)
+NAMED = 8  # splits in a message
 
 
 def looks_like_manifest(root: Path) -> bool:
@@ -48,20 +46,30 @@ def read_manifest(root: Path) -> Dataset:
     if table is None:
         found = list_entries(root) if root.is_dir() else root.name
         raise DatasetError(
-            f"{root} is no manifest: looked for a .csv or .parquet file, or a folder with one of "
+            f"{root} is no manifest: looked for a .csv, .parquet or .jsonl file, or a folder with one of "
             f"{', '.join(IN_A_FOLDER)}; found {found}"
         )
-    rows = list(_parquet_rows(table) if table.suffix.lower() == ".parquet" else _csv_rows(table))
+    read = read_rows(table)
+    rows = read.rows
     problems: list[Problem] = []
     good = [(number, row) for number, row in enumerate(rows, 1) if _is_whole(table, number, row, problems)]
     people = number_people(_text(row["pid"]) for _, row in good)
     cameras = number_cameras(_text(row["camid"]) for _, row in good)
     crops: dict[str, list[Crop]] = {split: [] for split in SPLITS}
     listed: set[tuple[str, str]] = set()
+    labels: dict[str, tuple[int, int, int]] = {}  # row, pid and camid of each path
+    contradictions: list[Problem] = []
     for number, row in good:
         split, path = _text(row["split"]).lower(), _local(table.parent, _text(row["path"]))
+        person, camera = _text(row["pid"]), _text(row["camid"])
+        label = (number, people.numbers[person], cameras.numbers[camera])
+        before = labels.setdefault(path, label)
+        differ = _difference(before, rows[before[0] - 1], label, row)
+        if differ:
+            contradictions.append(Problem(path, differ))
         if (split, path) in listed:
-            problems.append(Problem(f"{table.name}, row {number}", f"{path} is listed twice in {split}"))
+            reason = f"{path} is listed twice in {split}" + (f", as {differ}: the first is taken" if differ else "")
+            problems.append(Problem(f"{table.name}, row {number}", reason))
             continue
         name = path if all((other, path) not in listed for other in SPLITS) else f"{path} ({split})"
         listed.add((split, path))
@@ -70,7 +78,6 @@ def read_manifest(root: Path) -> Dataset:
         except ValueError as error:
             problems.append(Problem(f"{table.name}, row {number}", str(error)))
             continue
-        person, camera = _text(row["pid"]), _text(row["camid"])
         crops[split].append(
             Crop(
                 name,
@@ -84,12 +91,25 @@ def read_manifest(root: Path) -> Dataset:
         )
     if not any(crops.values()):
         first = f" First: {problems[0].name}, {problems[0].reason}." if problems else ""
-        raise DatasetError(f"{table} lists no picture that can be used, in {len(rows)} rows.{first}")
+        raise DatasetError(
+            f"{table} lists no picture that can be used, in {len(rows)} rows.{_splits_there(rows)}{first}"
+        )
     train, query, gallery = (tuple(crops[split]) for split in SPLITS)
     rights = next((_text(row.get("rights")) for _, row in good if _text(row.get("rights"))), RIGHTS_UNKNOWN)
     doubts = people.doubts + cameras.doubts
     name = table.parent.resolve().name if table.name in IN_A_FOLDER else table.stem
-    return Dataset(name or table.stem, "manifest", train, query, gallery, rights, tuple(problems), doubts=doubts)
+    return Dataset(
+        name or table.stem,
+        "manifest",
+        train,
+        query,
+        gallery,
+        rights,
+        tuple(problems),
+        read.notes,
+        doubts=doubts,
+        contradictions=tuple(contradictions),
+    )
 
 
 def write_manifest(
@@ -102,7 +122,7 @@ def write_manifest(
     Raises ConfigError for another suffix than .csv or .parquet, for crops without files and no `pictures`, and for
     `pictures` that hold files already.
     """
-    if table.suffix.lower() not in SUFFIXES:
+    if table.suffix.lower() not in WRITTEN:
         raise ConfigError(f"{table}: a manifest ends in .csv or .parquet")
     if pictures is not None and pictures.is_dir() and any(pictures.iterdir()):
         raise ConfigError(f"{pictures} holds files already; name an empty folder for the pictures, or a new one")
@@ -129,58 +149,15 @@ def _table(root: Path) -> Path | None:
     return next((root / name for name in IN_A_FOLDER if os.path.isfile(root / name)), None)
 
 
-def _csv_rows(table: Path) -> Iterator[Row]:
-    try:
-        with table.open("rb") as opened:
-            start = opened.read(2)
-        encoding = "utf-16" if start in UTF16 else "utf-8-sig"
-        with table.open(encoding=encoding, errors="surrogateescape", newline="") as file:
-            header = file.readline()
-            file.seek(0)
-            reader = csv.DictReader(file, delimiter=max(DELIMITERS, key=header.count))
-            reader.fieldnames = [name.strip().lower() for name in reader.fieldnames or ()]
-            _check_columns(table, reader.fieldnames)
-            yield from reader
-    except UnicodeError:
-        raise DatasetError(f"{table} is not CSV in UTF-8 or UTF-16") from None
-    except csv.Error as error:
-        raise DatasetError(f"{table} is not CSV ({error})") from None
-    except OSError as error:
-        raise DatasetError(f"{table} cannot be read ({error.strerror})") from None
-
-
-def _parquet_rows(table: Path) -> Iterator[Row]:
-    try:
-        import pyarrow
-        from pyarrow import parquet
-    except ImportError:
-        raise MissingExtra("pyarrow, which reads Parquet,", "parquet") from None
-    try:
-        with parquet.ParquetFile(table) as file:
-            names = file.schema_arrow.names
-            _check_columns(table, names)
-            for batch in file.iter_batches(columns=[name for name in (*REQUIRED, *OPTIONAL) if name in names]):
-                yield from batch.to_pylist()
-    except (pyarrow.ArrowException, OSError) as error:
-        raise DatasetError(f"{table} is not a Parquet file that can be read ({error})") from None
-
-
-def _check_columns(table: Path, found: Any) -> None:
-    missing = [name for name in REQUIRED if name not in found]
-    if missing:
-        raise DatasetError(
-            f"{table} has no column {', '.join(missing)}. Looked for {', '.join(REQUIRED)} (and {', '.join(OPTIONAL)}, "
-            f"if there); found {', '.join(map(str, found)) or 'none'}."
-        )
-
-
 def _is_whole(table: Path, number: int, row: Row, problems: list[Problem]) -> bool:
     empty = [name for name in REQUIRED if not _text(row.get(name))]
     if empty:
         problems.append(Problem(f"{table.name}, row {number}", f"no {', '.join(empty)}"))
     elif _text(row["split"]).lower() not in SPLITS:
         problems.append(
-            Problem(f"{table.name}, row {number}", f"split {row['split']!r} is none of {', '.join(SPLITS)}")
+            Problem(
+                f"{table.name}, row {number}", f"split {row['split']!r} is none of {', '.join(SPLITS)}{_meant(row)}"
+            )
         )
     elif BELOW.fullmatch(_text(row["pid"])) and _text(row["pid"]) != "-1":
         problems.append(
@@ -198,6 +175,34 @@ def _is_whole(table: Path, number: int, row: Row, problems: list[Problem]) -> bo
     else:
         return True
     return False
+
+
+def _meant(row: Row) -> str:
+    """What to write for a split that is not ours."""
+    split = _text(row["split"])
+    if IN_TEST.fullmatch(split):
+        return ": write query for those that are searched for, gallery for those that are searched"
+    return ": write train" if split.lower().startswith("train") else ""
+
+
+def _splits_there(rows: Sequence[Row]) -> str:
+    """The splits of a table that has none of ours, with what to do."""
+    found = Counter(_text(row.get("split")) for row in rows)
+    found.pop("", None)
+    if not found or any(split.lower() in SPLITS for split in found):
+        return ""
+    shown = ", ".join(f"{split} ({count:,})" for split, count in found.most_common(NAMED))
+    return f" Its splits are {shown}; those that are read: {', '.join(SPLITS)}."
+
+
+def _difference(first: tuple[int, int, int], first_row: Row, other: tuple[int, int, int], row: Row) -> str:
+    """How the labels of one path in two rows contradict each other; empty where they do not."""
+    parts = [
+        f"{name} {_text(first_row[name])} in row {first[0]} and {name} {_text(row[name])} in row {other[0]}"
+        for place, name in ((1, "pid"), (2, "camid"))
+        if first[place] != other[place]
+    ]
+    return ", ".join(parts)
 
 
 def _optional(row: Row) -> dict[str, Any]:

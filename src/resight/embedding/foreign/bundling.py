@@ -9,7 +9,7 @@ import numpy as np
 
 from resight.core.distances import unit_rows
 from resight.core.errors import ConfigError, WeightsError
-from resight.core.pictures.preprocessing import MAX_SIDE_PX, Preprocessing
+from resight.core.pictures.preprocessing import MAX_SIDE_PX, Preprocessing, check_scale
 from resight.core.version import VERSION
 from resight.embedding.bundle import Bundle, Manifest, Network, bundle_bytes, make_bundle, parse_bundle
 from resight.embedding.card import Part
@@ -18,6 +18,7 @@ from resight.embedding.foreign.trial import Trial, try_network
 from resight.embedding.graph import FLOAT32, GraphFacts, Port, read_graph
 from resight.embedding.loading import of_bundle
 
+SHOWN = 8  # outputs
 SAME = 1e-2  # of embeddings of unit length, by the network and by its bundle: int8 and float16 round
 
 
@@ -89,8 +90,10 @@ def bundle_onnx(
 
     Networks of float16, double or whole numbers, with other outputs besides, or with an output of (n, dim, 1, 1) or of
     an open size, are put into the form of a bundle's. Raises WeightsError for a network that is refused or gives no
-    embedding, ConfigError where it is not clear which output is meant; both say what to do.
+    embedding, ConfigError where it is not clear which output is meant, or mean and std are of pictures from 0 to 255;
+    both say what to do.
     """
+    check_scale(preprocessing)
     facts = read_graph(onnx, source)
     layout = layout_of(facts)
     trial = try_network(onnx, facts, layout, preprocessing, output, source)
@@ -107,11 +110,20 @@ def bundle_onnx(
         trained_on,
         rights,
         weaknesses,
-        provenance={"bundled_by": f"resight {VERSION}"},
+        provenance={"bundled_by": f"resight {VERSION}", **_told_output(facts, trial)},
     )
     bundle = parse_bundle(bundle_bytes(make_bundle(manifest, onnx, source)), source)
     _check(bundle, trial)
     return bundle
+
+
+def _told_output(facts: GraphFacts, trial: Trial) -> dict[str, str]:
+    """Which output is the embedding, where there is a choice."""
+    names = [port.name for port in facts.outputs]
+    if names == [trial.output]:
+        return {}
+    shown = ", ".join(names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")
+    return {"output": f"{trial.output}, of the outputs {shown}" if trial.output in names else f"{trial.output}, within"}
 
 
 def _needs_form(facts: GraphFacts, trial: Trial, shape: tuple[int | None, ...]) -> bool:

@@ -9,6 +9,7 @@ from resight.core.pictures.preprocessing import Preprocessing
 from resight.models.foreign.kind import (
     IMAGENET_MEAN,
     IMAGENET_STD,
+    SIZE,
     UNUSED_CLASSIFIERS,
     Converted,
     Kind,
@@ -118,16 +119,18 @@ def _pixels(tensors: Tensors) -> tuple[tuple[float, float, float], tuple[float, 
 
 
 KINDS = (
-    Kind("osnet", is_osnet, convert_osnet),
+    Kind("osnet", is_osnet, convert_osnet, SIZE),
     Kind(
         "bot",
         lambda names: "base.conv1.weight" in names or "base.layer0.conv1.weight" in names,
         convert_bot,
+        ("stem_relu", "ceil_pool", "neck", *SIZE),
     ),
     Kind(
         "fast-reid",
         lambda names: "backbone.conv1.weight" in names and any(name.startswith("heads.") for name in names),
         convert_fast_reid,
+        ("ceil_pool", "neck", *SIZE),
         ("heads.classifier.weight", "heads.weight"),
     ),
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +23,18 @@ KINDS: dict[str, Kind] = {kind.name: kind for kind in (*transformers.KINDS, *con
 DATA = {751: "Market-1501", 1041: "MSMT17", 702: "DukeMTMC-reID or Occluded-Duke", 767: "CUHK03", 576: "VeRi-776"}
 COUNTER = "num_batches_tracked"
 NAMED = 4  # keys in a message
+WHOLE = ("height", "width", "stride", "heads", "views", "cameras", "rows")  # options that are whole numbers
+YES_OR_NO = ("stem_relu", "ceil_pool")
+OTHERS = (
+    "Any other network comes in by ONNX: torch.onnx.export where it was trained, then `resight bundle NETWORK.onnx`; "
+    "docs/import.md has the commands."
+)
 
 
 @dataclass(frozen=True, eq=False)
 class Imported:
     """What came of a file: kind is its project's network; unused, its keys that serve training only; assumed, what no
-    file holds and was taken for it."""
+    file holds and nobody said, and was taken for it."""
 
     trained: TrainedNetwork
     kind: str
@@ -51,9 +57,11 @@ def import_foreign(path: Path, kind: str | None = None, options: Mapping[str, An
         classifiers = tuple(name for name in tensors if name in reference_weights.CLASSIFIER_KEYS)
         return Imported(reference_weights.import_reference_weights(path, paper), paper, classifiers, {})
     found = _find_kind(tensors, kind, path)
+    _check_options(options or {}, found)
     try:
         converted = found.convert(tensors, options or {})
-        return _make(tensors, found, converted, path)
+        made = _make(tensors, found, converted, path)
+        return replace(made, assumed={n: v for n, v in made.assumed.items() if n not in (options or {})})
     except WeightsError as error:
         raise WeightsError(f"{path} is not a {found.name} that can be imported: {error}") from None
 
@@ -68,9 +76,20 @@ def _find_kind(tensors: Tensors, name: str | None, path: Path) -> Kind:
             return kind
     first = ", ".join(list(tensors)[:NAMED])
     raise WeightsError(
-        f"{path} is of no kind that is known here ({', '.join(KINDS)}): its keys begin with {first}. "
-        "See `resight models --importable`, or name the kind with --model."
+        f"{path} is of no kind that is known here ({', '.join(KINDS)}): its keys begin with {first}. {OTHERS} If it is "
+        "of a known kind all the same (`resight models --importable`), name that with --model."
     )
+
+
+def _check_options(options: Mapping[str, Any], kind: Kind) -> None:
+    """Raises ConfigError for an option that the kind does not take, or whose value is of another type."""
+    for name, value in options.items():
+        if name not in kind.options:
+            raise unknown_name(f"option of {kind.name}", name, kind.options)
+        if name in WHOLE and type(value) is not int:
+            raise ConfigError(f"the option {name} is a whole number, not {value!r}")
+        if name in YES_OR_NO and type(value) is not bool:
+            raise ConfigError(f"the option {name} is true or false, not {value!r}")
 
 
 def _make(tensors: Tensors, kind: Kind, converted: Converted, path: Path) -> Imported:

@@ -22,6 +22,7 @@ HALF = (0.5, 0.5, 0.5)
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 UNUSED_CLASSIFIERS: Rule = (r"classifier(_\w+|\d+)?\..*", None)
 NECKS = ("before", "after")
+SIZE = ("height", "width")
 
 
 @dataclass(frozen=True)
@@ -41,11 +42,13 @@ class Converted:
 
 @dataclass(frozen=True)
 class Kind:
-    """A project's weights: `tells` whether a file's names are of it, and `convert` says what it becomes."""
+    """A project's weights: `tells` whether a file's names are of it, and `convert` says what it becomes. options: the
+    names of those that `convert` takes."""
 
     name: str
     tells: Callable[[Tensors], bool]
     convert: Callable[[Tensors, Options], Converted]
+    options: tuple[str, ...]
     classifiers: tuple[str, ...] = ("classifier.weight",)
 
 
@@ -59,7 +62,7 @@ def size_of(options: Options, height: int, width: int) -> tuple[int, int]:
     return int(options.get("height", height)), int(options.get("width", width))
 
 
-def form_options(options: Options, taken: Sequence[str] = ("height", "width")) -> dict[str, Any]:
+def form_options(options: Options, taken: Sequence[str] = SIZE) -> dict[str, Any]:
     """The options without those that are not of the network's form."""
     return {name: value for name, value in options.items() if name not in taken}
 

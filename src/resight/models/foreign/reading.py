@@ -73,7 +73,16 @@ def _load(path: Path, data: bytes) -> Any:
     try:
         return torch.load(stream, map_location="cpu", pickle_module=inert, weights_only=False)
     except DAMAGED:
-        raise WeightsError(f"{path} cannot be read as a file of PyTorch weights") from None
+        raise WeightsError(f"{path} cannot be read as a file of PyTorch weights{_other_way(path, data)}") from None
+
+
+def _other_way(path: Path, data: bytes) -> str:
+    """The command that takes such a file, where there is one."""
+    if path.suffix.lower() == ".onnx":
+        return f": it is named as ONNX, which `resight bundle {path}` takes"
+    if data.startswith(b"PK\x03\x04") and b"manifest.json" in data[:200]:
+        return ": it looks like a bundle, which is a model already: use it as it is"
+    return ""
 
 
 def _check_zip(path: Path, stream: io.BytesIO) -> None:

@@ -9,6 +9,7 @@ from resight.core.errors import WeightsError
 from resight.core.pictures.preprocessing import Preprocessing
 from resight.models.foreign.kind import (
     HALF,
+    SIZE,
     UNUSED_CLASSIFIERS,
     Converted,
     Kind,
@@ -224,13 +225,32 @@ def convert_clip_resnet(tensors: Tensors, options: Options) -> Converted:
     )
 
 
+OF_VIT = ("heads", "stride", *SIZE)
+OF_SIDE = ("cameras", "side_weight", "unseen")
 KINDS = (
-    Kind("transreid", lambda names: "base.pos_embed" in names, convert_transreid),
-    Kind("la-transformer", lambda names: "model.pos_embed" in names, convert_la, ("classifier0.classifier.0.weight",)),
-    Kind("clip-vit", lambda names: "image_encoder.class_embedding" in names, convert_clip_vit),
+    Kind(
+        "transreid",
+        lambda names: "base.pos_embed" in names,
+        convert_transreid,
+        ("neck", "shift", "groups", "rearrange", *OF_SIDE, "views", *OF_VIT),
+    ),
+    Kind(
+        "la-transformer",
+        lambda names: "model.pos_embed" in names,
+        convert_la,
+        ("rows", "local_weight", *OF_VIT),
+        ("classifier0.classifier.0.weight",),
+    ),
+    Kind(
+        "clip-vit",
+        lambda names: "image_encoder.class_embedding" in names,
+        convert_clip_vit,
+        ("neck", *OF_SIDE, *OF_VIT),
+    ),
     Kind(
         "clip-resnet",
         lambda names: "image_encoder.attnpool.positional_embedding" in names,
         convert_clip_resnet,
+        ("neck", *SIZE),
     ),
 )

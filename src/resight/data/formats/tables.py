@@ -1,0 +1,176 @@
+"""The rows of a table of crops, as its file has them: CSV, Parquet, or lines of JSON.
+
+A CSV is UTF-8 or UTF-16, with or without a byte order mark; a value that is no UTF-8 is Windows-1252, as Excel writes
+it in Europe, unless it is the path of a file that has those very bytes in its name. Separators: commas, semicolons,
+tabs or |.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from resight.core.errors import DatasetError, MissingExtra
+from resight.core.words import counted
+
+REQUIRED = ("path", "pid", "camid", "split")
+OPTIONAL = ("time", "track", "sequence", "frame", "rights")
+SUFFIXES = (".csv", ".parquet", ".jsonl")
+DELIMITERS = (",", ";", "\t", "|")  # Excel writes semicolons where the comma is for decimals
+UTF16 = (b"\xff\xfe", b"\xfe\xff")
+# What others call the columns.
+MEANT = {
+    "path": "image img file filename file_name filepath file_path image_path img_path imagepath picture crop name",
+    "pid": "id person person_id personid identity pids label class target vehicle_id",
+    "camid": "camera cam camera_id cam_id cameraid camids cid",
+    "split": "set subset partition part phase fold usage mode",
+}
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows of a table, and what to know of how they were read."""
+
+    rows: list[Row]
+    notes: tuple[str, ...] = ()
+
+
+def read_rows(table: Path) -> Rows:
+    """The rows of a table by its suffix, one of SUFFIXES. Raises DatasetError where it cannot be read or a column is
+    missing or there twice, MissingExtra where Parquet needs pyarrow."""
+    try:
+        if table.suffix.lower() == ".parquet":
+            return Rows(list(_parquet_rows(table)))
+        data = table.read_bytes()
+    except OSError as error:
+        raise DatasetError(f"{table} cannot be read ({error.strerror})") from None
+    return Rows(_json_rows(table, data)) if table.suffix.lower() == ".jsonl" else _csv_rows(table, data)
+
+
+def _csv_rows(table: Path, data: bytes) -> Rows:
+    try:
+        text = data.decode("utf-16" if data.startswith(UTF16) else "utf-8-sig")
+        utf8 = True
+    except UnicodeDecodeError:
+        if data.startswith(UTF16):
+            raise DatasetError(f"{table} begins as UTF-16 and is damaged; save it as UTF-8") from None
+        text, utf8 = data.decode("utf-8-sig", "surrogateescape"), False
+    header = re.split(r"[\r\n]", text, maxsplit=1)[0]
+    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=max(DELIMITERS, key=header.count))
+    try:
+        reader.fieldnames = [name.strip().lower() for name in reader.fieldnames or ()]
+        _check_columns(table, reader.fieldnames)
+        rows: list[Row] = list(reader)
+    except csv.Error as error:
+        raise DatasetError(f"{table} is not CSV ({error})") from None
+    return Rows(rows) if utf8 else _of_windows(table, rows)
+
+
+def _of_windows(table: Path, rows: list[Row]) -> Rows:
+    """With what is no UTF-8 read as Windows-1252, but for paths that exist under those very bytes only."""
+    first, count = "", 0
+    for number, row in enumerate(rows, 1):
+        for name in (*REQUIRED, *OPTIONAL):
+            value = row.get(name)
+            if not isinstance(value, str) or value.isascii() or _is_text(value):
+                continue
+            try:
+                told = value.encode("utf-8", "surrogateescape").decode("cp1252")
+            except UnicodeDecodeError as error:
+                told, wrong = "", f"the byte {error.object[error.start]:#x}"
+            else:
+                wrong = ""
+            if name == "path" and _is_there(table, value) and not (told and _is_there(table, told)):
+                continue
+            if wrong:
+                raise DatasetError(
+                    f"{table}, row {number}: {name} is neither UTF-8 nor Windows-1252 ({wrong}); save the table as "
+                    "UTF-8 (in Excel: CSV UTF-8)"
+                )
+            count += 1
+            first = first or f"{told.strip()} ({name} in row {number})"
+            rows[number - 1] = row = {**row, name: told}
+    if not count:
+        return Rows(rows)
+    return Rows(
+        rows,
+        (
+            f"{table.name} is no UTF-8: {counted(count, 'value was', 'values were')} read as Windows-1252, the first "
+            f"{first}. If that is wrong, save the table as UTF-8",
+        ),
+    )
+
+
+def _is_text(value: str) -> bool:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _is_there(table: Path, path: str) -> bool:
+    path = path.strip()
+    return any(os.path.lexists(table.parent / each) for each in (path, path.replace("\\", "/")))
+
+
+def _json_rows(table: Path, data: bytes) -> list[Row]:
+    rows: list[Row] = []
+    for number, line in enumerate(data.splitlines(), 1):
+        if not line.strip():
+            continue
+        try:
+            value = json.loads(line.decode("utf-8-sig"))
+        except (ValueError, RecursionError):
+            raise DatasetError(f"{table}, line {number}: not JSON in UTF-8; one object a line is wanted") from None
+        if not isinstance(value, dict):
+            raise DatasetError(f"{table}, line {number}: a {type(value).__name__} of JSON, where an object is wanted")
+        rows.append({name.strip().lower(): each for name, each in value.items()})
+    _check_columns(table, list(dict.fromkeys(name for row in rows for name in row)))
+    return rows
+
+
+def _parquet_rows(table: Path) -> Iterator[Row]:
+    try:
+        import pyarrow
+        from pyarrow import parquet
+    except ImportError:
+        raise MissingExtra("pyarrow, which reads Parquet,", "parquet") from None
+    try:
+        with parquet.ParquetFile(table) as file:
+            names = file.schema_arrow.names
+            _check_columns(table, names)
+            for batch in file.iter_batches(columns=[name for name in (*REQUIRED, *OPTIONAL) if name in names]):
+                yield from batch.to_pylist()
+    except (pyarrow.ArrowException, OSError) as error:
+        raise DatasetError(f"{table} is not a Parquet file that can be read ({error})") from None
+
+
+def _check_columns(table: Path, found: Sequence[str]) -> None:
+    twice = [name for name in (*REQUIRED, *OPTIONAL) if list(found).count(name) > 1]
+    if twice:
+        raise DatasetError(f"{table} has the column {', '.join(twice)} more than once; keep the one that is meant")
+    missing = [name for name in REQUIRED if name not in found]
+    if missing:
+        raise DatasetError(
+            f"{table} has no column {', '.join(missing)}. Looked for {', '.join(REQUIRED)} (and {', '.join(OPTIONAL)}, "
+            f"if there); found {', '.join(map(str, found)) or 'none'}.{_advice(missing, found)}"
+        )
+
+
+def _advice(missing: Sequence[str], found: Sequence[str]) -> str:
+    """Which columns may be meant, or that the separator is none."""
+    if len(found) == 1 and sum(name in found[0].lower() for name in REQUIRED) > 1:
+        return " That is one column: separate them by commas, semicolons, tabs or |."
+    plain = {re.sub(r"[\s-]+", "_", name.strip().lower()): name for name in reversed(found)}
+    meant = {wanted: next((plain[n] for n in MEANT[wanted].split() if n in plain), None) for wanted in missing}
+    renames = [f"{name} to {wanted}" for wanted, name in meant.items() if name is not None]
+    return f" If so they are meant, rename the columns: {', '.join(renames)}." if renames else ""
