@@ -63,16 +63,15 @@ def adapt(
     """
     from resight.training.adaptation.adapt import Site
     from resight.training.adaptation.adapt import adapt as run
+    from resight.training.adaptation.begun import check_begun
     from resight.training.adaptation.settings import Adaptation
     from resight.training.loop import TrainOptions
+    from resight.training.run import is_begun
 
     if is_gallery(site):
         raise ConfigError("a gallery holds embeddings; training takes the pictures: a folder, a manifest or a data set")
-    dataset = open_data(site, format, strict)
-    crops = crops_of(dataset, *([split] if split else []))
     asked = {"rounds": rounds, "eps": eps, "learning_rate": learning_rate, "batch_size": batch_size}
     settings = replace(Adaptation(), **{name: value for name, value in asked.items() if value is not None})  # type: ignore[arg-type]
-    place = Site(dataset.name, crops, rights or dataset.rights, tracked=tracks)
     options = TrainOptions(
         device=device,
         amp=amp,
@@ -81,10 +80,18 @@ def adapt(
         checkpoint_every_s=checkpoint_every_s,
         max_memory_mb=max_memory_mb,
     )
+    check_begun(out, model, settings, seed, tracks, options)
+    dataset = open_data(site, format, strict)
+    crops = crops_of(dataset, *([split] if split else []))
+    place = Site(dataset.name, crops, rights or dataset.rights, tracked=tracks)
+    page_lacks = not (out / PAGE).exists()
     try:
-        result = run(model, place, out, settings, seed, options, output.progress, tell_round)
-    except KeyboardInterrupt:  # between two rounds, where all is saved
+        result = run(model, place, out, settings, seed, options, output.progress, tell_round, page_lacks)
+    except KeyboardInterrupt:  # while the pictures are read, or between two rounds
         result = None
+    if result is None and not is_begun(out):
+        output.say(f"stopped before the first round was begun: nothing is saved, and there is no {out} to go on with")
+        raise typer.Exit(130)
     if result is None or result.outcome is None:
         output.say(f"stopped, saved in {out}. Go on with: {output.same_command('--resume')}")
         raise typer.Exit(130)

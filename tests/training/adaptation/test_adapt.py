@@ -31,8 +31,9 @@ from resight.site.rounds import OUTCOME_FILE, SITE_FILE, load_outcome, load_roun
 from resight.site.transform import SiteTransform
 from resight.training.adaptation import adapt as module
 from resight.training.adaptation.adapt import AdaptResult, Site, adapt
+from resight.training.adaptation.pictures import SitePictures
 from resight.training.adaptation.settings import Adaptation
-from resight.training.run import CHECKPOINT_FILE, read_metrics
+from resight.training.run import CHECKPOINT_FILE, CONFIG_FILE, read_metrics, write_json
 from tests.cli.calling import resight
 from tests.training.adaptation.places import CITY, CPU, QUICK, city, site, source, tracked
 
@@ -194,9 +195,55 @@ def test_another_site_or_setting_does_not_go_on(
     with pytest.raises(ConfigError, match="--resume"):
         adapt(begun, site(town), run_dir, QUICK, 0, CPU)
     assert "resight adapt --resume" in resight("train", "synthetic", "-o", run_dir, "--resume", code=2).stderr
+    with pytest.raises(ConfigError, match="other pictures than the square has now"):
+        adapt(begun, replace(site(town), crops=site(town).crops[1:]), run_dir, QUICK, 0, OFTEN)
     (run_dir / "rounds" / "001.npz").write_bytes(b"nothing of the kind")
     with pytest.raises(TrainingError, match=r"001\.npz cannot be read"):
         adapt(begun, site(town), run_dir, QUICK, 0, OFTEN)
+
+
+def test_a_finished_adaptation_is_no_answer_to_another_question(
+    begun: Path, town: Dataset, unbroken: AdaptResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What differs is told before a picture is read."""
+    run_dir, place = unbroken.run_dir, site(town)
+    with monkeypatch.context() as patch:
+        patch.setattr(module.SitePictures, "of", killing(SitePictures.of, 1))
+        with pytest.raises(ConfigError, match=r"another adaptation \(rounds 2, not 9\)"):
+            adapt(begun, place, run_dir, replace(QUICK, rounds=9), 0, OFTEN)
+        with pytest.raises(ConfigError, match=r"another model \([0-9a-f]{12}, not [0-9a-f]{12}\)"):
+            adapt(Path("default"), place, run_dir, QUICK, 0, OFTEN)
+        with pytest.raises(ConfigError, match="another seed"):
+            adapt(begun, place, run_dir, QUICK, 1, OFTEN)
+        slower = replace(place, crops=[replace(crop, time=1.0) for crop in place.crops])
+        with pytest.raises(ConfigError, match="or with other cameras, tracks or times"):
+            adapt(begun, slower, run_dir, QUICK, 0, OFTEN)
+        config = json.loads((run_dir / CONFIG_FILE).read_text())
+        shutil.copytree(run_dir, tmp_path / "earlier")
+        write_json(tmp_path / "earlier" / CONFIG_FILE, {k: v for k, v in config.items() if k != "listing"})
+        with pytest.raises(ConfigError, match="other pictures"):
+            adapt(begun, replace(place, crops=place.crops[1:]), tmp_path / "earlier", QUICK, 0, OFTEN)
+        assert adapt(begun, place, tmp_path / "earlier", QUICK, 0, OFTEN).outcome == unbroken.outcome
+    others = [replace(crop, data=place.crops[row - 1].data) for row, crop in enumerate(place.crops)]
+    with pytest.raises(ConfigError, match="other pictures"):
+        adapt(begun, replace(place, crops=others), run_dir, QUICK, 0, OFTEN, with_pictures=True)
+    shown = adapt(begun, place, run_dir, QUICK, 0, OFTEN, with_pictures=True)
+    assert shown.pictures is not None
+    assert unbroken.pictures is not None
+    assert shown.pictures.cameras == unbroken.pictures.cameras
+
+
+def test_stopped_while_it_reads_it_says_that_nothing_is_saved(
+    begun: Path, manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*given: Any, **named: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module.SitePictures, "of", stop)
+    done = resight("adapt", begun, manifest, "-o", tmp_path / "run", code=130)
+    assert "nothing is saved" in done.stderr
+    assert "--resume" not in done.stderr
+    assert not (tmp_path / "run").exists()
 
 
 def of_one_camera(place: Site) -> Site:
@@ -313,6 +360,11 @@ def test_the_verb(begun: Path, manifest: Path, tmp_path: Path) -> None:
     page = (tmp_path / "run" / "adaptation.html").read_text()
     assert "Samples of the last round's clusters" in page
     assert "<svg" in page
+    (tmp_path / "run" / "adaptation.html").unlink()
+    call = ["adapt", begun, manifest, "-o", tmp_path / "run", "--batch-size", "16", "--device", "cpu", "--resume"]
+    resight(*call, "--rounds", "1")
+    assert (tmp_path / "run" / "adaptation.html").read_text() == page
+    assert "rounds 1, not 2" in resight(*call, "--rounds", "2", code=2).stderr
     facts = json.loads((tmp_path / "run" / OUTCOME_FILE).read_text())
     assert facts["schema"] == "resight.adaptation/1"
     assert resight("model", "card", tmp_path / "run").stdout

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from resight.core.errors import TrainingError
 from resight.core.files import write_whole
+from resight.core.pictures.preprocessing import Preprocessing
 from resight.core.progress import Progress, silent
 from resight.data.crops import Crop, Problem
 from resight.losses.proxies import ProxyLoss
@@ -31,6 +32,7 @@ from resight.models.saved import (
     Origin,
     TrainedNetwork,
     load_model,
+    read_card,
     save_model,
     with_origins,
 )
@@ -46,6 +48,7 @@ from resight.site.rounds import (
     save_round,
 )
 from resight.training.adaptation.beginning import begin_round, proxy_loss, round_batches, why_not
+from resight.training.adaptation.begun import check_begun, check_pictures, listing_of, other_pictures
 from resight.training.adaptation.pictures import SitePictures
 from resight.training.adaptation.settings import Adaptation
 from resight.training.batches.augmentation import augment
@@ -61,6 +64,7 @@ from resight.training.run import (
     claimed_directory,
     library_versions,
     load_checkpoint,
+    read_config,
     save_checkpoint,
     write_or_check_config,
 )
@@ -85,7 +89,7 @@ class Site:
 @dataclass(frozen=True)
 class AdaptResult:
     """outcome: None where it was interrupted; `resume` goes on. pictures: as they were read; None where the adaptation
-    was finished before."""
+    was finished before and they were not asked for."""
 
     run_dir: Path
     outcome: Outcome | None
@@ -117,25 +121,22 @@ def adapt(
     options: TrainOptions | None = None,
     progress: Progress = silent,
     on_round: OnRound | None = None,
+    with_pictures: bool = False,
 ) -> AdaptResult:
     """Adapts the model `source` to the site into `run_dir`, which then holds a model, its site transform and the
     outcome.
 
     source: a run's directory, a bundle's file or a packaged model's name. on_round: told of each round as it begins.
-    Nobody's pid is looked at.
+    with_pictures: read them even where the adaptation is finished, for its page. Nobody's pid is looked at.
 
     Raises WeightsError where the source is no model, or one that cannot be trained on, ConfigError where the directory
-    holds something else, DataError for a site of one camera, of too few pictures or tracklets, or of wrong tracks.
-    Ctrl-C saves and returns.
+    holds something else, or an adaptation of another model, other settings or other pictures, DataError for a site of
+    one camera, of too few pictures or tracklets, or of wrong tracks. Ctrl-C saves and returns.
     """
     settings, options = settings or Adaptation(), options or TrainOptions()
-    trained, folded = load_trainable(source)
-    with claimed_directory(run_dir, options.resume):
-        done = load_outcome(run_dir)
-        if done is not None:
-            return AdaptResult(run_dir, done, None)
-        size = trained.config.preprocessing
-        pictures = SitePictures.of(
+
+    def read(size: Preprocessing) -> SitePictures:
+        return SitePictures.of(
             site.crops,
             site.name,
             size.height,
@@ -147,6 +148,20 @@ def adapt(
             max_memory_mb=options.max_memory_mb,
             progress=progress,
         )
+
+    with claimed_directory(run_dir, options.resume):
+        check_begun(run_dir, source, settings, seed, site.tracked, options)
+        check_pictures(run_dir, site.name, site.crops, site.tracked)
+        done = load_outcome(run_dir)
+        if done is not None and not with_pictures:
+            return AdaptResult(run_dir, done, None)
+        if done is not None:
+            pictures = read(read_card(run_dir).preprocessing)
+            if pictures.images.digest != read_config(run_dir)["data_digest"]:
+                raise other_pictures(run_dir, site.name, len(site.crops))
+            return AdaptResult(run_dir, done, pictures, pictures.problems)
+        trained, folded = load_trainable(source)
+        pictures = read(trained.config.preprocessing)
         if folded:
             restore_statistics(trained, pictures.images.sample())
         outcome = _Adapting(trained, source, site, pictures, run_dir, settings, seed, options, progress, on_round).run()
@@ -350,6 +365,7 @@ class _Adapting:
         described = {
             "data": self.site.name,
             "data_rights": self.site.rights,
+            "listing": listing_of(self.site.crops, self.site.tracked),
             "num_images": len(self.pictures),
             "copies": self.pictures.copies,
             "left_out": [f"{problem.name}: {problem.reason}" for problem in self.pictures.problems],
