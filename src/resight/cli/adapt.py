@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from resight.cli import output
-from resight.cli.data import open_data
+from resight.cli.data import FORMAT_HELP, open_data
 from resight.cli.models import MODEL_HELP
 from resight.core.errors import ConfigError
 from resight.core.files import write_whole
@@ -22,7 +22,13 @@ PAGE = "adaptation.html"
 
 def adapt(
     model: Annotated[Path, typer.Argument(help=f"The model to begin with: {MODEL_HELP}")],
-    site: Annotated[str, typer.Argument(help="A folder of crops, a manifest, or `synthetic`: pictures of the site.")],
+    site: Annotated[
+        str,
+        typer.Argument(
+            help="Pictures of the site: a table with path and camid (and track), a folder with a sub-folder for each "
+            "camera, or any data set."
+        ),
+    ],
     *,
     out: Annotated[Path, typer.Option("--out", "-o", help="The new run's directory.")],
     tracks: Annotated[
@@ -43,7 +49,7 @@ def adapt(
     rights: Annotated[str | None, typer.Option(help="The pictures' rights, for the model's card.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="The one seed of all randomness.")] = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
-    format: Annotated[str | None, typer.Option(help="The data's format, where it is not to be guessed.")] = None,
+    format: Annotated[str | None, typer.Option(help=FORMAT_HELP)] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     amp: Annotated[bool, typer.Option(help="bfloat16 where the device computes in it.")] = True,
     max_memory_mb: Annotated[int, typer.Option(min=0, help="Stream the pictures above this size.")] = 4096,
@@ -81,7 +87,7 @@ def adapt(
         max_memory_mb=max_memory_mb,
     )
     check_begun(out, model, settings, seed, tracks, options)
-    dataset = open_data(site, format, strict)
+    dataset = open_data(site, format, strict, labelled=False)
     crops = crops_of(dataset, *([split] if split else []))
     place = Site(dataset.name, crops, rights or dataset.rights, tracked=tracks)
     page_lacks = not (out / PAGE).exists()

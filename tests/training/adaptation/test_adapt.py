@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import shutil
 import signal
@@ -208,7 +209,7 @@ def test_a_finished_adaptation_is_no_answer_to_another_question(
     """What differs is told before a picture is read."""
     run_dir, place = unbroken.run_dir, site(town)
     with monkeypatch.context() as patch:
-        patch.setattr(module.SitePictures, "of", killing(SitePictures.of, 1))
+        patch.setattr(SitePictures, "of", killing(SitePictures.of, 1))
         with pytest.raises(ConfigError, match=r"another adaptation \(rounds 2, not 9\)"):
             adapt(begun, place, run_dir, replace(QUICK, rounds=9), 0, OFTEN)
         with pytest.raises(ConfigError, match=r"another model \([0-9a-f]{12}, not [0-9a-f]{12}\)"):
@@ -239,7 +240,7 @@ def test_stopped_while_it_reads_it_says_that_nothing_is_saved(
     def stop(*given: Any, **named: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(module.SitePictures, "of", stop)
+    monkeypatch.setattr(SitePictures, "of", stop)
     done = resight("adapt", begun, manifest, "-o", tmp_path / "run", code=130)
     assert "nothing is saved" in done.stderr
     assert "--resume" not in done.stderr
@@ -343,11 +344,14 @@ def test_settings_have_bounds() -> None:
 
 @pytest.fixture(scope="module")
 def manifest(town: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The site as a table: the pictures of nobody, with tracks."""
+    """The site as a table: paths, cameras and tracks alone."""
     folder = tmp_path_factory.mktemp("site")
     named = [replace(crop, pid=-1, name=f"{row}.jpg") for row, crop in enumerate(tracked(town.train))]
     table = folder / "site.csv"
     write_manifest(Dataset("site", "manifest", (), (), tuple(named), town.rights), table, folder / "pictures")
+    rows = csv.DictReader(table.read_text().splitlines())
+    told = [f"{row['path']},cam{row['camid']},{row['track']}" for row in rows]
+    table.write_text("\n".join(["path,camera,track", *told]))
     return table
 
 
@@ -361,7 +365,8 @@ def test_the_verb(begun: Path, manifest: Path, tmp_path: Path) -> None:
     assert "Samples of the last round's clusters" in page
     assert "<svg" in page
     (tmp_path / "run" / "adaptation.html").unlink()
-    call = ["adapt", begun, manifest, "-o", tmp_path / "run", "--batch-size", "16", "--device", "cpu", "--resume"]
+    call: list[str | Path] = ["adapt", begun, manifest, "-o", tmp_path / "run", "--resume"]
+    call += ["--batch-size", "16", "--device", "cpu"]
     resight(*call, "--rounds", "1")
     assert (tmp_path / "run" / "adaptation.html").read_text() == page
     assert "rounds 1, not 2" in resight(*call, "--rounds", "2", code=2).stderr
@@ -369,10 +374,15 @@ def test_the_verb(begun: Path, manifest: Path, tmp_path: Path) -> None:
     assert facts["schema"] == "resight.adaptation/1"
     assert resight("model", "card", tmp_path / "run").stdout
     assert "of a stripnet alone" in resight("adapt", "slicenet2", manifest, "-o", tmp_path / "x", code=4).stderr
-    untracked = tmp_path / "untracked.csv"
-    crops = tuple(replace(crop, track=None) for crop in read_manifest(manifest).gallery)
-    write_manifest(Dataset("site", "manifest", (), (), crops), untracked)
-    assert "--no-tracks" in resight("adapt", begun, untracked, "-o", tmp_path / "y", code=3).stderr
+    for crop in read_manifest(manifest, labelled=False).gallery:
+        place = tmp_path / "folder" / f"cam{crop.camid}" / Path(crop.name).name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(crop.read())
+    untracked = resight("adapt", begun, tmp_path / "folder", "-o", tmp_path / "y", code=3)
+    assert "--no-tracks" in untracked.stderr
+    assert "each sub-folder is taken as a camera: cam0, cam1" in untracked.stderr
+    fitted = resight("site", "fit", tmp_path / "folder", "-m", begun, "-o", tmp_path / "its.site")
+    assert "whitened by the scatter of all pictures" in fitted.stdout
 
 
 @pytest.mark.slow

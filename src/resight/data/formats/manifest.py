@@ -26,6 +26,7 @@ from resight.data.labels import NOTHING, number_cameras, number_people
 from resight.data.listing import list_entries
 
 REQUIRED = ("path", "pid", "camid", "split")
+OF_NOBODY = ("path", "camid")  # what a table needs where nobody asks who is in the pictures; `camera` is camid there
 OPTIONAL = ("time", "track", "sequence", "frame", "rights")
 SUFFIXES = (".csv", ".parquet")
 DELIMITERS = (",", ";", "\t")  # Excel writes semicolons where the comma is for decimals
@@ -41,9 +42,12 @@ def looks_like_manifest(root: Path) -> bool:
     return _table(root) is not None
 
 
-def read_manifest(root: Path) -> Dataset:
-    """Reads a table of crops. Rows with a wrong value are named and left out. Raises DatasetError where a column is
-    missing or no row is left, MissingExtra where a Parquet table needs pyarrow."""
+def read_manifest(root: Path, labelled: bool = True) -> Dataset:
+    """Reads a table of crops. Rows with a wrong value are named and left out. labelled: False for those who do not ask
+    who is in the pictures: then pid and split may be absent or empty, and `camera` is another name of camid.
+
+    Raises DatasetError where a column is missing or no row is left, MissingExtra where a Parquet table needs pyarrow.
+    """
     table = _table(root)
     if table is None:
         found = list_entries(root) if root.is_dir() else root.name
@@ -51,7 +55,9 @@ def read_manifest(root: Path) -> Dataset:
             f"{root} is no manifest: looked for a .csv or .parquet file, or a folder with one of "
             f"{', '.join(IN_A_FOLDER)}; found {found}"
         )
-    rows = list(_parquet_rows(table) if table.suffix.lower() == ".parquet" else _csv_rows(table))
+    rows = list((_parquet_rows if table.suffix.lower() == ".parquet" else _csv_rows)(table, labelled))
+    if not labelled:
+        rows = [_of_nobody(row) for row in rows]
     problems: list[Problem] = []
     good = [(number, row) for number, row in enumerate(rows, 1) if _is_whole(table, number, row, problems)]
     people = number_people(_text(row["pid"]) for _, row in good)
@@ -129,7 +135,7 @@ def _table(root: Path) -> Path | None:
     return next((root / name for name in IN_A_FOLDER if os.path.isfile(root / name)), None)
 
 
-def _csv_rows(table: Path) -> Iterator[Row]:
+def _csv_rows(table: Path, labelled: bool) -> Iterator[Row]:
     try:
         with table.open("rb") as opened:
             start = opened.read(2)
@@ -139,7 +145,7 @@ def _csv_rows(table: Path) -> Iterator[Row]:
             file.seek(0)
             reader = csv.DictReader(file, delimiter=max(DELIMITERS, key=header.count))
             reader.fieldnames = [name.strip().lower() for name in reader.fieldnames or ()]
-            _check_columns(table, reader.fieldnames)
+            _check_columns(table, reader.fieldnames, labelled)
             yield from reader
     except UnicodeError:
         raise DatasetError(f"{table} is not CSV in UTF-8 or UTF-16") from None
@@ -149,7 +155,7 @@ def _csv_rows(table: Path) -> Iterator[Row]:
         raise DatasetError(f"{table} cannot be read ({error.strerror})") from None
 
 
-def _parquet_rows(table: Path) -> Iterator[Row]:
+def _parquet_rows(table: Path, labelled: bool) -> Iterator[Row]:
     try:
         import pyarrow
         from pyarrow import parquet
@@ -158,20 +164,35 @@ def _parquet_rows(table: Path) -> Iterator[Row]:
     try:
         with parquet.ParquetFile(table) as file:
             names = file.schema_arrow.names
-            _check_columns(table, names)
-            for batch in file.iter_batches(columns=[name for name in (*REQUIRED, *OPTIONAL) if name in names]):
+            _check_columns(table, names, labelled)
+            for batch in file.iter_batches(columns=[n for n in (*REQUIRED, "camera", *OPTIONAL) if n in names]):
                 yield from batch.to_pylist()
     except (pyarrow.ArrowException, OSError) as error:
         raise DatasetError(f"{table} is not a Parquet file that can be read ({error})") from None
 
 
-def _check_columns(table: Path, found: Any) -> None:
-    missing = [name for name in REQUIRED if name not in found]
+def _check_columns(table: Path, found: Any, labelled: bool) -> None:
+    known = found if labelled or "camera" not in found else [*found, "camid"]
+    needed = REQUIRED if labelled else OF_NOBODY
+    missing = [name for name in needed if name not in known]
     if missing:
+        also = [name for name in (*REQUIRED, *OPTIONAL) if name not in needed]
+        told = needed if labelled else ("path", "camid (or camera)")
         raise DatasetError(
-            f"{table} has no column {', '.join(missing)}. Looked for {', '.join(REQUIRED)} (and {', '.join(OPTIONAL)}, "
+            f"{table} has no column {', '.join(missing)}. Looked for {', '.join(told)} (and {', '.join(also)}, "
             f"if there); found {', '.join(map(str, found)) or 'none'}."
         )
+
+
+def _of_nobody(row: Row) -> Row:
+    """The row as one whose pid need not be known, in the gallery where it names no split."""
+    pid = _text(row.get("pid"))
+    return {
+        **row,
+        "pid": "-1" if not pid or BELOW.fullmatch(pid) else pid,
+        "camid": _text(row.get("camid")) or row.get("camera"),
+        "split": _text(row.get("split")) or "gallery",
+    }
 
 
 def _is_whole(table: Path, number: int, row: Row, problems: list[Problem]) -> bool:
