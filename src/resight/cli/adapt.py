@@ -72,6 +72,7 @@ def adapt(
     from resight.training.adaptation.begun import check_begun
     from resight.training.adaptation.settings import Adaptation
     from resight.training.loop import TrainOptions
+    from resight.training.pretrained import is_bundle
     from resight.training.run import is_begun
 
     if is_gallery(site):
@@ -102,7 +103,7 @@ def adapt(
         output.say(f"stopped, saved in {out}. Go on with: {output.same_command('--resume')}")
         raise typer.Exit(130)
     output.name_problems(result.problems)
-    tell_outcome(result.outcome, out)
+    tell_outcome(result.outcome, out, is_bundle(model))
     if result.pictures is not None:
         from resight.report.adaptation import adaptation_page
 
@@ -123,8 +124,8 @@ def tell_round(facts: RoundFacts) -> None:
     )
 
 
-def tell_outcome(outcome: Outcome, out: Path) -> None:
-    """How it ended, and what to do with it."""
+def tell_outcome(outcome: Outcome, out: Path, unfolded: bool) -> None:
+    """How it ended, and what to do with it. unfolded: it was begun with a bundle."""
     if outcome.copies:
         output.say(f"{outcome.copies:,} pictures left out: the same camera has the very same picture")
     for warning in outcome.warnings:
@@ -133,4 +134,16 @@ def tell_outcome(outcome: Outcome, out: Path) -> None:
         output.tell(f"adapted to {outcome.site}: {outcome.reason}")
     else:
         output.tell(f"not adapted: {outcome.reason}. {out} holds {outcome.source} as it was, and its site transform")
+        if unfolded:
+            output.say(
+                f"its embeddings are those of {outcome.source}, but it is stored as a run, so under another identity: "
+                f"a gallery of {outcome.source} takes neither it nor its site transform; for that gallery: resight "
+                "site fit GALLERY"
+            )
+    if outcome.spread is not None:
+        spread = outcome.spread
+        output.say(
+            f"counted on {spread.tracklets:,} tracklets, {spread.pictures:,} pictures; the EER changed by "
+            f"{spread.change[0]:+.4f} to {spread.change[1]:+.4f} (95%, by resampling tracklets)"
+        )
     output.tell(f"{out}, used with --site {out / SITE_FILE}")

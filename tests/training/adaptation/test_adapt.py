@@ -85,6 +85,17 @@ def test_the_run_is_one_like_any_other(begun: Path, town: Dataset, adapted: Adap
     assert outcome.after is not None
     assert outcome.before is not None
     assert outcome.after < outcome.before == outcome.rounds[0].criterion
+    assert outcome.spread is not None
+    assert outcome.spread.before[0] <= outcome.before <= outcome.spread.before[1]
+    assert outcome.spread.pictures == outcome.judging == 2 * outcome.spread.tracklets == 2 * outcome.spread.same
+    assert load_outcome(adapted.run_dir) == outcome
+    cameras = [str(crop.camid) for crop in town.train]
+    page = adaptation_page(outcome, adapted.run_dir, town.train, cameras)
+    assert f"of {outcome.spread.tracklets:,} tracklets that were left out of learning" in page
+    assert ">end</text>" in page
+    assert "whose spread was not kept" in adaptation_page(
+        replace(outcome, spread=None), adapted.run_dir, town.train, cameras
+    )
     model, before = load(adapted.run_dir), load(begun)
     assert model.identity != before.identity
     assert "adapted to the square from 320 pictures without labels" in model.card.trained_on
@@ -110,6 +121,7 @@ def test_where_it_does_not_help_the_model_stays(begun: Path, town: Dataset, tmp_
     assert transform.model == model.identity
     page = adaptation_page(result.outcome, result.run_dir, town.train, [str(crop.camid) for crop in town.train])
     assert "the transform alone is what helps here" in page
+    assert f"--site {result.run_dir / SITE_FILE}" in page
 
 
 def test_nobodys_name_decides_anything(begun: Path, town: Dataset, unbroken: AdaptResult, tmp_path: Path) -> None:
@@ -257,6 +269,14 @@ def of_ten_pictures(place: Site) -> Site:
     return replace(place, crops=place.crops[:10])
 
 
+def of_one_file(place: Site) -> Site:
+    return replace(place, crops=place.crops[:1])
+
+
+def of_nothing_readable(place: Site) -> Site:
+    return replace(place, crops=[replace(crop, data=b"no picture") for crop in place.crops])
+
+
 def of_enough_for_a_transform_alone(place: Site) -> Site:
     """110 pictures a camera, of which some 15 only judge."""
     people = sorted({crop.pid for crop in place.crops})[:55]
@@ -281,8 +301,10 @@ def of_no_tracks(place: Site) -> Site:
 @pytest.mark.parametrize(
     ("spoil", "words"),
     [
-        (of_one_camera, "two cameras with 100 different pictures"),
-        (of_ten_pictures, "two cameras with 100 different pictures each; here 0 of 2 have as many"),
+        (of_one_camera, "an adaptation takes two cameras with 100 different pictures"),
+        (of_ten_pictures, "an adaptation takes two cameras with 100 different pictures each; here 0 of 2 have as many"),
+        (of_one_file, r"an adaptation takes two cameras .* camera 0 \(1 picture\)"),
+        (of_nothing_readable, "it takes two pictures at the least to learn from; of 320 pictures 0 can be read"),
         (of_few_tracks, "60 are needed"),
         (of_enough_for_a_transform_alone, "60 of 220 pictures are not counted here: they are left out of learning"),
         (of_wrong_tracks, "the tracks are wrong"),

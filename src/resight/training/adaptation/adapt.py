@@ -47,6 +47,7 @@ from resight.site.rounds import (
     save_outcome,
     save_round,
 )
+from resight.site.spread import Spread, spread_of
 from resight.training.adaptation.beginning import begin_round, proxy_loss, round_batches, why_not
 from resight.training.adaptation.begun import check_begun, check_pictures, listing_of, other_pictures
 from resight.training.adaptation.pictures import SitePictures
@@ -303,10 +304,14 @@ class _Adapting:
         told = TrainedNetwork(self.average.network.eval(), self.config)
         embeddings = self.pictures.embed(told, str(self.device), self.progress)
         judges = self.pictures.judges(embeddings)
-        after = None if judges is None else judges.eer(self.pictures.fit(embeddings, ""))
+        fitted = None if judges is None else self.pictures.fit(embeddings, "")
+        after = None if judges is None or fitted is None else judges.eer(fitted)
+        at_first, spread = self._kept(1).judges, None
+        if judges is not None and fitted is not None and at_first is not None:
+            spread = spread_of(at_first, judges.at(fitted), judges.camera_codes, judges.tracklets)
         if after is not None and before is not None and after >= before:
             reason = f"tracklets that were left out are told apart no better: EER {after:.4f}, before {before:.4f}"
-            return self._keep_transform(reason, rounds, after)
+            return self._keep_transform(reason, rounds, after, spread)
         save_model(self.run_dir, self.average.network, self._card())
         identity = load_model(self.run_dir).config.identity
         site = self.pictures.fit(embeddings, identity, judging=True)
@@ -314,9 +319,11 @@ class _Adapting:
         reason = "no tracklets tell whether it helped"
         if after is not None and before is not None:
             reason = f"tracklets that were left out are told apart better: EER {after:.4f}, before {before:.4f}"
-        return self._end(True, reason, rounds, after, site.facts.warnings)
+        return self._end(True, reason, rounds, after, site.facts.warnings, spread)
 
-    def _keep_transform(self, reason: str, rounds: list[RoundFacts], after: float | None) -> Outcome:
+    def _keep_transform(
+        self, reason: str, rounds: list[RoundFacts], after: float | None, spread: Spread | None = None
+    ) -> Outcome:
         """The source as it is, and its site transform."""
         trained, folded = load_trainable(self.source)
         if folded:
@@ -328,10 +335,16 @@ class _Adapting:
         embeddings = self.pictures.embed(trained, str(self.device), self.progress)
         site = self.pictures.fit(embeddings, trained.config.identity, judging=True)
         save_site(site, self.run_dir / SITE_FILE)
-        return self._end(False, reason, rounds, after, site.facts.warnings)
+        return self._end(False, reason, rounds, after, site.facts.warnings, spread)
 
     def _end(
-        self, adapted: bool, reason: str, rounds: list[RoundFacts], after: float | None, warnings: tuple[str, ...]
+        self,
+        adapted: bool,
+        reason: str,
+        rounds: list[RoundFacts],
+        after: float | None,
+        warnings: tuple[str, ...],
+        spread: Spread | None,
     ) -> Outcome:
         judging = int(self.pictures.judging.sum())
         outcome = Outcome(
@@ -346,6 +359,7 @@ class _Adapting:
             after,
             tuple(rounds),
             warnings,
+            spread,
         )
         save_outcome(self.run_dir, outcome)  # the last of all: it says that the rest is there
         return outcome
