@@ -33,6 +33,8 @@ def pixels(small_city: Dataset) -> Pixels:
 def test_it_embeds_as_the_bundle_does(name: str, least: float, pixels: Pixels) -> None:
     bundle = packaged_bundle(name)
     trained = unfold(bundle)
+    kept = bundle.manifest.calibration if name == "default" else None  # city is int8
+    assert trained.config.calibration == kept
     theirs = of_bundle(bundle).embed_pixels(pixels)
     assert (TorchNetwork(trained, "cpu")(pixels, trained.config.preprocessing) * theirs).sum(axis=1).min() > least
     restore_statistics(trained, pixels)

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from resight.cli import output
-from resight.cli.data import open_data
+from resight.cli.data import FORMAT_HELP, open_data
 from resight.cli.models import MODEL_HELP
 from resight.core.errors import ConfigError
 from resight.core.files import write_whole
@@ -22,7 +22,13 @@ PAGE = "adaptation.html"
 
 def adapt(
     model: Annotated[Path, typer.Argument(help=f"The model to begin with: {MODEL_HELP}")],
-    site: Annotated[str, typer.Argument(help="A folder of crops, a manifest, or `synthetic`: pictures of the site.")],
+    site: Annotated[
+        str,
+        typer.Argument(
+            help="Pictures of the site: a table with path and camid (and track), a folder with a sub-folder for each "
+            "camera, or any data set."
+        ),
+    ],
     *,
     out: Annotated[Path, typer.Option("--out", "-o", help="The new run's directory.")],
     tracks: Annotated[
@@ -43,7 +49,7 @@ def adapt(
     rights: Annotated[str | None, typer.Option(help="The pictures' rights, for the model's card.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="The one seed of all randomness.")] = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
-    format: Annotated[str | None, typer.Option(help="The data's format, where it is not to be guessed.")] = None,
+    format: Annotated[str | None, typer.Option(help=FORMAT_HELP)] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     amp: Annotated[bool, typer.Option(help="bfloat16 where the device computes in it.")] = True,
     max_memory_mb: Annotated[int, typer.Option(min=0, help="Stream the pictures above this size.")] = 4096,
@@ -63,16 +69,16 @@ def adapt(
     """
     from resight.training.adaptation.adapt import Site
     from resight.training.adaptation.adapt import adapt as run
+    from resight.training.adaptation.begun import check_begun
     from resight.training.adaptation.settings import Adaptation
     from resight.training.loop import TrainOptions
+    from resight.training.pretrained import is_bundle
+    from resight.training.run import is_begun
 
     if is_gallery(site):
         raise ConfigError("a gallery holds embeddings; training takes the pictures: a folder, a manifest or a data set")
-    dataset = open_data(site, format, strict)
-    crops = crops_of(dataset, *([split] if split else []))
     asked = {"rounds": rounds, "eps": eps, "learning_rate": learning_rate, "batch_size": batch_size}
     settings = replace(Adaptation(), **{name: value for name, value in asked.items() if value is not None})  # type: ignore[arg-type]
-    place = Site(dataset.name, crops, rights or dataset.rights, tracked=tracks)
     options = TrainOptions(
         device=device,
         amp=amp,
@@ -81,15 +87,23 @@ def adapt(
         checkpoint_every_s=checkpoint_every_s,
         max_memory_mb=max_memory_mb,
     )
+    check_begun(out, model, settings, seed, tracks, options)
+    dataset = open_data(site, format, strict, labelled=False)
+    crops = crops_of(dataset, *([split] if split else []))
+    place = Site(dataset.name, crops, rights or dataset.rights, tracked=tracks)
+    page_lacks = not (out / PAGE).exists()
     try:
-        result = run(model, place, out, settings, seed, options, output.progress, tell_round)
-    except KeyboardInterrupt:  # between two rounds, where all is saved
+        result = run(model, place, out, settings, seed, options, output.progress, tell_round, page_lacks)
+    except KeyboardInterrupt:  # while the pictures are read, or between two rounds
         result = None
+    if result is None and not is_begun(out):
+        output.say(f"stopped before the first round was begun: nothing is saved, and there is no {out} to go on with")
+        raise typer.Exit(130)
     if result is None or result.outcome is None:
         output.say(f"stopped, saved in {out}. Go on with: {output.same_command('--resume')}")
         raise typer.Exit(130)
     output.name_problems(result.problems)
-    tell_outcome(result.outcome, out)
+    tell_outcome(result.outcome, out, is_bundle(model))
     if result.pictures is not None:
         from resight.report.adaptation import adaptation_page
 
@@ -110,8 +124,8 @@ def tell_round(facts: RoundFacts) -> None:
     )
 
 
-def tell_outcome(outcome: Outcome, out: Path) -> None:
-    """How it ended, and what to do with it."""
+def tell_outcome(outcome: Outcome, out: Path, unfolded: bool) -> None:
+    """How it ended, and what to do with it. unfolded: it was begun with a bundle."""
     if outcome.copies:
         output.say(f"{outcome.copies:,} pictures left out: the same camera has the very same picture")
     for warning in outcome.warnings:
@@ -120,4 +134,16 @@ def tell_outcome(outcome: Outcome, out: Path) -> None:
         output.tell(f"adapted to {outcome.site}: {outcome.reason}")
     else:
         output.tell(f"not adapted: {outcome.reason}. {out} holds {outcome.source} as it was, and its site transform")
+        if unfolded:
+            output.say(
+                f"its embeddings are those of {outcome.source}, but it is stored as a run, so under another identity: "
+                f"a gallery of {outcome.source} takes neither it nor its site transform; for that gallery: resight "
+                "site fit GALLERY"
+            )
+    if outcome.spread is not None:
+        spread = outcome.spread
+        output.say(
+            f"counted on {spread.tracklets:,} tracklets, {spread.pictures:,} pictures; the EER changed by "
+            f"{spread.change[0]:+.4f} to {spread.change[1]:+.4f} (95%, by resampling tracklets)"
+        )
     output.tell(f"{out}, used with --site {out / SITE_FILE}")

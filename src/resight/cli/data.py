@@ -11,14 +11,19 @@ from resight.core.errors import ConfigError, DatasetError
 from resight.core.words import counted
 from resight.data.crops import Dataset
 from resight.data.formats.catalogue import open_dataset
-from resight.data.unlabelled import read_unlabelled
+from resight.data.unlabelled import open_unlabelled, read_unlabelled
+
+FORMAT_HELP = (  # of what does not look at labels
+    "The data's format, where it is not to be guessed; `cameras`: each sub-folder is a camera, whatever it is called."
+)
 
 NAMED = 3  # pictures whose labels contradict each other
 
 
-def open_data(spec: str, format: str | None, strict: bool) -> Dataset:
-    """The data set. Files that do not fit are named; with `strict` the first is an error."""
-    dataset = open_dataset(spec, format)
+def open_data(spec: str, format: str | None, strict: bool, labelled: bool = True) -> Dataset:
+    """The data set. Files that do not fit are named; with `strict` the first is an error. labelled: False where nobody
+    asks who is in the pictures, as `open_unlabelled` has it."""
+    dataset = open_dataset(spec, format) if labelled else open_unlabelled(spec, format)
     tell(dataset)
     if strict and dataset.problems:
         raise DatasetError(f"{dataset.problems[0].name}: {dataset.problems[0].reason}")

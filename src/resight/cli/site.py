@@ -13,6 +13,7 @@ from rich.table import Table
 
 from resight.cli import output
 from resight.cli.calibrate_answers import people_in, tell_answers
+from resight.cli.data import FORMAT_HELP
 from resight.cli.gallery import Json, Purpose, Who
 from resight.cli.gallery_add import Uri, Wait
 from resight.cli.sites import RATES, crops_of_place, needed_site, site_in_force
@@ -41,7 +42,7 @@ Before = Annotated[str | None, typer.Option(help="Pictures before this time.")]
 Splits = Annotated[
     list[str] | None, typer.Option("--split", help="Of a data set: train, query or gallery; all unless given.")
 ]
-Format = Annotated[str | None, typer.Option(help="The data's format, where it is not to be guessed.")]
+Format = Annotated[str | None, typer.Option(help=FORMAT_HELP)]
 
 
 def fit(

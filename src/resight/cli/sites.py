@@ -16,6 +16,7 @@ from resight.core.errors import ConfigError, GalleryError
 from resight.core.records import EmbeddedCrops
 from resight.data.crops import SPLITS, Dataset
 from resight.data.embeddings import holds_embeddings, read_rows
+from resight.data.labels import settled
 from resight.embedding.card import short_of
 from resight.embedding.loading import load
 from resight.embedding.model import Model
@@ -102,7 +103,8 @@ def tell_unknown(site: SiteTransform, *sides: Sequence[str]) -> None:
 def was_trained_on(model: Model, dataset: Dataset) -> bool:
     """Whether the model's card tells of this training part: as many pictures of as many people, since the same data
     can have another name."""
-    return bool(dataset.train) and dataset.part_in_words("train") in model.card.trained_on
+    named = settled(dataset)
+    return bool(named.train) and named.part_in_words("train") in model.card.trained_on
 
 
 def crops_of_place(
@@ -125,7 +127,7 @@ def crops_of_place(
             raise ConfigError(f"{place} is not there; give a gallery, a folder, a manifest or a file of embeddings")
         raise ConfigError(f"{place} holds pictures: say what embeds them, with --model")
     loaded = model if isinstance(model, Model) else load(model)
-    dataset = open_data(place, format, strict)
+    dataset = open_data(place, format, strict, labelled=False)
     if leave_known and was_trained_on(loaded, dataset):
         splits = [split for split in SPLITS if split != "train"]
         output.say(f"{loaded.name} was trained on the {len(dataset.train):,} training pictures: they are left out")

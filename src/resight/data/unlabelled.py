@@ -1,7 +1,8 @@
-"""Crops of people whom nobody has named: folders of pictures, a place each."""
+"""Crops of people whom nobody has named: tables without pids, folders of pictures, a place or a camera each."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -9,8 +10,71 @@ from pathlib import Path
 import numpy as np
 
 from resight.core.errors import DatasetError
-from resight.data.crops import UNKNOWN_PID, Crop
-from resight.data.pictures import open_pictures
+from resight.data.crops import UNKNOWN_PID, Crop, Dataset
+from resight.data.formats.catalogue import FORMATS, open_dataset
+from resight.data.formats.manifest import looks_like_manifest, read_manifest
+from resight.data.labels import number_cameras
+from resight.data.listing import list_entries, subfolders
+from resight.data.pictures import is_picture, open_pictures
+
+CAMERAS = "cameras"  # a format of theirs: a folder whose sub-folders are a camera each
+LIKE_A_CAMERA = re.compile(r"(camera|cam|c|ch|channel)[-_ ]?\d+", re.IGNORECASE)  # a name that no person has
+
+
+def open_unlabelled(spec: str | Path, format: str | None = None) -> Dataset:
+    """Opens pictures for what does not ask who is in them. Takes what `open_dataset` takes; a table with `path` and
+    `camid` or `camera` alone; and a folder with a sub-folder for each camera, by itself where those are called cam0,
+    camera_1 or c2, else by the format `cameras`.
+
+    Pictures without a pid have -1, and lie in the split gallery where no other is named. Raises as `open_dataset`.
+    """
+    root = Path(spec)
+    if format == CAMERAS:
+        return read_cameras(root)
+    if format == "manifest" or (format is None and looks_like_manifest(root)):
+        return read_manifest(root, labelled=False)
+    if format is None and root.is_dir() and not any(known.looks_like(root) for known in FORMATS.values()):
+        names = [name for name in subfolders(root) if _holds_pictures(root / name)]
+        if names and all(map(LIKE_A_CAMERA.fullmatch, names)):
+            return read_cameras(root)
+        if names:
+            raise DatasetError(
+                f"{root} is of no known format: it has {list_entries(root)}. If each of those folders is a camera, say "
+                f"--format {CAMERAS} (format=); if each is a person, move them into {root / 'train'}/; or list the "
+                "pictures in a table with the columns path and camid"
+            )
+    return open_dataset(spec, format)
+
+
+def read_cameras(root: Path) -> Dataset:
+    """Each sub-folder a camera of that name, and all pictures in it and below; nobody has a pid. Raises DatasetError
+    where there is no sub-folder with pictures."""
+    if not root.is_dir():
+        raise DatasetError(f"{root} is not a folder, so it has no sub-folder for each camera")
+    names = [name for name in subfolders(root) if _holds_pictures(root / name)]
+    if not names:
+        raise DatasetError(
+            f"{root} has no sub-folders with pictures, one for each camera (as cam1/0001.jpg); found "
+            f"{list_entries(root)}"
+        )
+    cameras = number_cameras(names)
+    crops = tuple(
+        replace(
+            crop,
+            name=Path(crop.name).relative_to(root).as_posix(),
+            camid=cameras.numbers[name],
+            camera=cameras.name_of(name),
+        )
+        for name in names
+        for crop in open_pictures(root / name)
+    )
+    told = f"each sub-folder is taken as a camera: {', '.join(names[:8])}"
+    more = f" and {len(names) - 8:,} more" if len(names) > 8 else ""
+    return Dataset(root.resolve().name, CAMERAS, (), (), crops, notes=(told + more,), doubts=cameras.doubts)
+
+
+def _holds_pictures(folder: Path) -> bool:
+    return any(is_picture(path) for path in folder.rglob("*"))
 
 
 def read_unlabelled(folders: Iterable[Path], first_camid: int) -> tuple[Crop, ...]:

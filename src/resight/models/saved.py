@@ -111,7 +111,7 @@ def save_model(directory: Path, network: nn.Module, card: ModelConfig) -> None:
 
 def save_calibration(directory: Path, calibration: Calibration) -> None:
     """Into the card of the saved model; its weights stay as they are. Raises WeightsError as `load_model` does."""
-    card = replace(_read_card(directory / CARD_FILE), calibration=calibration)
+    card = replace(read_card(directory), calibration=calibration)
     write_whole(directory / CARD_FILE, json.dumps(card.to_dict(), indent=2).encode())
 
 
@@ -119,7 +119,7 @@ def copy_model(directory: Path, out: Path) -> None:
     """The weights and the card, without the rest of a run. Raises ConfigError where `out` is not empty, WeightsError as
     `load_model` does."""
     check_new(out)
-    _read_card(directory / CARD_FILE)
+    read_card(directory)
     out.mkdir(parents=True, exist_ok=True)
     for name in (WEIGHTS_FILE, CARD_FILE):
         write_whole(out / name, (directory / name).read_bytes())
@@ -127,7 +127,7 @@ def copy_model(directory: Path, out: Path) -> None:
 
 def load_model(directory: Path) -> TrainedNetwork:
     """The saved model, in evaluation mode on the CPU. Raises WeightsError where a file is missing or damaged."""
-    card = _read_card(directory / CARD_FILE)
+    card = read_card(directory)
     path = directory / WEIGHTS_FILE
     try:
         data = path.read_bytes()
@@ -163,7 +163,9 @@ def load_strictly(module: nn.Module, weights: Mapping[str, Tensor], source: str)
     module.load_state_dict(dict(weights), strict=True)
 
 
-def _read_card(path: Path) -> ModelConfig:
+def read_card(directory: Path) -> ModelConfig:
+    """The card of the saved model, whose weights are not read. Raises WeightsError where there is none."""
+    path = directory / CARD_FILE
     try:
         fields = json.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:

@@ -53,25 +53,50 @@ def adaptation_page(outcome: Outcome, run_dir: Path, crops: Sequence[Crop], came
     )
     numbers = [facts.number for facts in outcome.rounds]
     judged = [facts.criterion for facts in outcome.rounds if facts.criterion is not None]
-    numbers_after = [*numbers, numbers[-1] + 1] if outcome.after is not None else numbers
-    curve = [*judged, outcome.after] if outcome.after is not None else judged
     return render(
         "adaptation.html",
         title=f"Adapted to {outcome.site}" if outcome.adapted else f"Not adapted to {outcome.site}",
         outcome=outcome,
-        run=run_dir.name,
-        site_file=f"{run_dir.name}/{SITE_FILE}",
+        site_file=str(run_dir / SITE_FILE),
+        judged=_judged(outcome),
         rounds=rounds,
         plot=Plot(
-            "Equal error rate of tracklets that were left out, transformed, as each round began; the last point is of "
-            "what came out. Lower is better.",
-            rounds_drawing(numbers_after, curve),
+            "Equal error rate of tracklets that were left out, transformed, as each round began; the last point, end, "
+            "is of what came out of the last round. Lower is better.",
+            rounds_drawing(numbers, judged, outcome.after),
         )
         if judged
         else None,
         last=last.facts,
         samples=_samples(last, crops, cameras),
     )
+
+
+def _judged(outcome: Outcome) -> str | None:
+    """What tells whether it helped, in words; None where nothing does."""
+    if outcome.before is None or outcome.after is None:
+        return None
+    spread = outcome.spread
+    if spread is None:
+        return (
+            f"EER {outcome.before:.4f} before and {outcome.after:.4f} after, on {outcome.judging:,} pictures: single "
+            "numbers, whose spread was not kept."
+        )
+    change = outcome.after - outcome.before
+    chance = (
+        " The interval of the change holds 0, so it may be chance." if spread.change[1] >= 0 >= spread.change[0] else ""
+    )
+    return (
+        f"EER {outcome.before:.4f} {_ends(spread.before)} before, {outcome.after:.4f} {_ends(spread.after)} after: a "
+        f"change of {change:+.4f} {_ends(spread.change, '+')}.{chance} Counted on {spread.pictures:,} pictures of "
+        f"{spread.tracklets:,} tracklets that were left out of learning: {spread.same:,} pairs of one tracklet, "
+        f"{spread.different:,} of two tracklets of one camera. In brackets: 95% intervals by resampling the tracklets "
+        "of each camera; the training and its seed stay fixed."
+    )
+
+
+def _ends(interval: tuple[float, float], sign: str = "") -> str:
+    return f"[{interval[0]:{sign}.4f}, {interval[1]:{sign}.4f}]"
 
 
 def _figure(value: float | None) -> str:

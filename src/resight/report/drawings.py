@@ -123,14 +123,17 @@ def progress_drawing(curves: Mapping[str, Sequence[tuple[Sequence[int], Sequence
         return _svg(canvas)
 
 
-def rounds_drawing(numbers: Sequence[int], values: Sequence[float]) -> str:
-    """SVG: a criterion over the rounds of an adaptation; lower is better."""
+def rounds_drawing(numbers: Sequence[int], values: Sequence[float], end: float | None) -> str:
+    """SVG: a criterion over the rounds of an adaptation, as each began, and at the end; lower is better."""
+    told = [str(number) for number in numbers] + ([] if end is None else ["end"])
+    shown = range(len(told) - 1, -1, -len(told) // 14)  # the last, and of many not each
     with matplotlib.rc_context(STYLE):
         canvas = Canvas(figsize=(5.2, 2.6), layout="constrained")
         axes = canvas.add_subplot()
-        axes.plot(numbers, values, "-o", color=FIRST, linewidth=1.5, markersize=4)
-        axes.set(xlabel="round", ylabel="EER within cameras", ylim=(0, None))
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        curve = [*values, *([] if end is None else [end])]
+        axes.plot(range(len(curve)), curve, "-o", color=FIRST, linewidth=1.5, markersize=4)
+        axes.set(xlabel="the beginning of round", ylabel="EER within cameras", ylim=(0, None))
+        axes.set_xticks(list(shown), [told[place] for place in shown])
         axes.grid(color=INK, alpha=0.12)
         return _svg(canvas)
 

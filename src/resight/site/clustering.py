@@ -86,9 +86,13 @@ class Judges:
     camera_codes: IntArray
     tracklets: IntArray
 
+    def at(self, site: SiteTransform) -> FloatArray:
+        """Their embeddings at the site, (m, dim)."""
+        return site.apply(self.embeddings, self.cameras)
+
     def eer(self, site: SiteTransform) -> float:
         """The criterion of a transform."""
-        return tracklet_eer(site.apply(self.embeddings, self.cameras), self.camera_codes, self.tracklets)
+        return tracklet_eer(self.at(site), self.camera_codes, self.tracklets)
 
 
 def cluster(

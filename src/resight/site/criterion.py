@@ -7,7 +7,7 @@ cameras does (docs/site.md has the figures).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -41,10 +41,8 @@ def tracklet_eer(embeddings: FloatArray, cameras: IntArray, tracklets: IntArray,
 
     Raises DataError where there is no pair of the one or of the other kind.
     """
-    rng = np.random.default_rng(seed)
     genuine, impostor = [np.zeros(0, np.float32)], [np.zeros(0, np.float32)]
-    for camera in np.unique(cameras[tracklets >= 0]):
-        rows = _sample(np.flatnonzero((cameras == camera) & (tracklets >= 0)), tracklets, rng)
+    for rows in rows_by_camera(cameras, tracklets, seed):
         similarity = unit_rows(embeddings[rows]) @ unit_rows(embeddings[rows]).T
         first, second = np.triu_indices(len(rows), 1)
         same = tracklets[rows][first] == tracklets[rows][second]
@@ -54,6 +52,13 @@ def tracklet_eer(embeddings: FloatArray, cameras: IntArray, tracklets: IntArray,
     if not len(one) or not len(two):
         raise DataError(f"{len(one)} pairs of one tracklet and {len(two)} of two: the criterion takes both")
     return equal_error_rate(one, two)
+
+
+def rows_by_camera(cameras: IntArray, tracklets: IntArray, seed: int = 0) -> Iterator[IntArray]:
+    """The rows of each camera that count, as `tracklet_eer` draws them."""
+    rng = np.random.default_rng(seed)
+    for camera in np.unique(cameras[tracklets >= 0]):
+        yield _sample(np.flatnonzero((cameras == camera) & (tracklets >= 0)), tracklets, rng)
 
 
 def _sample(rows: IntArray, tracklets: IntArray, rng: np.random.Generator) -> IntArray:

@@ -147,10 +147,11 @@ def fit_site(
 
 
 def check_cameras(
-    cameras: Sequence[str], without: Sequence[str] = (), copies: int = 0
+    cameras: Sequence[str], without: Sequence[str] = (), copies: int = 0, what: str = "a site transform"
 ) -> tuple[dict[str, int], dict[str, int]]:
     """How many pictures each camera has, by name, and those of them that get no mean. cameras: of different pictures.
-    copies: pictures that were left out as equal ones. Raises DataError where fewer than two cameras are left."""
+    copies: pictures that were left out as equal ones. what: for the error, which takes the two. Raises DataError where
+    fewer than two cameras are left."""
     names, counts = np.unique(np.asarray(cameras, np.str_), return_counts=True)
     by_camera = {str(name): int(num) for name, num in zip(names, counts, strict=True)}
     left_out = {name: num for name, num in by_camera.items() if num < LEAST_PICTURES or name in without}
@@ -158,7 +159,7 @@ def check_cameras(
     if num >= 2:
         return by_camera, left_out
     equal = f" ({copies:,} equal {'one counts' if copies == 1 else 'ones count'} once)" if copies else ""
-    least = f"a site transform takes two cameras with {LEAST_PICTURES} different pictures each{equal}"
+    least = f"{what} takes two cameras with {LEAST_PICTURES} different pictures each{equal}"
     if not by_camera:
         raise DataError(f"there are no pictures; {least}")
     few = ", ".join(

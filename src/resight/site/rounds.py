@@ -14,6 +14,7 @@ import numpy as np
 from resight.core.errors import TrainingError
 from resight.core.files import write_whole
 from resight.core.records import FloatArray, IntArray
+from resight.site.spread import Spread
 
 OUTCOME_FILE = "adaptation.json"
 SITE_FILE = "at.site"
@@ -47,12 +48,14 @@ class RoundFacts:
 @dataclass(frozen=True, eq=False)
 class Round:
     """labels: (n,) int64, the cluster of each of the site's pictures, -1: none. proxies: (n,) int64, the row of each in
-    `memory`; memory: (p, dim) float32, the mean embedding of each cluster and camera."""
+    `memory`; memory: (p, dim) float32, the mean embedding of each cluster and camera. judges: (m, dim) float32, at the
+    site, of the pictures that judge; None where none do, or it is not the first round."""
 
     facts: RoundFacts
     labels: IntArray
     proxies: IntArray
     memory: FloatArray
+    judges: FloatArray | None = None
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,7 @@ class Outcome:
     adapted: whether the run holds the adapted network; if not, it holds the model that it began with. reason: in words.
     before, after: the criterion of the model that it began with and of the last round's average, each with its own site
     transform; None where nothing judges. pictures: how many there are, `judging` of them; copies: left out of them.
+    spread: how far before and after could be off; None where one of them is, or an earlier version wrote it.
     """
 
     adapted: bool
@@ -75,6 +79,7 @@ class Outcome:
     after: float | None
     rounds: tuple[RoundFacts, ...]
     warnings: tuple[str, ...] = field(default=())
+    spread: Spread | None = None
 
 
 def round_path(run_dir: Path, number: int) -> Path:
@@ -88,7 +93,8 @@ def save_round(run_dir: Path, found: Round) -> None:
     path.parent.mkdir(exist_ok=True)
     file = io.BytesIO()
     facts = np.array(json.dumps(asdict(found.facts)))
-    np.savez(file, facts=facts, labels=found.labels, proxies=found.proxies, memory=found.memory)
+    judges = {} if found.judges is None else {"judges": found.judges}
+    np.savez(file, facts=facts, labels=found.labels, proxies=found.proxies, memory=found.memory, **judges)  # type: ignore[arg-type]
     write_whole(path, file.getvalue())
 
 
@@ -98,7 +104,8 @@ def load_round(run_dir: Path, number: int) -> Round | None:
     try:
         with np.load(path, allow_pickle=False) as file:
             facts = RoundFacts(**json.loads(str(file["facts"])))
-            return Round(facts, file["labels"], file["proxies"], file["memory"])
+            judges = file.get("judges")
+            return Round(facts, file["labels"], file["proxies"], file["memory"], judges)
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
@@ -118,7 +125,10 @@ def load_outcome(run_dir: Path) -> Outcome | None:
         if values.pop("schema") != SCHEMA:
             raise ValueError("of another schema")
         rounds = tuple(RoundFacts(**facts) for facts in values.pop("rounds"))
-        return Outcome(**{**values, "rounds": rounds, "warnings": tuple(values["warnings"])})
+        told: dict[str, Any] = values.pop("spread", None) or {}
+        told = {name: tuple(value) if isinstance(value, list) else value for name, value in told.items()}
+        spread = Spread(**told) if told else None
+        return Outcome(**{**values, "rounds": rounds, "warnings": tuple(values["warnings"]), "spread": spread})
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:

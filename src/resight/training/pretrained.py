@@ -17,7 +17,7 @@ from resight.embedding.loading import find_bundle
 from resight.embedding.packaged import packaged_models
 from resight.models.foreign.reading import read_tensors
 from resight.models.network import Architecture, Network
-from resight.models.saved import CARD_FILE, Origin, TrainedNetwork, load_model, load_strictly
+from resight.models.saved import CARD_FILE, Origin, TrainedNetwork, load_model, load_strictly, read_card
 from resight.training.unfolding import restore_statistics, unfold
 
 # What of a network a recipe's options say, but for the embedding's size, in which the two may differ.
@@ -30,9 +30,17 @@ def load_trainable(source: Path) -> tuple[TrainedNetwork, bool]:
     The bool: it was folded, so `restore_statistics` belongs before the training. Raises WeightsError where there is no
     such model, or a bundle cannot be unfolded.
     """
-    if _is_packaged(source) or not source.is_dir():
-        return unfold(find_bundle(source)), True
-    return load_model(source), False
+    return (unfold(find_bundle(source)), True) if is_bundle(source) else (load_model(source), False)
+
+
+def is_bundle(source: Path) -> bool:
+    """Whether `load_trainable` takes it as a bundle, whose network is stored folded."""
+    return _is_packaged(source) or not source.is_dir()
+
+
+def weights_of(source: Path) -> str | None:
+    """What `load_trainable` will have as `weights_sha256`, without loading the network. Raises WeightsError."""
+    return find_bundle(source).manifest.network.sha256 if is_bundle(source) else read_card(source).weights_sha256
 
 
 @dataclass(frozen=True)

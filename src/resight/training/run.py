@@ -75,13 +75,8 @@ def read_config(run_dir: Path) -> dict[str, Any]:
     return values
 
 
-@contextmanager
-def claimed_directory(run_dir: Path, resume: bool) -> Iterator[None]:
-    """Makes the directory for what runs inside. If that raises, a directory in which nothing was begun goes again.
-
-    Raises ConfigError where it holds something else, or a run that is not to be resumed; TrainingError, which says how
-    to go on, where the disk is full and the run has begun.
-    """
+def check_directory(run_dir: Path, resume: bool) -> None:
+    """Raises ConfigError where it holds something else, or a run that is not to be resumed."""
     if run_dir.exists() and not run_dir.is_dir():
         raise ConfigError(f"{run_dir} is not a directory")
     begun = is_begun(run_dir)
@@ -89,6 +84,16 @@ def claimed_directory(run_dir: Path, resume: bool) -> Iterator[None]:
         raise ConfigError(f"{run_dir} holds a run already. Go on with it by --resume, or name another directory.")
     if not begun and run_dir.exists() and any(run_dir.iterdir()):
         raise ConfigError(f"{run_dir} holds other files; a run wants a directory of its own")
+
+
+@contextmanager
+def claimed_directory(run_dir: Path, resume: bool) -> Iterator[None]:
+    """Makes the directory for what runs inside. If that raises, a directory in which nothing was begun goes again.
+
+    Raises ConfigError where it holds something else, or a run that is not to be resumed; TrainingError, which says how
+    to go on, where the disk is full and the run has begun.
+    """
+    check_directory(run_dir, resume)
     made = [folder for folder in (run_dir, *run_dir.parents) if not folder.exists()]
     run_dir.mkdir(parents=True, exist_ok=True)
     try:

@@ -53,8 +53,15 @@ def unfold(bundle: Bundle) -> TrainedNetwork:
             norm.running_var.fill_(1 - norm.eps)  # it divides by 1
     if layers:
         raise _unknown(bundle.source, f"it lacks the layer {next(iter(layers))}")
+    kept = manifest.network.precision == "fp32"  # an int8 one's similarities are those of rounded inputs
     config = ModelConfig(
-        architecture, size, manifest.trained_on, manifest.rights, manifest.data_digest, manifest.network.sha256
+        architecture,
+        size,
+        manifest.trained_on,
+        manifest.rights,
+        manifest.data_digest,
+        manifest.network.sha256,
+        manifest.calibration if kept else None,
     )
     trained = TrainedNetwork(network.eval(), config)
     _compare(trained, bundle)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import shutil
 import signal
@@ -31,8 +32,9 @@ from resight.site.rounds import OUTCOME_FILE, SITE_FILE, load_outcome, load_roun
 from resight.site.transform import SiteTransform
 from resight.training.adaptation import adapt as module
 from resight.training.adaptation.adapt import AdaptResult, Site, adapt
+from resight.training.adaptation.pictures import SitePictures
 from resight.training.adaptation.settings import Adaptation
-from resight.training.run import CHECKPOINT_FILE, read_metrics
+from resight.training.run import CHECKPOINT_FILE, CONFIG_FILE, read_metrics, write_json
 from tests.cli.calling import resight
 from tests.training.adaptation.places import CITY, CPU, QUICK, city, site, source, tracked
 
@@ -83,6 +85,17 @@ def test_the_run_is_one_like_any_other(begun: Path, town: Dataset, adapted: Adap
     assert outcome.after is not None
     assert outcome.before is not None
     assert outcome.after < outcome.before == outcome.rounds[0].criterion
+    assert outcome.spread is not None
+    assert outcome.spread.before[0] <= outcome.before <= outcome.spread.before[1]
+    assert outcome.spread.pictures == outcome.judging == 2 * outcome.spread.tracklets == 2 * outcome.spread.same
+    assert load_outcome(adapted.run_dir) == outcome
+    cameras = [str(crop.camid) for crop in town.train]
+    page = adaptation_page(outcome, adapted.run_dir, town.train, cameras)
+    assert f"of {outcome.spread.tracklets:,} tracklets that were left out of learning" in page
+    assert ">end</text>" in page
+    assert "whose spread was not kept" in adaptation_page(
+        replace(outcome, spread=None), adapted.run_dir, town.train, cameras
+    )
     model, before = load(adapted.run_dir), load(begun)
     assert model.identity != before.identity
     assert "adapted to the square from 320 pictures without labels" in model.card.trained_on
@@ -108,6 +121,7 @@ def test_where_it_does_not_help_the_model_stays(begun: Path, town: Dataset, tmp_
     assert transform.model == model.identity
     page = adaptation_page(result.outcome, result.run_dir, town.train, [str(crop.camid) for crop in town.train])
     assert "the transform alone is what helps here" in page
+    assert f"--site {result.run_dir / SITE_FILE}" in page
 
 
 def test_nobodys_name_decides_anything(begun: Path, town: Dataset, unbroken: AdaptResult, tmp_path: Path) -> None:
@@ -194,9 +208,55 @@ def test_another_site_or_setting_does_not_go_on(
     with pytest.raises(ConfigError, match="--resume"):
         adapt(begun, site(town), run_dir, QUICK, 0, CPU)
     assert "resight adapt --resume" in resight("train", "synthetic", "-o", run_dir, "--resume", code=2).stderr
+    with pytest.raises(ConfigError, match="other pictures than the square has now"):
+        adapt(begun, replace(site(town), crops=site(town).crops[1:]), run_dir, QUICK, 0, OFTEN)
     (run_dir / "rounds" / "001.npz").write_bytes(b"nothing of the kind")
     with pytest.raises(TrainingError, match=r"001\.npz cannot be read"):
         adapt(begun, site(town), run_dir, QUICK, 0, OFTEN)
+
+
+def test_a_finished_adaptation_is_no_answer_to_another_question(
+    begun: Path, town: Dataset, unbroken: AdaptResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What differs is told before a picture is read."""
+    run_dir, place = unbroken.run_dir, site(town)
+    with monkeypatch.context() as patch:
+        patch.setattr(SitePictures, "of", killing(SitePictures.of, 1))
+        with pytest.raises(ConfigError, match=r"another adaptation \(rounds 2, not 9\)"):
+            adapt(begun, place, run_dir, replace(QUICK, rounds=9), 0, OFTEN)
+        with pytest.raises(ConfigError, match=r"another model \([0-9a-f]{12}, not [0-9a-f]{12}\)"):
+            adapt(Path("default"), place, run_dir, QUICK, 0, OFTEN)
+        with pytest.raises(ConfigError, match="another seed"):
+            adapt(begun, place, run_dir, QUICK, 1, OFTEN)
+        slower = replace(place, crops=[replace(crop, time=1.0) for crop in place.crops])
+        with pytest.raises(ConfigError, match="or with other cameras, tracks or times"):
+            adapt(begun, slower, run_dir, QUICK, 0, OFTEN)
+        config = json.loads((run_dir / CONFIG_FILE).read_text())
+        shutil.copytree(run_dir, tmp_path / "earlier")
+        write_json(tmp_path / "earlier" / CONFIG_FILE, {k: v for k, v in config.items() if k != "listing"})
+        with pytest.raises(ConfigError, match="other pictures"):
+            adapt(begun, replace(place, crops=place.crops[1:]), tmp_path / "earlier", QUICK, 0, OFTEN)
+        assert adapt(begun, place, tmp_path / "earlier", QUICK, 0, OFTEN).outcome == unbroken.outcome
+    others = [replace(crop, data=place.crops[row - 1].data) for row, crop in enumerate(place.crops)]
+    with pytest.raises(ConfigError, match="other pictures"):
+        adapt(begun, replace(place, crops=others), run_dir, QUICK, 0, OFTEN, with_pictures=True)
+    shown = adapt(begun, place, run_dir, QUICK, 0, OFTEN, with_pictures=True)
+    assert shown.pictures is not None
+    assert unbroken.pictures is not None
+    assert shown.pictures.cameras == unbroken.pictures.cameras
+
+
+def test_stopped_while_it_reads_it_says_that_nothing_is_saved(
+    begun: Path, manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*given: Any, **named: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(SitePictures, "of", stop)
+    done = resight("adapt", begun, manifest, "-o", tmp_path / "run", code=130)
+    assert "nothing is saved" in done.stderr
+    assert "--resume" not in done.stderr
+    assert not (tmp_path / "run").exists()
 
 
 def of_one_camera(place: Site) -> Site:
@@ -207,6 +267,14 @@ def of_one_camera(place: Site) -> Site:
 
 def of_ten_pictures(place: Site) -> Site:
     return replace(place, crops=place.crops[:10])
+
+
+def of_one_file(place: Site) -> Site:
+    return replace(place, crops=place.crops[:1])
+
+
+def of_nothing_readable(place: Site) -> Site:
+    return replace(place, crops=[replace(crop, data=b"no picture") for crop in place.crops])
 
 
 def of_enough_for_a_transform_alone(place: Site) -> Site:
@@ -233,8 +301,10 @@ def of_no_tracks(place: Site) -> Site:
 @pytest.mark.parametrize(
     ("spoil", "words"),
     [
-        (of_one_camera, "two cameras with 100 different pictures"),
-        (of_ten_pictures, "two cameras with 100 different pictures each; here 0 of 2 have as many"),
+        (of_one_camera, "an adaptation takes two cameras with 100 different pictures"),
+        (of_ten_pictures, "an adaptation takes two cameras with 100 different pictures each; here 0 of 2 have as many"),
+        (of_one_file, r"an adaptation takes two cameras .* camera 0 \(1 picture\)"),
+        (of_nothing_readable, "it takes two pictures at the least to learn from; of 320 pictures 0 can be read"),
         (of_few_tracks, "60 are needed"),
         (of_enough_for_a_transform_alone, "60 of 220 pictures are not counted here: they are left out of learning"),
         (of_wrong_tracks, "the tracks are wrong"),
@@ -296,11 +366,14 @@ def test_settings_have_bounds() -> None:
 
 @pytest.fixture(scope="module")
 def manifest(town: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The site as a table: the pictures of nobody, with tracks."""
+    """The site as a table: paths, cameras and tracks alone."""
     folder = tmp_path_factory.mktemp("site")
     named = [replace(crop, pid=-1, name=f"{row}.jpg") for row, crop in enumerate(tracked(town.train))]
     table = folder / "site.csv"
     write_manifest(Dataset("site", "manifest", (), (), tuple(named), town.rights), table, folder / "pictures")
+    rows = csv.DictReader(table.read_text().splitlines())
+    told = [f"{row['path']},cam{row['camid']},{row['track']}" for row in rows]
+    table.write_text("\n".join(["path,camera,track", *told]))
     return table
 
 
@@ -313,14 +386,25 @@ def test_the_verb(begun: Path, manifest: Path, tmp_path: Path) -> None:
     page = (tmp_path / "run" / "adaptation.html").read_text()
     assert "Samples of the last round's clusters" in page
     assert "<svg" in page
+    (tmp_path / "run" / "adaptation.html").unlink()
+    call: list[str | Path] = ["adapt", begun, manifest, "-o", tmp_path / "run", "--resume"]
+    call += ["--batch-size", "16", "--device", "cpu"]
+    resight(*call, "--rounds", "1")
+    assert (tmp_path / "run" / "adaptation.html").read_text() == page
+    assert "rounds 1, not 2" in resight(*call, "--rounds", "2", code=2).stderr
     facts = json.loads((tmp_path / "run" / OUTCOME_FILE).read_text())
     assert facts["schema"] == "resight.adaptation/1"
     assert resight("model", "card", tmp_path / "run").stdout
     assert "of a stripnet alone" in resight("adapt", "slicenet2", manifest, "-o", tmp_path / "x", code=4).stderr
-    untracked = tmp_path / "untracked.csv"
-    crops = tuple(replace(crop, track=None) for crop in read_manifest(manifest).gallery)
-    write_manifest(Dataset("site", "manifest", (), (), crops), untracked)
-    assert "--no-tracks" in resight("adapt", begun, untracked, "-o", tmp_path / "y", code=3).stderr
+    for crop in read_manifest(manifest, labelled=False).gallery:
+        place = tmp_path / "folder" / f"cam{crop.camid}" / Path(crop.name).name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(crop.read())
+    untracked = resight("adapt", begun, tmp_path / "folder", "-o", tmp_path / "y", code=3)
+    assert "--no-tracks" in untracked.stderr
+    assert "each sub-folder is taken as a camera: cam0, cam1" in untracked.stderr
+    fitted = resight("site", "fit", tmp_path / "folder", "-m", begun, "-o", tmp_path / "its.site")
+    assert "whitened by the scatter of all pictures" in fitted.stdout
 
 
 @pytest.mark.slow

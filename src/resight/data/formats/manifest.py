@@ -39,9 +39,12 @@ def looks_like_manifest(root: Path) -> bool:
     return _table(root) is not None
 
 
-def read_manifest(root: Path) -> Dataset:
-    """Reads a table of crops. Rows with a wrong value are named and left out. Raises DatasetError where a column is
-    missing or no row is left, MissingExtra where a Parquet table needs pyarrow."""
+def read_manifest(root: Path, labelled: bool = True) -> Dataset:
+    """Reads a table of crops. Rows with a wrong value are named and left out. labelled: False for those who do not ask
+    who is in the pictures: then pid and split may be absent or empty, and `camera` is another name of camid.
+
+    Raises DatasetError where a column is missing or no row is left, MissingExtra where a Parquet table needs pyarrow.
+    """
     table = _table(root)
     if table is None:
         found = list_entries(root) if root.is_dir() else root.name
@@ -49,8 +52,8 @@ def read_manifest(root: Path) -> Dataset:
             f"{root} is no manifest: looked for a .csv, .parquet or .jsonl file, or a folder with one of "
             f"{', '.join(IN_A_FOLDER)}; found {found}"
         )
-    read = read_rows(table)
-    rows = read.rows
+    read = read_rows(table, labelled)
+    rows = read.rows if labelled else [_of_nobody(row) for row in read.rows]
     problems: list[Problem] = []
     good = [(number, row) for number, row in enumerate(rows, 1) if _is_whole(table, number, row, problems)]
     people = number_people(_text(row["pid"]) for _, row in good)
@@ -147,6 +150,17 @@ def _table(root: Path) -> Path | None:
     if root.suffix.lower() in SUFFIXES and os.path.isfile(root):
         return root
     return next((root / name for name in IN_A_FOLDER if os.path.isfile(root / name)), None)
+
+
+def _of_nobody(row: Row) -> Row:
+    """The row as one whose pid need not be known, in the gallery where it names no split."""
+    pid = _text(row.get("pid"))
+    return {
+        **row,
+        "pid": "-1" if not pid or BELOW.fullmatch(pid) else pid,
+        "camid": _text(row.get("camid")) or row.get("camera"),
+        "split": _text(row.get("split")) or "gallery",
+    }
 
 
 def _is_whole(table: Path, number: int, row: Row, problems: list[Problem]) -> bool:

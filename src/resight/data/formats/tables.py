@@ -21,7 +21,9 @@ from resight.core.errors import DatasetError, MissingExtra
 from resight.core.words import counted
 
 REQUIRED = ("path", "pid", "camid", "split")
+OF_NOBODY = ("path", "camid")  # what is needed where nobody asks who is in the pictures; `camera` is camid there
 OPTIONAL = ("time", "track", "sequence", "frame", "rights")
+CAMERA = "camera"
 SUFFIXES = (".csv", ".parquet", ".jsonl")
 DELIMITERS = (",", ";", "\t", "|")  # Excel writes semicolons where the comma is for decimals
 UTF16 = (b"\xff\xfe", b"\xfe\xff")
@@ -43,19 +45,24 @@ class Rows:
     notes: tuple[str, ...] = ()
 
 
-def read_rows(table: Path) -> Rows:
-    """The rows of a table by its suffix, one of SUFFIXES. Raises DatasetError where it cannot be read or a column is
-    missing or there twice, MissingExtra where Parquet needs pyarrow."""
+def read_rows(table: Path, labelled: bool = True) -> Rows:
+    """The rows of a table by its suffix, one of SUFFIXES. labelled: whether it needs all of REQUIRED, or OF_NOBODY.
+
+    Raises DatasetError where it cannot be read or a column is missing or there twice, MissingExtra where Parquet needs
+    pyarrow.
+    """
     try:
         if table.suffix.lower() == ".parquet":
-            return Rows(list(_parquet_rows(table)))
+            return Rows(list(_parquet_rows(table, labelled)))
         data = table.read_bytes()
     except OSError as error:
         raise DatasetError(f"{table} cannot be read ({error.strerror})") from None
-    return Rows(_json_rows(table, data)) if table.suffix.lower() == ".jsonl" else _csv_rows(table, data)
+    if table.suffix.lower() == ".jsonl":
+        return Rows(_json_rows(table, data, labelled))
+    return _csv_rows(table, data, labelled)
 
 
-def _csv_rows(table: Path, data: bytes) -> Rows:
+def _csv_rows(table: Path, data: bytes, labelled: bool) -> Rows:
     try:
         text = data.decode("utf-16" if data.startswith(UTF16) else "utf-8-sig")
         utf8 = True
@@ -67,7 +74,7 @@ def _csv_rows(table: Path, data: bytes) -> Rows:
     reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=max(DELIMITERS, key=header.count))
     try:
         reader.fieldnames = [name.strip().lower() for name in reader.fieldnames or ()]
-        _check_columns(table, reader.fieldnames)
+        _check_columns(table, reader.fieldnames, labelled)
         rows: list[Row] = list(reader)
     except csv.Error as error:
         raise DatasetError(f"{table} is not CSV ({error})") from None
@@ -78,7 +85,7 @@ def _of_windows(table: Path, rows: list[Row]) -> Rows:
     """With what is no UTF-8 read as Windows-1252, but for paths that exist under those very bytes only."""
     first, count = "", 0
     for number, row in enumerate(rows, 1):
-        for name in (*REQUIRED, *OPTIONAL):
+        for name in (*REQUIRED, CAMERA, *OPTIONAL):
             value = row.get(name)
             if not isinstance(value, str) or value.isascii() or _is_text(value):
                 continue
@@ -122,7 +129,7 @@ def _is_there(table: Path, path: str) -> bool:
     return any(os.path.lexists(table.parent / each) for each in (path, path.replace("\\", "/")))
 
 
-def _json_rows(table: Path, data: bytes) -> list[Row]:
+def _json_rows(table: Path, data: bytes, labelled: bool) -> list[Row]:
     rows: list[Row] = []
     for number, line in enumerate(data.splitlines(), 1):
         if not line.strip():
@@ -134,11 +141,11 @@ def _json_rows(table: Path, data: bytes) -> list[Row]:
         if not isinstance(value, dict):
             raise DatasetError(f"{table}, line {number}: a {type(value).__name__} of JSON, where an object is wanted")
         rows.append({name.strip().lower(): each for name, each in value.items()})
-    _check_columns(table, list(dict.fromkeys(name for row in rows for name in row)))
+    _check_columns(table, list(dict.fromkeys(name for row in rows for name in row)), labelled)
     return rows
 
 
-def _parquet_rows(table: Path) -> Iterator[Row]:
+def _parquet_rows(table: Path, labelled: bool) -> Iterator[Row]:
     try:
         import pyarrow
         from pyarrow import parquet
@@ -147,21 +154,25 @@ def _parquet_rows(table: Path) -> Iterator[Row]:
     try:
         with parquet.ParquetFile(table) as file:
             names = file.schema_arrow.names
-            _check_columns(table, names)
-            for batch in file.iter_batches(columns=[name for name in (*REQUIRED, *OPTIONAL) if name in names]):
+            _check_columns(table, names, labelled)
+            for batch in file.iter_batches(columns=[n for n in (*REQUIRED, CAMERA, *OPTIONAL) if n in names]):
                 yield from batch.to_pylist()
     except (pyarrow.ArrowException, OSError) as error:
         raise DatasetError(f"{table} is not a Parquet file that can be read ({error})") from None
 
 
-def _check_columns(table: Path, found: Sequence[str]) -> None:
+def _check_columns(table: Path, found: Sequence[str], labelled: bool) -> None:
     twice = [name for name in (*REQUIRED, *OPTIONAL) if list(found).count(name) > 1]
     if twice:
         raise DatasetError(f"{table} has the column {', '.join(twice)} more than once; keep the one that is meant")
-    missing = [name for name in REQUIRED if name not in found]
+    needed = REQUIRED if labelled else OF_NOBODY
+    known = found if labelled or CAMERA not in found else [*found, "camid"]
+    missing = [name for name in needed if name not in known]
     if missing:
+        also = [name for name in (*REQUIRED, *OPTIONAL) if name not in needed]
+        told = needed if labelled else ("path", "camid (or camera)")
         raise DatasetError(
-            f"{table} has no column {', '.join(missing)}. Looked for {', '.join(REQUIRED)} (and {', '.join(OPTIONAL)}, "
+            f"{table} has no column {', '.join(missing)}. Looked for {', '.join(told)} (and {', '.join(also)}, "
             f"if there); found {', '.join(map(str, found)) or 'none'}.{_advice(missing, found)}"
         )
 

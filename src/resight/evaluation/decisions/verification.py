@@ -139,7 +139,7 @@ def verify_pairs(pairs: Pairs, *, bootstrap_samples: int = 200, seed: int = 0) -
         if weight_g[-1] == 0 or weight_i[-1] == 0:  # a draw without a pair says nothing
             eers[sample], tars[sample] = np.nan, np.nan
             continue
-        eers[sample] = _equal_error_rate(genuine, weight_g, impostor, weight_i)
+        eers[sample] = weighted_equal_error_rate(genuine, weight_g, impostor, weight_i)
         tars[sample] = [genuine.share_above(impostor.threshold(far, weight_i), weight_g) for far in supported]
     ones_g, ones_i = genuine.weights(np.ones(len(pairs.genuine))), impostor.weights(np.ones(len(pairs.impostor)))
     points = []
@@ -158,7 +158,7 @@ def verify_pairs(pairs: Pairs, *, bootstrap_samples: int = 200, seed: int = 0) -
         num_impostor=pairs.num_impostor,
         num_sampled=len(pairs.impostor),
         num_people=pairs.num_people,
-        eer=_equal_error_rate(genuine, ones_g, impostor, ones_i),
+        eer=weighted_equal_error_rate(genuine, ones_g, impostor, ones_i),
         eer_interval=percentile_interval(eers),
         points=tuple(points),
         curve_far=curve_far,
@@ -256,13 +256,14 @@ class SortedSimilarities:
 def equal_error_rate(genuine: FloatArray, impostor: FloatArray) -> float:
     """The EER of similarities of pairs of one person, (m,), and of two, (n,): at least one of each."""
     one, two = SortedSimilarities(genuine), SortedSimilarities(impostor)
-    return _equal_error_rate(one, one.weights(np.ones(len(genuine))), two, two.weights(np.ones(len(impostor))))
+    return weighted_equal_error_rate(one, one.weights(np.ones(len(genuine))), two, two.weights(np.ones(len(impostor))))
 
 
-def _equal_error_rate(
+def weighted_equal_error_rate(
     genuine: SortedSimilarities, weight_g: Values, impostor: SortedSimilarities, weight_i: Values
 ) -> float:
-    """Halfway between both rates at the threshold where they cross, found by halving."""
+    """The EER of pairs with weights, given as running sums: halfway between both rates at the threshold where they
+    cross, found by halving."""
     low, high = -1.0, 1.0
     for _ in range(40):
         middle = (low + high) / 2

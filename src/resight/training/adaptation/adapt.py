@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from resight.core.errors import TrainingError
 from resight.core.files import write_whole
+from resight.core.pictures.preprocessing import Preprocessing
 from resight.core.progress import Progress, silent
 from resight.data.crops import Crop, Problem
 from resight.losses.proxies import ProxyLoss
@@ -31,6 +32,7 @@ from resight.models.saved import (
     Origin,
     TrainedNetwork,
     load_model,
+    read_card,
     save_model,
     with_origins,
 )
@@ -45,7 +47,9 @@ from resight.site.rounds import (
     save_outcome,
     save_round,
 )
+from resight.site.spread import Spread, spread_of
 from resight.training.adaptation.beginning import begin_round, proxy_loss, round_batches, why_not
+from resight.training.adaptation.begun import check_begun, check_pictures, listing_of, other_pictures
 from resight.training.adaptation.pictures import SitePictures
 from resight.training.adaptation.settings import Adaptation
 from resight.training.batches.augmentation import augment
@@ -61,6 +65,7 @@ from resight.training.run import (
     claimed_directory,
     library_versions,
     load_checkpoint,
+    read_config,
     save_checkpoint,
     write_or_check_config,
 )
@@ -85,7 +90,7 @@ class Site:
 @dataclass(frozen=True)
 class AdaptResult:
     """outcome: None where it was interrupted; `resume` goes on. pictures: as they were read; None where the adaptation
-    was finished before."""
+    was finished before and they were not asked for."""
 
     run_dir: Path
     outcome: Outcome | None
@@ -117,25 +122,22 @@ def adapt(
     options: TrainOptions | None = None,
     progress: Progress = silent,
     on_round: OnRound | None = None,
+    with_pictures: bool = False,
 ) -> AdaptResult:
     """Adapts the model `source` to the site into `run_dir`, which then holds a model, its site transform and the
     outcome.
 
     source: a run's directory, a bundle's file or a packaged model's name. on_round: told of each round as it begins.
-    Nobody's pid is looked at.
+    with_pictures: read them even where the adaptation is finished, for its page. Nobody's pid is looked at.
 
     Raises WeightsError where the source is no model, or one that cannot be trained on, ConfigError where the directory
-    holds something else, DataError for a site of one camera, of too few pictures or tracklets, or of wrong tracks.
-    Ctrl-C saves and returns.
+    holds something else, or an adaptation of another model, other settings or other pictures, DataError for a site of
+    one camera, of too few pictures or tracklets, or of wrong tracks. Ctrl-C saves and returns.
     """
     settings, options = settings or Adaptation(), options or TrainOptions()
-    trained, folded = load_trainable(source)
-    with claimed_directory(run_dir, options.resume):
-        done = load_outcome(run_dir)
-        if done is not None:
-            return AdaptResult(run_dir, done, None)
-        size = trained.config.preprocessing
-        pictures = SitePictures.of(
+
+    def read(size: Preprocessing) -> SitePictures:
+        return SitePictures.of(
             site.crops,
             site.name,
             size.height,
@@ -147,6 +149,20 @@ def adapt(
             max_memory_mb=options.max_memory_mb,
             progress=progress,
         )
+
+    with claimed_directory(run_dir, options.resume):
+        check_begun(run_dir, source, settings, seed, site.tracked, options)
+        check_pictures(run_dir, site.name, site.crops, site.tracked)
+        done = load_outcome(run_dir)
+        if done is not None and not with_pictures:
+            return AdaptResult(run_dir, done, None)
+        if done is not None:
+            pictures = read(read_card(run_dir).preprocessing)
+            if pictures.images.digest != read_config(run_dir)["data_digest"]:
+                raise other_pictures(run_dir, site.name, len(site.crops))
+            return AdaptResult(run_dir, done, pictures, pictures.problems)
+        trained, folded = load_trainable(source)
+        pictures = read(trained.config.preprocessing)
         if folded:
             restore_statistics(trained, pictures.images.sample())
         outcome = _Adapting(trained, source, site, pictures, run_dir, settings, seed, options, progress, on_round).run()
@@ -288,10 +304,14 @@ class _Adapting:
         told = TrainedNetwork(self.average.network.eval(), self.config)
         embeddings = self.pictures.embed(told, str(self.device), self.progress)
         judges = self.pictures.judges(embeddings)
-        after = None if judges is None else judges.eer(self.pictures.fit(embeddings, ""))
+        fitted = None if judges is None else self.pictures.fit(embeddings, "")
+        after = None if judges is None or fitted is None else judges.eer(fitted)
+        at_first, spread = self._kept(1).judges, None
+        if judges is not None and fitted is not None and at_first is not None:
+            spread = spread_of(at_first, judges.at(fitted), judges.camera_codes, judges.tracklets)
         if after is not None and before is not None and after >= before:
             reason = f"tracklets that were left out are told apart no better: EER {after:.4f}, before {before:.4f}"
-            return self._keep_transform(reason, rounds, after)
+            return self._keep_transform(reason, rounds, after, spread)
         save_model(self.run_dir, self.average.network, self._card())
         identity = load_model(self.run_dir).config.identity
         site = self.pictures.fit(embeddings, identity, judging=True)
@@ -299,9 +319,11 @@ class _Adapting:
         reason = "no tracklets tell whether it helped"
         if after is not None and before is not None:
             reason = f"tracklets that were left out are told apart better: EER {after:.4f}, before {before:.4f}"
-        return self._end(True, reason, rounds, after, site.facts.warnings)
+        return self._end(True, reason, rounds, after, site.facts.warnings, spread)
 
-    def _keep_transform(self, reason: str, rounds: list[RoundFacts], after: float | None) -> Outcome:
+    def _keep_transform(
+        self, reason: str, rounds: list[RoundFacts], after: float | None, spread: Spread | None = None
+    ) -> Outcome:
         """The source as it is, and its site transform."""
         trained, folded = load_trainable(self.source)
         if folded:
@@ -313,10 +335,16 @@ class _Adapting:
         embeddings = self.pictures.embed(trained, str(self.device), self.progress)
         site = self.pictures.fit(embeddings, trained.config.identity, judging=True)
         save_site(site, self.run_dir / SITE_FILE)
-        return self._end(False, reason, rounds, after, site.facts.warnings)
+        return self._end(False, reason, rounds, after, site.facts.warnings, spread)
 
     def _end(
-        self, adapted: bool, reason: str, rounds: list[RoundFacts], after: float | None, warnings: tuple[str, ...]
+        self,
+        adapted: bool,
+        reason: str,
+        rounds: list[RoundFacts],
+        after: float | None,
+        warnings: tuple[str, ...],
+        spread: Spread | None,
     ) -> Outcome:
         judging = int(self.pictures.judging.sum())
         outcome = Outcome(
@@ -331,6 +359,7 @@ class _Adapting:
             after,
             tuple(rounds),
             warnings,
+            spread,
         )
         save_outcome(self.run_dir, outcome)  # the last of all: it says that the rest is there
         return outcome
@@ -350,6 +379,7 @@ class _Adapting:
         described = {
             "data": self.site.name,
             "data_rights": self.site.rights,
+            "listing": listing_of(self.site.crops, self.site.tracked),
             "num_images": len(self.pictures),
             "copies": self.pictures.copies,
             "left_out": [f"{problem.name}: {problem.reason}" for problem in self.pictures.problems],

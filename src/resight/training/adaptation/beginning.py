@@ -88,7 +88,7 @@ def begin_round(
         found.parted,
         found.sound,
     )
-    return Round(facts, labels, proxies, memory)
+    return Round(facts, labels, proxies, memory, None if judges is None or number > 1 else judges.at(site))
 
 
 def why_not(found: Round) -> str | None:

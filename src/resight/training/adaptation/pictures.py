@@ -25,6 +25,7 @@ from resight.site.transform import SiteTransform
 from resight.training.batches.images import MAX_MEMORY_MB, TrainingImages, load_training_images
 
 EMBEDDED = 256  # pictures at a time
+WHAT = "an adaptation"
 LEAST_OF_BOTH = 2 * LEAST_TRACKLETS  # tracklets of two pictures: as many to judge by as a transform takes
 
 
@@ -68,6 +69,7 @@ class SitePictures:
 
         Raises DatasetError where fewer than two can be read, DataError where there are too few cameras or tracklets.
         """
+        check_cameras(camera_names(crops), what=WHAT)  # before the reading, which can only leave fewer
         images = load_training_images(
             hide_people(crops, seed), height, width, strict=strict, max_memory_mb=max_memory_mb, progress=progress
         )
@@ -77,9 +79,9 @@ class SitePictures:
         cameras = tuple(names[row] for row in rows.tolist())
         camera_codes, tracklets = tracklet_codes(cameras, [crop.track if tracked else None for crop in kept])
         times = np.array([np.nan if crop.time is None else crop.time for crop in kept], np.float64)
-        check_cameras(cameras)
-        judging = _judging(tracklets, held_out, seed) if tracked else np.zeros(len(rows), np.bool_)
         copies = len(images) - len(rows)
+        check_cameras(cameras, copies=copies, what=WHAT)
+        judging = _judging(tracklets, held_out, seed) if tracked else np.zeros(len(rows), np.bool_)
         return cls(images, rows, cameras, camera_codes, tracklets, times, judging, copies, site)
 
     def __len__(self) -> int:
@@ -122,10 +124,18 @@ class SitePictures:
             return crops.part(~self.judging).fit()
         except DataError as error:
             crops.fit()  # where all of them are too few as well, that is what is wrong
-            raise DataError(
-                f"{error}. {int(self.judging.sum()):,} of {len(self):,} pictures are not counted here: they are left "
-                "out of learning, to tell whether it helped"
-            ) from None
+            raise self._not_counted(error) from None
+
+    def _not_counted(self, error: DataError) -> DataError:
+        """What is wrong with the pictures that learn, and that others are not among them."""
+        try:
+            check_cameras([self.cameras[row] for row in np.flatnonzero(~self.judging).tolist()], what=WHAT)
+        except DataError as own:
+            error = own
+        return DataError(
+            f"{error}. {int(self.judging.sum()):,} of {len(self):,} pictures are not counted here: they are left out "
+            "of learning, to tell whether it helped"
+        )
 
     def judges(self, embeddings: FloatArray) -> Judges | None:
         """The tracklets that judge; None where there are none."""

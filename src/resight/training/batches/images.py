@@ -15,6 +15,7 @@ from resight.core.pictures.cells import shows_nothing
 from resight.core.pictures.images import decode_image, resize_image
 from resight.core.progress import Progress, silent
 from resight.core.records import IntArray
+from resight.core.words import counted
 from resight.data.crops import UNKNOWN_PID, Crop, Problem, labels_of
 from resight.data.decoding import iter_decoded
 
@@ -114,8 +115,13 @@ def load_training_images(
                 pixels.append(part.pixels)
             advance(len(part.crops) + len(part.problems))
     people = {crop.pid for crop in kept if crop.pid != UNKNOWN_PID}
+    first = "".join(f"; {problem.name}: {problem.reason}" for problem in problems[:3])
+    if len(kept) < 2 and crops and all(crop.pid == UNKNOWN_PID for crop in crops):
+        raise DatasetError(
+            f"it takes two pictures at the least to learn from; of {counted(len(crops), 'picture')} {len(kept)} can be "
+            f"read{first}"
+        )
     if len(people) == 1 or len(kept) < 2:
-        first = "".join(f"; {problem.name}: {problem.reason}" for problem in problems[:3])
         raise DatasetError(
             f"training takes pictures of two persons at the least; of {len(crops)} training pictures "
             f"{len(kept)} can be read, of {len(people)} person(s){first}"
