@@ -222,6 +222,21 @@ def test_what_cannot_work_is_said(tmp_path: Path, town: Path, arguments: tuple[s
     assert why in told
 
 
+def test_unlabelled_embeddings_of_another_model_are_refused(tmp_path: Path, town: Path) -> None:
+    columns = {name: column for name, column in np.load(town).items() if name != "model"}
+    own, narrow, out = tmp_path / "own.npz", tmp_path / "narrow.npz", tmp_path / "out.resight"
+    np.savez(own, **columns)
+    np.savez(narrow, **{**columns, "vector": columns["vector"][:, :64]})
+    calibrate = ("calibrate", "city", "--unlabelled", "--far", "0.1", "-o", out)
+    refused = resight(*calibrate, narrow, code=2)
+    assert "of dimension 64, those of city have 256" in " ".join(refused.stderr.split())
+    assert not out.exists()
+    told = " ".join(resight(*calibrate, own).stderr.split())
+    assert "warning" in told
+    assert "does not say which model its embeddings are of" in told
+    assert "does not say which model" not in resight(*calibrate, town).stderr
+
+
 def test_embed_writes_tracks_and_times(tmp_path: Path) -> None:
     pictures = list(package.open_dataset(CITY).query)[:4]
     lines = ["path,pid,camid,split,track,time"]
