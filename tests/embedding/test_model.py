@@ -168,11 +168,46 @@ def test_similarity(model: Model) -> None:
     embeddings = model.embed(_pictures(3))
     assert model.similarity(embeddings[0], embeddings[0]) == pytest.approx(1.0, abs=1e-6)
     assert isinstance(model.similarity(embeddings[0], embeddings[1]), float)
-    assert model.similarity(embeddings, embeddings[:2]).shape == (3, 2)
+    assert np.shape(model.similarity(embeddings, embeddings[:2])) == (3, 2)
     with pytest.raises(EmbeddingError, match="dimension 6"):
         model.similarity(embeddings[0], np.zeros(5))
     with pytest.raises(ConfigError, match="not calibrated"):
         model.decide(embeddings[0], embeddings[1])
+
+
+def test_what_cannot_be_compared_is_refused(model: Model) -> None:
+    one, other = model.embed(_pictures(2))
+    known = model.similarity(one, other)
+    assert model.similarity(5 * one, 1e-30 * other) == pytest.approx(known, abs=1e-6)
+    assert model.similarity(7 * one, 7 * one) <= 1
+    nan = np.full(DIM, np.nan, np.float32)
+    for bad in (0 * one, nan, np.full(DIM, np.inf)):
+        with pytest.raises(EmbeddingError, match="cannot be compared"):
+            model.similarity(bad, other)
+        with pytest.raises(EmbeddingError, match=r"embedding 1 \(1 such\)"):
+            model.similarity(one, np.stack([other, bad]))
+        with pytest.raises(EmbeddingError, match="cannot be compared"):
+            resight.load("city").decide(np.resize(bad, 256), np.ones(256))
+    with pytest.raises(EmbeddingError, match="two embeddings"):
+        resight.load("city").decide(np.ones((1, 256)), np.ones(256))
+
+
+def test_open_files_are_pictures(model: Model, tmp_path: Path) -> None:
+    pictures = _pictures(2)
+    expected = model.embed(pictures)
+    path = tmp_path / "a.png"
+    path.write_bytes(_png(pictures[0]))
+    with path.open("rb") as file:
+        assert model.embed(file) == pytest.approx(expected[:1], abs=1e-6)
+        with pytest.raises(UnreadableImage, match=r"a\.png: there is nothing left"):
+            model.embed(file)
+    files = [io.BytesIO(_png(picture)) for picture in pictures]
+    assert model.embed(files) == pytest.approx(expected, abs=1e-6)
+    assert model.embed(io.BytesIO(_png(pictures[0])), boxes=[(0, 0, 10, 20)]) == pytest.approx(expected[:1], abs=1e-6)
+    with path.open(encoding="latin-1") as text, pytest.raises(UnreadableImage, match='"rb"'):
+        model.embed(text)
+    with pytest.raises(UnreadableImage, match="closed"):
+        model.embed([text])  # type: ignore[list-item]
 
 
 def test_load(tmp_path: Path) -> None:

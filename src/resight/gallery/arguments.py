@@ -189,10 +189,10 @@ def person_name_of(name: Any) -> str | None:
 
 
 def listed(crops: Any) -> list[Any]:
-    """The pictures, of one or several."""
-    from resight.core.pictures.images import is_one  # needs Pillow, which a search by an embedding does not
+    """The pictures, of one or several; in place of an open file what it holds."""
+    from resight.core.pictures.images import content_of, is_one  # needs Pillow, which a search by an embedding does not
 
-    return [crops] if is_one(crops) else list(crops)
+    return list(map(content_of, [crops] if is_one(crops) else crops))
 
 
 def encoded(item: Any) -> bytes | None:
