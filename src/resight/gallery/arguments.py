@@ -334,7 +334,9 @@ def embeddings_of(given: npt.ArrayLike, dim: int) -> FloatArray:
     bad = np.flatnonzero(~(np.abs(lengths - 1) <= UNIT))
     if bad.size:
         which, such = ("the embedding", "") if len(vectors) == 1 else (f"embedding {bad[0]}", f" ({bad.size} such)")
-        raise EmbeddingError(f"{which} has length {lengths[bad[0]]:.4g} and not 1{such}")
+        length = lengths[bad[0]]
+        advice = "divide it by its length" if 0 < length < np.inf else "leave it out"
+        raise EmbeddingError(f"{which} has length {length:.4g} and not 1{such}: {advice}")
     return vectors
 
 
