@@ -138,7 +138,7 @@ def evaluate(
             if given:
                 raise ConfigError(f"{option} takes a model and its data, not embeddings")
         loaded, dataset = None, None
-        embedded = QueryGallery(*read_embeddings(*embeddings))
+        embedded = QueryGallery(*read_embeddings(*embeddings, zeros=distance == "euclidean"))
         described: dict[str, Any] = {"embeddings": [str(path) for path in embeddings]}
     elif model is not None and data is not None and not embeddings:
         loaded = load(model, device=device, runtime=runtime)
