@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import copy
 import io
 import itertools
+import multiprocessing
 import os
+import pickle
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +25,7 @@ from resight.data.crops import Crop
 from resight.embedding.bundle import make_bundle, write_bundle
 from resight.embedding.loading import of_bundle
 from resight.embedding.model import Model
+from resight.embedding.packaged import packaged_bundle
 from resight.embedding.pictures import ahead, shape_notes
 from tests.embedding.networks import DIM, HEIGHT, PREPROCESSING, WIDTH, linear, manifest_of, small_bundle, weights
 
@@ -224,6 +229,41 @@ def test_load(tmp_path: Path) -> None:
         resight.load(path, device="tpu")
     with pytest.raises(ConfigError, match="1 at the least"):
         resight.load(path, batch_size=0)
+
+
+def test_a_model_is_copied_by_opening_its_source_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    picture = _pictures(1)
+    write_bundle(tmp_path / "small.resight", small_bundle())
+    monkeypatch.chdir(tmp_path)
+    model = resight.load("small.resight", batch_size=3)
+    written = pickle.dumps(model)
+    monkeypatch.chdir("/")
+    for copied in (pickle.loads(written), copy.deepcopy(model), copy.copy(model)):
+        assert copied.batch_size == 3
+        assert copied.can_keep_calibration
+        assert copied.embed(picture) == pytest.approx(model.embed(picture), abs=1e-6)
+    packaged = pickle.loads(pickle.dumps(resight.load("city", threads=1)))
+    assert packaged.name == "city"
+    with pytest.raises(ConfigError, match="cannot be pickled"):
+        pickle.dumps(of_bundle(small_bundle()))
+    write_bundle(tmp_path / "small.resight", packaged_bundle("city"))
+    with pytest.raises(WeightsError, match="another model by now"):
+        pickle.loads(written)
+
+
+def test_a_model_goes_to_another_process() -> None:
+    model = resight.load("city", threads=1)
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        assert pool.submit(model.embed, _pictures(1)).result().shape == (1, 256)
+
+
+@pytest.mark.parametrize("given", [5, b"city", [Path("a")]])
+def test_what_no_model_is_opened_by(given: Any) -> None:
+    with pytest.raises(ConfigError, match="by a path or a packaged name"):
+        resight.load(given)
+    with pytest.raises(ConfigError, match="by a path or a packaged name"):
+        resight.open_gallery("nowhere.db", given)
+    assert not Path("nowhere.db").exists()
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="cores are bound on Linux alone")

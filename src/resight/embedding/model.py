@@ -58,7 +58,10 @@ class Model:
     bundle, a packaged name). `resight.load` opens one. It may be used by several threads at once.
 
     card: what it says of itself. identity: its hash; embeddings are comparable where it is equal. source: for messages.
+    reopening: opens it anew, in another process too: a model that `resight.load` opened is pickled and copied so.
     """
+
+    reopening: Callable[[], Model] | None = None
 
     def __init__(
         self,
@@ -147,6 +150,14 @@ class Model:
 
     def __repr__(self) -> str:
         return f"<resight model {self.name}: dimension {self.dim}, {self.runtime}>"
+
+    def __reduce__(self) -> tuple[Callable[[], Model], tuple[()]]:
+        if self.reopening is None:
+            raise ConfigError(
+                f"{self.source} cannot be pickled or copied: it was not opened by resight.load from a file or by a "
+                "packaged name. Save it, and open it by resight.load"
+            )
+        return self.reopening, ()
 
     def embed(
         self,
