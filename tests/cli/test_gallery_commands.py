@@ -207,8 +207,15 @@ def test_a_bad_picture_does_not_end_a_search_for_others(site: Path, picture: Pat
     bad = tmp_path / "bad.jpg"
     bad.write_bytes(b"no picture")
     done = resight("gallery", "search", site, bad, picture, "--json")
-    assert [answer["picture"] for answer in lines(done.stdout)] == [str(picture)]
+    failed, answer = lines(done.stdout)
+    assert (failed["picture"], answer["picture"]) == (str(bad), str(picture))
+    assert failed["error"]
+    assert "error" not in answer
     assert "left out" in done.stderr
+    assert len(lines(resight("gallery", "search", site, picture, picture, "--json").stdout)) == 2
+    np.savez(tmp_path / "e.npz", vector=np.eye(2))
+    told = " ".join(resight("gallery", "search", site, tmp_path / "e.npz", code=3).stderr.split())
+    assert "search_embeddings(vectors)" in told
     resight("gallery", "search", site, bad, bad, code=3)
 
 

@@ -13,14 +13,13 @@ from rich.table import Table
 
 from resight.cli import output
 from resight.cli.calibrate_answers import people_in, tell_answers
-from resight.cli.calibrate_places import named_places
+from resight.cli.calibrate_places import check_model, named_places
 from resight.cli.sites import RATES, crops_of_place, keep_calibration, open_site, tell_unknown
 from resight.core.calibration import Calibration
 from resight.core.errors import ConfigError, DataError
 from resight.core.files import check_folder_of, check_new
 from resight.embedding.loading import calibrated_copy, load
 from resight.embedding.model import Model
-from resight.site.crops import SiteCrops
 from resight.site.transform import SiteTransform
 
 
@@ -34,8 +33,8 @@ def calibrate(
     data: Annotated[
         list[str],
         typer.Argument(
-            help="A folder of crops, a manifest, `synthetic`, or a gallery whose people have names; of several places, "
-            "one each."
+            help="A folder of crops, a manifest, `synthetic`, a gallery whose people have names, or a file of MODEL's "
+            "embeddings; of several places, one each."
         ),
     ],
     out: Annotated[
@@ -191,22 +190,6 @@ def _tell_written(written: str | Path, before: Calibration | None, out: Path | N
         output.say(f"embeddings stay the same: a gallery of the model before opens with --model {out}, calibrated so")
 
 
-def _check_model(crops: SiteCrops, model: Model, place: str) -> None:
-    """Raises ConfigError for embeddings of another model; warns where they do not say which."""
-    if crops.model not in ("", model.identity):
-        raise ConfigError(f"{place} holds embeddings of another model than {model.name}")
-    if crops.embeddings.shape[1] != model.dim:
-        raise ConfigError(
-            f"{place} holds embeddings of dimension {crops.embeddings.shape[1]}, those of {model.name} have "
-            f"{model.dim}: they are of another model"
-        )
-    if not crops.model:
-        output.say(
-            f"warning: {place} does not say which model its embeddings are of, and is taken as of {model.name}; of "
-            f"another model the thresholds would be wrong. A text `model` in it, {model.identity}, says so"
-        )
-
-
 def _without_labels(
     model: Model,
     place: str,
@@ -224,7 +207,7 @@ def _without_labels(
     crops = crops_of_place(place, model, None, format, strict, leave_known=True)
     if site is not None:
         tell_unknown(site, crops.cameras)
-    _check_model(crops, model, place)
+    check_model(place, crops.model, crops.embeddings.shape[1], model)
     embeddings = crops.embeddings if site is None else site.apply(crops.embeddings, crops.cameras)
     identity = site.identity if site else ""
     blind = calibrate_unlabelled(

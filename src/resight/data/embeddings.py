@@ -76,7 +76,7 @@ def read_embeddings(*paths: Path, zeros: bool = False) -> tuple[EmbeddedCrops, E
                 np.concatenate([shard.vectors[place] for shard, place in chosen]),
                 np.concatenate([shard.pids[place] for shard, place in chosen]),
                 np.concatenate([shard.camids[place] for shard, place in chosen]),
-                np.array([_content(name) for name in names], np.uint64),
+                np.array([content_of_name(name) for name in names], np.uint64),
                 names,
                 _cameras(chosen),
             )
@@ -340,6 +340,7 @@ def _cameras(chosen: Sequence[tuple[EmbeddingRows, IntArray]]) -> tuple[str, ...
     return tuple(name for shard, place in chosen for name in np.asarray(shard.camera_names)[place].tolist())
 
 
-def _content(name: str) -> int:
+def content_of_name(name: str) -> int:
+    """64 bits that are equal for two rows of one name, which are one picture."""
     digest = hashlib.sha256(name.encode("utf-8", "surrogateescape")).digest()
     return int.from_bytes(digest[:8], "little")
