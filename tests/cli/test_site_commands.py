@@ -238,7 +238,7 @@ def test_unlabelled_embeddings_of_another_model_are_refused(tmp_path: Path, town
 
 
 def test_named_embeddings_calibrate_a_model(tmp_path: Path, town: Path) -> None:
-    columns = {name: column for name, column in np.load(town).items()}
+    columns = dict(np.load(town).items())
     columns["camid"][:3] = -1
     path, out = tmp_path / "own.npz", tmp_path / "out.resight"
     np.savez(path, **columns)

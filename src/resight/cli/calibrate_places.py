@@ -47,8 +47,8 @@ def named_places(
     everybody: bool = False,
     strict: bool = False,
 ) -> NamedPlaces:
-    """The people of data sets, embedded, of files of embeddings and of galleries; at the site, if one is given. everybody: training pictures
-    too. Nothing is embedded where the people are too few.
+    """The people of data sets, embedded, of files of embeddings and of galleries; at the site, if one is given.
+    everybody: training pictures too. Nothing is embedded where the people are too few.
 
     Raises DataError for that, ConfigError where the model was trained on them or a gallery is of another.
     """
