@@ -114,7 +114,7 @@ def test_rows_of_no_camera_are_told(tmp_path: Path) -> None:
 
 def test_vectors_that_cannot_be_compared_are_named_by_row(tmp_path: Path) -> None:
     vectors = np.array([[1, 0], [np.nan, 1], [1, 0.1], [np.inf, 1], [np.nan, 5]])
-    with pytest.raises(EmbeddingError, match=r"e\.npz: 2 embeddings hold NaN or infinity, of 4: row 1, 3, counted"):
+    with pytest.raises(EmbeddingError, match=r"e\.npz: 2 embeddings hold NaN or infinity, of 4: rows 1, 3, counted"):
         read_embeddings(write(tmp_path / "e.npz", vector=vectors))
     zeros = write(tmp_path / "e.npz", vector=np.array([[1, 0], [0, 1], [1, 0.1], [0, 0], [0, 0]]))
     with pytest.raises(EmbeddingError, match=r"e\.npz: 1 embedding holds zeros alone.*row 3"):

@@ -148,8 +148,9 @@ def check_vectors(vectors: FloatArray, used: npt.NDArray[np.bool_], named: Path 
         if rows.size:
             first = ", ".join(map(str, rows[:SHOWN].tolist())) + (", ..." if rows.size > SHOWN else "")
             raise EmbeddingError(
-                f"{named}: {counted(rows.size, 'embedding holds', 'embeddings hold')} {what}, of {used.sum():,}: row "
-                f"{first}, counted from 0. Leave these rows out of the file, or embed their pictures again"
+                f"{named}: {counted(rows.size, 'embedding holds', 'embeddings hold')} {what}, of {used.sum():,}: "
+                f"{'row' if rows.size == 1 else 'rows'} {first}, counted from 0. Leave these rows out of the file, or "
+                "embed their pictures again"
             )
 
 
