@@ -236,6 +236,7 @@ def test_calibrate_writes_into_the_model_and_evaluate_checks_it(own_run: Path, t
     figures = tmp_path / "figures.json"
     checked = resight("evaluate", run, other, "--verification", "--breakdown", "--json", figures)
     assert "calibration promised" in checked.stdout
+    assert "fitted on these very people" in " ".join(checked.stderr.split())
     assert "The hardest pairs of cameras" in checked.stdout
     values = json.loads(figures.read_text())
     assert values["breakdown"]["schema"] == "resight.breakdown/1"

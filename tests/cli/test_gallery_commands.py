@@ -207,8 +207,15 @@ def test_a_bad_picture_does_not_end_a_search_for_others(site: Path, picture: Pat
     bad = tmp_path / "bad.jpg"
     bad.write_bytes(b"no picture")
     done = resight("gallery", "search", site, bad, picture, "--json")
-    assert [answer["picture"] for answer in lines(done.stdout)] == [str(picture)]
+    failed, answer = lines(done.stdout)
+    assert (failed["picture"], answer["picture"]) == (str(bad), str(picture))
+    assert failed["error"]
+    assert "error" not in answer
     assert "left out" in done.stderr
+    assert len(lines(resight("gallery", "search", site, picture, picture, "--json").stdout)) == 2
+    np.savez(tmp_path / "e.npz", vector=np.eye(2))
+    told = " ".join(resight("gallery", "search", site, tmp_path / "e.npz", code=3).stderr.split())
+    assert "search_embeddings(vectors)" in told
     resight("gallery", "search", site, bad, bad, code=3)
 
 
@@ -362,7 +369,28 @@ def test_of_rows_left_out_for_one_reason_the_first_are_named(tmp_path: Path) -> 
     told = resight("gallery", "add", path, file, "--camera", "gate", code=3).stderr.splitlines()
     named = [line for line in told if line.startswith("left out: e.npz row")]
     assert len(named) == 20
-    assert "left out: 10 more: the embedding has length nan and not 1" in told
+    assert "left out: 10 more: the embedding has length ... and not 1: leave it out" in told
+
+
+def test_rows_of_other_lengths_are_one_kind_and_the_column_camera_will_do(tmp_path: Path) -> None:
+    path, file = tmp_path / "g.db", tmp_path / "e.npz"
+    resight("gallery", "create", path)
+    vectors = np.random.default_rng(0).normal(size=(32, 256)).astype(np.float32)
+    vectors[:2] /= np.linalg.norm(vectors[:2], axis=1, keepdims=True)
+    cameras, tracks = np.array(["hall"] * 16 + ["door"] * 16), np.arange(32).astype(str)
+    np.savez(file, vector=vectors, model=load().identity, camera=cameras, track=tracks)
+    done = resight("gallery", "add", path, file)
+    told = done.stderr.splitlines()
+    assert sum(line.startswith("left out: e.npz row") for line in told) == 20
+    assert "left out: 10 more: the embedding has length ... and not 1: divide it by its length" in told
+    assert "2 added, 30 left out" in done.stdout
+    with resight_gallery(path, read_only=True) as gallery:
+        assert [(entry.camera, entry.track) for entry in gallery.entries()] == [("hall", "0"), ("hall", "1")]
+    cameras[3] = ""
+    np.savez(file, vector=vectors, model=load().identity, camera=cameras)
+    assert "which camera each of its crops is from" in " ".join(
+        resight("gallery", "add", path, file, code=2).stderr.split()
+    )
 
 
 def test_cameras_of_which_nothing_is_there_are_told(site: Path, picture: Path, tmp_path: Path) -> None:

@@ -222,6 +222,39 @@ def test_what_cannot_work_is_said(tmp_path: Path, town: Path, arguments: tuple[s
     assert why in told
 
 
+def test_unlabelled_embeddings_of_another_model_are_refused(tmp_path: Path, town: Path) -> None:
+    columns = {name: column for name, column in np.load(town).items() if name != "model"}
+    own, narrow, out = tmp_path / "own.npz", tmp_path / "narrow.npz", tmp_path / "out.resight"
+    np.savez(own, **columns)
+    np.savez(narrow, **{**columns, "vector": columns["vector"][:, :64]})
+    calibrate = ("calibrate", "city", "--unlabelled", "--far", "0.1", "-o", out)
+    refused = resight(*calibrate, narrow, code=2)
+    assert "of dimension 64, those of city have 256" in " ".join(refused.stderr.split())
+    assert not out.exists()
+    told = " ".join(resight(*calibrate, own).stderr.split())
+    assert "warning" in told
+    assert "does not say which model its embeddings are of" in told
+    assert "does not say which model" not in resight(*calibrate, town).stderr
+
+
+def test_named_embeddings_calibrate_a_model(tmp_path: Path, town: Path) -> None:
+    columns = dict(np.load(town).items())
+    columns["camid"][:3] = -1
+    path, out = tmp_path / "own.npz", tmp_path / "out.resight"
+    np.savez(path, **columns)
+    done = resight("calibrate", "city", path, "--far", "0.2", "-o", out)
+    assert "left out: 3 rows" in done.stderr
+    calibration = package.load(out).calibration
+    assert calibration is not None
+    assert calibration.num_people == len(np.unique(columns["pid"][columns["pid"] > 0]))
+    assert "own.npz (embeddings)" in calibration.data
+    columns["pid"][:] = -1
+    np.savez(path, **columns)
+    assert "by --unlabelled" in resight("calibrate", "city", path, "-o", tmp_path / "b.resight", code=3).stderr
+    np.savez(path, **{**columns, "vector": columns["vector"][:, :64]})
+    assert "dimension 64" in resight("calibrate", "city", path, "-o", tmp_path / "b.resight", code=2).stderr
+
+
 def test_embed_writes_tracks_and_times(tmp_path: Path) -> None:
     pictures = list(package.open_dataset(CITY).query)[:4]
     lines = ["path,pid,camid,split,track,time"]

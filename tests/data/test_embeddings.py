@@ -56,12 +56,73 @@ def test_rows_of_one_name_are_one_picture(kind: str, tmp_path: Path) -> None:
         ({"camid": None, "split": None}, "no camid, split"),
         ({"split": np.array(["query"] * 5)}, "no rows of the split gallery"),
         ({"split": np.array(["query", "query", "gallery", "galery", "train"])}, "galery"),
-        ({"pid": np.array(["a", "b", "c", "d", "e"])}, "must be numbers"),
+        ({"pid": np.array([1, 2, 1.5, 2, 9])}, r"pid must be whole numbers of 64 bits, not 1\.5 \(row 2\)"),
+        ({"camid": np.array([1, 2, np.inf, 2, 9])}, "camid must be whole numbers"),
+        ({"vector": np.array([["a", "b"]] * 5)}, "vector must (be|hold lists of) numbers"),
+        ({"vector": np.ones(5)}, "vector must"),
     ],
 )
 def test_what_is_not_as_it_must_be(kind: str, changes: dict[str, Any], says: str, tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match=says):
         read_embeddings(write(tmp_path / f"e.{kind}", **changes))
+
+
+@pytest.mark.parametrize("kind", ["npz", "parquet"])
+def test_people_and_cameras_by_names(kind: str, tmp_path: Path) -> None:
+    names = np.array(["ann", "bob", "ann", "bob", "cy"])
+    cameras = np.array(["hall", "hall", "door", "door", ""])
+    for changes in ({"pid": names, "camid": cameras}, {"pid": None, "person": names, "camid": None, "camera": cameras}):
+        path = write(tmp_path / f"e.{kind}", **changes)
+        query, gallery = read_embeddings(path)
+        assert (query.pids.tolist(), gallery.pids.tolist()) == ([1, 2], [1, 2])
+        assert (query.camids.tolist(), gallery.camids.tolist()) == ([2, 2], [1, 1])
+        assert query.camera_names == ("hall", "hall")
+        rows = read_rows(path)
+        assert rows.persons.tolist() == names.tolist()
+        assert rows.camids.tolist() == [2, 2, 1, 1, -1]
+
+
+def test_names_of_shards_are_numbered_together(tmp_path: Path) -> None:
+    first = write(tmp_path / "1.npz", pid=np.array(["b", "c", "b", "c", "c"]), split=np.array(["query"] * 5))
+    second = write(tmp_path / "2.npz", pid=np.array(["a", "b", "-1", "", "c"]), split=np.array(["gallery"] * 5))
+    query, gallery = read_embeddings(first, second)
+    assert query.pids.tolist() == [2, 3, 2, 3, 3]
+    assert gallery.pids.tolist() == [1, 2, -1, -1, 3]
+    numbers = write(tmp_path / "3.npz", pid=np.array(["7", "8", "7", "8", "9"]), camid=np.array(["c1", "c1", *"222"]))
+    query, gallery = read_embeddings(numbers)
+    assert (query.pids.tolist(), query.camids.tolist(), query.cameras) == ([7, 8], [1, 1], ())
+
+
+@pytest.mark.parametrize("kind", ["npz", "parquet"])
+def test_whole_numbers_of_any_type(kind: str, tmp_path: Path) -> None:
+    pids = np.array([1.0, 2.0, 1.0, np.nan, 9.0])
+    query, gallery = read_embeddings(write(tmp_path / f"e.{kind}", pid=pids, camid=np.array([1, 1, 2, 2, 1], np.uint8)))
+    assert (query.pids.tolist(), gallery.pids.tolist()) == ([1, 2], [1, -1])
+    parquet.write_table(
+        pyarrow.table({**{name: column.tolist() for name, column in COLUMNS.items()}, "pid": [1, 2, 1, None, 9]}),
+        tmp_path / "none.parquet",
+    )
+    assert read_rows(tmp_path / "none.parquet").pids.tolist() == [1, 2, 1, -1, 9]
+
+
+@pytest.mark.filterwarnings("error")
+def test_rows_of_no_camera_are_told(tmp_path: Path) -> None:
+    read_embeddings(write(tmp_path / "e.npz", camid=np.array([1, 1, 2, 2, -1])))  # of train
+    with pytest.warns(UserWarning, match="2 of 4 rows are by no known camera"):
+        read_embeddings(write(tmp_path / "e.npz", camid=np.array([1, -1, 2, -1, 1])))
+
+
+def test_vectors_that_cannot_be_compared_are_named_by_row(tmp_path: Path) -> None:
+    vectors = np.array([[1, 0], [np.nan, 1], [1, 0.1], [np.inf, 1], [np.nan, 5]])
+    with pytest.raises(EmbeddingError, match=r"e\.npz: 2 embeddings hold NaN or infinity, of 4: rows 1, 3, counted"):
+        read_embeddings(write(tmp_path / "e.npz", vector=vectors))
+    zeros = write(tmp_path / "e.npz", vector=np.array([[1, 0], [0, 1], [1, 0.1], [0, 0], [0, 0]]))
+    with pytest.raises(EmbeddingError, match=r"e\.npz: 1 embedding holds zeros alone.*row 3"):
+        read_embeddings(zeros)
+    query, gallery = read_embeddings(zeros, zeros=True)
+    assert evaluate(query, gallery, distance="euclidean").num_query == 2
+    with pytest.raises(DatasetError, match="complex"):
+        read_embeddings(write(tmp_path / "e.npz", vector=COLUMNS["vector"] * 1j))
 
 
 def test_files_that_are_none(tmp_path: Path) -> None:
@@ -75,7 +136,7 @@ def test_files_that_are_none(tmp_path: Path) -> None:
     with pytest.raises(DatasetError):
         read_embeddings(tmp_path / "pickled.npz")
     np.save(tmp_path / "single.npy", COLUMNS["vector"])
-    with pytest.raises(DatasetError, match="single array"):
+    with pytest.raises(DatasetError, match=r"single array.*numpy\.savez\('\w+\.npz', vector=numpy\.load\("):
         read_embeddings(tmp_path / "single.npy")
     ragged = [[1.0, 2.0], [1.0], [1.0, 2.0], [1.0, 2.0], [1.0, 2.0]]
     with pytest.raises(DatasetError, match="one length"):
@@ -112,7 +173,7 @@ def test_other_files_are_told_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match=r"Python objects.*numpy\.asarray\(column, str\)"):
         read_embeddings(write(tmp_path / "o.npz", split=np.array(COLUMNS["split"], object)))
     np.save(tmp_path / "one.npy", COLUMNS["vector"])
-    with pytest.raises(DatasetError, match="single array"):
+    with pytest.raises(DatasetError, match=r"single array.*numpy\.savez\('\w+\.npz', vector=numpy\.load\("):
         read_embeddings(tmp_path / "one.npy")
     named_otherwise = tmp_path / "table.pq"
     write(tmp_path / "e.parquet").rename(named_otherwise)

@@ -35,7 +35,10 @@ def test_the_documents_python_runs(name: str, workplace: Path) -> None:
         yield from ("a.jpg", "b.jpg")
 
     frame = np.random.default_rng(0).integers(0, 255, (240, 320, 3), np.uint8)
-    names: dict[str, Any] = {"camera": camera, "frame": frame}
+    vectors = np.random.default_rng(0).normal(size=(60, 24)).repeat(4, axis=0)
+    vectors += np.random.default_rng(1).normal(size=vectors.shape)
+    names: dict[str, Any] = {"camera": camera, "frame": frame, "vectors": vectors}
+    names |= {"pids": np.arange(240) // 4 + 1, "camids": np.arange(240) % 2}
     for line, text in blocks(ROOT / name):
         with contextlib.redirect_stdout(io.StringIO()):
             exec(compile("\n" * line + text, name, "exec"), names)

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import copy
 import io
 import itertools
+import multiprocessing
 import os
+import pickle
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +25,7 @@ from resight.data.crops import Crop
 from resight.embedding.bundle import make_bundle, write_bundle
 from resight.embedding.loading import of_bundle
 from resight.embedding.model import Model
+from resight.embedding.packaged import packaged_bundle
 from resight.embedding.pictures import ahead, shape_notes
 from tests.embedding.networks import DIM, HEIGHT, PREPROCESSING, WIDTH, linear, manifest_of, small_bundle, weights
 
@@ -168,11 +173,46 @@ def test_similarity(model: Model) -> None:
     embeddings = model.embed(_pictures(3))
     assert model.similarity(embeddings[0], embeddings[0]) == pytest.approx(1.0, abs=1e-6)
     assert isinstance(model.similarity(embeddings[0], embeddings[1]), float)
-    assert model.similarity(embeddings, embeddings[:2]).shape == (3, 2)
+    assert np.shape(model.similarity(embeddings, embeddings[:2])) == (3, 2)
     with pytest.raises(EmbeddingError, match="dimension 6"):
         model.similarity(embeddings[0], np.zeros(5))
     with pytest.raises(ConfigError, match="not calibrated"):
         model.decide(embeddings[0], embeddings[1])
+
+
+def test_what_cannot_be_compared_is_refused(model: Model) -> None:
+    one, other = model.embed(_pictures(2))
+    known = model.similarity(one, other)
+    assert model.similarity(5 * one, 1e-30 * other) == pytest.approx(known, abs=1e-6)
+    assert model.similarity(7 * one, 7 * one) <= 1
+    nan = np.full(DIM, np.nan, np.float32)
+    for bad in (0 * one, nan, np.full(DIM, np.inf)):
+        with pytest.raises(EmbeddingError, match="cannot be compared"):
+            model.similarity(bad, other)
+        with pytest.raises(EmbeddingError, match=r"embedding 1 \(1 such\)"):
+            model.similarity(one, np.stack([other, bad]))
+        with pytest.raises(EmbeddingError, match="cannot be compared"):
+            resight.load("city").decide(np.resize(bad, 256), np.ones(256))
+    with pytest.raises(EmbeddingError, match="two embeddings"):
+        resight.load("city").decide(np.ones((1, 256)), np.ones(256))
+
+
+def test_open_files_are_pictures(model: Model, tmp_path: Path) -> None:
+    pictures = _pictures(2)
+    expected = model.embed(pictures)
+    path = tmp_path / "a.png"
+    path.write_bytes(_png(pictures[0]))
+    with path.open("rb") as file:
+        assert model.embed(file) == pytest.approx(expected[:1], abs=1e-6)
+        with pytest.raises(UnreadableImage, match=r"a\.png: there is nothing left"):
+            model.embed(file)
+    files = [io.BytesIO(_png(picture)) for picture in pictures]
+    assert model.embed(files) == pytest.approx(expected, abs=1e-6)
+    assert model.embed(io.BytesIO(_png(pictures[0])), boxes=[(0, 0, 10, 20)]) == pytest.approx(expected[:1], abs=1e-6)
+    with path.open(encoding="latin-1") as text, pytest.raises(UnreadableImage, match='"rb"'):
+        model.embed(text)
+    with pytest.raises(UnreadableImage, match="closed"):
+        model.embed([text])  # type: ignore[list-item]
 
 
 def test_load(tmp_path: Path) -> None:
@@ -189,6 +229,41 @@ def test_load(tmp_path: Path) -> None:
         resight.load(path, device="tpu")
     with pytest.raises(ConfigError, match="1 at the least"):
         resight.load(path, batch_size=0)
+
+
+def test_a_model_is_copied_by_opening_its_source_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    picture = _pictures(1)
+    write_bundle(tmp_path / "small.resight", small_bundle())
+    monkeypatch.chdir(tmp_path)
+    model = resight.load("small.resight", batch_size=3)
+    written = pickle.dumps(model)
+    monkeypatch.chdir("/")
+    for copied in (pickle.loads(written), copy.deepcopy(model), copy.copy(model)):
+        assert copied.batch_size == 3
+        assert copied.can_keep_calibration
+        assert copied.embed(picture) == pytest.approx(model.embed(picture), abs=1e-6)
+    packaged = pickle.loads(pickle.dumps(resight.load("city", threads=1)))
+    assert packaged.name == "city"
+    with pytest.raises(ConfigError, match="cannot be pickled"):
+        pickle.dumps(of_bundle(small_bundle()))
+    write_bundle(tmp_path / "small.resight", packaged_bundle("city"))
+    with pytest.raises(WeightsError, match="another model by now"):
+        pickle.loads(written)
+
+
+def test_a_model_goes_to_another_process() -> None:
+    model = resight.load("city", threads=1)
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        assert pool.submit(model.embed, _pictures(1)).result().shape == (1, 256)
+
+
+@pytest.mark.parametrize("given", [5, b"city", [Path("a")]])
+def test_what_no_model_is_opened_by(given: Any) -> None:
+    with pytest.raises(ConfigError, match="by a path or a packaged name"):
+        resight.load(given)
+    with pytest.raises(ConfigError, match="by a path or a packaged name"):
+        resight.open_gallery("nowhere.db", given)
+    assert not Path("nowhere.db").exists()
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="cores are bound on Linux alone")

@@ -35,6 +35,12 @@ def gallery(tmp_path: Path) -> Iterator[Gallery]:
         yield opened
 
 
+def test_a_gallery_opens_with_a_model_by_name(tmp_path: Path) -> None:
+    with resight.open_gallery(tmp_path / "site.db", "city", new=True) as gallery:
+        assert gallery.settings.model_name == "city"
+        assert gallery.needed_model().dim == 256
+
+
 def test_a_gallery_from_a_folder_of_crops(city: Dataset, tmp_path: Path) -> None:
     save_city(city, tmp_path / "crops")
     with resight.open_gallery(tmp_path / "site.db", resight.load("city")) as gallery:

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from resight.cli import output
 from resight.cli.calibrate_answers import people_in, tell_answers
-from resight.cli.calibrate_places import named_places
+from resight.cli.calibrate_places import check_model, named_places
 from resight.cli.sites import RATES, crops_of_place, keep_calibration, open_site, tell_unknown
 from resight.core.calibration import Calibration
 from resight.core.errors import ConfigError, DataError
@@ -33,8 +33,8 @@ def calibrate(
     data: Annotated[
         list[str],
         typer.Argument(
-            help="A folder of crops, a manifest, `synthetic`, or a gallery whose people have names; of several places, "
-            "one each."
+            help="A folder of crops, a manifest, `synthetic`, a gallery whose people have names, or a file of MODEL's "
+            "embeddings; of several places, one each."
         ),
     ],
     out: Annotated[
@@ -207,8 +207,7 @@ def _without_labels(
     crops = crops_of_place(place, model, None, format, strict, leave_known=True)
     if site is not None:
         tell_unknown(site, crops.cameras)
-    if crops.model not in ("", model.identity):
-        raise ConfigError(f"{place} holds embeddings of another model than {model.name}")
+    check_model(place, crops.model, crops.embeddings.shape[1], model)
     embeddings = crops.embeddings if site is None else site.apply(crops.embeddings, crops.cameras)
     identity = site.identity if site else ""
     blind = calibrate_unlabelled(

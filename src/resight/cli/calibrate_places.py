@@ -1,10 +1,12 @@
-"""The people with names whom `resight calibrate` takes: of data that are embedded first, or of a gallery."""
+"""The people with names whom `resight calibrate` takes: of data that are embedded first, of files of embeddings, or of
+galleries."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -12,9 +14,10 @@ from resight.cli import output
 from resight.cli.data import open_data
 from resight.cli.sites import at_site, tell_unknown, was_trained_on
 from resight.core.errors import ConfigError, DataError
-from resight.core.records import EmbeddedCrops
+from resight.core.records import DISTRACTOR_PID, EmbeddedCrops
 from resight.core.words import counted
 from resight.data.crops import RIGHTS_UNKNOWN, Crop, Dataset, camids_of, pids_of
+from resight.data.embeddings import check_vectors, content_of_name, holds_embeddings, read_rows
 from resight.embedding.card import short_of
 from resight.embedding.model import Model
 from resight.gallery.engines import is_gallery
@@ -44,18 +47,23 @@ def named_places(
     everybody: bool = False,
     strict: bool = False,
 ) -> NamedPlaces:
-    """The people of data sets, embedded, and of galleries; at the site, if one is given. everybody: training pictures
-    too. Nothing is embedded where the people are too few.
+    """The people of data sets, embedded, of files of embeddings and of galleries; at the site, if one is given.
+    everybody: training pictures too. Nothing is embedded where the people are too few.
 
     Raises DataError for that, ConfigError where the model was trained on them or a gallery is of another.
     """
     from resight.evaluation.decisions.calibrate import check_people, seen_by_two
 
     galleries = [place for place in data if is_gallery(place)]
-    datasets = [open_data(place, format, strict) for place in data if place not in galleries]
+    files = [place for place in data if place not in galleries and holds_embeddings(Path(place))]
+    datasets = [open_data(place, format, strict) for place in data if place not in galleries and place not in files]
     chosen = [_crops_of(dataset, model, everybody) for dataset in datasets]
     places = [named_in_gallery(place, model) for place in galleries]
-    told = [*map(_of_gallery, galleries, places), *map(str, datasets)]
+    told = [*map(_of_gallery, galleries, places)]
+    for place in files:
+        places.append(_named_in_file(place, model, everybody))
+        told.append(f"{place} (embeddings): {_counts(places[-1])}")
+    told += map(str, datasets)
     check_people(
         sum(seen_by_two(pids_of(crops), camids_of(crops)) for crops in chosen)
         + sum(seen_by_two(place.pids, place.camids) for place in places)
@@ -83,9 +91,49 @@ def _crops_of(dataset: Dataset, model: Model, everybody: bool) -> list[Crop]:
 
 
 def _of_gallery(uri: str, place: EmbeddedCrops) -> str:
+    return f"{without_password(uri)} (gallery): {_counts(place)}"
+
+
+def _counts(place: EmbeddedCrops) -> str:
     people, cameras = len(np.unique(place.pids)), len(np.unique(place.camids))
-    named = f"{len(place):,} entries of {people:,} people with names; {cameras} cameras"
-    return f"{without_password(uri)} (gallery): {named}"
+    return f"{len(place):,} entries of {people:,} people with names; {cameras} cameras"
+
+
+def check_model(place: str, identity: str, dim: int, model: Model) -> None:
+    """Raises ConfigError for embeddings of another model; warns where they do not say which. identity: of their model,
+    or empty."""
+    if identity not in ("", model.identity):
+        raise ConfigError(f"{place} holds embeddings of another model than {model.name}")
+    if dim != model.dim:
+        raise ConfigError(
+            f"{place} holds embeddings of dimension {dim}, those of {model.name} have {model.dim}: they are of another "
+            "model"
+        )
+    if not identity:
+        output.say(
+            f"warning: {place} does not say which model its embeddings are of, and is taken as of {model.name}; of "
+            f"another model the thresholds would be wrong. A text `model` in it, {model.identity}, says so"
+        )
+
+
+def _named_in_file(place: str, model: Model, everybody: bool) -> EmbeddedCrops:
+    """The rows of a file of embeddings that show a known person by a known camera; those of train, if everybody."""
+    rows = read_rows(Path(place), ("vector", "pid", "camid"))
+    check_model(place, rows.model, rows.vectors.shape[1], model)
+    asked = ~rows.blank & (everybody | (rows.splits != "train")) & (rows.pids > DISTRACTOR_PID)
+    by_none = asked & (rows.camids < 0)
+    if by_none.any():
+        output.say(f"left out: {counted(int(by_none.sum()), 'row')} of {place} by no known camera (camid -1)")
+    used = asked & ~by_none
+    if not used.any():
+        raise DataError(f"{place} has no row of a person (pid) by a camera; without names calibrate by --unlabelled")
+    check_vectors(rows.vectors, used, place)
+    kept = np.flatnonzero(used)
+    names = tuple(rows.names[kept].tolist())
+    called = rows.camera_names
+    cameras = tuple(called[row] for row in kept.tolist())
+    content = np.array([content_of_name(name) for name in names], np.uint64)
+    return EmbeddedCrops(rows.vectors[kept], rows.pids[kept], rows.camids[kept], content, names, cameras)
 
 
 def named_in_gallery(uri: str, model: Model) -> EmbeddedCrops:

@@ -103,7 +103,7 @@ def evaluate(
     from resight.embedding.loading import embed_as_trained, load
     from resight.evaluation.breakdown import break_down
     from resight.evaluation.centring import centre_cameras as centre
-    from resight.evaluation.decisions.calibrate import check
+    from resight.evaluation.decisions.calibrate import check, was_fitted_on
     from resight.evaluation.decisions.open_set import measure_open_set
     from resight.evaluation.decisions.verification import score_pairs, verify
     from resight.evaluation.evaluate import evaluate as score
@@ -138,7 +138,7 @@ def evaluate(
             if given:
                 raise ConfigError(f"{option} takes a model and its data, not embeddings")
         loaded, dataset = None, None
-        embedded = QueryGallery(*read_embeddings(*embeddings))
+        embedded = QueryGallery(*read_embeddings(*embeddings, zeros=distance == "euclidean"))
         described: dict[str, Any] = {"embeddings": [str(path) for path in embeddings]}
     elif model is not None and data is not None and not embeddings:
         loaded = load(model, device=device, runtime=runtime)
@@ -199,6 +199,12 @@ def evaluate(
         if calibration:
             promises = check(calibration, score_pairs(query, gallery, seed=seed))
             tables.print_promises(calibration, promises)
+            named = dataset is not None and str(dataset) in calibration.data
+            if named or was_fitted_on(calibration, embedded.query, embedded.gallery):
+                output.say(
+                    "warning: the calibration was fitted on these very people: what is kept here need not be kept on "
+                    "others. Check it on people whom `resight calibrate` did not see"
+                )
             values["calibration"] = [{**asdict(promise), "verdict": promise.verdict} for promise in promises]
     if open_set:
         strangers = measure_open_set(query, gallery, seed=seed)

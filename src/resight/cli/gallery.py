@@ -127,6 +127,9 @@ def search(
 ) -> None:
     """Searches for the person in a picture: where else they were seen, and how sure that is.
 
+    A picture that cannot be read is named and left out (with --json its line has `error`); the exit code is 3 if all
+    are. By embeddings: `search_embeddings` in Python.
+
     Example: resight gallery search site.db person.jpg --exclude-camera north --after 2026-03-01T08:00:00Z
     """
     options: dict[str, Any] = {
@@ -151,10 +154,12 @@ def search(
             try:
                 result = gallery.search(searched, top_k, pool=pool or "mean", **options)
             except UnreadableImage as error:
-                bad.append(error)
+                bad.append(_told_of_vectors(error))
                 if len(bad) == len(searches):
-                    raise
-                output.say(f"left out: {error}")
+                    raise bad[-1] from None
+                output.say(f"left out: {bad[-1]}")
+                if json_:
+                    output.tell(json.dumps({"picture": str(searched[0]), "error": bad[-1].reason}))
                 continue
             (_print_json if json_ else _print_table)(searched, result, hidden is not None)
             for note in result.notes:
@@ -173,6 +178,14 @@ def _tell_incomplete(gallery: Gallery) -> None:
     with suppress(ResightError):  # the answer is there: no limit of a service takes it back
         if gallery.unfinished():
             output.say(f"note: this gallery is {INCOMPLETE}; who is not found may be among what is missing")
+
+
+def _told_of_vectors(error: UnreadableImage) -> UnreadableImage:
+    """With what to do, where it is a file of embeddings by its suffix."""
+    if Path(error.name).suffix.lower() not in (".npz", ".npy", ".parquet"):
+        return error
+    advice = "embeddings are searched for from Python: resight.open_gallery(GALLERY).search_embeddings(vectors)"
+    return UnreadableImage(error.name, f"{error.reason}; {advice}")
 
 
 def _tell_of_camera(gallery: Gallery, seen_by: str | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -44,6 +45,7 @@ Model_ = Annotated[
 ]
 WITHOUT_MEAN = "they get the site's, and are found worse. Is it a new name of another camera? `resight site fit` anew"
 NAMED = 20  # rows left out for one reason that are named; the others are counted
+NUMBER = re.compile(r"(?<![\w:.])(-?\d+(\.\d+)?(e[+-]?\d+)?|-?inf|nan)(?![\w:.])")  # what differs among equal reasons
 NAMED_FILES = 5
 Wait = Annotated[float, typer.Option(min=0, help="Seconds to wait while another process writes.")]
 
@@ -268,21 +270,21 @@ def _add_all(gallery: Gallery, batches: Iterable[Added], *, live: bool = False) 
 
 
 def _count(added: Added, counts: Counter[str], reasons: Counter[str] | None) -> None:
-    """Names the rows that were left out, and counts all. reasons: of each the first NAMED rows only are named."""
+    """Names the rows that were left out, and counts all. reasons: of each kind the first NAMED rows only are named."""
     for error in added.left_out:
-        reason = error.partition(": ")[2]
-        if reasons is None or reasons[reason] < NAMED:
+        kind = NUMBER.sub("...", error.partition(": ")[2])
+        if reasons is None or reasons[kind] < NAMED:
             output.say(f"left out: {error}")
         if reasons is not None:
-            reasons[reason] += 1
+            reasons[kind] += 1
     counts.update({"added": len(added.ids), "left out": len(added.left_out), "there already": len(added.there)})
 
 
 def _tell_rest(reasons: Counter[str] | None) -> None:
     """How many rows were left out and not named."""
-    for reason, number in (reasons or {}).items():
+    for kind, number in (reasons or {}).items():
         if number > NAMED:
-            output.say(f"left out: {number - NAMED:,} more: {reason}")
+            output.say(f"left out: {number - NAMED:,} more: {kind}")
 
 
 def _tell(counts: Counter[str], entries: int) -> None:

@@ -15,7 +15,7 @@ from resight.core.calibration import Calibration
 from resight.core.errors import ConfigError, GalleryError
 from resight.core.records import EmbeddedCrops
 from resight.data.crops import SPLITS, Dataset
-from resight.data.embeddings import holds_embeddings, read_rows
+from resight.data.embeddings import check_vectors, holds_embeddings, read_rows
 from resight.data.labels import settled
 from resight.embedding.card import short_of
 from resight.embedding.loading import load
@@ -121,7 +121,9 @@ def crops_of_place(
         with open_gallery(place, read_only=True) as gallery:
             return gallery.site.crops()
     if holds_embeddings(Path(place)):
-        return SiteCrops.of_rows(read_rows(Path(place)), place)
+        rows = read_rows(Path(place))
+        check_vectors(rows.vectors, ~rows.blank, place)
+        return SiteCrops.of_rows(rows, place)
     if model is None:
         if ":" not in place and not Path(place).exists():
             raise ConfigError(f"{place} is not there; give a gallery, a folder, a manifest or a file of embeddings")

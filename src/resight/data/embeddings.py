@@ -3,8 +3,10 @@
 Columns (npz: arrays): `vector` (n, dim), `pid`, `camid`, and `split` (`query` or `gallery`); `name` where known;
 `person` and `camera` where pid and camid stand for names; `track` and `time` (seconds) where known; `blank`, true where
 the picture shows nothing. Two rows of one name count as one picture, which the no-camera protocol needs. `model` (npz:
-one text; Parquet: of the file's metadata): the identity of the model that made them, where known. What pid 0 means,
-`labels` says.
+one text; Parquet: of the file's metadata): the identity of the model that made them, where known.
+
+pid and camid are whole numbers, of any type, or names, which `labels` numbers; in place of one that is missing `person`
+or `camera` is taken. NaN, -1 and an empty name are not known. What pid 0 means, `labels` says.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import warnings
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,26 +22,48 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from resight.core.errors import DatasetError, MissingExtra
-from resight.core.records import DISTRACTOR_PID, EmbeddedCrops, FloatArray, IntArray
-from resight.data.labels import camera_label, settled_pids, zero_is_a_person
+from resight.core.errors import DatasetError, EmbeddingError, MissingExtra
+from resight.core.records import DISTRACTOR_PID, EmbeddedCrops, FloatArray, IntArray, whole_numbers
+from resight.core.words import counted
+from resight.data.labels import (
+    NOTHING,
+    Numbering,
+    camera_label,
+    number_cameras,
+    number_people,
+    settled_pids,
+    zero_is_a_person,
+)
 
 REQUIRED = ("vector", "pid", "camid", "split")
 SPLITS = ("query", "gallery")
+NAMED_BY = {"pid": "person", "camid": "camera"}
+UNKNOWN = -1
+SHOWN = 5  # rows that a message names
 
 
-def read_embeddings(*paths: Path) -> tuple[EmbeddedCrops, EmbeddedCrops]:
-    """Query and gallery of embeddings made by any tool, from one file or several shards.
+def read_embeddings(*paths: Path, zeros: bool = False) -> tuple[EmbeddedCrops, EmbeddedCrops]:
+    """Query and gallery of embeddings made by any tool, from one file or several shards. zeros: whether one may be all
+    zeros, which has no cosine. Warns of rows whose camera is not known.
 
     Raises DatasetError where a file or a column is not what it must be or two shards are of different models,
-    MissingExtra where a Parquet file needs pyarrow.
+    EmbeddingError where an embedding cannot be compared, MissingExtra where a Parquet file needs pyarrow.
     """
     named = ", ".join(map(str, paths))
-    shards = _settled([_rows_of(path, REQUIRED) for path in paths], named)
+    shards = _read(paths, REQUIRED)
     dims = {shard.vectors.shape[1] for shard in shards}
     models = {shard.model for shard in shards if shard.model}
     if len(dims) > 1 or len(models) > 1:
         raise DatasetError(f"{named}: embeddings of different models cannot be compared (dimensions {sorted(dims)})")
+    for path, shard in zip(paths, shards, strict=True):
+        check_vectors(shard.vectors, np.isin(shard.splits, SPLITS), path, zeros=zeros)
+    seen = np.concatenate([shard.camids[np.isin(shard.splits, SPLITS)] for shard in shards])
+    if (seen == UNKNOWN).any():
+        warnings.warn(
+            f"{named}: {(seen == UNKNOWN).sum():,} of {len(seen):,} rows are by no known camera (-1). Whether a match "
+            "is by the query's camera, which market1501 leaves out, cannot be told: the figures may be too high",
+            stacklevel=2,
+        )
     parts = []
     for split in SPLITS:
         rows = [np.flatnonzero(shard.splits == split) for shard in shards]
@@ -52,7 +76,7 @@ def read_embeddings(*paths: Path) -> tuple[EmbeddedCrops, EmbeddedCrops]:
                 np.concatenate([shard.vectors[place] for shard, place in chosen]),
                 np.concatenate([shard.pids[place] for shard, place in chosen]),
                 np.concatenate([shard.camids[place] for shard, place in chosen]),
-                np.array([_content(name) for name in names], np.uint64),
+                np.array([content_of_name(name) for name in names], np.uint64),
                 names,
                 _cameras(chosen),
             )
@@ -110,46 +134,144 @@ def read_rows(path: Path, required: Sequence[str] = ("vector",)) -> EmbeddingRow
     Raises DatasetError where the file or a column is not what it must be, MissingExtra where a Parquet file needs
     pyarrow.
     """
-    return _settled([_rows_of(path, required)], str(path))[0]
+    return _read([path], required)[0]
+
+
+def check_vectors(vectors: FloatArray, used: npt.NDArray[np.bool_], named: Path | str, *, zeros: bool = False) -> None:
+    """Raises EmbeddingError where one of those used, of the rows of a file, holds NaN or infinity, or is all zeros
+    (unless these may be)."""
+    for bad, what in (
+        (~np.isfinite(vectors).all(axis=1), "NaN or infinity"),
+        (~vectors.any(axis=1) & (not zeros), "zeros alone, which have no direction"),
+    ):
+        rows = np.flatnonzero(bad & used)
+        if rows.size:
+            first = ", ".join(map(str, rows[:SHOWN].tolist())) + (", ..." if rows.size > SHOWN else "")
+            raise EmbeddingError(
+                f"{named}: {counted(rows.size, 'embedding holds', 'embeddings hold')} {what}, of {used.sum():,}: "
+                f"{'row' if rows.size == 1 else 'rows'} {first}, counted from 0. Leave these rows out of the file, or "
+                "embed their pictures again"
+            )
+
+
+def _read(paths: Sequence[Path], required: Sequence[str]) -> list[EmbeddingRows]:
+    """The rows of all shards, whose names are numbered together."""
+    tables = [_columns_of(path, required) for path in paths]
+    named = ", ".join(map(str, paths))
+    for column, number in (("pid", number_people), ("camid", number_cameras)):
+        for doubt in _numbered(tables, paths, column, number):
+            warnings.warn(f"{named}: {doubt}", stacklevel=4)
+    return _settled([_rows_of(path, table) for path, table in zip(paths, tables, strict=True)], named)
 
 
 def _settled(shards: Sequence[EmbeddingRows], named: str) -> list[EmbeddingRows]:
     """With pid 0 as all shards together mean it; warns where it is a person."""
     for split in ("query", "train"):
         if any(((shard.pids == DISTRACTOR_PID) & (shard.splits == split)).any() for shard in shards):
-            warnings.warn(f"{named}: {zero_is_a_person(split)}", stacklevel=3)
+            warnings.warn(f"{named}: {zero_is_a_person(split)}", stacklevel=4)
             return [replace(shard, pids=settled_pids(shard.pids, True)) for shard in shards]
     return list(shards)
 
 
-def _rows_of(path: Path, required: Sequence[str]) -> EmbeddingRows:
+def _columns_of(path: Path, required: Sequence[str]) -> dict[str, Any]:
     columns = dict(_read_parquet(path) if path.suffix.lower() == ".parquet" else _read_npz(path))
-    missing = [name for name in required if name not in columns]
+    missing = [name for name in required if name not in columns and NAMED_BY.get(name) not in columns]
     if missing:
         found = ", ".join(columns) or "nothing"
         raise DatasetError(f"{path} has no {', '.join(missing)}. Looked for {', '.join(required)}; found {found}.")
-    unknown = np.full(len(columns["vector"]), -1)
-    columns = {"pid": unknown, "camid": unknown, "split": np.full(len(unknown), SPLITS[1])} | columns
+    if np.ndim(columns["vector"]) != 2:
+        raise DatasetError(f"{path}: vector must be (n, dim), not {np.shape(columns['vector'])}")
+    return columns
+
+
+def _numbered(
+    tables: Sequence[dict[str, Any]],
+    paths: Sequence[Path],
+    column: str,
+    number: Callable[[Iterable[str]], Numbering],
+) -> tuple[str, ...]:
+    """Makes the column numbers, (n,) int64, in each table, and keeps the names for which they stand; the doubts about
+    them. Where any is a name, those of all shards are numbered together."""
+    called = NAMED_BY[column]
+    given = []
+    for path, table in zip(paths, tables, strict=True):
+        if column in table:
+            given.append(_numbers_or_names(table[column], f"{path}: {column}"))
+        elif called in table:
+            given.append(_labels_of(table[called]))
+        else:
+            given.append(np.full(len(table["vector"]), UNKNOWN))
+    if all(found.dtype.kind == "i" for found in given):
+        for table, found in zip(tables, given, strict=True):
+            table[column] = found
+        return ()
+    labels = []
+    for table, found in zip(tables, given, strict=True):
+        names = found.astype(np.str_)
+        if found.dtype.kind == "i" and called in table and len(table[called]) == len(found):
+            known = _labels_of(table[called])
+            names = np.where(known == "", names, known)
+        labels.append(names)
+    none = NOTHING | {str(UNKNOWN)}
+    distinct = {str(name) for names in labels for name in np.unique(names).tolist()}
+    numbering = number(name for name in distinct if name.lower() not in none)
+    for table, names in zip(tables, labels, strict=True):
+        each, place = np.unique(names, return_inverse=True)
+        table[column] = np.array([numbering.numbers.get(name, UNKNOWN) for name in each.tolist()], np.int64)[place]
+        if called not in table:
+            own = [numbering.name_of(name) if name in numbering.numbers else None for name in each.tolist()]
+            table[called] = np.array([name or "" for name in own], np.str_)[place]
+    return numbering.doubts
+
+
+def _numbers_or_names(column: Any, named: str) -> IntArray | npt.NDArray[np.str_]:
+    """(n,) int64, or texts. Raises DatasetError where they are neither."""
+    values = np.asarray(column)
+    if values.dtype.kind == "S":
+        values = np.char.decode(values, "utf-8", "replace")
+    if values.dtype.kind == "O":  # of Parquet: texts, or numbers among which some are missing
+        listed = values.tolist()
+        if all(value is None or isinstance(value, int) for value in listed):
+            values = np.array([UNKNOWN if value is None else value for value in listed])
+        elif all(value is None or isinstance(value, int | float) for value in listed):
+            values = np.array([np.nan if value is None else value for value in listed], np.float64)
+        else:
+            return _labels_of(values)
+    if values.dtype.kind == "U":
+        return values
+    if values.dtype.kind == "f":
+        values = np.where(np.isnan(values), UNKNOWN, values)
+    try:
+        return whole_numbers(values, named)
+    except EmbeddingError as error:
+        raise DatasetError(str(error)) from None
+
+
+def _rows_of(path: Path, columns: dict[str, Any]) -> EmbeddingRows:
+    num = len(columns["vector"])
+    columns = {"split": np.full(num, SPLITS[1])} | columns
+    if np.iscomplexobj(columns["vector"]):
+        raise DatasetError(f"{path}: vector holds complex numbers; give real ones")
     try:
         vectors = np.asarray(columns["vector"], dtype=np.float32)
-        pids, camids = (np.asarray(columns[name]).astype(np.int64, casting="same_kind") for name in ("pid", "camid"))
     except (TypeError, ValueError) as error:
-        raise DatasetError(f"{path}: vector, pid and camid must be numbers ({error})") from None
+        raise DatasetError(f"{path}: vector must be numbers ({error})") from None
+    pids, camids = columns["pid"], columns["camid"]
     splits = np.asarray(columns["split"]).astype(str)
     names = np.asarray(columns.get("name", [f"{path.name} row {row}" for row in range(len(vectors))])).astype(str)
-    none = np.full(len(unknown), "")
+    none = np.full(num, "")
     persons, cameras, tracks = (_labels_of(columns.get(name, none)) for name in ("person", "camera", "track"))
     strange = sorted(set(splits.tolist()) - {*SPLITS, "train"})
     if strange:
         raise DatasetError(f"{path}: split {strange[0]!r} is none of {', '.join(SPLITS)}")
-    blank = np.asarray(columns.get("blank", np.zeros(len(unknown)))).astype(np.bool_)
+    blank = np.asarray(columns.get("blank", np.zeros(num))).astype(np.bool_)
     try:
-        times = np.asarray(columns.get("time", np.full(len(unknown), np.nan)), dtype=np.float64)
+        times = np.asarray(columns.get("time", np.full(num, np.nan)), dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise DatasetError(f"{path}: time must be seconds ({error})") from None
     given = (vectors, pids, camids, splits, names, persons, cameras, blank, tracks, times)
     lengths = {len(column) for column in given}
-    if vectors.ndim != 2 or len(lengths) > 1:
+    if len(lengths) > 1:
         raise DatasetError(f"{path}: vector is {vectors.shape}, beside {len(pids)} pid, {len(camids)} camid")
     model = str(columns.get("model", ""))
     return EmbeddingRows(vectors, pids, camids, splits, names, model, persons, cameras, blank, tracks, times)
@@ -177,7 +299,11 @@ def _read_npz(path: Path) -> Mapping[str, Any]:
             opened.seek(0)
             file = np.load(opened, allow_pickle=False)
             if isinstance(file, np.ndarray):
-                raise DatasetError(f"{path} is a single array, not an npz of {', '.join(REQUIRED)}")
+                raise DatasetError(
+                    f"{path} is a single array, not an npz of {', '.join(REQUIRED)}. One is made by "
+                    f"numpy.savez({path.stem + '.npz'!r}, vector=numpy.load({str(path)!r}), pid=..., camid=..., "
+                    "split=...): of each row the person and the camera, by number or name, and 'query' or 'gallery'"
+                )
             return {name: file[name] for name in file.files}
     except (OSError, ValueError, zipfile.BadZipFile, EOFError, MemoryError) as error:
         if "allow_pickle" in str(error):
@@ -215,6 +341,7 @@ def _cameras(chosen: Sequence[tuple[EmbeddingRows, IntArray]]) -> tuple[str, ...
     return tuple(name for shard, place in chosen for name in np.asarray(shard.camera_names)[place].tolist())
 
 
-def _content(name: str) -> int:
+def content_of_name(name: str) -> int:
+    """64 bits that are equal for two rows of one name, which are one picture."""
     digest = hashlib.sha256(name.encode("utf-8", "surrogateescape")).digest()
     return int.from_bytes(digest[:8], "little")

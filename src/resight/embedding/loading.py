@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +41,8 @@ def load(
     (of a run cuda:N too). threads: of the network, and as many to decode; None: one a core. Nothing is ever downloaded,
     and PyTorch is imported only for a run.
 
+    The model can be pickled, for a process of its own: its source is opened anew there.
+
     Raises WeightsError for whatever is no model, ConfigError for an unknown runtime or a device that is not there, and
     MissingExtra where a part is not installed.
 
@@ -47,6 +51,17 @@ def load(
         >>> resight.load("city").dim
         256
     """
+    if model is not None and not isinstance(model, str | PathLike):
+        raise ConfigError(f"a model is opened by a path or a packaged name, not by {type(model).__name__} {model!r}")
+    options: dict[str, Any] = {"runtime": runtime, "threads": threads, "device": device, "batch_size": batch_size}
+    opened = _opened(model, **options)
+    packaged = model is None or not Path(model).exists() or _means_the_packaged(Path(model))
+    where = model if packaged or model is None else Path(model).absolute()
+    opened.reopening = partial(_again, where, opened.identity, options)
+    return opened
+
+
+def _opened(model: str | Path | None, *, runtime: str, threads: int | None, device: str, batch_size: int) -> Model:
     path = Path(model) if model is not None else None
     if path is not None and path.is_dir() and not _means_the_packaged(path):
         from resight.models.saved import load_model
@@ -60,6 +75,14 @@ def load(
     return of_bundle(
         bundle, runtime=runtime, threads=threads, device=device, batch_size=batch_size, write_calibration=write
     )
+
+
+def _again(model: str | Path | None, identity: str, options: dict[str, Any]) -> Model:
+    """The model that was opened so. Raises WeightsError where it is another by now."""
+    opened = load(model, **options)
+    if opened.identity != identity:
+        raise WeightsError(f"{opened.source} is another model by now than the one that was pickled or copied")
+    return opened
 
 
 def of_bundle(

@@ -17,7 +17,7 @@ from resight.core.cores import available_cores
 from resight.core.distances import unit_rows
 from resight.core.errors import ConfigError, DatasetError, EmbeddingError
 from resight.core.pictures.cells import shows_nothing
-from resight.core.pictures.images import Pixels, is_one
+from resight.core.pictures.images import Pixels, content_of, is_one
 from resight.core.pictures.preprocessing import Preprocessing
 from resight.core.progress import Progress, silent
 from resight.core.records import EmbeddedCrops, FloatArray, IntArray
@@ -58,7 +58,10 @@ class Model:
     bundle, a packaged name). `resight.load` opens one. It may be used by several threads at once.
 
     card: what it says of itself. identity: its hash; embeddings are comparable where it is equal. source: for messages.
+    reopening: opens it anew, in another process too: a model that `resight.load` opened is pickled and copied so.
     """
+
+    reopening: Callable[[], Model] | None = None
 
     def __init__(
         self,
@@ -148,6 +151,14 @@ class Model:
     def __repr__(self) -> str:
         return f"<resight model {self.name}: dimension {self.dim}, {self.runtime}>"
 
+    def __reduce__(self) -> tuple[Callable[[], Model], tuple[()]]:
+        if self.reopening is None:
+            raise ConfigError(
+                f"{self.source} cannot be pickled or copied: it was not opened by resight.load from a file or by a "
+                "packaged name. Save it, and open it by resight.load"
+            )
+        return self.reopening, ()
+
     def embed(
         self,
         pictures: Picture | Iterable[Picture],
@@ -158,9 +169,9 @@ class Model:
     ) -> FloatArray:
         """(n, dim) float32 of unit length, in the order of the pictures; one picture makes one row.
 
-        pictures: one or many of: a path, the bytes of a file, a PIL image, or an array (h, w, 3) uint8; or an array
-        (n, h, w, 3). channel_order: of arrays, `rgb`, or `bgr` as OpenCV has them. boxes: (left, top, right, bottom)
-        in pixels, of one full frame, each of which is embedded.
+        pictures: one or many of: a path, the bytes of a file, an open file, a PIL image, or an array (h, w, 3) uint8;
+        or an array (n, h, w, 3). channel_order: of arrays, `rgb`, or `bgr` as OpenCV has them. boxes: (left, top,
+        right, bottom) in pixels, of one full frame, each of which is embedded.
 
         Raises UnreadableImage for the first that cannot be read, or shows nothing. With strict=False its row is NaN
         instead.
@@ -184,7 +195,9 @@ class Model:
         """
         check_channel_order(channel_order)
         with ThreadPoolExecutor(self._threads, thread_name_prefix="decode") as pool:
-            batches = decode_batches(pictures, self.preprocessing, self.batch_size, channel_order, pool)
+            batches = decode_batches(
+                map(content_of, pictures), self.preprocessing, self.batch_size, channel_order, pool
+            )
             for decoded in ahead(batches):
                 if strict and decoded.problems:
                     raise decoded.problems[0][1]
@@ -261,14 +274,18 @@ class Model:
         gallery, gallery_problems = self.embed_crops(dataset.gallery, **options, what="embedding the gallery")
         return QueryGallery(query, gallery, query_problems + gallery_problems, tuple(blank))
 
-    def similarity(self, first: npt.ArrayLike, second: npt.ArrayLike) -> Any:
-        """Cosine similarity in [-1, 1]: of two embeddings a float, of (n, dim) and (m, dim) an array (n, m)."""
+    def similarity(self, first: npt.ArrayLike, second: npt.ArrayLike) -> float | FloatArray:
+        """Cosine similarity in [-1, 1]: of two embeddings a float, of (n, dim) and (m, dim) an array (n, m).
+
+        Embeddings of any length are compared. Raises EmbeddingError for another dimension, and for one that holds NaN
+        or infinity, or is all zeros.
+        """
         one, other = np.asarray(first, np.float32), np.asarray(second, np.float32)
-        if one.shape[-1:] != (self.dim,) or other.shape[-1:] != (self.dim,):
+        if any(given.shape[-1:] != (self.dim,) or given.ndim > 2 for given in (one, other)):
             raise EmbeddingError(
                 f"this model's embeddings have dimension {self.dim}; these have shape {one.shape} and {other.shape}"
             )
-        found = one @ other.T
+        found = np.clip(_of_unit_length(one) @ _of_unit_length(other).T, -1, 1)
         return float(found) if found.ndim == 0 else found
 
     def decide(
@@ -281,11 +298,13 @@ class Model:
     ) -> Decision:
         """`same`, `different` or `unsure`, of two embeddings, by the model's calibration.
 
-        Raises ConfigError where it has none.
+        Raises ConfigError where it has none, and what `similarity` raises.
         """
         if self.calibration is None:
             raise ConfigError(f"{self.source} is not calibrated: run `resight calibrate` on people of your site")
-        similarity = float(self.similarity(first, second))
+        similarity = self.similarity(first, second)
+        if not isinstance(similarity, float):
+            raise EmbeddingError("decide takes two embeddings, (dim,) each; call it once for each pair")
         return self.calibration.decide_pair(
             similarity, false_accept_rate=false_accept_rate, false_reject_rate=false_reject_rate
         )
@@ -303,7 +322,21 @@ class Model:
         if not is_one(frame):
             raise ConfigError("boxes are of one full frame; call embed once for each frame")
         name = name_of(frame, 0)
-        return cut_boxes(read_picture(frame, name, channel_order), boxes, name)
+        return cut_boxes(read_picture(content_of(frame), name, channel_order), boxes, name)
+
+
+def _of_unit_length(embeddings: FloatArray) -> FloatArray:
+    """(dim,) or (n, dim), at unit length. Raises EmbeddingError where one has no direction."""
+    rows = np.atleast_2d(embeddings)
+    bad = np.flatnonzero(~np.isfinite(rows).all(axis=1) | ~rows.any(axis=1))
+    if bad.size:
+        which = "an embedding" if embeddings.ndim == 1 else f"embedding {bad[0]} ({bad.size} such)"
+        raise EmbeddingError(
+            f"{which} is all zeros, or holds NaN or infinity, and cannot be compared: `embed` with strict=False gives "
+            "NaN for a picture that cannot be read; leave such rows out"
+        )
+    scaled = rows / np.abs(rows).max(axis=1, keepdims=True)  # so that no square is too large, or 0, for float32
+    return unit_rows(scaled).reshape(embeddings.shape)
 
 
 def _without_blank(part: DecodedCrops) -> tuple[DecodedCrops, list[Problem]]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +17,7 @@ from resight.core.pictures.cells import NOTHING, shows_nothing
 from resight.core.pictures.images import MAX_ASPECT, MIN_ASPECT, Pixels, decode_image, resize_image, rgb_of, size_of
 from resight.core.pictures.preprocessing import CHANNEL_ORDERS, Preprocessing
 
-Picture = str | Path | bytes | Image.Image | npt.NDArray[np.uint8]
+Picture = str | Path | bytes | BinaryIO | Image.Image | npt.NDArray[np.uint8]
 Box = Sequence[float]  # left, top, right, bottom in pixels
 Item = TypeVar("Item")
 
@@ -29,6 +29,8 @@ def name_of(picture: Any, position: int) -> str:
 
 def read_picture(picture: Any, name: str, channel_order: str = "rgb") -> Pixels:
     """(h, w, 3) uint8 RGB. channel_order: of arrays; OpenCV's are `bgr`. Raises UnreadableImage."""
+    if isinstance(picture, UnreadableImage):
+        raise picture
     if isinstance(picture, str | Path):
         try:
             return decode_image(Path(picture).read_bytes(), name)
@@ -118,8 +120,6 @@ def decode_batches(
 
     def decode(position: int, picture: Any) -> Pixels | UnreadableImage:
         try:
-            if isinstance(picture, UnreadableImage):
-                return picture
             pixels = read_picture(picture, name_of(picture, position), channel_order)
         except UnreadableImage as error:
             return error

@@ -189,10 +189,10 @@ def person_name_of(name: Any) -> str | None:
 
 
 def listed(crops: Any) -> list[Any]:
-    """The pictures, of one or several."""
-    from resight.core.pictures.images import is_one  # needs Pillow, which a search by an embedding does not
+    """The pictures, of one or several; in place of an open file what it holds."""
+    from resight.core.pictures.images import content_of, is_one  # needs Pillow, which a search by an embedding does not
 
-    return [crops] if is_one(crops) else list(crops)
+    return list(map(content_of, [crops] if is_one(crops) else crops))
 
 
 def encoded(item: Any) -> bytes | None:
@@ -334,7 +334,9 @@ def embeddings_of(given: npt.ArrayLike, dim: int) -> FloatArray:
     bad = np.flatnonzero(~(np.abs(lengths - 1) <= UNIT))
     if bad.size:
         which, such = ("the embedding", "") if len(vectors) == 1 else (f"embedding {bad[0]}", f" ({bad.size} such)")
-        raise EmbeddingError(f"{which} has length {lengths[bad[0]]:.4g} and not 1{such}")
+        length = lengths[bad[0]]
+        advice = "divide it by its length" if 0 < length < np.inf else "leave it out"
+        raise EmbeddingError(f"{which} has length {length:.4g} and not 1{such}: {advice}")
     return vectors
 
 

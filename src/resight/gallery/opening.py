@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from resight.core.errors import ConfigError
 from resight.gallery.arguments import renamed_arguments
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @renamed_arguments(place="uri")
 def open_gallery(
     uri: str | Path,
-    model: Model | None = None,
+    model: Model | str | Path | None = None,
     *,
     keep_crops: bool = False,
     audit_searches: bool = False,
@@ -33,12 +33,13 @@ def open_gallery(
     """Opens a gallery, or creates it if it does not exist and a model is given.
 
     uri: a file, or the address of a gallery in an engine, such as postgresql://user@host/database?gallery=name. model:
-    what `resight.load` returns; without one there is no embedding of pictures and no decision. keep_crops,
+    what `resight.load` returns, or takes; without one there is no embedding of pictures and no decision. keep_crops,
     audit_searches: of a new gallery: see Settings. new: fails if it exists. read_only: fails on every change. wait_s:
     how long to wait while another process writes, in seconds. who, purpose: for the audit.
 
     Raises GalleryError if it cannot be opened or holds another model's embeddings, GalleryBusy if another process kept
-    writing, ConfigError for a wrong address, MissingExtra if the engine's driver is not installed.
+    writing, ConfigError for a wrong address, what `resight.load` raises, and MissingExtra if the engine's driver is not
+    installed.
 
     Example:
         >>> import resight
@@ -47,16 +48,27 @@ def open_gallery(
         (0, 'city')
     """
     settings = None
-    if model is not None and not read_only:
+    opened = _model_of(model)
+    if opened is not None and not read_only:
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        card = model.card
-        settings = Settings(model.identity, card.name, model.dim, keep_crops, audit_searches, now, card.rights)
+        card = opened.card
+        settings = Settings(opened.identity, card.name, opened.dim, keep_crops, audit_searches, now, card.rights)
     store = open_store(uri, settings, new=new, read_only=read_only, wait_s=wait_s)
     try:
-        return Gallery(store, model, who=who, purpose=purpose)
+        return Gallery(store, opened, who=who, purpose=purpose)
     except BaseException:
         store.close()
         raise
+
+
+def _model_of(given: Any) -> Model | None:
+    """The model itself, or the one of a path or a packaged name."""
+    if given is None or hasattr(given, "card"):
+        model: Model | None = given
+        return model
+    from resight.embedding.loading import load  # slow to import, and with a model at hand not needed
+
+    return load(given)
 
 
 def open_with_model(

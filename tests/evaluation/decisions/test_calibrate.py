@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from resight.core.errors import DataError
 from resight.core.records import EmbeddedCrops
-from resight.evaluation.decisions.calibrate import calibrate, check, digest
+from resight.evaluation.decisions.calibrate import calibrate, check, digest, was_fitted_on
 from resight.evaluation.decisions.probability import BINS, CENTRES, fit_isotonic, fit_logistic
 from resight.evaluation.decisions.rates import Trials, share_above, share_below
 from resight.evaluation.decisions.searches import own_and_others, searches_within
@@ -67,6 +67,20 @@ def test_margins_count_the_searches_that_leave_the_right_person_out() -> None:
         assert calibration.excluded.rate[index] == pytest.approx(np.mean(np.array(behind) > margin + 1e-6), abs=0.01)
     assert calibration.margins[0] == 0
     assert calibration.excluded.rate[0] > calibration.excluded.rate[middle] > calibration.excluded.rate[-1] == 0
+
+
+def test_the_people_of_a_calibration_are_recognised() -> None:
+    crops, others = crowd(20, 2.0), crowd(20, 2.0, seed=1)
+    calibration = calibrate(crops, **FIT).calibration
+    rows = np.arange(len(crops))
+    sides = [
+        EmbeddedCrops(crops.embeddings[part], crops.pids[part], crops.camids[part], crops.content_hashes[part])
+        for part in (rows[::2], rows[1::2])
+    ]
+    assert was_fitted_on(calibration, *sides)
+    assert was_fitted_on(calibration, *reversed(sides))
+    assert not was_fitted_on(calibration, others)
+    assert not was_fitted_on(calibration, sides[0])
 
 
 def test_the_jackknife_leaves_a_person_out_of_pairs_and_of_searches() -> None:

@@ -61,7 +61,27 @@ def is_one(pictures: Any) -> bool:
     """Whether this is one picture (path, bytes, PIL image, array) and not several."""
     if isinstance(pictures, np.ndarray):
         return pictures.ndim < 4
-    return isinstance(pictures, str | Path | bytes | bytearray | memoryview | Image.Image)
+    return isinstance(pictures, str | Path | bytes | bytearray | memoryview | Image.Image) or _is_open(pictures)
+
+
+def content_of(picture: Any) -> Any:
+    """What an open file, an io.BytesIO or the like holds from where it stands; any other picture as it is. In place of
+    one that was opened as text, or cannot be read, an UnreadableImage."""
+    if not _is_open(picture):
+        return picture
+    name = str(getattr(picture, "name", None) or f"the {type(picture).__name__}")
+    try:
+        data = picture.read()
+    except (OSError, ValueError) as error:  # of a closed file, and of one that is no text
+        return UnreadableImage(name, f"it cannot be read ({error})")
+    if not isinstance(data, bytes | bytearray | memoryview):
+        return UnreadableImage(name, 'it gives no bytes: open it for reading bytes, "rb"')
+    return bytes(data) or UnreadableImage(name, "there is nothing left to read in it; seek(0) begins anew")
+
+
+def _is_open(picture: Any) -> bool:
+    """Whether it is an open file, or reads like one."""
+    return callable(getattr(picture, "read", None)) and not isinstance(picture, Path | Image.Image | np.ndarray)
 
 
 def decode_image(data: bytes, name: str = "image") -> Pixels:

@@ -205,6 +205,17 @@ def digest(*places: EmbeddedCrops) -> str:
     return found.hexdigest()
 
 
+def was_fitted_on(calibration: Calibration, *sides: EmbeddedCrops) -> bool:
+    """Whether it was fitted on the people of these pictures, all of one place: by the fingerprint."""
+    joined = EmbeddedCrops(
+        np.concatenate([side.embeddings for side in sides]),
+        np.concatenate([side.pids for side in sides]),
+        np.concatenate([side.camids for side in sides]),
+        np.concatenate([side.content_hashes for side in sides]),
+    )
+    return digest(_distinct(joined)) == calibration.data_digest
+
+
 def _distinct(crops: EmbeddedCrops) -> EmbeddedCrops:
     """People only, without copies of one picture, which would be pairs that say nothing; in an order of its own."""
     rows = np.stack((crops.content_hashes, crops.pids.astype(np.uint64), crops.camids.astype(np.uint64)), axis=1)

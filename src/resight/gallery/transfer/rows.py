@@ -79,8 +79,11 @@ def rows_of_embeddings(
     """
     camera = None if camera is None else camera_of(camera)
     found = read_rows(path)
-    if camera is None and (found.camids < 0).any():
-        raise ConfigError(f"{path} does not say which camera its crops are from; name it with --camera (camera=)")
+    if camera is None and ((found.camids < 0) & (found.cameras == "")).any():
+        raise ConfigError(
+            f"{path} does not say which camera each of its crops is from, in camid or camera; name one for all with "
+            "--camera (camera=)"
+        )
     people, cameras = set(found.persons.tolist()) - {""}, found.camera_names
     for row in range(len(found.vectors)):
         if splits and str(found.splits[row]) not in splits:
