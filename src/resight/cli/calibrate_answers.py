@@ -86,16 +86,21 @@ def _searches(c: Calibration, found: Support) -> str:
     if not c.similarity:
         asking = f"; ask {POSITIVE} {found.known.least:g}" if found.known.least else ", at whatever rate is asked for"
         return f"{told}{'' if given else asking}: without people with names little more than `same` of a pair is known"
-    short = [answer for _, _, answer, _, _ in sides if (answer.by_default or 0) < HALF]
-    ask = " ".join(f"{option} {answer.half:g}" for _, _, answer, _, option in sides if answer in short and answer.half)
-    if ask:
-        told += f". To say it to half of them: resight gallery search ... {ask}"
+    short = [side for side in sides if (side[2].by_default or 0) < HALF]
+    able = [side for side in short if side[2].half]
+    if able:
+        verdicts = " and ".join(f"`{verdict}`" for verdict, *_ in able)
+        ask = " ".join(f"{option} {answer.half:g}" for _, _, answer, _, option in able)
+        told += f". To say {verdicts} to half of them: resight gallery search ... {ask}"
     elif short:
         told += ", and to half of them at no rate below a half"
-    least = [(answer.least, rate) for _, _, answer, rate, _ in sides if answer.by_default is None and answer.least]
-    needed = ", ".join(f"{rate:g} some {people_for(rate, low, c.num_people):,}" for low, rate in least)
+    needed = [
+        f"`{verdict}` at {rate:g} takes some {people_for(rate, answer.least, c.num_people):,}"
+        for verdict, _, answer, rate, _ in sides
+        if answer.by_default is None and answer.least
+    ]
     return told + (
-        f"; of people to calibrate on (here {c.num_people:,}) it takes for {needed} at the least" if needed else ""
+        f". {', '.join(needed)} people to calibrate on at the least; here {c.num_people:,}" if needed else ""
     )
 
 

@@ -94,7 +94,7 @@ def rates_drawing(thresholds: Sequence[float], curves: Mapping[str, RateCurve]) 
             axes.plot(thresholds, np.maximum(curve.rate, lowest), stroke, color=colour, label=name, linewidth=1.5)
         axes.set(xlabel="threshold on the similarity", ylabel="rate", yscale="log", ylim=(lowest, 1.2))
         axes.grid(color=INK, alpha=0.12)
-        axes.legend(frameon=False, loc="lower center")
+        axes.legend(frameon=False, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)  # above the curves
         return _svg(canvas)
 
 
