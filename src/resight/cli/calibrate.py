@@ -17,7 +17,7 @@ from resight.cli.calibrate_places import check_model, named_places
 from resight.cli.sites import RATES, crops_of_place, keep_calibration, open_site, tell_unknown
 from resight.core.calibration import Calibration
 from resight.core.errors import ConfigError, DataError
-from resight.core.files import check_folder_of, check_new
+from resight.core.files import check_folder_of, check_new, check_new_file
 from resight.embedding.loading import calibrated_copy, load
 from resight.embedding.model import Model
 from resight.site.transform import SiteTransform
@@ -165,11 +165,13 @@ def calibrate(
 def _check_out(model: Path, out: Path, site: str | None) -> None:
     if site is not None:
         raise ConfigError("--site keeps the calibration with the site, and --out in a copy of the model: give one")
-    check_folder_of(out, "--out")
-    if model.is_dir():
-        check_new(out)
-    elif out.is_dir():
+    if out.is_dir() and not model.is_dir():
         raise ConfigError(f"--out: {out} is a directory; name a file, such as mine.resight")
+    if model.is_dir():
+        check_folder_of(out, "--out")
+        check_new(out)
+    else:
+        check_new_file(out, "--out")
 
 
 def _keep(
