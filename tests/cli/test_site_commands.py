@@ -166,7 +166,9 @@ def test_the_people_of_a_gallery_calibrate_it(tmp_path: Path, town: Path) -> Non
     assert shown["method"] != "none"
     both = resight("calibrate", "city", uri, "--site", uri, "-o", copy, code=2)
     assert "give one" in both.stderr
-    assert "embeddings of city" in resight("calibrate", "market", uri, "-o", copy, code=2).stderr
+    assert "exists already" in resight("calibrate", "city", uri, "-o", copy, code=2).stderr
+    new = tmp_path / "new.resight"
+    assert "embeddings of city" in resight("calibrate", "market", uri, "-o", new, code=2).stderr
 
 
 def test_names_that_the_model_gave_do_not_calibrate_it(tmp_path: Path) -> None:
@@ -234,6 +236,7 @@ def test_unlabelled_embeddings_of_another_model_are_refused(tmp_path: Path, town
     told = " ".join(resight(*calibrate, own).stderr.split())
     assert "warning" in told
     assert "does not say which model its embeddings are of" in told
+    out.unlink()
     assert "does not say which model" not in resight(*calibrate, town).stderr
 
 
