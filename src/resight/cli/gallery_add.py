@@ -19,7 +19,7 @@ from resight.cli.place import is_service, opened_with_model
 from resight.cli.sites import site_in_force
 from resight.cli.stopping import exit_code, stopping
 from resight.core.errors import ConfigError, DataError, DatasetError, ResightError
-from resight.core.words import counted
+from resight.core.words import counted, first_of
 from resight.data.crops import SPLITS, Crop
 from resight.data.embeddings import holds_embeddings
 from resight.data.pictures import is_picture, open_pictures
@@ -185,11 +185,8 @@ class _Strangers:
     def tell(self) -> None:
         """Says it at the end, where it was not said at once."""
         if self._counts and not self._at_once:
-            named = ", ".join(f"{name} ({num:,})" for name, num in self._counts.most_common(5))
-            more = f" and {len(self._counts) - 5:,} more" if len(self._counts) > 5 else ""
-            output.say(
-                f"note: rows are by cameras of which the site transform has no mean: {named}{more}: {WITHOUT_MEAN}"
-            )
+            named = first_of([f"{name} ({num:,})" for name, num in self._counts.most_common()], 5)
+            output.say(f"note: rows are by cameras of which the site transform has no mean: {named}: {WITHOUT_MEAN}")
 
 
 def _rows_of(
@@ -226,9 +223,8 @@ def _name_others(folder: Path) -> None:
     below = (path for path in folder.rglob("*") if path.is_file() and not is_picture(path))
     names = sorted(str(path.relative_to(folder)) for path in below)
     if names := [name for name in names if not any(part.startswith(".") for part in Path(name).parts)]:
-        more = f" and {len(names) - NAMED_FILES:,} more" if len(names) > NAMED_FILES else ""
         number = counted(len(names), "file that is no picture", "files that are no pictures")
-        output.say(f"left out: {number} by the suffix: {', '.join(names[:NAMED_FILES])}{more}")
+        output.say(f"left out: {number} by the suffix: {first_of(names, NAMED_FILES)}")
 
 
 def _only(rows: Iterator[Row | DataError], cameras: list[str]) -> Iterator[Row | DataError]:

@@ -8,6 +8,7 @@ from itertools import islice
 from pathlib import Path
 
 from resight.core.errors import DatasetError
+from resight.core.words import first_of
 
 # Files that lie about in data sets and claim to be no picture.
 NO_PICTURES = {".txt", ".json", ".csv", ".md", ".xml", ".db", ".mat", ".html", ".yaml", ".yml"}
@@ -42,8 +43,7 @@ def list_entries(root: Path, most: int = 8) -> str:
         names = [entry.name + ("/" if _is_folder(entry) else "") for entry in _entries(root)]
     except DatasetError as error:
         return f"nothing ({error})"
-    shown = ", ".join(names[:most]) or "nothing"
-    return f"{shown} and {len(names) - most:,} more" if len(names) > most else shown
+    return first_of(names, most) or "nothing"
 
 
 def _entries(folder: Path) -> list[os.DirEntry[str]]:

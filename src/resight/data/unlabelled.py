@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from resight.core.errors import DatasetError
+from resight.core.words import first_of
 from resight.data.crops import UNKNOWN_PID, Crop, Dataset
 from resight.data.formats.catalogue import FORMATS, open_dataset
 from resight.data.formats.manifest import looks_like_manifest, read_manifest
@@ -68,9 +69,8 @@ def read_cameras(root: Path) -> Dataset:
         for name in names
         for crop in open_pictures(root / name)
     )
-    told = f"each sub-folder is taken as a camera: {', '.join(names[:8])}"
-    more = f" and {len(names) - 8:,} more" if len(names) > 8 else ""
-    return Dataset(root.resolve().name, CAMERAS, (), (), crops, notes=(told + more,), doubts=cameras.doubts)
+    told = f"each sub-folder is taken as a camera: {first_of(names, 8)}"
+    return Dataset(root.resolve().name, CAMERAS, (), (), crops, notes=(told,), doubts=cameras.doubts)
 
 
 def _holds_pictures(folder: Path) -> bool:

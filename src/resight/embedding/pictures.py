@@ -69,7 +69,7 @@ def _size(picture: Any) -> tuple[int, int] | None:
     if isinstance(picture, Image.Image):
         return picture.size[::-1]
     if isinstance(picture, str | Path):
-        return size_of(Path(picture).read_bytes())
+        return size_of(Path(picture))
     return size_of(bytes(picture))
 
 

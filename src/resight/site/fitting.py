@@ -18,7 +18,7 @@ from resight.core.cores import blas_by_one_thread
 from resight.core.distances import unit_rows
 from resight.core.errors import DataError, EmbeddingError
 from resight.core.records import FloatArray, IntArray
-from resight.core.words import counted
+from resight.core.words import counted, first_of
 from resight.site.criterion import tracklet_codes, tracklet_eer
 from resight.site.doubts import doubts_of, doubts_of_times
 from resight.site.transform import CameraFacts, SiteFacts, SiteTransform
@@ -162,14 +162,13 @@ def check_cameras(
     least = f"{what} takes two cameras with {LEAST_PICTURES} different pictures each{equal}"
     if not by_camera:
         raise DataError(f"there are no pictures; {least}")
-    few = ", ".join(
+    few = [
         f"camera {name} ({counted(count, 'picture')}{', to get none' if name in without else ''})"
-        for name, count in sorted(left_out.items(), key=lambda item: -item[1])[:5]
-    )
-    more = f" and {len(left_out) - 5:,} more" if len(left_out) > 5 else ""
+        for name, count in sorted(left_out.items(), key=lambda item: -item[1])
+    ]
     raise DataError(
         f"{least}; here {num} of {len(by_camera):,} {'has' if num == 1 else 'have'} as many"
-        + (f". Without a mean: {few}{more}" if few else "")
+        + (f". Without a mean: {first_of(few, 5)}" if few else "")
         + ("" if len(by_camera) > 1 else ". Pictures that name no camera count as one camera's")
     )
 

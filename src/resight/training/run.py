@@ -120,18 +120,23 @@ def write_or_check_config(run_dir: Path, fixed: Mapping[str, Any], described: Ma
     before = read_config(run_dir)
     if "recipe" in fixed and isinstance(before.get("recipe"), dict):
         before["recipe"] = Recipe.from_dict(before["recipe"]).to_dict()  # an earlier version's has other fields
-    differ = [
-        _pictures_told(before, described)
-        if name == "data_digest"
-        else f"another {name} ({differences(before.get(name), value)})"
-        for name, value in fixed.items()
-        if before.get(name) != value
-    ]
+    differ = differing(before, fixed)
+    if "data_digest" in differ:
+        differ["data_digest"] = _pictures_told(before, described)
     if differ:
         raise ConfigError(
-            f"{run_dir} was begun with {', '.join(differ)}. Resuming would mix two trainings: give what it was begun "
-            "with, or name another directory"
+            f"{run_dir} was begun with {', '.join(differ.values())}. Resuming would mix two trainings: give what it "
+            "was begun with, or name another directory"
         )
+
+
+def differing(before: Mapping[str, Any], now: Mapping[str, Any], called: Mapping[str, str] = {}) -> dict[str, str]:
+    """What of a configuration is another now, in words by field. called: what users know a field as."""
+    return {
+        name: f"another {called.get(name, name)} ({differences(before.get(name), value)})"
+        for name, value in now.items()
+        if before.get(name) != value
+    }
 
 
 def differences(before: Any, now: Any, most: int = 6) -> str:

@@ -259,12 +259,12 @@ def check_pixels(data: bytes, name: str, most: int) -> None:
         raise UnreadableImage(name, f"{width} x {height} pixels; {too_many}")
 
 
-def size_of(data: bytes) -> tuple[int, int] | None:
+def size_of(picture: bytes | Path) -> tuple[int, int] | None:
     """(height, width) of a picture as it is shown, from its head alone; None where that says nothing."""
     try:
-        with _QUIET, Image.open(io.BytesIO(data), formats=FORMATS) as picture:
-            width, height = picture.size
-            turned = picture.getexif().get(ExifTags.Base.Orientation, 1) > 4
+        with _QUIET, Image.open(picture if isinstance(picture, Path) else io.BytesIO(picture), formats=FORMATS) as head:
+            width, height = head.size
+            turned = head.getexif().get(ExifTags.Base.Orientation, 1) > 4
     except Exception:  # as above; whoever decodes it says what is wrong
         return None
     return (width, height) if turned else (height, width)

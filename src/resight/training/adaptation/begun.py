@@ -14,9 +14,7 @@ from resight.training.adaptation.settings import Adaptation
 from resight.training.execution import mixed_precision
 from resight.training.loop import TrainOptions
 from resight.training.pretrained import weights_of
-from resight.training.run import check_directory, differences, is_begun, read_config
-
-CALLED = {"source": "model"}  # what the user knows a field of the configuration as
+from resight.training.run import check_directory, differing, is_begun, read_config
 
 
 def check_begun(
@@ -35,15 +33,11 @@ def check_begun(
     if load_outcome(run_dir) is None:  # of a finished one nothing is computed any more, wherever it was
         device = choose_device(options.device)
         asked |= {"amp": mixed_precision(device, options.amp), "device": device.type}
-    differ = [
-        f"another {CALLED.get(name, name)} ({differences(before.get(name), value)})"
-        for name, value in asked.items()
-        if before.get(name) != value
-    ]
+    differ = differing(before, asked, called={"source": "model"})
     if differ:
         raise ConfigError(
-            f"{run_dir} was begun with {', '.join(differ)}: what is there is no answer to what is asked now. Give what "
-            "it was begun with, or name another directory"
+            f"{run_dir} was begun with {', '.join(differ.values())}: what is there is no answer to what is asked now. "
+            "Give what it was begun with, or name another directory"
         )
 
 
