@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from resight.data.crops import Crop, Dataset
     from resight.data.formats.catalogue import open_dataset
     from resight.data.pictures import open_pictures
+    from resight.data.splitting import split_people
     from resight.embedding.loading import load
     from resight.embedding.model import Model
     from resight.evaluation.evaluate import Evaluation, evaluate
@@ -46,6 +47,7 @@ __all__ = [
     "open_pictures",
     "progress_bar",
     "save_site",
+    "split_people",
 ]
 
 
@@ -71,6 +73,7 @@ _PLACES = {
     "open_pictures": "resight.data.pictures:open_pictures",
     "progress_bar": "resight.core.progress:progress_bar",
     "save_site": "resight.site.files:save_site",
+    "split_people": "resight.data.splitting:split_people",
 }  # each name is imported when it is asked for: a search needs little of this
 
 

@@ -59,6 +59,7 @@ def test_the_public_names() -> None:
         "open_pictures",
         "progress_bar",
         "save_site",
+        "split_people",
     ]
     assert all(hasattr(resight, name) for name in resight.__all__)
 

@@ -97,12 +97,28 @@ def test_folders_of_people_without_a_split_are_told_where_to_go(tmp_path: Path) 
         (tmp_path / person).mkdir()
         (tmp_path / person / "c1_a.jpg").touch()
     fit = "site", "fit", tmp_path, "-o", tmp_path / "s.site", "--model", "default"
-    for done in (resight("doctor", tmp_path, code=3), resight(*fit, code=3)):
-        assert f"move them into {tmp_path / 'train'}/" in done.stderr
+    assert f"move them into {tmp_path / 'train'}/" in resight(*fit, code=3).stderr
+    assert f"`resight data split {tmp_path} -o NEW.csv` divides them" in resight("doctor", tmp_path, code=3).stderr
     (tmp_path / "p1").rename(tmp_path / "other")
     (tmp_path / "other" / "c1_a.jpg").unlink()
     (tmp_path / "p2" / "c1_a.jpg").unlink()
-    assert "move them" not in resight("doctor", tmp_path, code=3).stderr
+    assert "data split" not in resight("doctor", tmp_path, code=3).stderr
+
+
+def test_labelled_people_are_divided(tmp_path: Path) -> None:
+    """Under the table's own names; no file is written over, and the table that is read least of all."""
+    rows = [f"{pid}-{camid}-{n}.jpg,{pid},{camid}" for pid in range(1, 5) for camid in (1, 2) for n in (1, 2)]
+    labels, out = tmp_path / "labels.csv", tmp_path / "mine.csv"
+    labels.write_text("\n".join(["image,person,cam", *rows]))
+    named = "--column", "path=image", "--column", "pid=person", "--column", "camid=cam"
+    done = resight("data", "split", labels, *named, "-o", out)
+    assert "train 8 crops of 2 ids, query 4 crops of 2 ids, gallery 4 crops of 2 ids" in done.stderr
+    assert f"next: resight doctor {out}" in done.stderr
+    assert len(out.read_text().splitlines()) == 17
+    for place in (out, labels):
+        assert "exists already" in resight("data", "split", labels, *named, "-o", place, code=2).stderr
+    assert "is the table that is read" in resight("data", "export", out, "-o", out, code=2).stderr
+    assert "OURS=THEIRS" in resight("data", "export", out, "--column", "pid", "-o", tmp_path / "x.csv", code=2).stderr
 
 
 def test_protocols_that_score_nothing_are_left_out(runs: tuple[Path, Path], tmp_path: Path) -> None:

@@ -68,7 +68,7 @@ class _SiteVerbs(LazyGroup):
 
 class _DataVerbs(LazyGroup):
     help_text: ClassVar[str] = "Data sets as tables."
-    verbs: ClassVar[Verbs] = {"export": "data_export:data_export"}
+    verbs: ClassVar[Verbs] = {"export": "data_export:data_export", "split": "data_split:data_split"}
 
 
 class _Verbs(LazyGroup):

@@ -24,10 +24,7 @@ def open_data(spec: str, format: str | None, strict: bool, labelled: bool = True
     """The data set. Files that do not fit are named; with `strict` the first is an error. labelled: False where nobody
     asks who is in the pictures, as `open_unlabelled` has it."""
     dataset = open_dataset(spec, format) if labelled else open_unlabelled(spec, format)
-    tell(dataset)
-    if strict and dataset.problems:
-        raise DatasetError(f"{dataset.problems[0].name}: {dataset.problems[0].reason}")
-    output.name_problems(dataset.problems)
+    tell(dataset, strict)
     return dataset
 
 
@@ -44,8 +41,9 @@ def open_training_data(spec: str | None, folders: Sequence[Path], format: str | 
     return dataset
 
 
-def tell(dataset: Dataset) -> None:
-    """Says what is there, what to know of it, and what its labels could also mean."""
+def tell(dataset: Dataset, strict: bool = False) -> None:
+    """Says what is there, what to know of it, what its labels could also mean, and which files do not fit; with
+    `strict` the first of these is an error."""
     output.say(str(dataset))
     for text in (*dataset.notes, *dataset.doubts):
         output.say(f"note: {text}")
@@ -59,3 +57,6 @@ def tell(dataset: Dataset) -> None:
             f"warning: the labels contradict each other: {which} listed with more than one, and within a split the "
             f"first is taken: {shown}{more}"
         )
+    if strict and dataset.problems:
+        raise DatasetError(f"{dataset.problems[0].name}: {dataset.problems[0].reason}")
+    output.name_problems(dataset.problems)

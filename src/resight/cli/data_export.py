@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from resight.cli import output
-from resight.cli.data import open_data
+from resight.cli.data import tell
+from resight.core.errors import ConfigError
 from resight.core.files import check_folder_of
+from resight.data.crops import Dataset
+from resight.data.formats.catalogue import open_dataset
+
+COLUMN_HELP = "What a table calls a column, as pid=person_id. Can be given again."
 
 
 def data_export(
@@ -20,6 +26,7 @@ def data_export(
         typer.Option(help="Copy the pictures into this folder; else the table has the paths of where they are."),
     ] = None,
     format: Annotated[str | None, typer.Option(help="The data's format, where it is not to be guessed.")] = None,
+    column: Annotated[list[str] | None, typer.Option(metavar="OURS=THEIRS", help=COLUMN_HELP)] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first file that does not fit.")] = False,
 ) -> None:
     """Writes a data set as a manifest, a table of path, pid, camid, split and what else is known, which every verb
@@ -30,12 +37,33 @@ def data_export(
       resight data export Market-1501-v15.09.15 -o market.csv
 
       resight data export synthetic -o city/manifest.parquet --pictures city/pictures
-    """
-    from resight.data.formats.manifest import write_manifest
 
+      resight data export theirs.csv --column path=image --column pid=person_id -o ours.csv
+    """
     if pictures is None:
         check_folder_of(out, "--out")
-    dataset = open_data(data, format, strict)
+    if Path(data).is_file() and out.exists() and out.samefile(data):
+        raise ConfigError(f"--out: {out} is the table that is read; name another")
+    dataset = open_dataset(data, format, columns=columns_of(column or ()))
+    tell(dataset, strict)
+    write(dataset, out, pictures)
+
+
+def columns_of(given: Sequence[str]) -> dict[str, str]:
+    """What --column says. Raises ConfigError for another form, or one of ours named twice."""
+    columns: dict[str, str] = {}
+    for text in given:
+        ours, _, theirs = (part.strip() for part in text.partition("="))
+        if not (ours and theirs) or ours in columns:
+            raise ConfigError(f"--column takes OURS=THEIRS, each of ours once, as pid=person_id, not {text!r}")
+        columns[ours] = theirs
+    return columns
+
+
+def write(dataset: Dataset, out: Path, pictures: Path | None) -> None:
+    """Writes the table, and says where it is."""
+    from resight.data.formats.manifest import write_manifest
+
     out.parent.mkdir(parents=True, exist_ok=True)
     problems = write_manifest(dataset, out, pictures, output.progress)
     output.name_problems(problems)

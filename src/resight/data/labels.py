@@ -23,6 +23,7 @@ PERSON_ZERO = 1_000_000_000  # more digits than the pids of any layout may have
 MOST_DIGITS = 18  # so that a number fits into 64 bits
 PERSON = re.compile(r"(-1|\d+)")
 CAMERA = re.compile(r"(?:camera|cam|c)?(-?\d+)", re.IGNORECASE)
+LIKE_A_CAMERA = re.compile(r"(camera|cam|c|ch|channel)[-_ ]?\d+", re.IGNORECASE)  # a name that no person has
 SHOWN = 3  # of the labels that a doubt is about
 # What tables write where there is nothing. A person of such a name is not to be told from no person.
 NOTHING = frozenset({"", "nan", "none", "null", "na", "n/a", "<na>", "#n/a"})

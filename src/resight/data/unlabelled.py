@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,12 +13,12 @@ from resight.core.words import first_of
 from resight.data.crops import UNKNOWN_PID, Crop, Dataset
 from resight.data.formats.catalogue import FORMATS, open_dataset
 from resight.data.formats.manifest import looks_like_manifest, read_manifest
-from resight.data.labels import number_cameras
+from resight.data.formats.tables import OF_NOBODY
+from resight.data.labels import LIKE_A_CAMERA, number_cameras
 from resight.data.listing import list_entries, subfolders
 from resight.data.pictures import is_picture, open_pictures
 
 CAMERAS = "cameras"  # a format of theirs: a folder whose sub-folders are a camera each
-LIKE_A_CAMERA = re.compile(r"(camera|cam|c|ch|channel)[-_ ]?\d+", re.IGNORECASE)  # a name that no person has
 
 
 def open_unlabelled(spec: str | Path, format: str | None = None) -> Dataset:
@@ -33,7 +32,7 @@ def open_unlabelled(spec: str | Path, format: str | None = None) -> Dataset:
     if format == CAMERAS:
         return read_cameras(root)
     if format == "manifest" or (format is None and looks_like_manifest(root)):
-        return read_manifest(root, labelled=False)
+        return read_manifest(root, OF_NOBODY)
     if format is None and root.is_dir() and not any(known.looks_like(root) for known in FORMATS.values()):
         names = [name for name in subfolders(root) if _holds_pictures(root / name)]
         if names and all(map(LIKE_A_CAMERA.fullmatch, names)):

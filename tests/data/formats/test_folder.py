@@ -162,8 +162,10 @@ def test_names_stand_beside_their_numbers(tmp_path: Path) -> None:
     assert data.doubts[0].startswith("'bob' is no number")
 
 
-def test_a_folder_in_a_persons_folder_is_named(tmp_path: Path) -> None:
-    data = read_folder(put(tmp_path, "train/1/1_a.png", "train/north/2/1_a.png"))
+def test_a_folder_in_a_persons_folder_is_a_camera_or_named(tmp_path: Path) -> None:
+    data = read_folder(put(tmp_path, "train/1/1_a.png", "train/1/cam2/a.png", "train/north/2/1_a.png"))
+    assert [(c.name, c.camera) for c in data.train] == [("train/1/1_a.png", None), ("train/1/cam2/a.png", None)]
+    assert [c.camid for c in data.train] == [1, 2]
     assert [(p.name, p.reason) for p in data.problems] == [
-        ("train/north/2/", "a folder in a person's folder is not looked into")
+        ("train/north/2/", "a folder in a person's folder is looked into where it is named as a camera is, as cam1")
     ]

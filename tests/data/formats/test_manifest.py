@@ -236,14 +236,15 @@ def test_lines_of_json_are_a_table(tmp_path: Path) -> None:
 def test_what_is_wrong_with_a_table_is_said(tmp_path: Path) -> None:
     header = "image,id,Camera,set"
     with pytest.raises(
-        DatasetError, match=r"rename the columns: image to path, id to pid, camera to camid, set to split\."
+        DatasetError,
+        match=r"say --column path=image --column pid=id --column camid=camera --column split=set to",
     ):
         read_manifest(table(tmp_path, "a.jpg,7,1,train", header=header))
     with pytest.raises(DatasetError, match="That is one column: separate them by commas, semicolons, tabs or"):
         read_manifest(table(tmp_path, "a.jpg:7:1:train", header="path:pid:camid:split"))
     with pytest.raises(DatasetError) as caught:
         read_manifest(table(tmp_path, "a.jpg,7,1,test", "b.jpg,7,1,test", "c.jpg,7,1,val"))
-    assert "Its splits are test (2), val (1); those that are read: train, query, gallery." in str(caught.value)
+    assert "Its splits are test (2), val (1); those that are read: train, query, gallery;" in str(caught.value)
     assert "write query for those that are searched for, gallery for those that are searched" in str(caught.value)
     for name, what in (("a.zip", "an archive: unpack"), ("a.xlsx", "a spreadsheet: save"), ("a.tsv", "rename it")):
         (tmp_path / name).write_bytes(b"PK\x03\x04")

@@ -22,6 +22,7 @@ from resight.core.errors import ConfigError, DataError, TrainingError, WeightsEr
 from resight.data.city.synthetic import draw_city
 from resight.data.crops import UNKNOWN_PID, Dataset
 from resight.data.formats.manifest import read_manifest, write_manifest
+from resight.data.formats.tables import OF_NOBODY
 from resight.data.unlabelled import hide_people
 from resight.embedding.loading import load
 from resight.models.saved import CARD_FILE, WEIGHTS_FILE
@@ -396,7 +397,7 @@ def test_the_verb(begun: Path, manifest: Path, tmp_path: Path) -> None:
     assert facts["schema"] == "resight.adaptation/1"
     assert resight("model", "card", tmp_path / "run").stdout
     assert "of a stripnet alone" in resight("adapt", "slicenet2", manifest, "-o", tmp_path / "x", code=4).stderr
-    for crop in read_manifest(manifest, labelled=False).gallery:
+    for crop in read_manifest(manifest, OF_NOBODY).gallery:
         place = tmp_path / "folder" / f"cam{crop.camid}" / Path(crop.name).name
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_bytes(crop.read())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from resight.data.formats.manifest import looks_like_manifest, read_manifest
 from resight.data.formats.market1501 import looks_like_market1501, read_market1501
 from resight.data.formats.mars import looks_like_mars, read_mars
 from resight.data.formats.msmt17 import looks_like_msmt17, read_msmt17
+from resight.data.formats.tables import OPTIONAL, REQUIRED
 from resight.data.formats.veri776 import looks_like_veri776, read_veri776
 from resight.data.formats.viper import looks_like_viper, read_viper
 from resight.data.labels import settled
@@ -86,17 +87,17 @@ NOT_READ = {
 SYNTHETIC = "synthetic"  # drawn by code, so it has no folder to look at
 
 
-def open_dataset(spec: str | Path, format: str | None = None) -> Dataset:
+def open_dataset(spec: str | Path, format: str | None = None, *, columns: Mapping[str, str] | None = None) -> Dataset:
     """Opens a data set: a folder or a table of any known format, or the drawn city, `synthetic`, with its settings
     after a colon. Pictures are not read yet.
 
     Labels mean what `resight.data.labels` says: 0 is a distractor, or a person where query or train holds it.
 
     format: a name of FORMATS, instead of finding it by looking; with a variant where the format has any
-    (`msmt17:trainval`).
+    (`msmt17:trainval`). columns: what a table calls its columns, by our names ({"pid": "person_id"}).
 
-    Raises DatasetError where the path does not exist or is of no known format, ConfigError for an unknown format or an
-    unknown setting.
+    Raises DatasetError where the path does not exist or is of no known format, ConfigError for an unknown format, an
+    unknown setting, or columns of what is no table.
 
     Example:
 
@@ -114,12 +115,25 @@ def open_dataset(spec: str | Path, format: str | None = None) -> Dataset:
     root = Path(spec)
     if not os.path.exists(root):  # unlike Path's, never an OSError, however long the name
         raise DatasetError(f"{root} does not exist. Name a folder of crops, a manifest, or `synthetic`.")
-    chosen = FORMATS[name or find_format(root)]
+    name = name or find_format(root)
+    chosen = FORMATS[name]
+    check_columns(root, name == "manifest", columns or {})
+    if columns:
+        return settled(read_manifest(root, columns=columns))
     if not variant:
         return settled(chosen.read(root))
     if not chosen.has_variants:
         raise ConfigError(f"the format {name} has no variants: name it as {name!r}, not {format!r}")
     return settled(chosen.read(root, variant))
+
+
+def check_columns(root: Path, is_table: bool, columns: Collection[str]) -> None:
+    """Raises ConfigError for names of columns where there is no table, or that are none of ours."""
+    if columns and not is_table:
+        raise ConfigError(f"{root} is no table, so it has no columns to name")
+    for name in columns:
+        if name not in (*REQUIRED, *OPTIONAL):
+            raise unknown_name("column", name, (*REQUIRED, *OPTIONAL))
 
 
 def find_format(root: Path) -> str:
@@ -141,8 +155,8 @@ def find_format(root: Path) -> str:
     others = ", ".join(name for name in FORMATS if name not in ("folder", "manifest"))
     if os.path.isdir(root) and holds_folders_of_pictures(root):
         found += (
-            f". If each of those folders is a person, move them into {root / 'train'}/, which is enough to train and "
-            "for `site fit`; evaluation takes query/ and gallery/"
+            f". If each of those folders is a person, `resight data split {root} -o NEW.csv` divides them into train, "
+            "query and gallery"
         )
     raise DatasetError(
         f"{root} is of no known format: it {found}. Pictures of your own lie in {FORMATS['folder'].layout}, or are "

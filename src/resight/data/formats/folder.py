@@ -1,16 +1,16 @@
 """A folder of your own: `<split>/<pid>/<camera>_<anything>.<ext>`, as the reference paper's data lie.
 
-Splits: `train`, and `query` and `gallery`, which stand at the top or below `val` or `test`. Pictures that keep the
-names of a known data set inside their person's folder (`0002/0002_c1s1_000451_03.jpg`, as the prepare.py of
-Person_reID_baseline_pytorch leaves them), or directly in the split's, are read by that data set's pattern. Labels
-become numbers as `labels` says.
+Splits: `train`, and `query` and `gallery`, which stand at the top or below `val` or `test`. A person's folder may hold
+a folder for each camera instead, named as one: `<pid>/cam1/<anything>.<ext>`. Pictures that keep the names of a known
+data set inside their person's folder (`0002/0002_c1s1_000451_03.jpg`, as the prepare.py of Person_reID_baseline_pytorch
+leaves them), or directly in the split's, are read by that data set's pattern. Labels become numbers as `labels` says.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from resight.core.errors import DatasetError
@@ -21,7 +21,7 @@ from resight.data.formats.market1501 import NAMES as MARKET1501
 from resight.data.formats.mars import NAME as MARS
 from resight.data.formats.msmt17 import NAME as MSMT17
 from resight.data.formats.veri776 import NAMES as VERI776
-from resight.data.labels import number_cameras, number_people
+from resight.data.labels import LIKE_A_CAMERA, number_cameras, number_people
 from resight.data.listing import list_entries, picture_files, subfolders
 
 PLACES: Mapping[str, tuple[str, ...]] = {
@@ -62,6 +62,42 @@ def read_folder(root: Path) -> Dataset:
     for and found."""
     problems: list[Problem] = []
     found = {split: list(_files(root, places, problems)) for split, places in PLACES.items()}
+    return _as_dataset(
+        root,
+        found,
+        problems,
+        "<split>/<person>/<camera>_<anything>.<ext> with the splits train, query and gallery (or val/query, "
+        "val/gallery)",
+    )
+
+
+def read_people(root: Path) -> Dataset:
+    """Reads the pictures of people whom nobody has divided yet, all into the gallery: the layout of one split, or
+    `<camera>/<person>/<anything>.<ext>` where all folders are named as cameras.
+
+    Raises DatasetError where no picture is found, saying what was looked for and found.
+    """
+    problems: list[Problem] = []
+    tops = list(subfolders(root))
+    if tops and all(map(LIKE_A_CAMERA.fullmatch, tops)):
+        files = [
+            replace(file, camera=top, known=None)
+            for top in tops
+            for file in _files(root, (top,), problems)
+            if file.path.parent != root / top
+        ]
+    else:
+        files = list(_files(root, ("",), problems))
+    return _as_dataset(
+        root,
+        {"gallery": files},
+        problems,
+        "<person>/<camera>_<anything>.<ext>, <person>/cam1/<anything>.<ext> or cam1/<person>/<anything>.<ext>",
+    )
+
+
+def _as_dataset(root: Path, found: Mapping[str, Sequence[_File]], problems: list[Problem], layout: str) -> Dataset:
+    """found: the files of each split."""
     everything = [file for files in found.values() for file in files]
     known = 2 * sum(file.known is not None for file in everything) > len(everything)
     shape = "<person>_c<camera>..., as the others" if known else "<camera>_<anything>.<ext>"
@@ -75,8 +111,7 @@ def read_folder(root: Path) -> Dataset:
                 told[split].append((file, camera))
     if not any(told.values()):
         raise DatasetError(
-            f"{root} holds no pictures in the layout <split>/<person>/<camera>_<anything>.<ext> with the "
-            f"splits train, query and gallery (or val/query, val/gallery). Found: {list_entries(root)}."
+            f"{root} holds no pictures in the layout {layout}. Found: {list_entries(root)}."
             + (f" First file that does not fit: {problems[0].name}, {problems[0].reason}." if problems else "")
         )
     rows = [row for split in told.values() for row in split]
@@ -118,16 +153,20 @@ def _files(root: Path, places: Iterable[str], problems: list[Problem]) -> Iterat
                 name = path.relative_to(root).as_posix()
                 yield _File(path, name, person, camera if separator and camera else None, _known(path.name, person))
             for below in subfolders(split / person):
-                problems.append(
-                    Problem(f"{place}/{person}/{below}/", "a folder in a person's folder is not looked into")
-                )
+                folder = split / person / below
+                if not LIKE_A_CAMERA.fullmatch(below):
+                    reason = "a folder in a person's folder is looked into where it is named as a camera is, as cam1"
+                    problems.append(Problem(f"{folder.relative_to(root).as_posix()}/", reason))
+                    continue
+                for path in picture_files(folder):
+                    yield _File(path, path.relative_to(root).as_posix(), person, below, _known(path.name, person))
         for path in picture_files(split):
             name = path.relative_to(root).as_posix()
             match = _match(path.name)
             if match is not None:
                 yield _File(path, name, match["pid"], None, match["camera"])
             else:
-                problems.append(Problem(name, f"lies directly in {place}/, not in a person's folder"))
+                problems.append(Problem(name, f"lies directly in {place or root.name}/, not in a person's folder"))
 
 
 def _known(file: str, person: str) -> str | None:

@@ -13,7 +13,7 @@ import math
 import os
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PureWindowsPath
 from typing import Any
 
@@ -22,7 +22,7 @@ from resight.core.files import write_whole
 from resight.core.progress import Progress, silent
 from resight.core.times import parse_time
 from resight.data.crops import RIGHTS_UNKNOWN, SPLITS, Crop, Dataset, Problem
-from resight.data.formats.tables import OPTIONAL, REQUIRED, SUFFIXES, Row, read_rows
+from resight.data.formats.tables import OPTIONAL, REQUIRED, SUFFIXES, Row, Wanted, read_rows
 from resight.data.labels import NOTHING, number_cameras, number_people
 from resight.data.listing import list_entries
 
@@ -39,9 +39,12 @@ def looks_like_manifest(root: Path) -> bool:
     return _table(root) is not None
 
 
-def read_manifest(root: Path, labelled: bool = True) -> Dataset:
-    """Reads a table of crops. Rows with a wrong value are named and left out. labelled: False for those who do not ask
-    who is in the pictures: then pid and split may be absent or empty, and `camera` is another name of camid.
+def read_manifest(root: Path, needed: Sequence[str] = REQUIRED, columns: Mapping[str, str] | None = None) -> Dataset:
+    """Reads a table of crops. Rows with a wrong value are named and left out.
+
+    needed: the columns that must be there. OF_NOBODY for those who do not ask who is in the pictures: pid and split may
+    be absent or empty. UNSPLIT for those who make the splits: everything is in the gallery. In both `camera` is another
+    name of camid. columns: what the table calls the columns, by our names.
 
     Raises DatasetError where a column is missing or no row is left, MissingExtra where a Parquet table needs pyarrow.
     """
@@ -52,8 +55,8 @@ def read_manifest(root: Path, labelled: bool = True) -> Dataset:
             f"{root} is no manifest: looked for a .csv, .parquet or .jsonl file, or a folder with one of "
             f"{', '.join(IN_A_FOLDER)}; found {found}"
         )
-    read = read_rows(table, labelled)
-    rows = read.rows if labelled else [_of_nobody(row) for row in read.rows]
+    read = read_rows(table, Wanted(needed, columns or {}))
+    rows = [_completed(row, needed) for row in read.rows]
     problems: list[Problem] = []
     good = [(number, row) for number, row in enumerate(rows, 1) if _is_whole(table, number, row, problems)]
     people = number_people(_text(row["pid"]) for _, row in good)
@@ -152,13 +155,17 @@ def _table(root: Path) -> Path | None:
     return next((root / name for name in IN_A_FOLDER if os.path.isfile(root / name)), None)
 
 
-def _of_nobody(row: Row) -> Row:
-    """The row as one whose pid need not be known, in the gallery where it names no split."""
+def _completed(row: Row, needed: Sequence[str]) -> Row:
+    """The row with what it need not have: nobody's pid, and the gallery as its split."""
+    if "split" in needed:
+        return row
+    row = {**row, "camid": _text(row.get("camid")) or row.get("camera")}
+    if "pid" in needed:
+        return {**row, "split": "gallery"}
     pid = _text(row.get("pid"))
     return {
         **row,
         "pid": "-1" if not pid or BELOW.fullmatch(pid) else pid,
-        "camid": _text(row.get("camid")) or row.get("camera"),
         "split": _text(row.get("split")) or "gallery",
     }
 
@@ -206,7 +213,7 @@ def _splits_there(rows: Sequence[Row]) -> str:
     if not found or any(split.lower() in SPLITS for split in found):
         return ""
     shown = ", ".join(f"{split} ({count:,})" for split, count in found.most_common(NAMED))
-    return f" Its splits are {shown}; those that are read: {', '.join(SPLITS)}."
+    return f" Its splits are {shown}; those that are read: {', '.join(SPLITS)}; `resight data split` makes new ones."
 
 
 def _difference(first: tuple[int, int, int], first_row: Row, other: tuple[int, int, int], row: Row) -> str:

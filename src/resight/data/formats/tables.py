@@ -12,8 +12,9 @@ import io
 import json
 import os
 import re
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,8 @@ from resight.core.errors import DatasetError, MissingExtra
 from resight.core.words import counted
 
 REQUIRED = ("path", "pid", "camid", "split")
-OF_NOBODY = ("path", "camid")  # what is needed where nobody asks who is in the pictures; `camera` is camid there
+UNSPLIT = ("path", "pid", "camid")  # what is needed to make the splits
+OF_NOBODY = ("path", "camid")  # and where nobody asks who is in the pictures. In both `camera` is another name of camid
 OPTIONAL = ("time", "track", "sequence", "frame", "rights")
 CAMERA = "camera"
 SUFFIXES = (".csv", ".parquet", ".jsonl")
@@ -45,24 +47,45 @@ class Rows:
     notes: tuple[str, ...] = ()
 
 
-def read_rows(table: Path, labelled: bool = True) -> Rows:
-    """The rows of a table by its suffix, one of SUFFIXES. labelled: whether it needs all of REQUIRED, or OF_NOBODY.
+@dataclass(frozen=True)
+class Wanted:
+    """needed: the columns that a table must have, REQUIRED, UNSPLIT or OF_NOBODY. columns: what the table calls some of
+    them, by our names."""
+
+    needed: Sequence[str] = REQUIRED
+    columns: Mapping[str, str] = field(default_factory=dict)
+
+    def names(self, table: Path, found: Sequence[str]) -> list[str]:
+        """Our names of the table's columns, in their order. Raises DatasetError where one is missing or there twice."""
+        ours = {theirs.strip().lower(): name for name, theirs in self.columns.items()}
+        names = [str(name).strip().lower() for name in found]
+        absent = [theirs for theirs in ours if theirs not in names]
+        if absent:
+            raise DatasetError(f"{table} has no column {', '.join(absent)}; found {', '.join(names) or 'none'}")
+        names = [ours.get(name) or (f"{name} (of the table)" if name in self.columns else name) for name in names]
+        _check_columns(table, names, self.needed)
+        return names
+
+
+def read_rows(table: Path, wanted: Wanted | None = None) -> Rows:
+    """The rows of a table by its suffix, one of SUFFIXES, under our names of the columns.
 
     Raises DatasetError where it cannot be read or a column is missing or there twice, MissingExtra where Parquet needs
     pyarrow.
     """
+    wanted = wanted or Wanted()
     try:
         if table.suffix.lower() == ".parquet":
-            return Rows(list(_parquet_rows(table, labelled)))
+            return Rows(list(_parquet_rows(table, wanted)))
         data = table.read_bytes()
     except OSError as error:
         raise DatasetError(f"{table} cannot be read ({error.strerror})") from None
     if table.suffix.lower() == ".jsonl":
-        return Rows(_json_rows(table, data, labelled))
-    return _csv_rows(table, data, labelled)
+        return Rows(_json_rows(table, data, wanted))
+    return _csv_rows(table, data, wanted)
 
 
-def _csv_rows(table: Path, data: bytes, labelled: bool) -> Rows:
+def _csv_rows(table: Path, data: bytes, wanted: Wanted) -> Rows:
     try:
         text = data.decode("utf-16" if data.startswith(UTF16) else "utf-8-sig")
         utf8 = True
@@ -73,8 +96,7 @@ def _csv_rows(table: Path, data: bytes, labelled: bool) -> Rows:
     header = re.split(r"[\r\n]", text, maxsplit=1)[0]
     reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=max(DELIMITERS, key=header.count))
     try:
-        reader.fieldnames = [name.strip().lower() for name in reader.fieldnames or ()]
-        _check_columns(table, reader.fieldnames, labelled)
+        reader.fieldnames = wanted.names(table, reader.fieldnames or ())
         rows: list[Row] = list(reader)
     except csv.Error as error:
         raise DatasetError(f"{table} is not CSV ({error})") from None
@@ -129,7 +151,7 @@ def _is_there(table: Path, path: str) -> bool:
     return any(os.path.lexists(table.parent / each) for each in (path, path.replace("\\", "/")))
 
 
-def _json_rows(table: Path, data: bytes, labelled: bool) -> list[Row]:
+def _json_rows(table: Path, data: bytes, wanted: Wanted) -> list[Row]:
     rows: list[Row] = []
     for number, line in enumerate(data.splitlines(), 1):
         if not line.strip():
@@ -141,11 +163,12 @@ def _json_rows(table: Path, data: bytes, labelled: bool) -> list[Row]:
         if not isinstance(value, dict):
             raise DatasetError(f"{table}, line {number}: a {type(value).__name__} of JSON, where an object is wanted")
         rows.append({name.strip().lower(): each for name, each in value.items()})
-    _check_columns(table, list(dict.fromkeys(name for row in rows for name in row)), labelled)
-    return rows
+    found = list(dict.fromkeys(name for row in rows for name in row))
+    names = dict(zip(found, wanted.names(table, found), strict=True))
+    return [{names[name]: each for name, each in row.items()} for row in rows]
 
 
-def _parquet_rows(table: Path, labelled: bool) -> Iterator[Row]:
+def _parquet_rows(table: Path, wanted: Wanted) -> Iterator[Row]:
     try:
         import pyarrow
         from pyarrow import parquet
@@ -153,35 +176,43 @@ def _parquet_rows(table: Path, labelled: bool) -> Iterator[Row]:
         raise MissingExtra("pyarrow, which reads Parquet,", "parquet") from None
     try:
         with parquet.ParquetFile(table) as file:
-            names = file.schema_arrow.names
-            _check_columns(table, names, labelled)
-            for batch in file.iter_batches(columns=[n for n in (*REQUIRED, CAMERA, *OPTIONAL) if n in names]):
-                yield from batch.to_pylist()
+            found = file.schema_arrow.names
+            ours = dict(zip(found, wanted.names(table, found), strict=True))
+            read = [name for name in found if ours[name] in (*REQUIRED, CAMERA, *OPTIONAL)]
+            for batch in file.iter_batches(columns=read):
+                yield from ({ours[name]: each for name, each in row.items()} for row in batch.to_pylist())
     except (pyarrow.ArrowException, OSError) as error:
         raise DatasetError(f"{table} is not a Parquet file that can be read ({error})") from None
 
 
-def _check_columns(table: Path, found: Sequence[str], labelled: bool) -> None:
+def _check_columns(table: Path, found: Sequence[str], needed: Sequence[str]) -> None:
     twice = [name for name in (*REQUIRED, *OPTIONAL) if list(found).count(name) > 1]
     if twice:
         raise DatasetError(f"{table} has the column {', '.join(twice)} more than once; keep the one that is meant")
-    needed = REQUIRED if labelled else OF_NOBODY
-    known = found if labelled or CAMERA not in found else [*found, "camid"]
+    known = found if "split" in needed or CAMERA not in found else [*found, "camid"]
     missing = [name for name in needed if name not in known]
     if missing:
         also = [name for name in (*REQUIRED, *OPTIONAL) if name not in needed]
-        told = needed if labelled else ("path", "camid (or camera)")
+        told = needed if "split" in needed else [name if name != "camid" else "camid (or camera)" for name in needed]
         raise DatasetError(
             f"{table} has no column {', '.join(missing)}. Looked for {', '.join(told)} (and {', '.join(also)}, "
-            f"if there); found {', '.join(map(str, found)) or 'none'}.{_advice(missing, found)}"
+            f"if there); found {', '.join(map(str, found)) or 'none'}.{_advice(table, needed, missing, found)}"
         )
 
 
-def _advice(missing: Sequence[str], found: Sequence[str]) -> str:
-    """Which columns may be meant, or that the separator is none."""
+def _advice(table: Path, needed: Sequence[str], missing: Sequence[str], found: Sequence[str]) -> str:
+    """Which columns may be meant, what makes the splits, or that the separator is none."""
     if len(found) == 1 and sum(name in found[0].lower() for name in REQUIRED) > 1:
         return " That is one column: separate them by commas, semicolons, tabs or |."
     plain = {re.sub(r"[\s-]+", "_", name.strip().lower()): name for name in reversed(found)}
     meant = {wanted: next((plain[n] for n in MEANT[wanted].split() if n in plain), None) for wanted in missing}
-    renames = [f"{name} to {wanted}" for wanted, name in meant.items() if name is not None]
-    return f" If so they are meant, rename the columns: {', '.join(renames)}." if renames else ""
+    named = {wanted: name for wanted, name in meant.items() if name is not None}
+    if "pid" not in needed:
+        renames = ", ".join(f"{name} to {wanted}" for wanted, name in named.items())
+        return f" If so they are meant, rename the columns: {renames}." if named else ""
+    columns = "".join(f" --column {wanted}={shlex.quote(name)}" for wanted, name in named.items())
+    if "split" in missing and "split" not in named:
+        return f" `resight data split {shlex.quote(str(table))}{columns} -o NEW.csv` makes the splits."
+    if not named:
+        return ""
+    return f" If so they are meant, say{columns} to `resight data export`, or to `data split`, which makes new splits."
