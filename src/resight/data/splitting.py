@@ -107,8 +107,8 @@ def _all(dataset: Dataset) -> Iterable[Crop]:
 
 def _drawn(people: Iterable[int], share: float, rng: np.random.Generator) -> Sequence[int]:
     """That share of the people, rounded, at random."""
-    order = rng.permutation(sorted(people))
-    return order[: round(share * len(order))].tolist()
+    order: list[int] = rng.permutation(sorted(people)).tolist()
+    return order[: round(share * len(order))]
 
 
 def _queries(cameras: ByCamera, across: bool, rng: np.random.Generator) -> list[Crop]:
