@@ -149,7 +149,7 @@ def _copy_links(old: Gallery, new: Gallery, came: Came, why: str) -> int:
             made = origins.get(link.number, NOT_KNOWN)
             detail = made.detail(came.token or "migration", link.number)
             new.store.link(link.pid, link.into, new.who, made.purpose or new.purpose, detail)
-            linked = {each.pid: each.into for each in new.store.links()}
+            linked[root_of(link.pid, linked)] = root_of(link.into, linked)
     return undone
 
 

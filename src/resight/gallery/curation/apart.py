@@ -6,7 +6,7 @@ import json
 from collections.abc import Collection
 
 from resight.core.errors import GalleryError
-from resight.gallery.people import Links, members_of, root_of
+from resight.gallery.people import Links, root_of
 from resight.gallery.records import CannotLink
 
 APART = "cannot-links"  # the note under which a store keeps them
@@ -46,9 +46,9 @@ def without(text: str, pids: Collection[int]) -> str:
 
 def check_apart(text: str, pid: int, other: int, links: Links) -> None:
     """Raises GalleryError if somebody said that these two, or pids linked with them, are two people."""
-    first, second = members_of(pid, links), members_of(other, links)
+    two = {root_of(pid, links), root_of(other, links)}
     for pair in read(text):
-        if (pair.pid in first and pair.other in second) or (pair.pid in second and pair.other in first):
+        if {root_of(pair.pid, links), root_of(pair.other, links)} == two:
             raise GalleryError(
                 f"pids {pid} and {other} are kept apart as two people by cannot-link {pair.number}; remove that first"
             )

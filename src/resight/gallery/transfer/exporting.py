@@ -85,7 +85,7 @@ def _restored(
         for (pid, into), made in zip(header.links, header.origins, strict=True):
             if root_of(pid, links) != root_of(into, links):
                 store.link(pid, into, gallery.who, made.purpose, made.detail("import"))
-                links = {link.pid: link.into for link in gallery.links()}
+                links[root_of(pid, links)] = root_of(into, links)
         copy_cannot_links(header.apart, gallery)
         if header.site is not None:
             copy_site(header.site, gallery)
