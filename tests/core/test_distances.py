@@ -56,6 +56,13 @@ def test_a_zero_row_has_no_direction() -> None:
         distmat(np.array([[1, 0], [0, 0]], np.float32), np.ones((1, 2), np.float32), "cosine")
 
 
+@pytest.mark.parametrize("scale", [1e20, 1e-23])
+def test_the_squares_of_huge_and_tiny_numbers_do_not_count(scale: float) -> None:
+    rows = np.array([[3, 4], [4, 3]], np.float32)
+    found = distmat(rows * np.float32(scale), rows * np.float32(scale), "cosine")
+    np.testing.assert_allclose(found, distmat(rows, rows, "cosine"), atol=1e-6)
+
+
 @pytest.mark.parametrize("metric", ["cosine", "euclidean"])
 def test_blocks_and_chunks_change_nothing(metric: str, monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(0)

@@ -58,6 +58,8 @@ def test_special_numbers_stay_special_among_names() -> None:
 def test_cameras_may_have_a_letter_before_their_number() -> None:
     assert number_cameras(["c2", "Cam10", "camera3", "4"]).numbers == {"c2": 2, "Cam10": 10, "camera3": 3, "4": 4}
     assert "'2' and 'c2' are both 2" in number_cameras(["c2", "2"]).doubts[0]
+    assert number_cameras(["cam-1", "cam-2"]).numbers == {"cam-1": 1, "cam-2": 2}  # by their places
+    assert number_cameras(["-1", "2"]).numbers == {"-1": -1, "2": 2}
     assert number_cameras(["north", "east"]).numbers == {"east": 1, "north": 2}
 
 

@@ -160,6 +160,7 @@ def malformed(good: bytes) -> Iterator[bytes]:
     yield _zip(whole[:1])
     yield _zip(whole[1:])
     yield _zip([])
+    yield _zip(whole).replace(b"PK\x01\x02", b"PK\x01\x03", 1)
     yield _zip([*whole, ("more", b"")])
     yield _zip([(MANIFEST, manifest), ("../" + NETWORK, network)])
     yield _zip([(MANIFEST, manifest), ("/etc/passwd", network)])

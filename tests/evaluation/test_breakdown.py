@@ -47,3 +47,12 @@ def test_a_pair_of_cameras_is_an_evaluation_of_its_own() -> None:
         ),
     )
     assert (pair.rank1, pair.mean_ap, pair.num_scored) == (plain.rank(1), plain.mean_ap, plain.num_scored)
+
+
+def test_queries_whose_person_that_camera_did_not_see_are_not_counted() -> None:
+    rows = np.eye(4, dtype=np.float32)
+    query = EmbeddedCrops(rows, np.array([1, 2, 3, 4]), np.zeros(4))
+    gallery = EmbeddedCrops(rows, np.array([1, 2, 3, 4]), np.array([1, 1, 2, 2]))
+    for protocol in ("market1501", "top10"):
+        found = break_down(query, gallery, protocol, bootstrap_samples=2).camera_pairs
+        assert [(pair.gallery_camid, pair.num_scored, pair.rank1) for pair in found] == [(1, 2, 1.0), (2, 2, 1.0)]

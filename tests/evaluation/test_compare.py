@@ -42,7 +42,11 @@ def test_gained_lost_and_the_rest() -> None:
 
 def test_other_pictures_cannot_be_compared() -> None:
     gallery, query = crops([EAST, NORTH], [1, 2], 2), crops([EAST], [1], 1)
-    for other in (replace(query, names=("another",)), replace(query, pids=np.array([2]))):
+    for other in (
+        replace(query, names=("another",)),
+        replace(query, pids=np.array([2])),
+        replace(query, camids=np.array([3])),
+    ):
         with pytest.raises(DataError, match="same pictures"):
             compare((query, gallery), (other, gallery))
 

@@ -18,7 +18,11 @@ def crops(seed: int, copies: int, name: str, noise: float = 1.2) -> EmbeddedCrop
     rows = people[pids - 1] + noise * rng.standard_normal((len(pids), 16))
     rows = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
     return EmbeddedCrops(
-        rows, pids, camids, np.arange(len(pids), dtype=np.uint64), tuple(f"{name}{n}" for n in range(len(pids)))
+        rows,
+        pids,
+        camids,
+        np.arange(len(pids), dtype=np.uint64) + np.uint64(1000 * seed),
+        tuple(f"{name}{n}" for n in range(len(pids))),
     )
 
 
@@ -49,3 +53,10 @@ def test_a_picture_in_both_counts_once_and_the_order_stays() -> None:
     pooled = pool_queries(reversed_, query)
     assert pooled.names == reversed_.names
     np.testing.assert_allclose(pooled.embeddings, reversed_.embeddings, atol=1e-6)
+
+
+def test_pictures_without_names_and_hashes_are_all_counted() -> None:
+    rows = np.array([[1, 0, 0], [0, 2, 0], [0, 0, 2]], np.float32)
+    query = EmbeddedCrops(rows[:1], np.array([1]), np.array([1]))
+    gallery = EmbeddedCrops(rows[1:], np.array([1, 1]), np.array([1, 1]))
+    np.testing.assert_allclose(pool_queries(query, gallery).embeddings, np.full((1, 3), 3**-0.5), atol=1e-6)

@@ -101,6 +101,14 @@ def test_expansion_moves_towards_the_neighbours() -> None:
     assert np.allclose(np.linalg.norm(expand(among, among, 2), axis=1), 1)
 
 
+def test_database_augmentation_counts_each_row_once() -> None:
+    rows = np.array([[1, 0], [0.6, 0.8], [-1, 0]], np.float32)
+    found = expand(rows, rows, 2, among_itself=True)
+    expected = rows[0] + rows[1]
+    np.testing.assert_allclose(found[0], expected / np.linalg.norm(expected), atol=1e-6)
+    np.testing.assert_allclose(expand(rows, rows, 1, among_itself=True), rows, atol=1e-6)
+
+
 def test_settings_that_cannot_be() -> None:
     for settings in ({"k1": 0}, {"k2": 0}, {"weight": 1.5}, {"weight": -0.1}):
         with pytest.raises(ConfigError, match="re-ranking"):

@@ -52,6 +52,15 @@ def test_what_is_no_site_is_refused(tmp_path: Path) -> None:
         load_site(path.with_suffix(".npz"))
 
 
+def test_a_damaged_method_of_compression_is_told() -> None:
+    data = bytearray(to_bytes(_site()))
+    data[8] = 99  # of the first array, in its own header
+    place = bytes(data).index(b"PK\x01\x02")
+    data[place + 10] = 99  # and in the directory
+    with pytest.raises(DataError, match="damaged"):
+        from_bytes(bytes(data), "it")
+
+
 def test_changed_bytes_are_noticed() -> None:
     data = to_bytes(_site())
     site = _site()

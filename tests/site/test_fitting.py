@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from resight.core.distances import unit_rows
 from resight.core.errors import DataError, EmbeddingError
 from resight.core.records import EmbeddedCrops
 from resight.evaluation.evaluate import evaluate
@@ -207,3 +208,13 @@ def test_a_camera_to_be_left_out_that_is_not_there_is_told() -> None:
     site = fit_site(ours.embeddings, ours.cameras, without=["stafff"])
     assert any("no picture is by the camera stafff" in warning for warning in site.facts.warnings)
     assert site.identity == fit_site(ours.embeddings, ours.cameras).identity
+
+
+def test_embeddings_of_any_length_are_moved_alike() -> None:
+    seen = place(people=30)
+    site = fit_site(seen.embeddings, seen.cameras)
+    unit = unit_rows(seen.embeddings)
+    np.testing.assert_allclose(site.apply(7 * unit, seen.cameras), site.apply(unit, seen.cameras), atol=1e-6)
+    assert np.allclose(np.linalg.norm(site.apply(3 * site.means[:1], site.cameras[0]), axis=1), 1)
+    at_mean = SiteTransform("", ("c",), np.array([[0.6, 0.8]]), np.zeros(2), np.eye(2))
+    np.testing.assert_allclose(at_mean.apply(np.array([[3.0, 4.0]]), "c"), [[0.6, 0.8]], atol=1e-6)

@@ -362,5 +362,8 @@ def _check(c: Calibration) -> None:
         raise CalibrationError("a calibration's rates lie between 0 and 1, and its log-odds are finite")
     rises = (knots[:-1] < knots[1:]).all() and (odds[:-1] <= odds[1:]).all() and (np.diff(thresholds) > 0).all()
     rises &= (np.diff(margins) > 0).all()
-    if not rises or c.num_people < 1:
+    ends = np.array([*c.log_odds_low, *c.log_odds_high])
+    if np.isnan(ends).any() or not all(0 <= share <= 1 for share in (c.ece.value, c.ece.low, c.ece.high)):
+        raise CalibrationError("a calibration's intervals are numbers, and its calibration error lies between 0 and 1")
+    if not rises or not 1 <= c.num_people < np.inf:
         raise CalibrationError("a calibration's knots and thresholds must rise, and it takes people")

@@ -128,7 +128,10 @@ DISTANCES: dict[str, Callable[[FloatArray, FloatArray], Fill]] = {"cosine": _cos
 def _inverse_lengths(embeddings: FloatArray) -> FloatArray:
     """(n,) float32, of memory maps too without a copy of them."""
     lengths = np.sqrt(np.einsum("ij,ij->i", embeddings, embeddings))
-    zero = np.flatnonzero(lengths == 0)
+    # The squares of huge or tiny numbers are beyond float32.
+    strange = np.flatnonzero(~((lengths > 1e-15) & (lengths < np.inf)))
+    lengths[strange] = np.linalg.norm(np.asarray(embeddings[strange], np.float64), axis=1)
+    zero = strange[lengths[strange] == 0]
     if zero.size:
         raise EmbeddingError(f"embedding {zero[0]} is all zeros, so it has no direction ({zero.size} such)")
     inverse: FloatArray = np.divide(1, lengths, dtype=np.float32)

@@ -19,7 +19,22 @@ ResightError
 
 from __future__ import annotations
 
+import zipfile
+import zlib
 from collections.abc import Iterable
+
+# What numpy raises on reading a damaged npz, and on one without a wanted array.
+DAMAGED_NPZ = (
+    OSError,
+    ValueError,
+    KeyError,
+    TypeError,
+    EOFError,
+    MemoryError,
+    RuntimeError,  # NotImplementedError is one
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 
 class ResightError(Exception):

@@ -101,6 +101,14 @@ class EmbeddedCrops:
     def __len__(self) -> int:
         return len(self.embeddings)
 
+    def take(self, rows: npt.NDArray[Any]) -> EmbeddedCrops:
+        """The crops of these rows: (m,) numbers, or (n,) truth values."""
+        chosen = np.arange(len(self))[rows]
+        names = [tuple(each[row] for row in chosen) if each else () for each in (self.names, self.cameras)]
+        return EmbeddedCrops(
+            self.embeddings[chosen], self.pids[chosen], self.camids[chosen], self.content_hashes[chosen], *names
+        )
+
     @property
     def camera_names(self) -> tuple[str, ...]:
         """The name of each crop's camera, or its number in digits."""

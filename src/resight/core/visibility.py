@@ -92,10 +92,11 @@ def distances_in_two_stages(
     for start in range(0, len(query), BLOCK):
         rows = slice(start, start + BLOCK)
         plain = query[rows] @ gallery.T
-        again = visible_similarity(query[rows], gallery, query_visible[rows], gallery_visible, parts)
-        first = np.argpartition(-plain, most - 1, axis=1)[:, :most]
         out[rows] = 4 - plain  # farther than anything of the second stage, which lies within [0, 2]
-        np.put_along_axis(out[rows], first, 1 - np.take_along_axis(again, first, axis=1), axis=1)
+        for row, first in enumerate(np.argpartition(-plain, most - 1, axis=1)[:, :most], start):
+            one = slice(row, row + 1)
+            again = visible_similarity(query[one], gallery[first], query_visible[one], gallery_visible[first], parts)
+            out[row, first] = 1 - again[0]
     return out
 
 

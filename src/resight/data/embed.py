@@ -30,4 +30,7 @@ def in_order(parts: Sequence[EmbeddedCrops], names: Sequence[str]) -> EmbeddedCr
         np.concatenate([getattr(part, field) for part in parts])[order]
         for field in ("embeddings", "pids", "camids", "content_hashes")
     ]
-    return EmbeddedCrops(joined[0], joined[1], joined[2], joined[3], tuple(found[row] for row in order))
+    known = any(part.cameras for part in parts)
+    cameras = [camera for part in parts for camera in part.camera_names] if known else []
+    named = [tuple(each[row] for row in order) if each else () for each in (found, cameras)]
+    return EmbeddedCrops(joined[0], joined[1], joined[2], joined[3], *named)

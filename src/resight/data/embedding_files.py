@@ -11,7 +11,7 @@ import os
 import re
 import shutil
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from resight.core.errors import ConfigError, DataError, MissingExtra
+from resight.core.errors import DAMAGED_NPZ, ConfigError, DataError, MissingExtra
 from resight.core.files import locked, write_whole
 
 PLAN = "plan.json"
@@ -116,11 +116,12 @@ def _is_abandoned(folder: Path) -> bool:
     return folder.is_dir() and all(OURS.fullmatch(path.name) for path in folder.iterdir())
 
 
-def _read(path: Path) -> dict[str, npt.NDArray[Any]]:
+def _read(path: Path, names: Iterable[str] | None = None) -> dict[str, npt.NDArray[Any]]:
+    """The columns of these names, or all."""
     try:
         with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
-    except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
+            return {name: file[name] for name in names or file.files}
+    except DAMAGED_NPZ as error:
         raise DataError(f"{path} is damaged ({error}); remove it and run the same command again") from None
 
 
@@ -146,7 +147,7 @@ def _join_npz(target: Path, parts: list[Path], model: str) -> int:
 
 def _column(parts: list[Path], name: str) -> Iterator[npt.NDArray[Any]]:
     for part in parts:
-        yield _read(part)[name]
+        yield _read(part, [name])[name]
 
 
 def _join_parquet(target: Path, parts: list[Path], model: str) -> int:

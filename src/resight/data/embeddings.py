@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import hashlib
 import warnings
-import zipfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,7 +21,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from resight.core.errors import DatasetError, EmbeddingError, MissingExtra
+from resight.core.errors import DAMAGED_NPZ, DatasetError, EmbeddingError, MissingExtra
 from resight.core.records import DISTRACTOR_PID, EmbeddedCrops, FloatArray, IntArray, whole_numbers
 from resight.core.words import counted
 from resight.data.labels import (
@@ -258,7 +257,7 @@ def _rows_of(path: Path, columns: dict[str, Any]) -> EmbeddingRows:
         raise DatasetError(f"{path}: vector must be numbers ({error})") from None
     pids, camids = columns["pid"], columns["camid"]
     splits = np.asarray(columns["split"]).astype(str)
-    names = np.asarray(columns.get("name", [f"{path.name} row {row}" for row in range(len(vectors))])).astype(str)
+    names = np.asarray(columns.get("name", [f"{path} row {row}" for row in range(len(vectors))])).astype(str)
     none = np.full(num, "")
     persons, cameras, tracks = (_labels_of(columns.get(name, none)) for name in ("person", "camera", "track"))
     strange = sorted(set(splits.tolist()) - {*SPLITS, "train"})
@@ -305,7 +304,7 @@ def _read_npz(path: Path) -> Mapping[str, Any]:
                     "split=...): of each row the person and the camera, by number or name, and 'query' or 'gallery'"
                 )
             return {name: file[name] for name in file.files}
-    except (OSError, ValueError, zipfile.BadZipFile, EOFError, MemoryError) as error:
+    except DAMAGED_NPZ as error:
         if "allow_pickle" in str(error):
             raise DatasetError(
                 f"{path} holds Python objects, which are not read: save arrays of numbers and of texts, by "

@@ -22,7 +22,7 @@ from resight.data.crops import Crop, Dataset, Problem
 PERSON_ZERO = 1_000_000_000  # more digits than the pids of any layout may have
 MOST_DIGITS = 18  # so that a number fits into 64 bits
 PERSON = re.compile(r"(-1|\d+)")
-CAMERA = re.compile(r"(?:camera|cam|c)?(-?\d+)", re.IGNORECASE)
+CAMERA = re.compile(r"(?:(?:camera|cam|c)(?=\d))?(-?\d+)", re.IGNORECASE)  # cam-1 is a name, and not below 0
 LIKE_A_CAMERA = re.compile(r"(camera|cam|c|ch|channel)[-_ ]?\d+", re.IGNORECASE)  # a name that no person has
 SHOWN = 3  # of the labels that a doubt is about
 # What tables write where there is nothing. A person of such a name is not to be told from no person.

@@ -234,6 +234,8 @@ def _members(data: bytes, source: str) -> dict[str, bytes]:
         struct.error,
     ) as error:
         raise WeightsError(f"{source} is damaged ({error})") from None
+    if len(found) != 2:
+        raise WeightsError(f"{source} is damaged: it holds {', '.join(found) or 'nothing'} alone")
     return found
 
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from resight.core.errors import DataError
 from resight.core.records import EmbeddedCrops
@@ -104,12 +103,14 @@ def _camera_pairs(
 ) -> tuple[CameraPair, ...]:
     found = []
     for query_camid in np.unique(query.camids).tolist():
-        searching = _rows(query, query.camids == query_camid)
         for gallery_camid in np.unique(gallery.camids).tolist():
-            searched = _rows(gallery, gallery.camids == gallery_camid)
+            searched = gallery.take(gallery.camids == gallery_camid)
+            searching = query.take((query.camids == query_camid) & np.isin(query.pids, searched.pids))
+            if not len(searching):  # that camera saw none of them
+                continue
             try:
                 e = evaluate(searching, searched, protocol, bootstrap_samples=samples, seed=seed)
-            except DataError:  # no query by the one camera has its person by the other
+            except DataError:  # the protocol leaves out the camera's own pictures
                 continue
             figures = (e.rank(1), e.rank1_interval, e.mean_ap, e.mean_ap_interval)
             found.append(CameraPair(query_camid, gallery_camid, e.num_scored, *figures))
@@ -131,7 +132,7 @@ def _people(query: EmbeddedCrops, whole: Evaluation) -> tuple[Person, ...]:
 def _costly(query: EmbeddedCrops, gallery: EmbeddedCrops, whole: Evaluation) -> tuple[CostlyQuery, ...]:
     worst = np.argsort(whole.ap, kind="stable")[:COSTLY_QUERIES]
     rows = whole.query_index[worst]
-    lists = rankings(_rows(query, rows), gallery, whole.protocol, top=SHOWN_ANSWERS)
+    lists = rankings(query.take(rows), gallery, whole.protocol, top=SHOWN_ANSWERS)
     found = []
     for place, row, ranked in zip(worst, rows, lists, strict=True):
         wrong = np.flatnonzero(~ranked.relevant)
@@ -150,9 +151,3 @@ def _costly(query: EmbeddedCrops, gallery: EmbeddedCrops, whole: Evaluation) -> 
             )
         )
     return tuple(found)
-
-
-def _rows(crops: EmbeddedCrops, kept: npt.NDArray[np.bool_] | npt.NDArray[np.int64]) -> EmbeddedCrops:
-    rows = np.arange(len(crops))[kept]
-    arrays = {name: getattr(crops, name)[rows] for name in ("embeddings", "pids", "camids", "content_hashes")}
-    return replace(crops, **arrays, names=tuple(crops.names[row] for row in rows))

@@ -90,7 +90,9 @@ def compare(
         ((0.5, 1.0), 0.5)
     """
     for one, other in zip(first, second, strict=True):
-        if one.names != other.names or not np.array_equal(one.pids, other.pids):
+        if one.names != other.names or not all(
+            np.array_equal(getattr(one, name), getattr(other, name)) for name in ("pids", "camids")
+        ):
             raise DataError("two models can only be compared on the same pictures, in the same order")
     a, b = (evaluate(query, gallery, protocol, seed=seed) for query, gallery in (first, second))
     people = first[0].pids[a.query_index]

@@ -37,19 +37,22 @@ class Expansion:
         """Query and gallery, expanded: the gallery among itself first, then the query among that. Raises EmbeddingError
         where embeddings cannot be compared."""
         if self.database:
-            rows = expand(gallery.embeddings, gallery.embeddings, self.database, self.alpha)
+            rows = expand(gallery.embeddings, gallery.embeddings, self.database, self.alpha, among_itself=True)
             gallery = replace(gallery, embeddings=rows)
         if self.query:
             query = replace(query, embeddings=expand(query.embeddings, gallery.embeddings, self.query, self.alpha))
         return query, gallery
 
 
-def expand(embeddings: FloatArray, among: FloatArray, neighbours: int, alpha: float = 0.0) -> FloatArray:
+def expand(
+    embeddings: FloatArray, among: FloatArray, neighbours: int, alpha: float = 0.0, *, among_itself: bool = False
+) -> FloatArray:
     """Each embedding averaged with its nearest `neighbours` in `among`, at unit length: (n, dim) float32.
 
     alpha 0: average query expansion (Chum et al., ICCV 2007), all with weight 1. Above: alpha query expansion
-    (Radenovic et al., TPAMI 2019), each neighbour with its similarity to the power of alpha. With the gallery for both,
-    it is database augmentation (Arandjelovic and Zisserman, CVPR 2012), each row being its own nearest.
+    (Radenovic et al., TPAMI 2019), each neighbour with its similarity to the power of alpha. among_itself: the
+    embeddings are the rows of `among`, so that each is its own nearest, and counts once: database augmentation
+    (Arandjelovic and Zisserman, CVPR 2012).
 
     Raises ConfigError where `neighbours` is below 1 or alpha below 0, EmbeddingError where embeddings cannot be
     compared.
@@ -57,7 +60,7 @@ def expand(embeddings: FloatArray, among: FloatArray, neighbours: int, alpha: fl
     if neighbours < 1 or alpha < 0:
         raise ConfigError("an expansion takes at least 1 neighbour, and an alpha of at least 0")
     unit_among = unit_rows(among)
-    joined = unit_rows(embeddings)
+    joined = np.zeros_like(unit_among) if among_itself else unit_rows(embeddings)
     for start, block in distance_blocks(embeddings, among):
         for row, line in enumerate(block, start):
             near = np.argpartition(line, min(neighbours, len(line)) - 1)[:neighbours]

@@ -10,7 +10,8 @@ from resight.core.records import EmbeddedCrops
 
 def pool_queries(query: EmbeddedCrops, gallery: EmbeddedCrops) -> EmbeddedCrops:
     """One query for each person and camera of `query`: the mean, at unit length, of the embeddings of all their
-    pictures by that camera, those of the gallery included (Zheng et al., ICCV 2015, "multiple query").
+    pictures by that camera, those of the gallery included (Zheng et al., ICCV 2015, "multiple query"). A picture that
+    is in both, by its content hash, counts once.
 
     Under `market1501` those pictures are junk to the query, so nothing that is to be found is looked at; a tracker
     would give them. A pooled query keeps the name and the content hash of its first picture.
@@ -28,12 +29,13 @@ def pool_queries(query: EmbeddedCrops, gallery: EmbeddedCrops) -> EmbeddedCrops:
     _, first, group = np.unique(keys, axis=0, return_index=True, return_inverse=True)
     group = group.reshape(-1)
     total = np.zeros((len(first), query.embeddings.shape[1]))
-    np.add.at(total, group, query.embeddings)
-    asked = set(query.names)
+    np.add.at(total, group, unit_rows(query.embeddings))
+    shown = unit_rows(gallery.embeddings)
+    asked = set(query.content_hashes.tolist())
     place = {(int(query.pids[row]), int(query.camids[row])): number for number, row in enumerate(first)}
     for row, key in enumerate(zip(gallery.pids.tolist(), gallery.camids.tolist(), strict=True)):
-        if key in place and gallery.names[row] not in asked:
-            total[place[key]] += gallery.embeddings[row]
+        if key in place and int(gallery.content_hashes[row]) not in asked:
+            total[place[key]] += shown[row]
     order = np.argsort(first, kind="stable")  # as the queries came
     rows = first[order]
     return EmbeddedCrops(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import zipfile
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from resight.core.calibration import Calibration
-from resight.core.errors import CalibrationError, DataError
+from resight.core.errors import DAMAGED_NPZ, CalibrationError, DataError
 from resight.core.files import write_whole
 from resight.site.transform import CameraFacts, SiteFacts, SiteTransform
 
@@ -66,7 +65,7 @@ def from_bytes(data: bytes, source: str) -> SiteTransform:
             facts=_facts_of(facts["facts"]),
             calibration=calibration,
         )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile):
+    except (*DAMAGED_NPZ, AttributeError):
         raise DataError(f"{source} is no site that `resight site fit` wrote, or it is damaged") from None
     except CalibrationError as error:
         raise DataError(f"{source}: its calibration cannot be read ({error})") from None

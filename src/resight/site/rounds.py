@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from resight.core.errors import TrainingError
+from resight.core.errors import DAMAGED_NPZ, TrainingError
 from resight.core.files import write_whole
 from resight.core.records import FloatArray, IntArray
 from resight.site.spread import Spread
@@ -108,7 +108,7 @@ def load_round(run_dir: Path, number: int) -> Round | None:
             return Round(facts, file["labels"], file["proxies"], file["memory"], judges)
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
+    except DAMAGED_NPZ as error:
         raise TrainingError(f"{path} cannot be read ({error}); begin the adaptation anew in another folder") from None
 
 

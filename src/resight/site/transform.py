@@ -16,8 +16,9 @@ import numpy as np
 import numpy.typing as npt
 
 from resight.core.calibration import Calibration
+from resight.core.distances import unit_rows
 from resight.core.errors import DataError, EmbeddingError
-from resight.core.records import FloatArray, IntArray
+from resight.core.records import FloatArray
 
 CHUNK_ROWS = 16_384  # transformed at a time
 
@@ -128,8 +129,9 @@ class SiteTransform:
     def apply(self, embeddings: npt.ArrayLike, cameras: Sequence[str | None] | str | None) -> FloatArray:
         """The transformed embeddings, (n, dim) float32 of unit length.
 
-        embeddings: (n, dim). cameras: the name of each one's camera, or one for all; one that has no mean gets the
-        site's. Raises EmbeddingError for another shape, or embeddings that are not finite.
+        embeddings: (n, dim), of any length, as they are fitted too. cameras: the name of each one's camera, or one for
+        all; one that has no mean gets the site's. Raises EmbeddingError for another shape, or embeddings that are not
+        finite, or all zeros.
         """
         rows = np.asarray(embeddings, np.float32)
         if rows.ndim != 2 or rows.shape[1] != self.dim:
@@ -138,24 +140,18 @@ class SiteTransform:
             cameras = [cameras] * len(rows)
         if len(cameras) != len(rows):
             raise EmbeddingError(f"{len(rows)} embeddings, but {len(cameras)} cameras")
-        return self.apply_by_row(rows, self.rows_of(cameras))
-
-    def rows_of(self, cameras: Sequence[str | None]) -> IntArray:
-        """The row of each camera in `means`, (n,) int64; -1 where it has no mean."""
-        return np.fromiter((self._rows.get(camera, -1) for camera in cameras), np.int64, len(cameras))
-
-    def apply_by_row(self, embeddings: FloatArray, rows: IntArray) -> FloatArray:
-        """As `apply`, of (n, dim) float32 and what `rows_of` gave for them."""
+        known = np.fromiter((self._rows.get(camera, -1) for camera in cameras), np.int64, len(cameras))
         subtracted = np.concatenate([self.means, self.site_mean[None]])  # row -1 is the site's mean
-        found = np.empty_like(embeddings)
-        for start in range(0, len(embeddings), CHUNK_ROWS):
+        found = np.empty_like(rows)
+        for start in range(0, len(rows), CHUNK_ROWS):
             part = slice(start, start + CHUNK_ROWS)
-            moved = (embeddings[part] - subtracted[rows[part]]) @ self.matrix
+            unit = unit_rows(rows[part])
+            moved = (unit - subtracted[known[part]]) @ self.matrix
             lengths = np.sqrt(np.einsum("ij,ij->i", moved, moved, dtype=np.float64))
             if not np.isfinite(lengths).all():
                 raise EmbeddingError("embeddings that are not finite cannot be transformed")
             at_mean = lengths < 1e-9  # a picture just like the mean has no direction: it keeps the raw one
-            moved[at_mean] = embeddings[part][at_mean]
+            moved[at_mean] = unit[at_mean]
             found[part] = moved / np.where(at_mean, 1, lengths)[:, None]
         return found
 

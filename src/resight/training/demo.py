@@ -14,7 +14,7 @@ from resight.core.errors import DatasetError
 from resight.core.pictures.histogram import colour_histogram
 from resight.core.pictures.preprocessing import Preprocessing
 from resight.core.progress import Progress, silent
-from resight.core.records import EmbeddedCrops, FloatArray, IntArray
+from resight.core.records import EmbeddedCrops, FloatArray
 from resight.data.crops import Crop, Dataset, camids_of, pids_of
 from resight.data.decoding import decode_crops
 from resight.data.embed import QueryGallery
@@ -102,15 +102,8 @@ def _measure(name: str, embedded: QueryGallery, lookalikes: frozenset[int]) -> M
     return Measured(
         name,
         evaluate(query, gallery),
-        evaluate(_rows(query, np.flatnonzero(chosen)), gallery) if chosen.any() else None,
+        evaluate(query.take(chosen), gallery) if chosen.any() else None,
         embedded,
-    )
-
-
-def _rows(crops: EmbeddedCrops, rows: IntArray) -> EmbeddedCrops:
-    names = tuple(crops.names[row] for row in rows)
-    return EmbeddedCrops(
-        crops.embeddings[rows], crops.pids[rows], crops.camids[rows], crops.content_hashes[rows], names
     )
 
 

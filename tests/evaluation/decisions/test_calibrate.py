@@ -234,3 +234,8 @@ def test_the_interval_of_p_same_narrows_with_people_and_holds_the_truth() -> Non
         at = np.linspace(0.2, 0.8, 20)
         widths.append(np.mean(np.interp(at, found.similarity, high) - np.interp(at, found.similarity, low)))
     assert widths[1] < 0.7 * widths[0]
+
+
+def test_a_place_of_one_person_is_named() -> None:
+    with pytest.raises(DataError, match="place 2 of 2 has fewer than two people"):
+        calibrate([crowd(12), crowd(1)], **FIT)

@@ -70,3 +70,9 @@ def test_rates_that_the_searches_cannot_show_are_not_given() -> None:
     assert few.sizes == ()
     with pytest.raises(DataError, match="four people"):
         measure_open_set(crops(3, 1, 0.8, 1, 1), crops(3, 2, 0.8, 2, 2))
+
+
+def test_a_gallery_without_people_is_told() -> None:
+    query = EmbeddedCrops(np.eye(2), np.array([1, 2]), np.array([1, 1]))
+    with pytest.raises(DataError, match="nobody"):
+        measure_open_set(query, EmbeddedCrops(np.eye(2), np.array([-1, -1]), np.array([2, 2])))

@@ -67,7 +67,8 @@ def calibrate(
     with them, in words. date: ISO 8601, UTC; now, unless given. site: the identity of the site transform that was
     applied to the crops. seed: of the folds and the samples.
 
-    Raises DataError where fewer than ten people are seen by two cameras, EmbeddingError where an embedding is all
+    Raises DataError where fewer than ten people are seen by two cameras or a place of several has fewer than two,
+    EmbeddingError where an embedding is all
     zeros.
 
     Example:
@@ -92,6 +93,9 @@ def calibrate(
     if date is None:
         date = datetime.now(UTC).isoformat(timespec="seconds")
     places = [_distinct(place) for place in ([crops] if isinstance(crops, EmbeddedCrops) else crops)]
+    for number, place in enumerate(places, 1):
+        if len(np.unique(place.pids)) < 2 and len(places) > 1:
+            raise DataError(f"place {number} of {len(places)} has fewer than two people with a pid: leave it out")
     pairs = pairs_within(places, seed=seed)
     people = len(np.unique(pairs.genuine_person))
     check_people(people)
@@ -221,13 +225,7 @@ def _distinct(crops: EmbeddedCrops) -> EmbeddedCrops:
     rows = np.stack((crops.content_hashes, crops.pids.astype(np.uint64), crops.camids.astype(np.uint64)), axis=1)
     kept = np.unique(rows, axis=0, return_index=True)[1]
     kept = kept[crops.pids[kept] > DISTRACTOR_PID]
-    return EmbeddedCrops(
-        crops.embeddings[kept],
-        crops.pids[kept],
-        crops.camids[kept],
-        crops.content_hashes[kept],
-        tuple(crops.names[row] for row in kept),
-    )
+    return crops.take(kept)
 
 
 def _thresholds(pairs: Pairs, others: npt.NDArray[np.float32]) -> Values:

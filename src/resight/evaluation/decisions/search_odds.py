@@ -90,7 +90,7 @@ def _outcomes(places: Sequence[EmbeddedCrops], searches: Searches, rng: np.rando
     there, strangers = slice(0, len(rows)), slice(len(rows), None)
     for place, start, end in zip(places, starts, starts[1:], strict=False):
         inside = np.flatnonzero((rows >= start) & (rows < end))
-        best, _, people = best_by_person(_rows_of(place, rows[inside] - start), place)
+        best, _, people = best_by_person(place.take(rows[inside] - start), place)
         nearest = -np.sort(-best, axis=1)[:, : min(BESIDE, len(people) - 1)]
         for first, others in ((0, 0), (len(rows), 1)):
             similarity[first + inside, 1 : 1 + nearest.shape[1]] = nearest
@@ -106,11 +106,4 @@ def _outcomes(places: Sequence[EmbeddedCrops], searches: Searches, rng: np.rando
         np.log(num_people),
         np.tile(weight / weight.sum(), 2),
         np.tile(np.stack((person, searches.other_person[rows]), axis=1), (2, 1)),
-    )
-
-
-def _rows_of(crops: EmbeddedCrops, rows: IntArray) -> EmbeddedCrops:
-    names = tuple(crops.names[row] for row in rows)
-    return EmbeddedCrops(
-        crops.embeddings[rows], crops.pids[rows], crops.camids[rows], crops.content_hashes[rows], names
     )

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from resight.core.distances import distance_blocks
+from resight.core.errors import DataError
 from resight.core.records import EmbeddedCrops, FloatArray, IntArray
 from resight.evaluation.protocols import DISTRACTOR_PID, JUNK_PID
 
@@ -78,7 +79,7 @@ def best_by_person(query: EmbeddedCrops, gallery: EmbeddedCrops) -> tuple[FloatA
     """Three arrays: the similarity of each query to the nearest picture of each other person in the gallery, (q,
     people) float32, -inf for the query's own; to the nearest picture of its own person by another camera, (q,) float32,
     -inf where there is none; and those people's pids, ascending. Distractors (pid 0) count as one person. Raises
-    EmbeddingError where embeddings cannot be compared."""
+    EmbeddingError where embeddings cannot be compared, DataError where nobody is in the gallery."""
     blocks = list(_person_blocks(query, gallery))
     best, own = (np.concatenate([block[part] for block in blocks]) for part in (1, 2))
     return best, own, blocks[0][3]
@@ -88,6 +89,8 @@ def _person_blocks(
     query: EmbeddedCrops, gallery: EmbeddedCrops
 ) -> Iterator[tuple[int, FloatArray, FloatArray, IntArray]]:
     kept = np.flatnonzero(gallery.pids > JUNK_PID)
+    if not len(kept):
+        raise DataError("nobody with a pid is in the gallery, so there is nobody to compare with")
     order = kept[np.argsort(gallery.pids[kept], kind="stable")]
     people, starts = np.unique(gallery.pids[order], return_index=True)
     for start, block in distance_blocks(query.embeddings, gallery.embeddings):

@@ -229,7 +229,8 @@ class SortedSimilarities:
 
     def __init__(self, similarity: FloatArray) -> None:
         self._order = np.argsort(-similarity, kind="stable")
-        self._falling = -similarity[self._order]  # ascending, for searchsorted
+        # Ascending, for searchsorted, which converts another type than the threshold's at each look.
+        self._falling = -similarity[self._order].astype(np.float64)
 
     def weights(self, weight: npt.NDArray[np.generic]) -> Values:
         """(n,) the running sum of the pairs' weights, from the highest similarity down."""
@@ -250,7 +251,9 @@ class SortedSimilarities:
         # Pairs as similar as the first that is too many are too many with it: between it and the next above.
         first_out = self._falling[count]
         inside = int(np.searchsorted(self._falling, first_out, "left"))
-        return float(-self._falling[inside - 1]) if inside else float(np.nextafter(-first_out, np.float32(np.inf)))
+        if inside:
+            return float(-self._falling[inside - 1])
+        return float(np.nextafter(np.float32(-first_out), np.float32(np.inf)))
 
 
 def equal_error_rate(genuine: FloatArray, impostor: FloatArray) -> float:

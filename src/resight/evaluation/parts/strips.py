@@ -5,7 +5,7 @@ A sliced embedding is K parts of dim / K values, one a strip from top to bottom.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -82,7 +82,9 @@ def strip_importance(query: EmbeddedCrops, gallery: EmbeddedCrops, slices: int, 
 def leave_out(query: EmbeddedCrops, strip: int, slices: int) -> EmbeddedCrops:
     """The same queries with one strip's part set to zero, so that it adds nothing to any similarity. Raises
     EmbeddingError where nothing but zeros is left."""
-    return _with(query, swap_strip(query.embeddings, np.zeros(query.embeddings.shape[1], np.float32), strip, slices))
+    return replace(
+        query, embeddings=swap_strip(query.embeddings, np.zeros(query.embeddings.shape[1], np.float32), strip, slices)
+    )
 
 
 def paint_strip(pixels: Pixels, *, strip: int, slices: int, picture: Pixels) -> Pixels:
@@ -96,11 +98,7 @@ def paint_strip(pixels: Pixels, *, strip: int, slices: int, picture: Pixels) -> 
 def choose_deleted(deleted: list[EmbeddedCrops], strips: IntArray) -> EmbeddedCrops:
     """One of K embeddings of each query, by `strips` (q,). deleted: the same queries, without strip k in the k-th."""
     stacked = np.stack([crops.embeddings for crops in deleted])  # (K, q, dim)
-    return _with(deleted[0], stacked[strips, np.arange(len(strips))])
-
-
-def _with(crops: EmbeddedCrops, embeddings: FloatArray) -> EmbeddedCrops:
-    return EmbeddedCrops(embeddings, crops.pids, crops.camids, crops.content_hashes, crops.names)
+    return replace(deleted[0], embeddings=stacked[strips, np.arange(len(strips))])
 
 
 @dataclass(frozen=True)
