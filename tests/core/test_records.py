@@ -58,11 +58,18 @@ def test_what_is_no_number_is_refused(changes: dict[str, Any], says: str) -> Non
 
 
 def test_rows_are_taken_with_all_that_is_known() -> None:
-    crops = EmbeddedCrops(np.eye(3), np.array([7, 8, 9]), np.arange(3), np.arange(3), ("a", "b", "c"), ("n", "s", "n"))
+    crops = EmbeddedCrops(
+        np.eye(3, dtype=np.float32),
+        np.array([7, 8, 9]),
+        np.arange(3),
+        np.arange(3, dtype=np.uint64),
+        ("a", "b", "c"),
+        ("n", "s", "n"),
+    )
     for rows in (np.array([2, 0]), np.array([True, False, True])):
         taken = crops.take(rows)
         assert sorted(zip(taken.pids.tolist(), taken.names, taken.cameras, strict=True)) == [
             (7, "a", "n"),
             (9, "c", "n"),
         ]
-    assert EmbeddedCrops(np.eye(2), np.arange(2), np.arange(2)).take(np.array([1])).cameras == ()
+    assert EmbeddedCrops(np.eye(2, dtype=np.float32), np.arange(2), np.arange(2)).take(np.array([1])).cameras == ()

@@ -51,7 +51,7 @@ def test_a_pair_of_cameras_is_an_evaluation_of_its_own() -> None:
 
 def test_queries_whose_person_that_camera_did_not_see_are_not_counted() -> None:
     rows = np.eye(4, dtype=np.float32)
-    query = EmbeddedCrops(rows, np.array([1, 2, 3, 4]), np.zeros(4))
+    query = EmbeddedCrops(rows, np.array([1, 2, 3, 4]), np.zeros(4, np.int64))
     gallery = EmbeddedCrops(rows, np.array([1, 2, 3, 4]), np.array([1, 1, 2, 2]))
     for protocol in ("market1501", "top10"):
         found = break_down(query, gallery, protocol, bootstrap_samples=2).camera_pairs

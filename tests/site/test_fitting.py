@@ -216,5 +216,6 @@ def test_embeddings_of_any_length_are_moved_alike() -> None:
     unit = unit_rows(seen.embeddings)
     np.testing.assert_allclose(site.apply(7 * unit, seen.cameras), site.apply(unit, seen.cameras), atol=1e-6)
     assert np.allclose(np.linalg.norm(site.apply(3 * site.means[:1], site.cameras[0]), axis=1), 1)
-    at_mean = SiteTransform("", ("c",), np.array([[0.6, 0.8]]), np.zeros(2), np.eye(2))
+    mean, zero, one = np.array([[0.6, 0.8]], np.float32), np.zeros(2, np.float32), np.eye(2, dtype=np.float32)
+    at_mean = SiteTransform("", ("c",), mean, zero, one)
     np.testing.assert_allclose(at_mean.apply(np.array([[3.0, 4.0]]), "c"), [[0.6, 0.8]], atol=1e-6)

@@ -73,6 +73,6 @@ def test_rates_that_the_searches_cannot_show_are_not_given() -> None:
 
 
 def test_a_gallery_without_people_is_told() -> None:
-    query = EmbeddedCrops(np.eye(2), np.array([1, 2]), np.array([1, 1]))
+    query = EmbeddedCrops(np.eye(2, dtype=np.float32), np.array([1, 2]), np.array([1, 1]))
     with pytest.raises(DataError, match="nobody"):
-        measure_open_set(query, EmbeddedCrops(np.eye(2), np.array([-1, -1]), np.array([2, 2])))
+        measure_open_set(query, EmbeddedCrops(np.eye(2, dtype=np.float32), np.array([-1, -1]), np.array([2, 2])))
