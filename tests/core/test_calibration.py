@@ -196,3 +196,13 @@ def test_what_is_no_calibration_is_refused(change: dict[str, Any]) -> None:
 def test_an_impossible_record_cannot_be_made() -> None:
     with pytest.raises(CalibrationError):
         replace(CALIBRATION, similarity=(1.0, -1.0))
+
+
+def test_impossible_rates_and_numbers_are_refused() -> None:
+    for rates in ({"false_accept_rate": 2.0}, {"false_reject_rate": float("nan")}):
+        with pytest.raises(ConfigError, match="a rate lies between"):
+            CALIBRATION.decide_pair(0.5, **rates)
+    with pytest.raises(ConfigError, match="num_people is 0 or more"):
+        CALIBRATION.decide_search(0.5, -4)
+    with pytest.raises(ConfigError, match="a similarity is a number"):
+        CALIBRATION.decide_search(float("nan"), 4)

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from resight.core.files import write_whole
+from resight.core.errors import UnreadableImage
+from resight.core.files import read_regular, write_whole
+from resight.data.crops import Crop
 
 
 @pytest.mark.skipif(os.name != "posix", reason="Windows has no such rights")
@@ -25,3 +27,14 @@ def test_what_is_new_is_its_owners_alone_and_what_is_there_keeps_its_rights(tmp_
     assert (new.read_bytes(), old.read_bytes()) == (b"again", b"after")
     assert [stat.S_IMODE(path.stat().st_mode) for path in (new, old)] == [0o600, 0o664]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["new", "old"]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_what_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.jpg")
+    with pytest.raises(OSError, match="not a regular file"):
+        read_regular(tmp_path / "pipe.jpg")
+    with pytest.raises(UnreadableImage, match="not a regular file"):
+        Crop("pipe", 1, 1, path=tmp_path / "pipe.jpg").read()
+    (tmp_path / "a").write_bytes(b"abc")
+    assert read_regular(tmp_path / "a") == b"abc"

@@ -40,12 +40,30 @@ def test_both_kinds_are_scored(kind: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["npz", "parquet"])
-def test_rows_of_one_name_are_one_picture(kind: str, tmp_path: Path) -> None:
-    names = np.array(["a", "b", "a", "d", "e"])
-    query, gallery = read_embeddings(write(tmp_path / f"e.{kind}", name=names))
-    assert query.content_hashes[0] == gallery.content_hashes[0]
+def test_rows_of_one_name_person_and_camera_are_one_picture(kind: str, tmp_path: Path) -> None:
+    names, camids = np.array(["a", "b", "a", "b", "e"]), np.array([1, 1, 1, 2, 1])
+    query, gallery = read_embeddings(write(tmp_path / f"e.{kind}", name=names, camid=camids))
+    assert (query.content_hashes == gallery.content_hashes).tolist() == [True, False]
     assert query.names == ("a", "b")
     assert evaluate(query, gallery, "no-camera").num_skipped == 1  # a's only match is itself
+
+
+@pytest.mark.parametrize("kind", ["npz", "parquet"])
+def test_the_column_content_says_which_rows_are_one_picture(kind: str, tmp_path: Path) -> None:
+    content = np.array([2**63 - 1, 3, 2**63 - 1, 4, 5], np.uint64)
+    query, gallery = read_embeddings(write(tmp_path / f"e.{kind}", content=content))
+    assert query.content_hashes.tolist() == [2**63 - 1, 3]
+    assert evaluate(query, gallery, "no-camera").num_skipped == 1
+    with pytest.raises(DatasetError, match="content must have one whole number a row"):
+        read_embeddings(write(tmp_path / f"f.{kind}", content=content.astype(str)))
+
+
+def test_rows_without_names_of_two_files_are_two_pictures(tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    split, pids = np.array(["query", "query", "gallery", "gallery", "train"]), np.full(5, 7)
+    paths = [write(at / "e.npz", split=split, pid=pids) for at in (tmp_path, tmp_path / "other")]
+    query, gallery = read_embeddings(*paths)
+    assert len({*query.content_hashes.tolist(), *gallery.content_hashes.tolist()}) == 8
 
 
 @pytest.mark.parametrize("kind", ["npz", "parquet"])

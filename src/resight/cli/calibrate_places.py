@@ -17,7 +17,7 @@ from resight.core.errors import ConfigError, DataError
 from resight.core.records import DISTRACTOR_PID, EmbeddedCrops
 from resight.core.words import counted
 from resight.data.crops import RIGHTS_UNKNOWN, Crop, Dataset, camids_of, pids_of
-from resight.data.embeddings import check_vectors, content_of_name, holds_embeddings, read_rows
+from resight.data.embeddings import check_vectors, holds_embeddings, read_rows
 from resight.embedding.card import short_of
 from resight.embedding.model import Model
 from resight.gallery.engines import is_gallery
@@ -132,8 +132,8 @@ def _named_in_file(place: str, model: Model, everybody: bool) -> EmbeddedCrops:
     names = tuple(rows.names[kept].tolist())
     called = rows.camera_names
     cameras = tuple(called[row] for row in kept.tolist())
-    content = np.array([content_of_name(name) for name in names], np.uint64)
-    return EmbeddedCrops(rows.vectors[kept], rows.pids[kept], rows.camids[kept], content, names, cameras)
+    contents = rows.contents[kept]
+    return EmbeddedCrops(rows.vectors[kept], rows.pids[kept], rows.camids[kept], contents, names, cameras)
 
 
 def named_in_gallery(uri: str, model: Model) -> EmbeddedCrops:

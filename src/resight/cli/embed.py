@@ -48,8 +48,8 @@ def embed(
     site_: SiteOption = None,
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first unreadable picture.")] = False,
 ) -> None:
-    """Writes `vector`, `name`, `blank` (shows nothing) and, of a data set, `pid`, `camid` and `split`, and as far as
-    they are known `person`, `camera`, `track` and `time`, a row a picture.
+    """Writes `vector`, `name`, `content` (equal of equal pictures), `blank` (shows nothing) and, of a data set, `pid`,
+    `camid` and `split`, and as far as they are known `person`, `camera`, `track` and `time`, a row a picture.
 
     Stopped or killed, the same command goes on where it was; workers of Ray may die, too. `resight evaluate
     --embeddings` reads the file.
@@ -82,7 +82,7 @@ def embed(
     listing = hashlib.sha256(
         "\0".join(f"{split}/{crop.name}" for split, crop in rows).encode("utf-8", "surrogateescape")
     )
-    plan = {"columns": 2, "model": loaded.identity, "pictures": listing.hexdigest(), "num": len(rows), "part": PART}
+    plan = {"columns": 3, "model": loaded.identity, "pictures": listing.hexdigest(), "num": len(rows), "part": PART}
     more = {name: any(getattr(crop, field) is not None for _, crop in rows) for name, field in COLUMNS.items()}
     more["names"] |= any(crop.person for _, crop in rows)
     more = {name: True for name, there in more.items() if there}  # then every part has the same columns
@@ -112,6 +112,7 @@ def embed(
             vectors = embedded.embeddings if site is None else site.apply(embedded.embeddings, embedded.camera_names)
             strange += 0 if site is None else sum(not site.knows(name) for name in embedded.camera_names)
             columns: dict[str, Any] = {"vector": vectors, "name": np.array(embedded.names, np.str_)}
+            columns["content"] = embedded.content_hashes
             columns["blank"] = np.isin(columns["name"], np.array(done.blank, np.str_))
             if known:
                 columns |= _known(embedded, parts[done.number], more)

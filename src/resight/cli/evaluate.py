@@ -110,8 +110,11 @@ def evaluate(
     from resight.evaluation.expansion import Expansion
     from resight.evaluation.multi_query import pool_queries
     from resight.evaluation.parts.aligned import Aligned
+    from resight.evaluation.protocols import find_protocol
     from resight.evaluation.rerank import Reranking
 
+    for name in protocol or ():
+        find_protocol(name)  # before the work
     if json_file is not None:
         check_folder_of(json_file, "--json")
     expanded = query_expansion or database_augmentation

@@ -82,7 +82,7 @@ def train(
 
       torchrun --nproc-per-node 4 -m resight.cli train my_data --recipe slicenet2 -o runs/mine
     """
-    from resight.training.loop import TrainOptions, train
+    from resight.training.loop import TrainOptions, is_finished, train
     from resight.training.record import PROTOCOLS, EpochRecord
     from resight.training.run import is_begun, read_config
     from resight.training.teaching.teachers import open_teacher
@@ -92,6 +92,9 @@ def train(
         resolved, resolved_seed = _resumed(out, recipe, chosen, seed)
     else:
         resolved, resolved_seed = find_recipe(recipe or DEFAULT_RECIPE, **chosen), seed or 0
+        if resume:
+            output.say(f"nothing was begun in {out}: the training begins there")
+    before = is_finished(out)
     dataset = open_training_data(data, unlabelled or [], format, strict)
     if rights is None and resume and is_begun(out):
         rights = read_config(out).get("data_rights")  # as it was begun with
@@ -117,7 +120,8 @@ def train(
         output.say(f"stopped after step {result.step:,}, saved in {out}. Go on with: {output.same_command('--resume')}")
         raise typer.Exit(130)
     if is_main_process():
-        output.tell(f"trained {counted(result.step, 'step')}: {out}")
+        done = "was trained before, for" if before else "trained"
+        output.tell(f"{done} {counted(result.step, 'step')}: {out}")
 
 
 def _resumed(out: Path, recipe: str | None, chosen: dict[str, Any], seed: int | None) -> tuple[Recipe, int]:
@@ -131,7 +135,10 @@ def _resumed(out: Path, recipe: str | None, chosen: dict[str, Any], seed: int | 
     asked = find_recipe(recipe, **chosen) if recipe is not None else replace(saved, **chosen)
     if asked != saved or (seed is not None and seed != saved_seed):
         before = {**saved.to_dict(), "seed": saved_seed}
-        differ = differences(before, {**asked.to_dict(), "seed": saved_seed if seed is None else seed})
+        now = {**asked.to_dict(), "seed": saved_seed if seed is None else seed}
+        if recipe is None:  # what follows from the fields that were given is not told
+            before, now = ({name: each[name] for name in (*chosen, "seed")} for each in (before, now))
+        differ = differences(before, now)
         raise ConfigError(
             f"{out} was begun with another recipe or seed: {differ}. Leave --recipe, --seed and the recipe's fields "
             "out, or begin in another directory"

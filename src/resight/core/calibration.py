@@ -242,7 +242,9 @@ class Calibration:
         false_reject_rate: float = FALSE_REJECT_RATE,
     ) -> Decision:
         """`same`, `different` or `unsure`, from the similarity of two pictures by two cameras. The rates are those of
-        wrong `same` and wrong `different` that are accepted."""
+        wrong `same` and wrong `different` that are accepted. Raises ConfigError for a rate or a similarity that is
+        none."""
+        _check_asked(similarity, false_accept_rate, false_reject_rate)
         accept, reject = self.accept_index(false_accept_rate), self.reject_index(false_reject_rate)
         return self._decide(similarity, accept, reject, self.false_accept, self.false_reject, (SAME, DIFFERENT))
 
@@ -256,7 +258,11 @@ class Calibration:
     ) -> Decision:
         """`known`, `nobody we know` or `unsure`, from the similarity of a search's nearest answer. num_people: people
         in the gallery who could have been that answer. The rates are those of wrong `known` and wrong `nobody we know`
-        that are accepted; nobody is told as `nobody we know` whose nearest answer is more likely them than not."""
+        that are accepted; nobody is told as `nobody we know` whose nearest answer is more likely them than not. Raises
+        ConfigError for a rate, a similarity or a number of people that is none."""
+        _check_asked(similarity, false_positive_rate, false_negative_rate)
+        if num_people < 0:
+            raise ConfigError(f"num_people is 0 or more, not {num_people}")
         if num_people < 1:
             return Decision(NOBODY, Rate(0.0, 0.0, 0.0), reason="nobody is there who may answer")
         accept = self.known_index(false_positive_rate, num_people)
@@ -328,6 +334,14 @@ class Calibration:
             return cls(**fields)
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise CalibrationError(f"this is not a calibration: {type(error).__name__} {error}") from None
+
+
+def _check_asked(similarity: float, *rates: float) -> None:
+    for rate in rates:
+        if not 0 <= rate <= 1:
+            raise ConfigError(f"a rate lies between 0 and 1, not at {rate}")
+    if math.isnan(similarity):
+        raise ConfigError("a similarity is a number, not NaN")
 
 
 def _floats(values: Any) -> Floats:

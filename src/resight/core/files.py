@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Iterator
@@ -10,6 +11,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from resight.core.errors import ConfigError
+
+NO_WAITING = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)  # the one of Unix, the other of Windows
 
 
 def write_whole(path: Path, data: bytes, *, private: bool = False) -> None:
@@ -74,3 +77,12 @@ def check_folder_of(path: Path, option: str) -> None:
     """Raises ConfigError if the folder that a file is to be written into does not exist. option: for the message."""
     if not path.parent.is_dir():
         raise ConfigError(f"{option}: the folder {path.parent} does not exist")
+
+
+def read_regular(path: Path) -> bytes:
+    """The bytes of a file. Raises OSError, of what is no regular file too: a named pipe may never end."""
+    # Unbuffered: a third of Path.read_bytes' time.
+    with open(path, "rb", buffering=0, opener=lambda name, flags: os.open(name, flags | NO_WAITING)) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError(errno.EINVAL, "not a regular file")
+        return file.readall()

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from resight.core.errors import UnreadableImage
+from resight.core.files import read_regular
 from resight.core.records import NO_PERSON_PID, IntArray
 from resight.core.words import counted
 
@@ -54,8 +55,7 @@ class Crop:
         if self.path is None:
             raise UnreadableImage(self.name, "the crop has neither a path nor bytes")
         try:
-            with open(self.path, "rb", buffering=0) as file:  # a third of Path.read_bytes' time
-                return file.readall()
+            return read_regular(self.path)
         except OSError as error:
             raise UnreadableImage(self.name, error.strerror or str(error)) from None
 

@@ -2,8 +2,9 @@
 
 Columns (npz: arrays): `vector` (n, dim), `pid`, `camid`, and `split` (`query` or `gallery`); `name` where known;
 `person` and `camera` where pid and camid stand for names; `track` and `time` (seconds) where known; `blank`, true where
-the picture shows nothing. Two rows of one name count as one picture, which the no-camera protocol needs. `model` (npz:
-one text; Parquet: of the file's metadata): the identity of the model that made them, where known.
+the picture shows nothing; `content`, a whole number below 2**64 that two rows share where they are one picture: where
+that column is absent, rows of one name, pid and camid are one. `model` (npz: one text; Parquet: of the file's
+metadata): the identity of the model that made them, where known.
 
 pid and camid are whole numbers, of any type, or names, which `labels` numbers; in place of one that is missing `person`
 or `camera` is taken. NaN, -1 and an empty name are not known. What pid 0 means, `labels` says.
@@ -75,7 +76,7 @@ def read_embeddings(*paths: Path, zeros: bool = False) -> tuple[EmbeddedCrops, E
                 np.concatenate([shard.vectors[place] for shard, place in chosen]),
                 np.concatenate([shard.pids[place] for shard, place in chosen]),
                 np.concatenate([shard.camids[place] for shard, place in chosen]),
-                np.array([content_of_name(name) for name in names], np.uint64),
+                np.concatenate([shard.contents[place] for shard, place in chosen]),
                 names,
                 _cameras(chosen),
             )
@@ -86,15 +87,17 @@ def read_embeddings(*paths: Path, zeros: bool = False) -> tuple[EmbeddedCrops, E
 @dataclass(frozen=True, eq=False)
 class EmbeddingRows:
     """The rows of a file of embeddings, one a crop. vectors: (n, dim) float32; the others (n,). pids, camids: -1 where
-    not known. persons, cameras: what the data call them where pid and camid are not the data's own numbers, empty else.
-    blank: the picture shows nothing. tracks: equal for the pictures of one walk past one camera, empty where not known.
-    times: in seconds, NaN where not known. model: the identity of the model that made them, empty where not known."""
+    not known. contents: uint64, equal where two rows are one picture. persons, cameras: what the data call them where
+    pid and camid are not the data's own numbers, empty else. blank: the picture shows nothing. tracks: equal for the
+    pictures of one walk past one camera, empty where not known. times: in seconds, NaN where not known. model: the
+    identity of the model that made them, empty where not known."""
 
     vectors: FloatArray
     pids: IntArray
     camids: IntArray
     splits: npt.NDArray[np.str_]
     names: npt.NDArray[np.str_]
+    contents: npt.NDArray[np.uint64]
     model: str
     persons: npt.NDArray[np.str_]
     cameras: npt.NDArray[np.str_]
@@ -273,7 +276,8 @@ def _rows_of(path: Path, columns: dict[str, Any]) -> EmbeddingRows:
     if len(lengths) > 1:
         raise DatasetError(f"{path}: vector is {vectors.shape}, beside {len(pids)} pid, {len(camids)} camid")
     model = str(columns.get("model", ""))
-    return EmbeddingRows(vectors, pids, camids, splits, names, model, persons, cameras, blank, tracks, times)
+    contents = _contents(path, columns.get("content"), names, pids, camids)
+    return EmbeddingRows(vectors, pids, camids, splits, names, contents, model, persons, cameras, blank, tracks, times)
 
 
 def _labels_of(column: Any) -> npt.NDArray[np.str_]:
@@ -340,7 +344,16 @@ def _cameras(chosen: Sequence[tuple[EmbeddingRows, IntArray]]) -> tuple[str, ...
     return tuple(name for shard, place in chosen for name in np.asarray(shard.camera_names)[place].tolist())
 
 
-def content_of_name(name: str) -> int:
-    """64 bits that are equal for two rows of one name, which are one picture."""
-    digest = hashlib.sha256(name.encode("utf-8", "surrogateescape")).digest()
-    return int.from_bytes(digest[:8], "little")
+def _contents(
+    path: Path, column: Any, names: npt.NDArray[np.str_], pids: IntArray, camids: IntArray
+) -> npt.NDArray[np.uint64]:
+    """The column, or of each row 64 bits of its name, pid and camid. Raises DatasetError where it is no column of whole
+    numbers."""
+    if column is not None:
+        given = np.asarray(column)
+        if given.dtype.kind not in "iu" or given.shape != names.shape:
+            raise DatasetError(f"{path}: content must have one whole number a row, not {given.dtype} of {given.shape}")
+        return given.astype(np.uint64)
+    rows = zip(names.tolist(), pids.tolist(), camids.tolist(), strict=True)
+    told = (f"{name}\0{pid}\0{camid}".encode("utf-8", "surrogateescape") for name, pid, camid in rows)
+    return np.fromiter((int.from_bytes(hashlib.sha256(t).digest()[:8], "little") for t in told), np.uint64, len(names))

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from resight.core.errors import ConfigError, UnreadableImage
+from resight.core.files import read_regular
 from resight.core.pictures.cells import NOTHING, shows_nothing
 from resight.core.pictures.images import MAX_ASPECT, MIN_ASPECT, Pixels, decode_image, resize_image, rgb_of, size_of
 from resight.core.pictures.preprocessing import CHANNEL_ORDERS, Preprocessing
@@ -33,7 +34,7 @@ def read_picture(picture: Any, name: str, channel_order: str = "rgb") -> Pixels:
         raise picture
     if isinstance(picture, str | Path):
         try:
-            return decode_image(Path(picture).read_bytes(), name)
+            return decode_image(read_regular(Path(picture)), name)
         except OSError as error:
             raise UnreadableImage(name, error.strerror or str(error)) from None
         except ValueError as error:  # a path with a null byte in it

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from resight.core.errors import ConfigError, EmbeddingError, unknown_name
+from resight.core.files import read_regular
 from resight.core.records import NO_PERSON_PID, FloatArray
 from resight.gallery.filters import Filter
 from resight.gallery.people import is_number, pid_of_name
@@ -198,7 +199,7 @@ def listed(crops: Any) -> list[Any]:
 def encoded(item: Any) -> bytes | None:
     """The encoded picture, if the item is a file or its bytes."""
     if isinstance(item, str | Path):
-        return Path(item).read_bytes()
+        return read_regular(Path(item))
     return bytes(item) if isinstance(item, bytes | bytearray | memoryview) else None
 
 

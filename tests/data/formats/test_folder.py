@@ -169,3 +169,21 @@ def test_a_folder_in_a_persons_folder_is_a_camera_or_named(tmp_path: Path) -> No
     assert [(p.name, p.reason) for p in data.problems] == [
         ("train/north/2/", "a folder in a person's folder is looked into where it is named as a camera is, as cam1")
     ]
+
+
+def test_folders_of_cameras_are_not_taken_as_people(tmp_path: Path) -> None:
+    put(tmp_path, "train/cam1/0001_a.png", "train/cam2/0001_a.png", "query/cam1/0002_a.png")
+    with pytest.raises(DatasetError, match="where each is to be a person"):
+        read_folder(tmp_path)
+
+
+def test_names_that_no_data_set_of_boxes_has_are_told(tmp_path: Path) -> None:
+    put(tmp_path, "bounding_box_train/0057_c1_f0075_0.png", "query/0057_c1_f0075_0.png")
+    with pytest.raises(DatasetError, match=r"files named as 0002_c1s1_000451_03.jpg, 0001_c2_f0046182.jpg"):
+        open_dataset(tmp_path)
+
+
+def test_one_split_names_the_whole(tmp_path: Path) -> None:
+    put(tmp_path, "train/1/1_a.png", "query/2/1_a.png")
+    with pytest.raises(DatasetError, match="is one split of a data set; name the folder that holds them all"):
+        open_dataset(tmp_path / "query")

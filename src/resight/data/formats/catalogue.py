@@ -9,7 +9,7 @@ from pathlib import Path
 
 from resight.core.errors import ConfigError, DatasetError, unknown_name
 from resight.data.city.synthetic import draw_city, parse_city
-from resight.data.crops import Dataset
+from resight.data.crops import SPLITS, Dataset
 from resight.data.formats.cuhk03 import looks_like_cuhk03, read_cuhk03
 from resight.data.formats.dukemtmc import looks_like_dukemtmc, read_dukemtmc
 from resight.data.formats.folder import looks_like_folder, read_folder
@@ -158,6 +158,8 @@ def find_format(root: Path) -> str:
             f". If each of those folders is a person, `resight data split {root} -o NEW.csv` divides them into train, "
             "query and gallery"
         )
+    if root.name in SPLITS and (whole := root.resolve().parent) and looks_like_folder(whole):
+        raise DatasetError(f"{root} is one split of a data set; name the folder that holds them all, {whole}")
     raise DatasetError(
         f"{root} is of no known format: it {found}. Pictures of your own lie in {FORMATS['folder'].layout}, or are "
         f"listed in {FORMATS['manifest'].layout}. Also read: {others}; with --format NAME (format=) one says what it "

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from resight.core.errors import DatasetError
+from resight.core.words import first_of
 from resight.data.crops import Crop, Dataset, Problem
 from resight.data.formats.cuhk03 import NP_NAMES as CUHK03
 from resight.data.formats.dukemtmc import NAMES as DUKEMTMC
@@ -29,6 +30,10 @@ PLACES: Mapping[str, tuple[str, ...]] = {
     "query": ("query", "val/query", "test/query"),
     "gallery": ("gallery", "val/gallery", "test/gallery"),
 }
+OF_BOXES = (
+    f" Such folders are those of market1501, dukemtmc and cuhk03, with files named as {MARKET1501.example}, "
+    f"{DUKEMTMC.example} or {CUHK03.example}, which are not there."
+)
 # Names that begin with the person. Each has the groups pid and camera.
 KNOWN_NAMES: tuple[re.Pattern[str], ...] = (
     MARKET1501.pattern,
@@ -62,6 +67,13 @@ def read_folder(root: Path) -> Dataset:
     for and found."""
     problems: list[Problem] = []
     found = {split: list(_files(root, places, problems)) for split, places in PLACES.items()}
+    people = {file.person for files in found.values() for file in files}
+    if len(people) > 1 and all(map(LIKE_A_CAMERA.fullmatch, people)):
+        raise DatasetError(
+            f"the folders in {root}'s splits are named as cameras ({first_of(sorted(people), 4)}), where each is to be "
+            "a person: <split>/<person>/<camera>_<anything>.<ext>. Or list the pictures in a table that says who is in "
+            "them, with the columns path, pid, camid, split"
+        )
     return _as_dataset(
         root,
         found,
@@ -112,6 +124,7 @@ def _as_dataset(root: Path, found: Mapping[str, Sequence[_File]], problems: list
     if not any(told.values()):
         raise DatasetError(
             f"{root} holds no pictures in the layout {layout}. Found: {list_entries(root)}."
+            + (OF_BOXES if any((root / name).is_dir() for name in ("bounding_box_train", "bounding_box_test")) else "")
             + (f" First file that does not fit: {problems[0].name}, {problems[0].reason}." if problems else "")
         )
     rows = [row for split in told.values() for row in split]

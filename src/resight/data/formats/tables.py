@@ -31,8 +31,9 @@ DELIMITERS = (",", ";", "\t", "|")  # Excel writes semicolons where the comma is
 UTF16 = (b"\xff\xfe", b"\xfe\xff")
 # What others call the columns.
 MEANT = {
-    "path": "image img file filename file_name filepath file_path image_path img_path imagepath picture crop name",
-    "pid": "id person person_id personid identity pids label class target vehicle_id",
+    "path": "image img file filename file_name filepath file_path image_path img_path imagepath "
+    "imagename image_name picture crop name",
+    "pid": "id person person_id personid identity pids label class target vehicle_id vehicleid",
     "camid": "camera cam camera_id cam_id cameraid camids cid",
     "split": "set subset partition part phase fold usage mode",
 }
