@@ -35,3 +35,11 @@ def test_the_seed_decides_and_blocks_do_not(monkeypatch: pytest.MonkeyPatch) -> 
     assert whole != bootstrap_interval(values, 300, seed=6)
     monkeypatch.setattr(bootstrap, "BLOCK_VALUES", 700)
     assert bootstrap_interval(values, 300, seed=5) == whole
+
+
+def test_over_people_whose_queries_are_alike_it_is_wider_and_over_single_queries_the_same() -> None:
+    people = np.repeat(np.arange(40), 9)
+    values = np.random.default_rng(0).normal(size=40)[people]
+    queries, over = bootstrap_interval(values, 500, 0), bootstrap_interval(values, 500, 0, people)
+    assert (over.high - over.low) == pytest.approx(3 * (queries.high - queries.low), rel=0.15)
+    assert bootstrap_interval(values, 500, 0, np.arange(len(values))) == queries

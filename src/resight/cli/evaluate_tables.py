@@ -9,6 +9,7 @@ from rich.table import Table
 
 from resight.cli import output
 from resight.evaluation.bootstrap import Interval, format_figure
+from resight.evaluation.metrics import METRICS
 
 if TYPE_CHECKING:
     from resight.core.calibration import Calibration
@@ -39,6 +40,14 @@ def print_evaluations(
     prepared += ", with mirrored pictures" if flipped else ""
     prepared += ", one query a person and camera" if pooled else ""
     output.say(f"by {evaluations[0].distance}{prepared}; {output.INTERVALS}")
+    for evaluation in evaluations:
+        told = [
+            f"{METRICS[name].title} [{found.over_people.low:.3f}, {found.over_people.high:.3f}]"
+            for name, found in evaluation.metrics.items()
+            if found.over_people
+        ]
+        named = f"{evaluation.protocol}, over" if len(evaluations) > 1 else "over"
+        output.say(f"{named} the people, whose queries are not independent: {', '.join(told)}")
 
 
 def print_verification(found: Verification) -> None:

@@ -260,7 +260,7 @@ def _rows_of(path: Path, columns: dict[str, Any]) -> EmbeddingRows:
         raise DatasetError(f"{path}: vector must be numbers ({error})") from None
     pids, camids = columns["pid"], columns["camid"]
     splits = np.asarray(columns["split"]).astype(str)
-    names = np.asarray(columns.get("name", [f"{path} row {row}" for row in range(len(vectors))])).astype(str)
+    names = np.asarray(columns.get("name", [f"{path.name} row {row}" for row in range(len(vectors))])).astype(str)
     none = np.full(num, "")
     persons, cameras, tracks = (_labels_of(columns.get(name, none)) for name in ("person", "camera", "track"))
     strange = sorted(set(splits.tolist()) - {*SPLITS, "train"})
@@ -276,7 +276,7 @@ def _rows_of(path: Path, columns: dict[str, Any]) -> EmbeddingRows:
     if len(lengths) > 1:
         raise DatasetError(f"{path}: vector is {vectors.shape}, beside {len(pids)} pid, {len(camids)} camid")
     model = str(columns.get("model", ""))
-    contents = _contents(path, columns.get("content"), names, pids, camids)
+    contents = _contents(path, columns.get("content"), names, pids, camids, "name" in columns)
     return EmbeddingRows(vectors, pids, camids, splits, names, contents, model, persons, cameras, blank, tracks, times)
 
 
@@ -345,15 +345,16 @@ def _cameras(chosen: Sequence[tuple[EmbeddingRows, IntArray]]) -> tuple[str, ...
 
 
 def _contents(
-    path: Path, column: Any, names: npt.NDArray[np.str_], pids: IntArray, camids: IntArray
+    path: Path, column: Any, names: npt.NDArray[np.str_], pids: IntArray, camids: IntArray, named: bool
 ) -> npt.NDArray[np.uint64]:
-    """The column, or of each row 64 bits of its name, pid and camid. Raises DatasetError where it is no column of whole
-    numbers."""
+    """The column, or of each row 64 bits of its name, pid and camid. named: whether the file has the names. Raises
+    DatasetError where it is no column of whole numbers."""
     if column is not None:
         given = np.asarray(column)
         if given.dtype.kind not in "iu" or given.shape != names.shape:
             raise DatasetError(f"{path}: content must have one whole number a row, not {given.dtype} of {given.shape}")
         return given.astype(np.uint64)
     rows = zip(names.tolist(), pids.tolist(), camids.tolist(), strict=True)
-    told = (f"{name}\0{pid}\0{camid}".encode("utf-8", "surrogateescape") for name, pid, camid in rows)
+    where = "" if named else path  # shards of one file name hold other rows
+    told = (f"{where}\0{name}\0{pid}\0{camid}".encode("utf-8", "surrogateescape") for name, pid, camid in rows)
     return np.fromiter((int.from_bytes(hashlib.sha256(t).digest()[:8], "little") for t in told), np.uint64, len(names))

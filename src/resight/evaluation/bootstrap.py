@@ -33,19 +33,21 @@ def percentile_interval(values: npt.NDArray[np.float64]) -> Interval:
     return Interval(float(low), float(high))
 
 
-def bootstrap_interval(values: npt.NDArray[np.float64], samples: int, seed: int) -> Interval:
-    """95% percentile interval of the mean (Efron, 1979), resampling queries with replacement.
+def bootstrap_interval(
+    values: npt.NDArray[np.float64], samples: int, seed: int, groups: npt.NDArray[np.int64] | None = None
+) -> Interval:
+    """95% percentile interval of the mean (Efron, 1979), resampling queries, or groups of them, with replacement.
 
-    values: (n,) one figure a query. The gallery, the model's seed and the choice of identities stay fixed,
-    and queries of one person count as independent: where they are not, the truth is wider.
+    values: (n,) one figure a query. groups: (n,) the person of each; without, queries of one person count as
+    independent, and where they are not, the truth is wider. The gallery and the model's seed stay fixed.
     """
     rng = np.random.default_rng(seed)
-    n = len(values)
-    block = max(1, BLOCK_VALUES // n)
-    means = np.concatenate(
-        [
-            values[rng.integers(0, n, size=(min(block, samples - start), n))].mean(axis=1)
-            for start in range(0, samples, block)
-        ]
-    )
-    return percentile_interval(means)
+    total, count = values, np.ones(len(values))
+    if groups is not None:
+        group = np.unique(groups, return_inverse=True)[1]
+        total, count = np.bincount(group, values), np.bincount(group).astype(np.float64)
+    means = []
+    for start in range(0, samples, block := max(1, BLOCK_VALUES // len(total))):
+        drawn = rng.integers(0, len(total), size=(min(block, samples - start), len(total)))
+        means.append(total[drawn].sum(axis=1) / count[drawn].sum(axis=1))
+    return percentile_interval(np.concatenate(means))

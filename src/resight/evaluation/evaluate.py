@@ -113,6 +113,8 @@ class Evaluation:
             found = self.metrics.get(name)
             values[name] = found.value if found else None
             values[f"{name}_interval"] = asdict(found.interval) if found else None
+            over_people = found.over_people if found else None
+            values[f"{name}_interval_over_people"] = asdict(over_people) if over_people else None
         return {
             "schema": SCHEMA,
             "protocol": self.protocol,
@@ -125,7 +127,7 @@ class Evaluation:
             "num_skipped": self.num_skipped,
             "num_gallery": self.num_gallery,
             "num_junk": self.num_junk,
-            "interval": "95% bootstrap over queries",
+            "interval": "95% bootstrap over queries; over people where it says so",
             "bootstrap_samples": self.bootstrap_samples,
             "seed": self.seed,
         }
@@ -294,7 +296,7 @@ def _evaluate(every: EveryBlock, query: Rows, gallery: Rows, settings: _Settings
         protocol=rule.name,
         distance=settings.distance,
         cmc=cmc_curve(first_hit, settings.max_rank),
-        metrics=_measure(found, rule, settings),
+        metrics=_measure(found, query.pids[scored], rule, settings),
         num_query=len(query),
         num_scored=len(scored),
         num_skipped=len(query) - len(scored),
@@ -307,16 +309,17 @@ def _evaluate(every: EveryBlock, query: Rows, gallery: Rows, settings: _Settings
     )
 
 
-def _measure(ranks: list[QueryRanks], rule: Protocol, settings: _Settings) -> dict[str, Measured]:
-    """Each metric that the protocol defines."""
+def _measure(ranks: list[QueryRanks], people: IntArray, rule: Protocol, settings: _Settings) -> dict[str, Measured]:
+    """Each metric that the protocol defines. people: of each query."""
     measured = {}
     for name, metric in METRICS.items():
         if not metric.defined(rule):
             continue
         counted = ((r.hits, len(r.hits) if rule.hits_only else r.num_relevant) for r in ranks)
         per_query = np.array([metric.of_query(hits, num_relevant) for hits, num_relevant in counted])
-        interval = bootstrap_interval(per_query, settings.bootstrap_samples, settings.seed)
-        measured[name] = Measured(float(per_query.mean()), interval, per_query)
+        samples = per_query, settings.bootstrap_samples, settings.seed
+        over_people = bootstrap_interval(*samples, people)
+        measured[name] = Measured(float(per_query.mean()), bootstrap_interval(*samples), per_query, over_people)
     return measured
 
 

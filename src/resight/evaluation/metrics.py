@@ -70,11 +70,13 @@ METRICS: dict[str, Metric] = {
 @dataclass(frozen=True, eq=False)
 class Measured:
     """One metric of one evaluation. value: the mean over the scored queries. interval: 95% bootstrap interval of the
-    mean over the queries. per_query: (num_scored,) float64."""
+    mean over the queries. per_query: (num_scored,) float64. over_people: the interval over the people, whose queries
+    are not independent; None where it was not asked for."""
 
     value: float
     interval: Interval
     per_query: Values
+    over_people: Interval | None = None
 
 
 def cmc_curve(first_hits: IntArray, max_rank: int) -> Values:
