@@ -342,6 +342,23 @@ def test_without_tracks_nothing_is_promised(begun: Path, town: Dataset, tmp_path
     assert found.facts.of == len(place.crops)  # none is left out to judge
 
 
+def test_where_no_cluster_is_found_the_model_stays(
+    begun: Path, town: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place, nothing = replace(site(town), tracked=False), replace(ONE_ROUND, eps=1e-9)
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "save_round", killing(module.save_round, 1))
+        with pytest.raises(Killed):
+            adapt(begun, place, tmp_path / "run", nothing, 0, CPU)
+    result = adapt(begun, place, tmp_path / "run", nothing, 0, OFTEN)
+    assert result.outcome is not None
+    assert not result.outcome.adapted
+    assert result.outcome.reason == "in round 1 no two clusters were found"
+    assert load(result.run_dir).identity == load(begun).identity
+    page = adaptation_page(result.outcome, result.run_dir, town.train, [str(crop.camid) for crop in town.train])
+    assert "no two clusters were found" in page
+
+
 def test_without_tracks_one_picture_of_each_person_is_refused(begun: Path, tmp_path: Path) -> None:
     """Clusters of four pictures are of four people then."""
     place = site(draw_city(replace(CITY, train_people=120)))

@@ -249,7 +249,7 @@ class _Adapting:
         return found
 
     def _steps(self, found: Round) -> int:
-        return len(round_batches(found, self.pictures, self.settings, self.seed))
+        return 0 if why_not(found) else len(round_batches(found, self.pictures, self.settings, self.seed))
 
     def _trained(self) -> dict[str, nn.Module]:
         trained: dict[str, nn.Module] = {"network": self.objective.network, "memory": self.objective.loss}
