@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,9 +18,11 @@ from resight.models.saved import (
     TrainedNetwork,
     load_model,
     load_strictly,
+    save_calibration,
     save_model,
     with_origins,
 )
+from tests.core.test_calibration import CALIBRATION
 
 
 def saved(directory: Path) -> TrainedNetwork:
@@ -39,6 +42,16 @@ def test_what_is_saved_is_what_is_loaded(tmp_path: Path) -> None:
     assert (after.config.trained_on, after.config.rights) == ("drawings", "anyone's")
     assert not after.network.training
     assert not list(tmp_path.glob("*.part"))
+
+
+def test_saved_anew_it_keeps_its_calibration_and_another_model_does_not(tmp_path: Path) -> None:
+    model = saved(tmp_path)
+    save_calibration(tmp_path, CALIBRATION)
+    saved(tmp_path)
+    assert load_model(tmp_path).config.calibration == CALIBRATION
+    other = replace(model.config, preprocessing=replace(model.config.preprocessing, image_centring=0.5))
+    save_model(tmp_path, model.network, other)
+    assert load_model(tmp_path).config.calibration is None
 
 
 def test_damage_is_told(tmp_path: Path) -> None:

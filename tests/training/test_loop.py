@@ -25,13 +25,14 @@ from resight.data.crops import Dataset
 from resight.embedding.loading import load
 from resight.evaluation.evaluate import evaluate
 from resight.losses.cosine_softmax import CosineSoftmax
-from resight.models.saved import WEIGHTS_FILE, load_model
+from resight.models.saved import WEIGHTS_FILE, load_model, save_calibration
 from resight.training import loop
 from resight.training.demo import run_demo
 from resight.training.loop import TrainOptions, is_finished, train
 from resight.training.recipes import Recipe, find_recipe
 from resight.training.run import CHECKPOINT_FILE, read_config, read_metrics, save_checkpoint
 from tests.cli.calling import resight
+from tests.core.test_calibration import CALIBRATION
 
 TINY = find_recipe("slicenet2", height=32, width=16, epochs=2, dim=32)
 STRIPNET = find_recipe(
@@ -221,6 +222,14 @@ def test_a_second_run_in_the_same_directory_is_refused(unbroken: Path, small_cit
         train(TINY, small_city, tmp_path, 5, CPU)
     with pytest.raises(ConfigError, match="not a directory"):
         train(TINY, small_city, tmp_path / "file", 5, CPU)
+
+
+def test_a_finished_run_keeps_its_calibration(unbroken: Path, small_city: Dataset, tmp_path: Path) -> None:
+    run_dir = tmp_path / "run"
+    shutil.copytree(unbroken, run_dir)
+    save_calibration(run_dir, CALIBRATION)
+    assert train(TINY, small_city, run_dir, 5, replace(CPU, resume=True)).finished
+    assert load_model(run_dir).config.calibration == CALIBRATION
 
 
 def test_what_ends_a_training_early_leaves_a_run_to_go_on_with_or_nothing(
