@@ -19,13 +19,15 @@ import pytest
 from safetensors.torch import load_file
 
 from resight.core.errors import ConfigError, DataError, TrainingError, WeightsError
+from resight.core.pictures.preprocessing import Preprocessing
 from resight.data.city.synthetic import draw_city
 from resight.data.crops import UNKNOWN_PID, Dataset
 from resight.data.formats.manifest import read_manifest, write_manifest
 from resight.data.formats.tables import OF_NOBODY
 from resight.data.unlabelled import hide_people
 from resight.embedding.loading import load
-from resight.models.saved import CARD_FILE, WEIGHTS_FILE
+from resight.models.catalogue import Architecture, build_network
+from resight.models.saved import CARD_FILE, WEIGHTS_FILE, ModelConfig, load_model, save_model
 from resight.report.adaptation import adaptation_page
 from resight.site.clustering import Judges
 from resight.site.files import load_site
@@ -373,6 +375,28 @@ def test_without_tracks_one_picture_of_each_person_is_refused(begun: Path, tmp_p
 def test_what_cannot_be_trained_on_is_told_apart(town: Dataset, tmp_path: Path, model: str, told: str) -> None:
     with pytest.raises(WeightsError, match=told):
         adapt(Path(model), site(town), tmp_path / "run", QUICK, 0, CPU)
+
+
+def test_the_network_is_shown_what_the_model_is_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, town: Dataset
+) -> None:
+    """By the model's own rule of resizing; the pictures are of another size."""
+    architecture, size = Architecture("slicenet2", 16, 1), Preprocessing(24, 8, (0.4,) * 3, (0.2,) * 3)
+    card = ModelConfig(architecture, replace(size, resize="bicubic-antialias"), "drawings", "anyone's")
+    save_model(tmp_path / "model", build_network(architecture, 24, 8), card)
+    shown: list[SitePictures] = []
+
+    def stop(number: int, pictures: SitePictures, *given: Any) -> None:
+        shown.append(pictures)
+        raise Killed
+
+    monkeypatch.setattr(module, "begin_round", stop)
+    with pytest.raises(Killed):
+        adapt(tmp_path / "model", site(town), tmp_path / "run", QUICK, 0, CPU)
+    found = shown[0].embed(load_model(tmp_path / "model"), "cpu")
+    crops = [shown[0].images.crops[row] for row in shown[0].rows.tolist()]
+    expected, _ = load(tmp_path / "model", device="cpu").embed_crops(crops)
+    np.testing.assert_allclose(found, expected.embeddings, atol=1e-5)
 
 
 def test_settings_have_bounds() -> None:

@@ -148,6 +148,7 @@ def adapt(
             strict=options.strict,
             max_memory_mb=options.max_memory_mb,
             progress=progress,
+            resize=size.resize,
         )
 
     with claimed_directory(run_dir, options.resume):
