@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import stat
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from resight.core.files import write_whole
+from resight.core.files import is_left_over, remove_left_over, write_whole, written_whole
 
 
 @pytest.mark.skipif(os.name != "posix", reason="Windows has no such rights")
@@ -25,3 +26,29 @@ def test_what_is_new_is_its_owners_alone_and_what_is_there_keeps_its_rights(tmp_
     assert (new.read_bytes(), old.read_bytes()) == (b"again", b"after")
     assert [stat.S_IMODE(path.stat().st_mode) for path in (new, old)] == [0o600, 0o664]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["new", "old"]
+
+
+@pytest.mark.parametrize("last", [b"b" * 20_000, None])
+def test_two_who_write_one_file_leave_one_of_the_two(tmp_path: Path, last: bytes | None) -> None:
+    path = tmp_path / "model.bin"
+    with suppress(KeyError), written_whole(path) as file:
+        file.write(b"a" * 10_000)
+        file.flush()
+        write_whole(path, b"b" * 20_000)  # another process, meanwhile
+        assert path.read_bytes() == b"b" * 20_000
+        if last is not None:
+            raise KeyError
+    assert path.read_bytes() == (last or b"a" * 10_000)
+    assert [each.name for each in tmp_path.iterdir()] == ["model.bin"]
+
+
+def test_what_a_kill_left_is_known_and_removed(tmp_path: Path) -> None:
+    for name in ("model.bin", "theirs.part", "rounds"):
+        (tmp_path / name).mkdir() if name == "rounds" else (tmp_path / name).touch()
+    with written_whole(tmp_path / "rounds" / "001.npz"), written_whole(tmp_path / "model.bin"):
+        left = [path for path in tmp_path.rglob("*.part") if is_left_over(path)]
+    assert len(left) == 2
+    for path in left:
+        path.write_bytes(b"half")
+    remove_left_over(tmp_path)
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["001.npz", "model.bin", "rounds", "theirs.part"]

@@ -30,7 +30,7 @@ from resight.training import loop
 from resight.training.demo import run_demo
 from resight.training.loop import TrainOptions, is_finished, train
 from resight.training.recipes import Recipe, find_recipe
-from resight.training.run import CHECKPOINT_FILE, read_config, read_metrics, save_checkpoint
+from resight.training.run import CHECKPOINT_FILE, claimed_directory, read_config, read_metrics, save_checkpoint
 from tests.cli.calling import resight
 from tests.core.test_calibration import CALIBRATION
 
@@ -222,6 +222,35 @@ def test_a_second_run_in_the_same_directory_is_refused(unbroken: Path, small_cit
         train(TINY, small_city, tmp_path, 5, CPU)
     with pytest.raises(ConfigError, match="not a directory"):
         train(TINY, small_city, tmp_path / "file", 5, CPU)
+
+
+HOLDER = """
+import sys, time
+from pathlib import Path
+from resight.training.run import claimed_directory
+with claimed_directory(Path(sys.argv[1]), False):
+    print("held", flush=True)
+    time.sleep(600)
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows has no such locks")
+def test_two_trainings_do_not_take_one_directory_and_a_killed_one_gives_it_back(tmp_path: Path) -> None:
+    run_dir = tmp_path / "run"
+    holder = subprocess.Popen([sys.executable, "-c", HOLDER, str(run_dir)], stdout=subprocess.PIPE)
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == b"held\n"
+    try:
+        with pytest.raises(ConfigError, match="another process trains in"), claimed_directory(run_dir, False):
+            pass
+        assert run_dir.is_dir()
+    finally:
+        holder.kill()
+        holder.communicate()
+    left = run_dir / "checkpoint.safetensors.0123abcd.part"
+    left.write_bytes(b"half")
+    with claimed_directory(run_dir, False):
+        assert not left.exists()
 
 
 def test_a_finished_run_keeps_its_calibration(unbroken: Path, small_city: Dataset, tmp_path: Path) -> None:
