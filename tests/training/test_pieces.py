@@ -171,6 +171,15 @@ def test_training_pictures_are_read_by_the_rule(small_city: Dataset, max_memory_
         assert images.pixels.base.shape == (len(crops), 24, 12, 3)
 
 
+@pytest.mark.parametrize("schedule", ["epoch-cosine", "stepwise"])
+def test_epochs_at_a_constant_rate_are_refused_where_the_schedule_has_none(schedule: str) -> None:
+    with pytest.raises(ConfigError, match=f"do not go with the schedule {schedule}"):
+        find_recipe("stripnet", schedule=schedule, constant_epochs=5)
+    recipe = find_recipe("stripnet", schedule=schedule)  # whose own ones are left out
+    assert recipe.constant_epochs == 0
+    assert Recipe.from_dict({**recipe.to_dict(), "constant_epochs": 20}) == recipe  # of a run of an earlier version
+
+
 def test_flipping_mirrors_those_chosen() -> None:
     x = images()
     out = flip_where(x, torch.tensor([True, False] * 3))
