@@ -68,7 +68,15 @@ def test_damage_is_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [{"schema": "other/9"}, {"architecture": {"name": "x"}}, {"architecture": 3}, {"preprocessing": {}}]
+    "change",
+    [
+        {"schema": "other/9"},
+        {"architecture": {"name": "x"}},
+        {"architecture": 3},
+        {"preprocessing": {}},
+        {"architecture": {"name": "slicenet2", "dim": "32", "slices": 4}},
+        {"architecture": {"name": ["slicenet2"]}},
+    ],
 )
 def test_a_card_that_is_none(tmp_path: Path, change: dict[str, object]) -> None:
     saved(tmp_path)

@@ -136,7 +136,7 @@ def test_a_burst_in_one_second_is_not_taken_apart() -> None:
     times = np.unique(walks, return_inverse=True)[1]
     found, untimed = (
         cluster(site, p.embeddings, p.cameras, rows, known, None, OF_PICTURES)
-        for known in (times * 100.0, np.full(len(rows), np.nan))
+        for known in (times.astype(np.float64), np.full(len(rows), np.nan))
     )
     assert found.num > 1
     assert found.parted == 0

@@ -220,6 +220,8 @@ def test_a_second_run_in_the_same_directory_is_refused(unbroken: Path, small_cit
     (tmp_path / "file").touch()
     with pytest.raises(ConfigError, match="other files"):
         train(TINY, small_city, tmp_path, 5, CPU)
+    with pytest.raises(ConfigError, match="a seed is a whole number of 0 and above, not -1"):
+        train(TINY, small_city, tmp_path / "new", -1, CPU)
     with pytest.raises(ConfigError, match="not a directory"):
         train(TINY, small_city, tmp_path / "file", 5, CPU)
 

@@ -31,7 +31,7 @@ from resight.models.saved import CARD_FILE, WEIGHTS_FILE, ModelConfig, load_mode
 from resight.report.adaptation import adaptation_page
 from resight.site.clustering import Judges
 from resight.site.files import load_site
-from resight.site.rounds import OUTCOME_FILE, SITE_FILE, load_outcome, load_round
+from resight.site.rounds import OUTCOME_FILE, SITE_FILE, load_outcome, load_round, save_round
 from resight.site.transform import SiteTransform
 from resight.training.adaptation import adapt as module
 from resight.training.adaptation.adapt import AdaptResult, Site, adapt
@@ -349,7 +349,7 @@ def test_where_no_cluster_is_found_the_model_stays(
 ) -> None:
     place, nothing = replace(site(town), tracked=False), replace(ONE_ROUND, eps=1e-9)
     with monkeypatch.context() as patch:
-        patch.setattr(module, "save_round", killing(module.save_round, 1))
+        patch.setattr(module, "save_round", killing(save_round, 1))
         with pytest.raises(Killed):
             adapt(begun, place, tmp_path / "run", nothing, 0, CPU)
     result = adapt(begun, place, tmp_path / "run", nothing, 0, OFTEN)
@@ -399,7 +399,9 @@ def test_the_network_is_shown_what_the_model_is_shown(
     np.testing.assert_allclose(found, expected.embeddings, atol=1e-5)
 
 
-def test_settings_have_bounds() -> None:
+def test_settings_have_bounds(town: Dataset, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="a seed is a whole number of 0 and above, not -1"):
+        adapt(tmp_path / "model", site(town), tmp_path / "run", QUICK, -1, CPU)
     with pytest.raises(ConfigError, match="rounds must be between"):
         Adaptation(rounds=0)
     with pytest.raises(ConfigError, match="does not divide"):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -23,7 +25,7 @@ def same_value_pairs(ids: Ids | IntArray) -> Pairs:
     return np.stack((first[inverse[repeated]], repeated), axis=1).astype(np.int64)
 
 
-def groups_of(*columns: IntArray | Ids) -> IntArray:
+def groups_of(*columns: npt.NDArray[Any]) -> IntArray:
     """(n,) int64: rows that are equal in all columns, (n,) each, have one number, from 0 on."""
     codes = [np.unique(column, return_inverse=True)[1] for column in columns]
     return np.unique(np.stack(codes, axis=1), axis=0, return_inverse=True)[1].reshape(-1).astype(np.int64)

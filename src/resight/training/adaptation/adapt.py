@@ -53,7 +53,7 @@ from resight.training.adaptation.begun import check_begun, check_pictures, listi
 from resight.training.adaptation.pictures import SitePictures
 from resight.training.adaptation.settings import Adaptation
 from resight.training.batches.augmentation import augment
-from resight.training.batches.plan import seed_step
+from resight.training.batches.plan import check_seed, seed_step
 from resight.training.execution import mixed_precision
 from resight.training.loop import TrainOptions, interruption
 from resight.training.objective import Objective
@@ -134,6 +134,7 @@ def adapt(
     holds something else, or an adaptation of another model, other settings or other pictures, DataError for a site of
     one camera, of too few pictures or tracklets, or of wrong tracks. Ctrl-C saves and returns.
     """
+    check_seed(seed)
     settings, options = settings or Adaptation(), options or TrainOptions()
 
     def read(size: Preprocessing) -> SitePictures:
