@@ -101,7 +101,7 @@ def take_statistics(network: nn.Module, pixels: Sequence[npt.NDArray[np.uint8]],
 def pixels_of(crops: Sequence[Crop], trained: TrainedNetwork) -> tuple[list[str], npt.NDArray[np.uint8]]:
     """Names and pixels, as the network takes them."""
     size = trained.config.preprocessing
-    images = load_training_images(crops, size.height, size.width)
+    images = load_training_images(crops, size.height, size.width, resize=size.resize)
     return [crop.name for crop in images.crops], np.concatenate(list(images.batches([np.arange(len(images))])))
 
 
@@ -175,7 +175,7 @@ def main() -> None:
         return
     told = []
     size = trained.config.preprocessing
-    pictures = SitePictures.of(crops, data.name, size.height, size.width, tracked=False)
+    pictures = SitePictures.of(crops, data.name, size.height, size.width, tracked=False, resize=size.resize)
     codes: IntArray = np.zeros_like(pictures.camera_codes)
     place, settings = Site(data.name, crops, data.rights, tracked=False), replace(PLAIN, rounds=given.rounds)
     start, folded = load_trainable(given.model)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import stat
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from resight.core.errors import UnreadableImage
-from resight.core.files import read_regular, write_whole
+from resight.core.files import is_left_over, read_regular, remove_left_over, write_whole, written_whole
 from resight.data.crops import Crop
 
 
@@ -38,3 +39,29 @@ def test_what_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
         Crop("pipe", 1, 1, path=tmp_path / "pipe.jpg").read()
     (tmp_path / "a").write_bytes(b"abc")
     assert read_regular(tmp_path / "a") == b"abc"
+
+
+@pytest.mark.parametrize("last", [b"b" * 20_000, None])
+def test_two_who_write_one_file_leave_one_of_the_two(tmp_path: Path, last: bytes | None) -> None:
+    path = tmp_path / "model.bin"
+    with suppress(KeyError), written_whole(path) as file:
+        file.write(b"a" * 10_000)
+        file.flush()
+        write_whole(path, b"b" * 20_000)  # another process, meanwhile
+        assert path.read_bytes() == b"b" * 20_000
+        if last is not None:
+            raise KeyError
+    assert path.read_bytes() == (last or b"a" * 10_000)
+    assert [each.name for each in tmp_path.iterdir()] == ["model.bin"]
+
+
+def test_what_a_kill_left_is_known_and_removed(tmp_path: Path) -> None:
+    for name in ("model.bin", "theirs.part", "rounds"):
+        (tmp_path / name).mkdir() if name == "rounds" else (tmp_path / name).touch()
+    with written_whole(tmp_path / "rounds" / "001.npz"), written_whole(tmp_path / "model.bin"):
+        left = [path for path in tmp_path.rglob("*.part") if is_left_over(path)]
+    assert len(left) == 2
+    for path in left:
+        path.write_bytes(b"half")
+    remove_left_over(tmp_path)
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["001.npz", "model.bin", "rounds", "theirs.part"]

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from resight.core.errors import DatasetError, UnreadableImage
+from resight.core.pictures.images import decode_image, resize_image
 from resight.data.crops import Crop, Dataset
-from resight.data.decoding import decode_crops, iter_decoded
+from resight.data.decoding import decode_crops, iter_decoded, mean_picture
 from resight.data.formats.folder import read_folder
 
 
@@ -31,6 +32,14 @@ def test_bad_ones_are_named_and_the_rest_stays_in_order(small_city: Dataset, tmp
     alone = decode_crops(crops[4:5], 32, 16)
     np.testing.assert_array_equal(alone.pixels[0], decoded.pixels[2])
     assert alone.content_hashes[0] == decoded.content_hashes[2]
+
+
+def test_the_resize_rule_is_the_one_asked_for(small_city: Dataset) -> None:
+    crop, rule = small_city.query[0], "bicubic-antialias"
+    by_hand = resize_image(decode_image(crop.read(), crop.name), 24, 12, rule)
+    np.testing.assert_array_equal(decode_crops([crop], 24, 12, resize=rule).pixels[0], by_hand)
+    np.testing.assert_array_equal(mean_picture([crop], 24, 12, rule), by_hand)
+    assert (decode_crops([crop], 24, 12).pixels[0] != by_hand).any()
 
 
 def test_strict_stops_at_the_first(small_city: Dataset, tmp_path: Path) -> None:

@@ -115,6 +115,9 @@ def test_a_folder_of_parts_that_a_kill_left_empty_is_begun_anew(tmp_path: Path) 
     (file.parts / "plan.json.part").write_bytes(b"ha")  # the disk was full
     assert file.begin() == 0
     assert file.begin() == 0  # and goes on
+    (file.parts / "plan.json").rename(file.parts / "plan.json.0123abcd.part")  # killed while it was written
+    (file.parts / "part-000000.npz.0123abcd.part").write_bytes(b"ha")
+    assert file.begin() == 0
     (file.parts / "plan.json").unlink()
     (file.parts / "part-000000.npz").write_bytes(b"left")  # killed while the folder was removed
     assert file.begin() == 0

@@ -15,6 +15,7 @@ from resight.core.pictures import images
 from resight.core.pictures.preprocessing import Preprocessing
 from resight.data import decoding
 from resight.data.crops import Dataset
+from resight.data.decoding import decode_crops
 from resight.embedding.loading import of_bundle
 from resight.embedding.model import Model
 from resight.export import export as room
@@ -152,6 +153,18 @@ def test_a_resizer_that_differs_is_found(
     monkeypatch.setattr(decoding, "resize_image", lambda pixels, h, w, rule: original(pixels, h, w, "bilinear"))
     with pytest.raises(ParityError, match="the embeddings differ"):
         export(model, "it", pictures=small_city)
+
+
+def test_the_ranges_of_int8_are_of_pictures_from_all_and_by_the_models_rule(
+    small_city: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    size, crops = replace(SIZE, height=32, resize="bicubic-antialias"), small_city.train[:7]
+    monkeypatch.setattr(room, "CALIBRATION_PICTURES", 4)
+    monkeypatch.setattr(room, "int8_forms", lambda onnx: ["all"])
+    monkeypatch.setattr(room, "to_int8", lambda onnx, size, pixels, form: pixels)
+    ((_, pixels),) = room._quantised(b"", size, crops)
+    expected = decode_crops(crops[::2], size.height, size.width, resize=size.resize).pixels
+    np.testing.assert_array_equal(pixels, expected)
 
 
 def test_weights_that_are_lost_on_the_way_are_found(

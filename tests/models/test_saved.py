@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,9 +18,11 @@ from resight.models.saved import (
     TrainedNetwork,
     load_model,
     load_strictly,
+    save_calibration,
     save_model,
     with_origins,
 )
+from tests.core.test_calibration import CALIBRATION
 
 
 def saved(directory: Path) -> TrainedNetwork:
@@ -41,6 +44,16 @@ def test_what_is_saved_is_what_is_loaded(tmp_path: Path) -> None:
     assert not list(tmp_path.glob("*.part"))
 
 
+def test_saved_anew_it_keeps_its_calibration_and_another_model_does_not(tmp_path: Path) -> None:
+    model = saved(tmp_path)
+    save_calibration(tmp_path, CALIBRATION)
+    saved(tmp_path)
+    assert load_model(tmp_path).config.calibration == CALIBRATION
+    other = replace(model.config, preprocessing=replace(model.config.preprocessing, image_centring=0.5))
+    save_model(tmp_path, model.network, other)
+    assert load_model(tmp_path).config.calibration is None
+
+
 def test_damage_is_told(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="no finished model"):
         load_model(tmp_path)
@@ -55,7 +68,15 @@ def test_damage_is_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [{"schema": "other/9"}, {"architecture": {"name": "x"}}, {"architecture": 3}, {"preprocessing": {}}]
+    "change",
+    [
+        {"schema": "other/9"},
+        {"architecture": {"name": "x"}},
+        {"architecture": 3},
+        {"preprocessing": {}},
+        {"architecture": {"name": "slicenet2", "dim": "32", "slices": 4}},
+        {"architecture": {"name": ["slicenet2"]}},
+    ],
 )
 def test_a_card_that_is_none(tmp_path: Path, change: dict[str, object]) -> None:
     saved(tmp_path)

@@ -9,7 +9,16 @@ import pytest
 from scipy import sparse
 
 from resight.core.records import IntArray
-from resight.site.clustering import OF_TRACKLETS, Clustering, Judges, Neighbourhood, cluster, dbscan, of_tracklets
+from resight.site.clustering import (
+    OF_PICTURES,
+    OF_TRACKLETS,
+    Clustering,
+    Judges,
+    Neighbourhood,
+    cluster,
+    dbscan,
+    of_tracklets,
+)
 from resight.site.criterion import tracklet_codes
 from resight.site.fitting import fit_site
 from tests.oracles import plain_dbscan
@@ -98,13 +107,17 @@ def test_without_judges_the_usual_reach_is_taken() -> None:
 
 
 def test_who_is_elsewhere_at_the_time_is_another_person() -> None:
-    """Two tracklets of one person by one camera come together, unless both are seen at once."""
+    """Two tracklets of one person by one camera come together, unless both are seen at once. Whole seconds tell that of
+    tracklets that overlap, and not of pictures of one second, which may be a burst."""
     p = place(people=40, pictures=8)
     halved = replace(p, tracks=[f"{track}-{row % 2}" for row, track in enumerate(p.tracks)])
     _, tracklets = tracklet_codes(halved.cameras, halved.tracks)
     one_after_the_other = tracklets * 100.0
-    at_once = np.zeros(len(tracklets))
-    assert clustered(halved, times=one_after_the_other).parted == 0
+    row = np.arange(len(tracklets))
+    at_once = row % 8 / 7
+    meeting = p.pids * 100.0 + row % 2 + (row % 8 > 3)  # the one from 0 s to 1 s, the other from 1 s to 2 s
+    for apart in (one_after_the_other, meeting, np.zeros(len(tracklets))):
+        assert clustered(halved, times=apart).parted == 0
     found = clustered(halved, times=at_once)
     assert found.parted > 0
     for name in range(found.num):
@@ -112,3 +125,19 @@ def test_who_is_elsewhere_at_the_time_is_another_person() -> None:
         seen = {(halved.cameras[row], int(tracklets[row])) for row in rows.tolist()}
         cameras = [camera for camera, _ in seen]
         assert len(cameras) == len(set(cameras))
+
+
+def test_a_burst_in_one_second_is_not_taken_apart() -> None:
+    """Pictures without tracks, each a point of its own."""
+    p = place(people=40, pictures=8)
+    site = fit_site(p.embeddings, p.cameras)
+    rows = np.arange(len(p.pids))
+    walks = [f"{camera} {pid}" for camera, pid in zip(p.cameras, p.pids, strict=True)]
+    times = np.unique(walks, return_inverse=True)[1]
+    found, untimed = (
+        cluster(site, p.embeddings, p.cameras, rows, known, None, OF_PICTURES)
+        for known in (times.astype(np.float64), np.full(len(rows), np.nan))
+    )
+    assert found.num > 1
+    assert found.parted == 0
+    np.testing.assert_array_equal(found.labels, untimed.labels)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -10,8 +11,9 @@ from resight.core.errors import DataError, EmbeddingError
 from resight.core.records import EmbeddedCrops
 from resight.evaluation.evaluate import evaluate
 from resight.site.criterion import tracklet_codes, tracklet_eer
+from resight.site.doubts import doubts_of
 from resight.site.fitting import fit_site, whitening, within_scatter
-from resight.site.transform import SiteTransform
+from resight.site.transform import CameraFacts, SiteTransform
 from tests.site.places import Place, place
 
 
@@ -158,6 +160,20 @@ def test_a_camera_far_from_all_others_and_one_of_two_names_are_told() -> None:
     site = fit_site(apart, ours.cameras, without=["c3"])
     assert not site.knows("c3")
     assert site.facts.warnings == ()
+
+
+def test_the_distances_of_many_cameras_fit_in_memory() -> None:
+    names = [f"c{number}" for number in range(200)]
+    means = np.random.default_rng(0).normal(size=(200, 512)).astype(np.float32)
+    means[1] = means[0]
+    facts = {name: CameraFacts(pictures=500, tracklets=0, spread=1.0) for name in names}
+    tracemalloc.start()
+    try:
+        told = doubts_of(means, names, facts, {}, 0.35, {})
+        assert tracemalloc.get_traced_memory()[1] < 10 * means.nbytes
+    finally:
+        tracemalloc.stop()
+    assert told == ("cameras c0 and c1 have nearly the same mean: one camera under two names?",)
 
 
 def test_a_camera_that_was_renamed_is_told_by_the_times() -> None:

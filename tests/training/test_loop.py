@@ -25,13 +25,14 @@ from resight.data.crops import Dataset
 from resight.embedding.loading import load
 from resight.evaluation.evaluate import evaluate
 from resight.losses.cosine_softmax import CosineSoftmax
-from resight.models.saved import WEIGHTS_FILE, load_model
+from resight.models.saved import WEIGHTS_FILE, load_model, save_calibration
 from resight.training import loop
 from resight.training.demo import run_demo
 from resight.training.loop import TrainOptions, is_finished, train
 from resight.training.recipes import Recipe, find_recipe
-from resight.training.run import CHECKPOINT_FILE, read_config, read_metrics, save_checkpoint
+from resight.training.run import CHECKPOINT_FILE, claimed_directory, read_config, read_metrics, save_checkpoint
 from tests.cli.calling import resight
+from tests.core.test_calibration import CALIBRATION
 
 TINY = find_recipe("slicenet2", height=32, width=16, epochs=2, dim=32)
 STRIPNET = find_recipe(
@@ -219,8 +220,47 @@ def test_a_second_run_in_the_same_directory_is_refused(unbroken: Path, small_cit
     (tmp_path / "file").touch()
     with pytest.raises(ConfigError, match="other files"):
         train(TINY, small_city, tmp_path, 5, CPU)
+    with pytest.raises(ConfigError, match="a seed is a whole number of 0 and above, not -1"):
+        train(TINY, small_city, tmp_path / "new", -1, CPU)
     with pytest.raises(ConfigError, match="not a directory"):
         train(TINY, small_city, tmp_path / "file", 5, CPU)
+
+
+HOLDER = """
+import sys, time
+from pathlib import Path
+from resight.training.run import claimed_directory
+with claimed_directory(Path(sys.argv[1]), False):
+    print("held", flush=True)
+    time.sleep(600)
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows has no such locks")
+def test_two_trainings_do_not_take_one_directory_and_a_killed_one_gives_it_back(tmp_path: Path) -> None:
+    run_dir = tmp_path / "run"
+    holder = subprocess.Popen([sys.executable, "-c", HOLDER, str(run_dir)], stdout=subprocess.PIPE)
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == b"held\n"
+    try:
+        with pytest.raises(ConfigError, match="another process trains in"), claimed_directory(run_dir, False):
+            pass
+        assert run_dir.is_dir()
+    finally:
+        holder.kill()
+        holder.communicate()
+    left = run_dir / "checkpoint.safetensors.0123abcd.part"
+    left.write_bytes(b"half")
+    with claimed_directory(run_dir, False):
+        assert not left.exists()
+
+
+def test_a_finished_run_keeps_its_calibration(unbroken: Path, small_city: Dataset, tmp_path: Path) -> None:
+    run_dir = tmp_path / "run"
+    shutil.copytree(unbroken, run_dir)
+    save_calibration(run_dir, CALIBRATION)
+    assert train(TINY, small_city, run_dir, 5, replace(CPU, resume=True)).finished
+    assert load_model(run_dir).config.calibration == CALIBRATION
 
 
 def test_what_ends_a_training_early_leaves_a_run_to_go_on_with_or_nothing(

@@ -16,6 +16,8 @@ from hypothesis import strategies as st
 from resight.core.errors import ConfigError
 from resight.core.pictures.images import resize_image
 from resight.data.city.synthetic import CityConfig, draw_city
+from resight.data.crops import Dataset
+from resight.data.decoding import decode_crops
 from resight.data.doctor.doctor import examine
 from resight.training.batches.augmentation import (
     augment,
@@ -26,6 +28,7 @@ from resight.training.batches.augmentation import (
     random_erasing,
     shrink,
 )
+from resight.training.batches.images import load_training_images
 from resight.training.batches.plan import Plan, check_filled, epoch_batches
 from resight.training.batches.samplers import balanced_batches, shuffled_batches
 from resight.training.recipes import BASELINE, RECIPES, Recipe, find_recipe
@@ -153,6 +156,28 @@ def images() -> torch.Tensor:
 
 def generator() -> torch.Generator:
     return torch.Generator().manual_seed(7)
+
+
+@pytest.mark.parametrize("max_memory_mb", [4096, 0])
+def test_training_pictures_are_read_by_the_rule(small_city: Dataset, max_memory_mb: int) -> None:
+    crops, rule = list(small_city.train), "bicubic-antialias"
+    crops[1] = replace(crops[1], data=b"")
+    images = load_training_images(crops, 24, 12, max_memory_mb=max_memory_mb, resize=rule)
+    assert (len(images), len(images.problems)) == (len(crops) - 1, 1)
+    expected = decode_crops(crops, 24, 12, resize=rule).pixels
+    np.testing.assert_array_equal(images.take(np.arange(len(images))), expected)
+    if images.pixels is not None:
+        assert images.pixels.base is not None  # cut from what was taken up once
+        assert images.pixels.base.shape == (len(crops), 24, 12, 3)
+
+
+@pytest.mark.parametrize("schedule", ["epoch-cosine", "stepwise"])
+def test_epochs_at_a_constant_rate_are_refused_where_the_schedule_has_none(schedule: str) -> None:
+    with pytest.raises(ConfigError, match=f"do not go with the schedule {schedule}"):
+        find_recipe("stripnet", schedule=schedule, constant_epochs=5)
+    recipe = find_recipe("stripnet", schedule=schedule)  # whose own ones are left out
+    assert recipe.constant_epochs == 0
+    assert Recipe.from_dict({**recipe.to_dict(), "constant_epochs": 20}) == recipe  # of a run of an earlier version
 
 
 def test_flipping_mirrors_those_chosen() -> None:

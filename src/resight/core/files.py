@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+import re
+import secrets
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -13,6 +15,7 @@ from typing import BinaryIO
 from resight.core.errors import ConfigError
 
 NO_WAITING = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)  # the one of Unix, the other of Windows
+_UNFINISHED = re.compile(r".+\.[0-9a-f]{8}\.part", re.DOTALL)
 
 
 def write_whole(path: Path, data: bytes, *, private: bool = False) -> None:
@@ -23,11 +26,12 @@ def write_whole(path: Path, data: bytes, *, private: bool = False) -> None:
 
 @contextmanager
 def written_whole(path: Path, *, private: bool = False) -> Iterator[BinaryIO]:
-    """Opens a file for writing under another name, and gives it its own at the end, if nothing was raised. One that was
-    there before keeps its rights. private: a new one only its owner may read; on Windows nothing changes."""
-    temporary = path.with_name(path.name + ".part")
+    """Opens a file for writing under a name that no other writer has, and gives it its own at the end, if nothing was
+    raised: of several writers the last one's file stays. One that was there before keeps its rights. private: a new
+    one only its owner may read; on Windows nothing changes."""
+    temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
     try:
-        with open(temporary, "wb", opener=_for_owner if private else None) as file:
+        with open(temporary, "xb", opener=_for_owner if private else None) as file:
             with suppress(OSError):
                 temporary.chmod(stat.S_IMODE(path.stat().st_mode))
             yield file
@@ -41,6 +45,18 @@ def written_whole(path: Path, *, private: bool = False) -> Iterator[BinaryIO]:
 
 def _for_owner(path: str, flags: int) -> int:
     return os.open(path, flags, 0o600)
+
+
+def is_left_over(path: Path) -> bool:
+    """Whether a file is of such a name: what a kill left of it, or what is being written."""
+    return _UNFINISHED.fullmatch(path.name) is not None
+
+
+def remove_left_over(directory: Path) -> None:
+    """Removes what kills left in a directory and below it. For who alone writes there."""
+    for path in directory.rglob("*.part"):
+        if is_left_over(path):
+            path.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -62,13 +62,15 @@ def decode_crops(
     strict: bool = False,
     on_progress: Callable[[int], None] | None = None,
     threads: int | None = None,
+    resize: str = "bilinear-antialias",
 ) -> DecodedCrops:
-    """Decodes all at once, into n * height * width * 3 bytes. on_progress: is told how many pictures were done.
+    """Decodes all at once, into n * height * width * 3 bytes. on_progress: is told how many pictures were done. resize:
+    one of RESIZE_RULES.
 
     Raises UnreadableImage for the first unreadable picture if strict, DatasetError where not one can be decoded.
     """
     parts = []
-    for part in iter_decoded(crops, height, width, strict=strict, threads=threads):
+    for part in iter_decoded(crops, height, width, strict=strict, threads=threads, resize=resize):
         parts.append(part)
         if on_progress is not None:
             on_progress(len(part.crops) + len(part.problems))
@@ -87,10 +89,10 @@ def decode_crops(
     )
 
 
-def mean_picture(crops: Sequence[Crop], height: int, width: int) -> Pixels:
-    """The mean of all crops that can be decoded: (height, width, 3) uint8."""
+def mean_picture(crops: Sequence[Crop], height: int, width: int, resize: str = "bilinear-antialias") -> Pixels:
+    """The mean of all crops that can be decoded: (height, width, 3) uint8. resize: one of RESIZE_RULES."""
     total, number = np.zeros((height, width, 3)), 0
-    for part in iter_decoded(crops, height, width):
+    for part in iter_decoded(crops, height, width, resize=resize):
         total += part.pixels.sum(axis=0, dtype=np.float64)
         number += len(part.pixels)
     return np.rint(total / max(number, 1)).astype(np.uint8)

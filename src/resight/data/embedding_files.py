@@ -24,7 +24,7 @@ from resight.core.errors import DAMAGED_NPZ, ConfigError, DataError, MissingExtr
 from resight.core.files import locked, write_whole
 
 PLAN = "plan.json"
-OURS = re.compile(r"part-\d{6,}\.npz(\.part)?|plan\.json\.part")  # all but the plan
+OURS = re.compile(r"part-\d{6,}\.npz((\.[0-9a-f]{8})?\.part)?|plan\.json(\.[0-9a-f]{8})?\.part")  # all but the plan
 Columns = Mapping[str, npt.NDArray[Any]]
 
 

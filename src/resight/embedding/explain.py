@@ -44,7 +44,7 @@ def measure_faithfulness(
     query_crops, gallery_crops: those of `query` and `gallery`. importance: (q, K), as `strip_importance` gives it.
     """
     slices, size = equal_strips(model.parts), model.preprocessing
-    picture = mean_picture(gallery_crops, size.height, size.width)
+    picture = mean_picture(gallery_crops, size.height, size.width, size.resize)
     painted = [
         model.embed_crops(
             query_crops,
@@ -77,7 +77,7 @@ def measure_hidden(
     plainly alone.
     """
     size, parts = model.preprocessing, model.strips if has_strips(model.parts) else None
-    picture = mean_picture(dataset.gallery, size.height, size.width)
+    picture = mean_picture(dataset.gallery, size.height, size.width, size.resize)
     named = {crop.name: crop for crop in dataset.query}
     crops = [named[name] for name in embedded.query.names]
     hidden = {

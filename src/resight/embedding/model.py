@@ -178,10 +178,12 @@ class Model:
         """
         items = self._cut(pictures, boxes, channel_order) if boxes is not None else _items(pictures)
         rows: list[FloatArray] = []
+        done = 0
         for batch in self.stream(items, channel_order="rgb" if boxes is not None else channel_order, strict=strict):
             part = np.full((len(batch.positions) + len(batch.problems), self.dim), np.nan, np.float32)
-            part[batch.positions - sum(map(len, rows))] = batch.embeddings
+            part[batch.positions - done] = batch.embeddings
             rows.append(part)
+            done += len(part)
         return np.concatenate(rows) if rows else np.zeros((0, self.dim), np.float32)
 
     def stream(

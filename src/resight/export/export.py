@@ -138,8 +138,8 @@ def _quantised(onnx: bytes, size: Preprocessing, pictures: Sequence[Crop]) -> It
     """Each form of int8 and the network in it, from the fastest to the most careful one."""
     if not pictures:
         raise ConfigError("int8 takes pictures to measure the ranges on: --calibration-images, or --data")
-    step = max(1, len(pictures) // CALIBRATION_PICTURES)
-    decoded = decode_crops(pictures[::step][:CALIBRATION_PICTURES], size.height, size.width)
+    step = -(-len(pictures) // CALIBRATION_PICTURES)
+    decoded = decode_crops(pictures[::step], size.height, size.width, resize=size.resize)
     for form in int8_forms(onnx):
         yield form, to_int8(onnx, size, decoded.pixels, form)
 

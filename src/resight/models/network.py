@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
+from numbers import Integral
 from typing import Any, ClassVar, Self, TypeVar
 
 from torch import Tensor, nn
@@ -25,6 +26,14 @@ class Architecture:
     pooling: str = "avg-max"
     strips: str = "own"
     options: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+    def __post_init__(self) -> None:
+        if not all(isinstance(value, Integral) for value in (self.dim, self.slices)):
+            raise ConfigError(f"dim and slices must be whole numbers, not {self.dim!r} and {self.slices!r}")
+        if not all(isinstance(value, str) for value in (self.name, self.pooling, self.strips)):
+            raise ConfigError(
+                f"name, pooling and strips must be texts, not {self.name!r}, {self.pooling!r} and {self.strips!r}"
+            )
 
     def to_dict(self) -> dict[str, Any]:
         """For a card; options only where there are any, so that a model without keeps its identity."""

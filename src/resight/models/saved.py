@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -100,11 +101,16 @@ class TrainedNetwork:
 
 
 def save_model(directory: Path, network: nn.Module, card: ModelConfig) -> None:
-    """Writes both files, each whole or not at all. Raises OSError where the disk refuses."""
+    """Writes both files, each whole or not at all; the calibration of the very same model, where it is there already,
+    stays. Raises OSError where the disk refuses."""
     directory.mkdir(parents=True, exist_ok=True)
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
     data = safetensors.torch.save(weights)
     card = replace(card, weights_sha256=hashlib.sha256(data).hexdigest())
+    with suppress(WeightsError):  # no model there, or a damaged card
+        before = read_card(directory)
+        if card.calibration is None and before.identity == card.identity:
+            card = replace(card, calibration=before.calibration)
     write_whole(directory / WEIGHTS_FILE, data)
     write_whole(directory / CARD_FILE, json.dumps(card.to_dict(), indent=2).encode())
 

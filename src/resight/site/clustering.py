@@ -188,7 +188,8 @@ def _part_impossible(
     labels: IntArray, moved: FloatArray, points: IntArray, camera_codes: IntArray, times: npt.NDArray[np.float64]
 ) -> tuple[IntArray, int]:
     """Takes out of each cluster who was before the same camera at the same time as another of it: of two such points
-    the one farther from the cluster's mean. (num_points,) labels, and how many were taken out."""
+    the one farther from the cluster's mean. Points of one moment are let be: pictures of one second may be a burst of
+    one person. (num_points,) labels, and how many were taken out."""
     if np.isnan(times).all():
         return labels, 0
     num = len(labels)
@@ -196,6 +197,7 @@ def _part_impossible(
     known = ~np.isnan(times)
     np.minimum.at(start, points[known], times[known])
     np.maximum.at(end, points[known], times[known])
+    lasting = start < end
     camera = np.zeros(num, np.int64)
     camera[points] = camera_codes
     means = _means(moved, points)
@@ -205,8 +207,8 @@ def _part_impossible(
         nearness = means[members] @ means[members].mean(axis=0)
         for place in np.argsort(nearness, kind="stable").tolist():  # the farthest first
             one, others = members[place], members[labels[members] == name]
-            others = others[(others != one) & (camera[others] == camera[one])]
-            if ((start[others] <= end[one]) & (start[one] <= end[others])).any():
+            others = others[(others != one) & (camera[others] == camera[one]) & lasting[others]]
+            if lasting[one] and ((start[others] < end[one]) & (start[one] < end[others])).any():
                 labels[one] = -1
                 parted += 1
     return _numbered(labels), parted

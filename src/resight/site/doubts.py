@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
+import scipy  # whose parts it imports when they are used
 
 from resight.core.records import FloatArray, IntArray
 from resight.core.words import counted
@@ -40,7 +41,7 @@ def doubts_of(
             f"{counted(len(left_out) - 5, 'more camera has', 'more cameras have')} too few pictures for a mean"
         )
     if len(cameras) > 2:
-        distance = np.linalg.norm(means[:, None] - means[None], axis=2) + np.diag(np.full(len(means), np.inf))
+        distance = scipy.spatial.distance.cdist(means, means) + np.diag(np.full(len(means), np.inf))
         typical = float(np.median(distance[np.triu_indices(len(means), 1)]))
         twins = distance < NEAR * typical
         nearest = np.where(twins, np.inf, distance).min(axis=1)  # a camera under two names is far from others with both

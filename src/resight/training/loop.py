@@ -26,7 +26,7 @@ from resight.models.devices import channels_last
 from resight.models.saved import CARD_FILE, ModelConfig, TrainedNetwork, save_model, with_origins
 from resight.training.batches.augmentation import augment, flip_where, shrink
 from resight.training.batches.images import MAX_MEMORY_MB, TrainingImages, load_training_images
-from resight.training.batches.plan import Plan, local_batches, mix_seed, seed_step
+from resight.training.batches.plan import Plan, check_seed, local_batches, mix_seed, seed_step
 from resight.training.execution import (
     World,
     any_process,
@@ -103,9 +103,10 @@ def train(
     recipe with imitation or distillation; unlabelled pictures have nobody else. on_epoch: told of each epoch; the
     weights stay the same without.
 
-    Raises ConfigError where the directory holds another run, or one to be resumed; DataError where the
-    pictures cannot be used; NonFiniteLoss where the loss is NaN or infinite. Ctrl-C saves and returns.
+    Raises ConfigError where the directory holds another run, or one to be resumed, or the seed is below 0; DataError
+    where the pictures cannot be used; NonFiniteLoss where the loss is NaN or infinite. Ctrl-C saves and returns.
     """
+    check_seed(seed)
     learns = bool(recipe.imitation or recipe.distillation)
     if learns and not teachers:
         raise ConfigError(

@@ -96,7 +96,7 @@ class Recipe:
     average: float = _field(0.0, "decay of the weights' exponential average, which becomes the model; 0: none")
     schedule: str = _field("constant", "the rate over time: constant, warmup-cosine, epoch-cosine or stepwise")
     warmup_epochs: float = _field(0.0, "epochs of linear warm-up under warmup-cosine")
-    constant_epochs: int = _field(0, "of the epochs, the last ones: after the schedule's end, at constant_rate")
+    constant_epochs: int = _field(0, "of the epochs, the last ones, after warmup-cosine or constant: at constant_rate")
     constant_rate: float = _field(6e-4, "the rate of those")
 
     flipped_copies: bool = _field(False, "add a mirrored copy of each training picture to the set")
@@ -130,6 +130,11 @@ class Recipe:
                 raise ConfigError(f"{name} must be between {low} and {high}, not {value}")
         if self.constant_epochs >= self.epochs:
             raise ConfigError(f"constant_epochs {self.constant_epochs} leaves none of {self.epochs} to the schedule")
+        if self.constant_epochs and self.schedule in EPOCH_SCHEDULES:
+            raise ConfigError(
+                f"constant_epochs do not go with the schedule {self.schedule}, which sets every rate: leave them out, "
+                "or take the schedule constant or warmup-cosine"
+            )
         if sum(epochs for _, _, epochs in self.smaller_sizes()) >= self.epochs and self.progressive:
             raise ConfigError(f"progressive {self.progressive!r} leaves none of the {self.epochs} epochs at full size")
 
@@ -168,6 +173,8 @@ class Recipe:
     def from_dict(cls, values: Mapping[str, Any]) -> Recipe:
         """The recipe of a saved configuration. Raises ConfigError for a foreign or missing field."""
         values = {name: value for name, value in values.items() if name not in GONE or value != GONE[name]}
+        if values.get("schedule") in EPOCH_SCHEDULES:  # earlier versions took some, which did nothing
+            values["constant_epochs"] = 0
         known = {f.name for f in fields(cls)}
         if set(values) - known or known - set(values) - ADDED:
             raise ConfigError(f"not a recipe of this version: {sorted(set(values) ^ known)} differ")

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from resight.core.errors import unknown_name
-from resight.training.recipe import Recipe
+from resight.training.recipe import EPOCH_SCHEDULES, Recipe
 
 __all__ = ["RECIPES", "Recipe", "find_recipe"]
 
@@ -232,6 +232,7 @@ def find_recipe(name: str, **overrides: Any) -> Recipe:
 def _stages(recipe: Recipe, overrides: Mapping[str, Any]) -> dict[str, Any]:
     epochs = max(0, overrides.get("epochs", recipe.epochs))
     share = epochs / recipe.epochs
+    schedule = overrides.get("schedule", recipe.schedule)
     height, width = overrides.get("height", recipe.height), overrides.get("width", recipe.width)
     smaller = [(h, w, round(length * share)) for h, w, length in recipe.smaller_sizes()]
     if sum(length for _, _, length in smaller) >= epochs:  # too few for stages: one is left at full size
@@ -239,6 +240,6 @@ def _stages(recipe: Recipe, overrides: Mapping[str, Any]) -> dict[str, Any]:
     kept = [f"{h}x{w}*{length}" for h, w, length in smaller if length and h <= height and w <= width]
     return {
         "progressive": ",".join(kept),
-        "constant_epochs": round(recipe.constant_epochs * share),
+        "constant_epochs": 0 if schedule in EPOCH_SCHEDULES else round(recipe.constant_epochs * share),
         "warmup_epochs": min(recipe.warmup_epochs, epochs * MOST_WARMUP),
     }

@@ -16,7 +16,7 @@ import platform
 import re
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -29,7 +29,7 @@ from tensorboardX import SummaryWriter
 from torch import Tensor, nn
 
 from resight.core.errors import ConfigError, TrainingError
-from resight.core.files import write_whole
+from resight.core.files import is_left_over, locked, remove_left_over, write_whole
 from resight.models.saved import load_strictly
 from resight.training.recipe import Recipe
 
@@ -82,31 +82,51 @@ def check_directory(run_dir: Path, resume: bool) -> None:
     begun = is_begun(run_dir)
     if begun and not resume:
         raise ConfigError(f"{run_dir} holds a run already. Go on with it by --resume, or name another directory.")
-    if not begun and run_dir.exists() and any(run_dir.iterdir()):
+    if not begun and run_dir.exists() and not all(map(is_left_over, run_dir.iterdir())):
         raise ConfigError(f"{run_dir} holds other files; a run wants a directory of its own")
 
 
 @contextmanager
 def claimed_directory(run_dir: Path, resume: bool) -> Iterator[None]:
-    """Makes the directory for what runs inside. If that raises, a directory in which nothing was begun goes again.
+    """Makes the directory for what runs inside, which has it alone. If that raises, a directory in which nothing was
+    begun goes again.
 
-    Raises ConfigError where it holds something else, or a run that is not to be resumed; TrainingError, which says how
-    to go on, where the disk is full and the run has begun.
+    Raises ConfigError where it holds something else, or a run that is not to be resumed, or another process trains
+    there (not noticed on Windows, nor on a file system without locks); TrainingError, which says how to go on, where
+    the disk is full and the run has begun.
     """
     check_directory(run_dir, resume)
     made = [folder for folder in (run_dir, *run_dir.parents) if not folder.exists()]
     run_dir.mkdir(parents=True, exist_ok=True)
-    try:
+    with _alone_in(run_dir):
+        check_directory(run_dir, resume)  # another one may have begun there and ended meanwhile
+        try:
+            yield
+        except BaseException as error:
+            for folder in made:
+                with suppress(OSError):  # not empty
+                    folder.rmdir()
+            if isinstance(error, OSError) and error.errno == errno.ENOSPC and is_begun(run_dir) and not resume:
+                raise TrainingError(
+                    f"no space is left on the disk for {run_dir}; free some, and go on with the run by --resume"
+                ) from error
+            raise
+
+
+@contextmanager
+def _alone_in(run_dir: Path) -> Iterator[None]:
+    """Keeps other trainings out, and removes what a killed one has left half written. Raises ConfigError."""
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(locked(run_dir))  # ends with the process, however that ends
+            remove_left_over(run_dir)
+        except BlockingIOError:
+            raise ConfigError(
+                f"another process trains in {run_dir} just now: wait until it ends, or name another directory"
+            ) from None
+        except OSError:  # a file system without locks, as some network ones
+            pass
         yield
-    except BaseException as error:
-        for folder in made:
-            with suppress(OSError):  # not empty
-                folder.rmdir()
-        if isinstance(error, OSError) and error.errno == errno.ENOSPC and is_begun(run_dir) and not resume:
-            raise TrainingError(
-                f"no space is left on the disk for {run_dir}; free some, and go on with the run by --resume"
-            ) from error
-        raise
 
 
 def write_or_check_config(run_dir: Path, fixed: Mapping[str, Any], described: Mapping[str, Any]) -> None:

@@ -14,9 +14,12 @@ from PIL import Image
 
 from resight.data.city.synthetic import CityConfig, draw_city
 from resight.data.crops import Crop, Dataset, Problem
+from resight.data.doctor import picture_checks
 from resight.data.doctor.advice import wilson_interval
 from resight.data.doctor.doctor import Diagnosis, examine
+from resight.data.doctor.duplicates import Pairs, near_pairs
 from resight.data.doctor.findings import Finding
+from resight.data.doctor.survey import Bits, Flags
 from resight.data.formats.catalogue import open_dataset
 from resight.data.labels import settled
 
@@ -67,6 +70,38 @@ def test_the_same_picture_where_it_must_not_be(city: Dataset) -> None:
         assert says in finding.what
         assert len(finding.examples[0]) == 2
         assert finding.severity == ("note" if code == "repeated" else "error")
+
+
+def test_copies_behind_a_first_one_are_seen(city: Dataset) -> None:
+    """The first is in another split, or nobody knows who it shows."""
+    train, stranger = city.train[0], next(crop for crop in city.gallery if crop.pid > 0)
+    twice = tuple(replace(renamed(train), name=f"new/{number}") for number in range(2))
+    findings = found(examine(replace(city, gallery=(*city.gallery, *twice))))
+    assert findings["repeated"].count == 1
+    assert [crop.name for crop in findings["repeated"].examples[0]] == ["new/0", "new/1"]
+    assert findings["train-in-test"].count == 2
+    unknown = replace(city.gallery[-1], data=redrawn(stranger, lambda picture: picture.rotate(180)).data, path=None)
+    same = tuple(replace(unknown, name=f"new/{pid}", pid=pid) for pid in (-1, 5, 6, 6))
+    findings = found(examine(replace(city, gallery=(*city.gallery, *same))))
+    assert [crop.pid for crop in findings["two-pids"].examples[0]] == [5, 6]
+    assert (findings["two-pids"].count, findings["repeated"].count) == (1, 1)
+
+
+def test_a_picture_that_is_there_many_times_is_compared_once(city: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    query, person = city.query[0], city.query[0].pid
+    dark = redrawn(query, lambda picture: picture.point(lambda value: int(value * 0.8)))
+    copies = tuple(replace(dark, name=f"new/{number}") for number in range(30))
+    seen: list[int] = []
+
+    def compared(hashes: Bits, skip: Flags) -> Pairs:
+        seen.append(int((~skip).sum()))
+        return near_pairs(hashes, skip)
+
+    monkeypatch.setattr(picture_checks, "near_pairs", compared)
+    findings = found(examine(replace(city, gallery=(*city.gallery, *copies, replace(dark, name="x", pid=person + 1)))))
+    assert seen == [len(city.train) + len(city.query) + len(city.gallery) + 1]
+    assert findings["near-query-in-gallery"].count == 2  # one of each pid
+    assert findings["near-two-pids"].count == 1
 
 
 def test_nearly_the_same_picture(city: Dataset) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +13,9 @@ from PIL import Image
 from resight.core.errors import DataError
 from resight.core.pictures.preprocessing import Preprocessing
 from resight.data.crops import Crop, Dataset
+from resight.data.decoding import DecodedCrops, decode_crops
 from resight.data.formats.catalogue import open_dataset
+from resight.embedding.foreign import probing
 from resight.embedding.foreign.bundling import bundle_onnx
 from resight.embedding.foreign.probing import CENTRED, SCALES, probe_preprocessing
 from resight.embedding.loading import of_bundle
@@ -70,6 +73,19 @@ def test_the_probe_agrees_with_what_is_right(blocks: Dataset) -> None:
     assert probe.num_people == 12
     assert sum(trial.declared for trial in probe.trials) == 1
     assert [t.mean_ap for t in probe.trials] == sorted((t.mean_ap for t in probe.trials), reverse=True)
+
+
+def test_the_probe_resizes_by_the_declared_rule(blocks: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    rules: list[str] = []
+
+    def decode(*given: Any, resize: str = "none", **named: Any) -> DecodedCrops:
+        rules.append(resize)
+        return decode_crops(*given, resize=resize, **named)
+
+    monkeypatch.setattr(probing, "decode_crops", decode)
+    declared = replace(_declared("0 to 1"), resize="bicubic-antialias")
+    probe_preprocessing(bundle_onnx(_colours(), declared, name="it", source="it"), blocks)
+    assert rules == ["bicubic-antialias"]
 
 
 def test_the_probe_warns_of_what_is_wrong(blocks: Dataset) -> None:

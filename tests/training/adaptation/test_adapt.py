@@ -19,17 +19,19 @@ import pytest
 from safetensors.torch import load_file
 
 from resight.core.errors import ConfigError, DataError, TrainingError, WeightsError
+from resight.core.pictures.preprocessing import Preprocessing
 from resight.data.city.synthetic import draw_city
 from resight.data.crops import UNKNOWN_PID, Dataset
 from resight.data.formats.manifest import read_manifest, write_manifest
 from resight.data.formats.tables import OF_NOBODY
 from resight.data.unlabelled import hide_people
 from resight.embedding.loading import load
-from resight.models.saved import CARD_FILE, WEIGHTS_FILE
+from resight.models.catalogue import Architecture, build_network
+from resight.models.saved import CARD_FILE, WEIGHTS_FILE, ModelConfig, load_model, save_model
 from resight.report.adaptation import adaptation_page
 from resight.site.clustering import Judges
 from resight.site.files import load_site
-from resight.site.rounds import OUTCOME_FILE, SITE_FILE, load_outcome, load_round
+from resight.site.rounds import OUTCOME_FILE, SITE_FILE, load_outcome, load_round, save_round
 from resight.site.transform import SiteTransform
 from resight.training.adaptation import adapt as module
 from resight.training.adaptation.adapt import AdaptResult, Site, adapt
@@ -342,6 +344,23 @@ def test_without_tracks_nothing_is_promised(begun: Path, town: Dataset, tmp_path
     assert found.facts.of == len(place.crops)  # none is left out to judge
 
 
+def test_where_no_cluster_is_found_the_model_stays(
+    begun: Path, town: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place, nothing = replace(site(town), tracked=False), replace(ONE_ROUND, eps=1e-9)
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "save_round", killing(save_round, 1))
+        with pytest.raises(Killed):
+            adapt(begun, place, tmp_path / "run", nothing, 0, CPU)
+    result = adapt(begun, place, tmp_path / "run", nothing, 0, OFTEN)
+    assert result.outcome is not None
+    assert not result.outcome.adapted
+    assert result.outcome.reason == "in round 1 no two clusters were found"
+    assert load(result.run_dir).identity == load(begun).identity
+    page = adaptation_page(result.outcome, result.run_dir, town.train, [str(crop.camid) for crop in town.train])
+    assert "no two clusters were found" in page
+
+
 def test_without_tracks_one_picture_of_each_person_is_refused(begun: Path, tmp_path: Path) -> None:
     """Clusters of four pictures are of four people then."""
     place = site(draw_city(replace(CITY, train_people=120)))
@@ -358,7 +377,31 @@ def test_what_cannot_be_trained_on_is_told_apart(town: Dataset, tmp_path: Path, 
         adapt(Path(model), site(town), tmp_path / "run", QUICK, 0, CPU)
 
 
-def test_settings_have_bounds() -> None:
+def test_the_network_is_shown_what_the_model_is_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, town: Dataset
+) -> None:
+    """By the model's own rule of resizing; the pictures are of another size."""
+    architecture, size = Architecture("slicenet2", 16, 1), Preprocessing(24, 8, (0.4,) * 3, (0.2,) * 3)
+    card = ModelConfig(architecture, replace(size, resize="bicubic-antialias"), "drawings", "anyone's")
+    save_model(tmp_path / "model", build_network(architecture, 24, 8), card)
+    shown: list[SitePictures] = []
+
+    def stop(number: int, pictures: SitePictures, *given: Any) -> None:
+        shown.append(pictures)
+        raise Killed
+
+    monkeypatch.setattr(module, "begin_round", stop)
+    with pytest.raises(Killed):
+        adapt(tmp_path / "model", site(town), tmp_path / "run", QUICK, 0, CPU)
+    found = shown[0].embed(load_model(tmp_path / "model"), "cpu")
+    crops = [shown[0].images.crops[row] for row in shown[0].rows.tolist()]
+    expected, _ = load(tmp_path / "model", device="cpu").embed_crops(crops)
+    np.testing.assert_allclose(found, expected.embeddings, atol=1e-5)
+
+
+def test_settings_have_bounds(town: Dataset, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="a seed is a whole number of 0 and above, not -1"):
+        adapt(tmp_path / "model", site(town), tmp_path / "run", QUICK, -1, CPU)
     with pytest.raises(ConfigError, match="rounds must be between"):
         Adaptation(rounds=0)
     with pytest.raises(ConfigError, match="does not divide"):

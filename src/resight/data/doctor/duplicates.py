@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -15,12 +17,40 @@ BLOCK = 1024
 Pairs = npt.NDArray[np.int64]  # (m, 2), rows of the survey, the smaller first
 
 
-def same_value_pairs(ids: Ids) -> Pairs:
+def same_value_pairs(ids: Ids | IntArray) -> Pairs:
     """Every row beside the first row with the same id: (m, 2). Many copies of one picture are a pair each."""
     _, first, inverse = np.unique(ids, return_index=True, return_inverse=True)
     rows = np.arange(len(ids))
     repeated = rows[first[inverse] != rows]
     return np.stack((first[inverse[repeated]], repeated), axis=1).astype(np.int64)
+
+
+def groups_of(*columns: npt.NDArray[Any]) -> IntArray:
+    """(n,) int64: rows that are equal in all columns, (n,) each, have one number, from 0 on."""
+    codes = [np.unique(column, return_inverse=True)[1] for column in columns]
+    return np.unique(np.stack(codes, axis=1), axis=0, return_inverse=True)[1].reshape(-1).astype(np.int64)
+
+
+def first_of_each(groups: IntArray) -> IntArray:
+    """The first row of each group, ascending. groups: as `groups_of` has them."""
+    return np.sort(np.unique(groups, return_index=True)[1]).astype(np.int64)
+
+
+def pairs_between(pairs: Pairs, groups: IntArray, rows: IntArray) -> Pairs:
+    """Those of `rows` in one group beside those in another, for each of `pairs` of groups: (m, 2)."""
+    order = rows[np.argsort(groups[rows], kind="stable")]
+    sizes = np.bincount(groups[rows], minlength=int(pairs.max(initial=-1)) + 1)
+    starts = np.cumsum(sizes) - sizes
+    left, right = pairs.T
+    numbers = sizes[left] * sizes[right]
+    which = np.repeat(np.arange(len(pairs)), numbers)
+    place = np.arange(len(which)) - np.repeat(np.cumsum(numbers) - numbers, numbers)
+    across = sizes[right][which]
+    found = np.stack(
+        (order[starts[left][which] + place // across], order[starts[right][which] + place % across]), axis=1
+    )
+    found = np.sort(found, axis=1)
+    return found[np.lexsort((found[:, 1], found[:, 0]))]
 
 
 def cross_pairs(ids: Ids, left: IntArray, right: IntArray) -> Pairs:

@@ -10,7 +10,16 @@ from resight.core.pictures.images import MAX_ASPECT, MIN_ASPECT
 from resight.core.records import IntArray
 from resight.core.words import counted
 from resight.data.crops import Crop
-from resight.data.doctor.duplicates import NEAR_BITS, Pairs, cross_pairs, near_pairs, same_value_pairs
+from resight.data.doctor.duplicates import (
+    NEAR_BITS,
+    Pairs,
+    cross_pairs,
+    first_of_each,
+    groups_of,
+    near_pairs,
+    pairs_between,
+    same_value_pairs,
+)
 from resight.data.doctor.findings import EXAMPLES, Finding
 from resight.data.doctor.survey import HASH_BITS, Survey
 
@@ -116,7 +125,9 @@ def same_pictures(s: Survey) -> Iterator[Finding]:
         "(market1501 removes it, if the camera is the same; no-camera always does; top10 never).",
         "Remove it from the gallery, or use a protocol that does.",
     )
-    pairs = _two_pids(s, same_value_pairs(s.content_hashes))
+    labelled = np.flatnonzero(s.pids >= 0)
+    firsts = labelled[first_of_each(groups_of(s.content_hashes[labelled], s.pids[labelled]))]
+    pairs = firsts[same_value_pairs(s.content_hashes[firsts])]
     yield from _copies(
         s,
         pairs,
@@ -125,8 +136,7 @@ def same_pictures(s: Survey) -> Iterator[Finding]:
         "Training is told that one picture is two people; the figures count a right answer as wrong.",
         "Look at both, and remove the wrong one.",
     )
-    pairs = same_value_pairs(s.content_hashes)
-    pairs = pairs[(s.split[pairs[:, 0]] == s.split[pairs[:, 1]]) & (s.pids[pairs[:, 0]] == s.pids[pairs[:, 1]])]
+    pairs = same_value_pairs(groups_of(s.content_hashes, s.split, s.pids))
     if len(pairs):
         yield Finding(
             "repeated",
@@ -141,8 +151,12 @@ def same_pictures(s: Survey) -> Iterator[Finding]:
 
 def nearly_same_pictures(s: Survey) -> Iterator[Finding]:
     """The same picture saved anew, resized or brightened, where it must not be."""
-    pairs = near_pairs(s.hashes, s.blank)
-    pairs = pairs[s.content_hashes[pairs[:, 0]] != s.content_hashes[pairs[:, 1]]]
+    contents = groups_of(s.content_hashes)
+    firsts = first_of_each(contents)  # a picture that is there many times is compared once
+    again = np.ones(len(contents), np.bool_)
+    again[firsts] = False
+    pairs = contents[near_pairs(s.hashes, s.blank | again)]
+    pairs = pairs_between(pairs, contents, first_of_each(groups_of(contents, s.split, s.pids)))
     how = f"nearly the same picture: at most {NEAR_BITS} of {HASH_BITS} bits of its difference hash are others"
     train = s.split[pairs] == 0  # (m, 2)
     for code, what, effect, chosen in (

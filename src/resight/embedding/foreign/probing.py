@@ -56,7 +56,7 @@ def probe_preprocessing(bundle: Bundle, dataset: Dataset, *, progress: Progress 
     Raises DataError where fewer than five people are seen by two cameras.
     """
     declared = bundle.manifest.preprocessing
-    decoded = decode_crops(_chosen(dataset), declared.height, declared.width)
+    decoded = decode_crops(_chosen(dataset), declared.height, declared.width, resize=declared.resize)
     ways = {("as declared", order): replace(declared, channel_order=order) for order in CHANNEL_ORDERS}
     for scale, (mean, std) in SCALES.items():
         if not np.allclose((mean, std), (declared.mean, declared.std), rtol=0.02):

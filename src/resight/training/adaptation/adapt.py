@@ -53,7 +53,7 @@ from resight.training.adaptation.begun import check_begun, check_pictures, listi
 from resight.training.adaptation.pictures import SitePictures
 from resight.training.adaptation.settings import Adaptation
 from resight.training.batches.augmentation import augment
-from resight.training.batches.plan import seed_step
+from resight.training.batches.plan import check_seed, seed_step
 from resight.training.execution import mixed_precision
 from resight.training.loop import TrainOptions, interruption
 from resight.training.objective import Objective
@@ -134,6 +134,7 @@ def adapt(
     holds something else, or an adaptation of another model, other settings or other pictures, DataError for a site of
     one camera, of too few pictures or tracklets, or of wrong tracks. Ctrl-C saves and returns.
     """
+    check_seed(seed)
     settings, options = settings or Adaptation(), options or TrainOptions()
 
     def read(size: Preprocessing) -> SitePictures:
@@ -148,6 +149,7 @@ def adapt(
             strict=options.strict,
             max_memory_mb=options.max_memory_mb,
             progress=progress,
+            resize=size.resize,
         )
 
     with claimed_directory(run_dir, options.resume):
@@ -249,7 +251,7 @@ class _Adapting:
         return found
 
     def _steps(self, found: Round) -> int:
-        return len(round_batches(found, self.pictures, self.settings, self.seed))
+        return 0 if why_not(found) else len(round_batches(found, self.pictures, self.settings, self.seed))
 
     def _trained(self) -> dict[str, nn.Module]:
         trained: dict[str, nn.Module] = {"network": self.objective.network, "memory": self.objective.loss}

@@ -64,14 +64,22 @@ class SitePictures:
         strict: bool = False,
         max_memory_mb: int = MAX_MEMORY_MB,
         progress: Progress = silent,
+        resize: str = "bilinear-antialias",
     ) -> SitePictures:
         """Reads the pictures. tracked: whether tracks are looked at. held_out: the share of tracklets that judge.
+        resize: the rule of the model that is shown them.
 
         Raises DatasetError where fewer than two can be read, DataError where there are too few cameras or tracklets.
         """
         check_cameras(camera_names(crops), what=WHAT)  # before the reading, which can only leave fewer
         images = load_training_images(
-            hide_people(crops, seed), height, width, strict=strict, max_memory_mb=max_memory_mb, progress=progress
+            hide_people(crops, seed),
+            height,
+            width,
+            strict=strict,
+            max_memory_mb=max_memory_mb,
+            progress=progress,
+            resize=resize,
         )
         rows = _distinct(images)
         kept = [images.crops[row] for row in rows.tolist()]

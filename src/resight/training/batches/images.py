@@ -30,7 +30,7 @@ class TrainingImages:
 
     pixels: (n, h, w, 3) uint8, or None where they are streamed. labels: (n,) class indices, -1 of unlabelled
     ones. mean, std: of all pixels, per channel, in [0, 1]. digest: the fingerprint of the pictures and their labels.
-    blank: the names of those that are the same all over; they are trained on like others.
+    blank: the names of those that are the same all over; they are trained on like others. resize: one of RESIZE_RULES.
     """
 
     crops: tuple[Crop, ...]
@@ -43,6 +43,7 @@ class TrainingImages:
     problems: tuple[Problem, ...]
     digest: str
     blank: tuple[str, ...]
+    resize: str = "bilinear-antialias"
 
     def __len__(self) -> int:
         return len(self.crops)
@@ -71,7 +72,7 @@ class TrainingImages:
     def _streamed(self, indices: Iterable[IntArray]) -> Iterator[npt.NDArray[np.uint8]]:
         def load(row: int) -> npt.NDArray[np.uint8]:
             crop = self.crops[row]
-            return resize_image(decode_image(crop.read(), crop.name), self.height, self.width)
+            return resize_image(decode_image(crop.read(), crop.name), self.height, self.width, self.resize)
 
         with ThreadPoolExecutor(thread_name_prefix="decode") as pool:
             waiting = []
@@ -91,28 +92,30 @@ def load_training_images(
     strict: bool = False,
     max_memory_mb: int = MAX_MEMORY_MB,
     progress: Progress = silent,
+    resize: str = "bilinear-antialias",
 ) -> TrainingImages:
-    """Reads every picture once. One that cannot be decoded is left out and named in `problems`, unless strict.
+    """Reads every picture once. One that cannot be decoded is left out and named in `problems`, unless strict. resize:
+    one of RESIZE_RULES.
 
     Raises DatasetError where fewer than two identities remain, or, of unlabelled pictures alone, fewer than two.
     """
     in_memory = len(crops) * height * width * 3 <= max_memory_mb * 1_000_000
     kept: list[Crop] = []
     problems: list[Problem] = []
-    pixels: list[npt.NDArray[np.uint8]] = []
+    pixels = np.empty((len(crops), height, width, 3), np.uint8) if in_memory else None
     blank: list[str] = []
     total, squares, count = np.zeros(3), np.zeros(3), 0
     digest = hashlib.blake2b(digest_size=16)
     with progress("reading the training pictures", len(crops)) as advance:
-        for part in iter_decoded(crops, height, width, strict=strict):
+        for part in iter_decoded(crops, height, width, strict=strict, resize=resize):
+            if pixels is not None:
+                pixels[len(kept) : len(kept) + len(part.crops)] = part.pixels
             kept.extend(part.crops)
             problems.extend(part.problems)
             blank.extend(part.crops[row].name for row in np.flatnonzero(shows_nothing(part.pixels)))
             digest.update(part.digest.encode())
             values = part.pixels.reshape(-1, 3).astype(np.float64) / 255
             total, squares, count = total + values.sum(0), squares + (values**2).sum(0), count + len(values)
-            if in_memory:
-                pixels.append(part.pixels)
             advance(len(part.crops) + len(part.problems))
     people = {crop.pid for crop in kept if crop.pid != UNKNOWN_PID}
     first = "".join(f"; {problem.name}: {problem.reason}" for problem in problems[:3])
@@ -131,7 +134,7 @@ def load_training_images(
     return TrainingImages(
         tuple(kept),
         labels_of(kept),
-        np.concatenate(pixels) if in_memory else None,
+        None if pixels is None else pixels[: len(kept)],
         height,
         width,
         (float(mean[0]), float(mean[1]), float(mean[2])),
@@ -139,4 +142,5 @@ def load_training_images(
         tuple(problems),
         digest.hexdigest(),
         tuple(blank),
+        resize,
     )

@@ -144,6 +144,12 @@ def local_batches(
     yield from zip(mine, images.batches(rows % len(images) for rows in again), strict=True)
 
 
+def check_seed(seed: int) -> None:
+    """Raises ConfigError where nothing can be drawn from it."""
+    if seed < 0:
+        raise ConfigError(f"a seed is a whole number of 0 and above, not {seed}")
+
+
 def mix_seed(seed: int, step: int, rank: int) -> int:
     """One seed out of three numbers, so that no two of them share a random stream."""
     return int(np.random.SeedSequence([seed, step, rank]).generate_state(1, np.uint64)[0])

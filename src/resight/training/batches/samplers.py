@@ -24,9 +24,11 @@ def balanced_batches(
 ) -> IntArray:
     """P identities x K pictures a batch (Hermans et al., 2017): (num_batches, batch_size) int64.
 
-    labels: (n,) class indices. Identities come in random order, each as often as another; one with fewer
-    than K pictures repeats some. An epoch shows about as many pictures as there are. cameras: (n,) who took
-    each; the K are then by as many cameras as there are, so that each batch has pairs across cameras.
+    labels: (n,) class indices. Each batch draws its P identities anew, without those of the batches before: in an epoch
+    one comes more often than another by chance, and one may not come. An epoch shows about as many pictures as there
+    are. The K pictures of an identity are different ones; where it has fewer than K, K are drawn with repetition, of
+    any camera. cameras: (n,) who took each; of an identity with K pictures and more, the K are then by as many cameras
+    as it has, K at most, so that a batch has pairs across cameras.
     """
     num_identities = batch_size // images_per_identity
     identities = np.unique(labels)
