@@ -117,7 +117,7 @@ class PictureFolder:
             except (UnreadableImage, OSError) as error:
                 self.problems.append(str(error))
                 continue
-            yield Frame((self.start or 0.0) + position / self.rate, pixels)
+            yield Frame((self.start or 0.0) + position / self.rate, pixels, number=position + 1)
 
 
 def pixels_of(picture: Any) -> Any:

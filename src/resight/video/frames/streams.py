@@ -67,7 +67,7 @@ class Stream:
             came = False
             for at, pixels in self._connection():
                 came = ever = True
-                yield Frame(at, pixels, epoch)
+                yield Frame(at, pixels, epoch, number=0)
                 if self._stopped.is_set():
                     return
             failed = 0 if came else failed + 1
