@@ -12,7 +12,8 @@ from urllib.parse import urlsplit
 
 from resight.core.errors import DataError
 from resight.video.frames.clock import ClockReport
-from resight.video.frames.files import import_av, pixels_of, reason
+from resight.video.frames.decoding import Decoder, reason
+from resight.video.frames.files import import_av, pixels_of
 from resight.video.records import Frame
 
 STALL_S = 10.0  # without a frame for so long, a stream is given up and connected again
@@ -121,9 +122,9 @@ class Stream:
         try:
             with self._av.open(self.address, options=options, timeout=(self.stall_s, self.stall_s)) as container:
                 opened = True
-                container.streams.video[0].thread_type = "AUTO"
                 offset: float | None = None
-                for picture in container.decode(video=0):
+                decoder = Decoder(self._av, container, live=True, on_damage=self._count_damaged)
+                for _, picture in decoder:
                     if ended.is_set():
                         return
                     now = self._clock()
@@ -135,10 +136,15 @@ class Stream:
                             offset = now - stamp
                         at = stamp + offset
                     self._put(queue, (at, picture))
+                if decoder.given_up:
+                    why = f"nothing more can be decoded ({decoder.reason})"
         except Exception as error:  # of whatever kind: it is told, and the stream connected again
             why = reason(error) if opened else why_not_opened(self.address, reason(error))
         if not ended.is_set():
             self._put(queue, why)
+
+    def _count_damaged(self) -> None:
+        self.report.damaged += 1
 
     def _put(self, queue: Queue[Any], item: tuple[float, Any] | str) -> None:
         """In place of what nobody has taken yet."""
