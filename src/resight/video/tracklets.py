@@ -33,6 +33,7 @@ FIRST_SLOT_S = 0.4
 BETTER = 1.05  # a crop replaces another of its time if it is better by so much: cutting costs
 HOLD_S = 3.5  # a track that was not seen for so long has ended
 LONGEST_S = 300.0  # of a tracklet: one that goes on longer goes on as another
+HALVES = 100  # `looks` names the halves of a split part HALVES * (part + 1) and one more: no whole part is named so
 REMEMBERED = 10_000  # numbers of tracks that have ended, so that one which comes again is told from its first time
 
 
@@ -104,7 +105,7 @@ class Builder:
         ended = [number for number, track in self._open.items() if frame.time - track.times[-1] > self._hold_s]
         for number in ended:
             over = self._open.pop(number)
-            self._next_part[number] = over.part + 1
+            self._next_part[number] = part_after(over.part)
             if len(self._next_part) > REMEMBERED:
                 del self._next_part[next(iter(self._next_part))]
             yield from self._closed(over)
@@ -115,7 +116,7 @@ class Builder:
             track = self._open.get(number)
             if track is not None and frame.time - track.times[0] > LONGEST_S:
                 yield from self._closed(self._open.pop(number))
-                track = self._open[number] = _Track(number, track.part + 1)
+                track = self._open[number] = _Track(number, part_after(track.part))
             if track is None:
                 track = self._open[number] = _Track(number, self._next_part.pop(number, 0))
             look = None if found.embeddings is None else found.embeddings[row]
@@ -143,6 +144,21 @@ class Builder:
         )
         why = refusal(tracklet, self._gates)
         yield tracklet if why is None else why
+
+
+def part_after(part: int) -> int:
+    """The next part of a track, those left out that halves of a split part may be named.
+
+    Example:
+        >>> part_after(0), part_after(98), part_after(99), part_after(199)
+        (1, 99, 102, 202)
+    """
+    return part + 1 if (part + 1) % HALVES else part + 3
+
+
+def half_of(part: int, half: int) -> int:
+    """What a half, 0 or 1, of a split part is numbered."""
+    return HALVES * (part + 1) + half
 
 
 def refusal(tracklet: Tracklet, gates: Gates) -> Refused | None:
