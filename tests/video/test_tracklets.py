@@ -100,7 +100,9 @@ def test_a_number_that_comes_again_is_another_tracklet(monkeypatch: pytest.Monke
     assert len({each.key for each in found}) == 4
     monkeypatch.setattr("resight.video.tracklets.REMEMBERED", 1)
     found, _ = tracklets(walks([3, 7, 3, 3]))
-    assert [each.track.split("/")[1] for each in found] == ["3", "7", "3", "3.1"]
+    assert [each.track.split("/")[1] for each in found] == ["3", "7", "3.1", "3.2"]
+    found, _ = tracklets(walks([1, 2, 3, 4]))
+    assert [each.track.split("/")[1] for each in found] == ["1", "2", "3", "4"]
 
 
 def test_no_part_is_named_as_half_of_another() -> None:

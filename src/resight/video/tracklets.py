@@ -34,7 +34,7 @@ BETTER = 1.05  # a crop replaces another of its time if it is better by so much:
 HOLD_S = 3.5  # a track that was not seen for so long has ended
 LONGEST_S = 300.0  # of a tracklet: one that goes on longer goes on as another
 HALVES = 100  # `looks` names the halves of a split part HALVES * (part + 1) and one more: no whole part is named so
-REMEMBERED = 10_000  # numbers of tracks that have ended, so that one which comes again is told from its first time
+REMEMBERED = 10_000  # numbers of tracks that have ended; of older ones the highest number and part
 
 
 @dataclass
@@ -97,6 +97,7 @@ class Builder:
         self._gates, self._hold_s = gates, hold_s
         self._open: dict[int, _Track] = {}
         self._next_part: dict[int, int] = {}  # of numbers that have ended, the latest last
+        self._older_number, self._older_part = -1, 0  # the highest of those that are not remembered
         self._size: tuple[int, int] | None = None
 
     def add(self, frame: Frame, found: Detections) -> Iterator[Tracklet | Refused]:
@@ -107,7 +108,9 @@ class Builder:
             over = self._open.pop(number)
             self._next_part[number] = part_after(over.part)
             if len(self._next_part) > REMEMBERED:
-                del self._next_part[next(iter(self._next_part))]
+                oldest = next(iter(self._next_part))
+                self._older_number = max(self._older_number, oldest)
+                self._older_part = max(self._older_part, self._next_part.pop(oldest))
             yield from self._closed(over)
         rows = np.flatnonzero(found.tracks != NO_TRACK)
         quality = of_boxes(found.boxes, found.scores, frame.size)
@@ -118,7 +121,8 @@ class Builder:
                 yield from self._closed(self._open.pop(number))
                 track = self._open[number] = _Track(number, part_after(track.part))
             if track is None:
-                track = self._open[number] = _Track(number, self._next_part.pop(number, 0))
+                unknown = self._older_part if number <= self._older_number else 0
+                track = self._open[number] = _Track(number, self._next_part.pop(number, unknown))
             look = None if found.embeddings is None else found.embeddings[row]
             track.add(frame.time, found.boxes[row], float(found.scores[row]), quality[row], frame.pixels, look)
 
