@@ -276,6 +276,18 @@ def test_a_damaged_packet_does_not_cut_a_stream(monkeypatch: pytest.MonkeyPatch)
     assert "2 packets of the stream could not be decoded: left out" in source.report.told()
 
 
+def test_no_frame_of_a_stream_is_of_the_future(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the server has kept comes at once, then frames come as they are filmed."""
+    monkeypatch.setattr(streams, "import_av", lambda: FakeAv([0.0, 0.5, 1.0, 1.5, 2.0]))
+    monkeypatch.setattr(streams, "WAITS_S", (0.0,))
+    now = iter([1000.0, 1000.1, 1000.2, 1000.7, 1001.3, *[2000.0] * 9])
+    source = Stream("udp://10.0.0.7:5000", tries=1, clock=lambda: next(now))
+    frames: list[Frame] = []
+    with pytest.raises(DataError, match="no frame in 1 tries"):
+        frames.extend(source)
+    assert [round(frame.time, 3) for frame in frames] == [1000.0, 1000.1, 1000.2, 1000.7, 1001.2]
+
+
 def test_what_answers_and_gives_no_video() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]

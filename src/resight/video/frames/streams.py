@@ -18,7 +18,7 @@ from resight.video.records import Frame
 
 STALL_S = 10.0  # without a frame for so long, a stream is given up and connected again
 WAITS_S = (1.0, 2.0, 5.0, 10.0, 30.0)  # before each further try to connect
-DRIFT_S = 2.0  # how far the stream's own time stamps may run from the clock before they are set by it again
+DRIFT_S = 2.0  # how far a stream's own stamps may fall behind the clock before they are set by it; ahead: not at all
 FIRST_S = 60.0  # a stream that gave no frame at all in so long is given up, unless asked otherwise
 REACH_S = 3.0  # to say whether anybody answers at an address
 PORTS = {"rtsp": 554, "rtsps": 322, "rtmp": 1935, "rtmps": 443, "http": 80, "https": 443}
@@ -132,7 +132,7 @@ class Stream:
                     if stamp is None:
                         at = now
                     else:
-                        if offset is None or abs(stamp + offset - now) > DRIFT_S:
+                        if offset is None or not now - DRIFT_S <= stamp + offset <= now:
                             offset = now - stamp
                         at = stamp + offset
                     self._put(queue, (at, picture))
