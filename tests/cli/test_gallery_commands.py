@@ -248,6 +248,7 @@ def test_old_names_of_options_still_work_with_a_warning(site: Path, picture: Pat
         (["export", "SITE", "-o", "/nowhere/all.jsonl"], 2, "folder /nowhere does not exist"),
         (["migrate", "SITE", "./site.db"], 2, "another place"),
         (["forget", "SITE", "--before", "yesterday"], 2, "is no time"),
+        (["forget", "SITE", "--before", "2026"], 2, "write a date as 2026-03-01"),
         (["search", "none.db", "a.jpg"], 3, "no gallery"),
         (["search", "SITE", "none.jpg"], 3, "none.jpg"),
         (["create", "SITE"], 3, "exists already"),
@@ -325,7 +326,10 @@ def test_what_would_be_forgotten_is_counted_first(site: Path, tmp_path: Path) ->
     assert "by camera: " in told
     assert "nothing was deleted" in told
     assert "time: 1970-01-01T00:" in told
-    assert "nobody matches" in resight("gallery", "forget", path, "--after", "1971-01-01", "--dry-run").stdout
+    for day in ("1971-01-01", "20260301"):
+        done = resight("gallery", "forget", path, "--after", day, "--dry-run")
+        assert "nobody matches" in done.stdout
+        assert f"--after {day} names no zone" in done.stderr
     resight(
         "gallery",
         "add",

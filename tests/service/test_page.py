@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
 from html.parser import HTMLParser
 from importlib.resources import files
 from pathlib import Path
@@ -199,3 +202,32 @@ def test_what_is_foreign_is_here_with_its_licence() -> None:
     assert 'version:"2.0.11"' in script
     own = (static / "page.js").read_text() + (static / "style.css").read_text()
     assert "http" not in own
+
+
+@pytest.fixture
+def far_east(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """This machine's zone is nine hours ahead of UTC."""
+    if not hasattr(time, "tzset"):
+        pytest.skip("this system has no tzset")
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+def test_a_time_without_a_zone_is_utc_as_what_is_shown(service: Service, far_east: None) -> None:
+    own = {"camera": "yard", "embedding": [1.0] + [0.0] * 255, "model": service.get("/model").json["identity"]}
+    assert service.post("/entries", {**own, "time": "2026-03-01T08:00"}).status == 201
+    line = json.dumps({**own, "time": "2026-03-01T08:30"}).encode()
+    assert b'"id"' in service.post("/entries/lines", line).body
+    times = [entry["time"] for entry in service.get("/entries?camera=yard&after=2026-03-01T08:00").json["entries"]]
+    assert times == [1772352000.0, 1772353800.0]
+    visitor = Visitor(service, "admin")
+    period = {"after": "2026-03-01T08:00", "before": "2026-03-01T08:01"}
+    shown = visitor.post("/", {"purpose": "a+test", "entry": "1", "camera": "yard", **period}).body.decode()
+    assert ("2026-03-01 08:00:00" in shown, "2026-03-01 08:30:00" in shown) == (True, False)
+    assert "1 entr" in visitor.post("/forget", {"camera": "yard", **period}).body.decode()
+    assert "write a date as 2026-03-01" in visitor.post("/forget", {"camera": "yard", "after": "2026"}).body.decode()
+    key = {"name": "gate", "role": "viewer", "expires": "2036-01-01T00:00"}
+    assert service.post("/keys", key).json["expires"] == 2082758400.0

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import socket
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,15 +14,17 @@ import pytest
 from PIL import Image
 
 from resight.core.errors import ConfigError, DataError, MissingExtra
-from resight.data.city.moving.filming import film
+from resight.core.words import counted
+from resight.data.city.moving.filming import TownFrame, film
 from resight.data.city.moving.town import START, Town, TownConfig
 from resight.data.city.moving.writing import save_video
-from resight.video.frames import files, streams
+from resight.video.frames import decoding, files, streams
 from resight.video.frames.clock import ClockReport, at_most, rising
 from resight.video.frames.opening import is_stream, open_frames
 from resight.video.frames.streams import Stream
 from resight.video.records import Frame
 
+av = pytest.importorskip("av", reason="the extra `video` is not installed")
 TOWN = Town(TownConfig(people=3, cameras=1, seconds=4, rate=5, height=90, width=160, dropped=0.3))
 
 
@@ -53,6 +54,48 @@ def test_a_file_that_is_cut_off_gives_what_it_has(video: Path, tmp_path: Path) -
     cut.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(DataError, match="no video that can be read"):
         open_frames(cut, START)
+
+
+def damaged(video: Path, to: Path, packets: list[int]) -> Path:
+    """A copy in which these packets are overwritten."""
+    data = bytearray(video.read_bytes())
+    with av.open(str(video)) as container:
+        places = [(packet.pos, packet.size) for packet in container.demux(video=0) if packet.size]
+    for place, size in (places[number] for number in packets):
+        data[place : place + size] = b"\xff" * size
+    to.write_bytes(data)
+    return to
+
+
+@pytest.mark.parametrize("packets", [[0], [3, 4]])
+def test_a_damaged_packet_costs_its_own_frame(video: Path, tmp_path: Path, packets: list[int]) -> None:
+    source = open_frames(damaged(video, tmp_path / "damaged.mp4", packets), START)
+    times = TOWN.times(0)
+    left = [number for number in range(len(times)) if number not in packets]
+    frames = list(source)
+    assert [frame.number for frame in frames] == [number + 1 for number in left]
+    assert [round(frame.time - START, 3) for frame in frames] == [round(times[place] - times[0], 3) for place in left]
+    (told,) = source.problems
+    assert f"the first after {counted(packets[0], 'frame')}: {counted(len(packets), 'frame')} lost" in told
+
+
+def test_a_leap_in_a_film_of_an_even_rate_is_told(tmp_path: Path) -> None:
+    times = [number / 10 for number in range(60) if number not in (20, 21, 22)]
+    grey = np.full((32, 48, 3), 90, np.uint8)
+    path = tmp_path / "leap.mp4"
+    list(save_video([TownFrame("north", number, at, grey, ()) for number, at in enumerate(times, 1)], path))
+    source = open_frames(path, START)
+    assert [frame.number for frame in source] == list(range(1, len(times) + 1))
+    assert ["leap in 1 place: about 3 frames missing" in told for told in source.problems] == [True]
+
+
+def test_too_much_damage_ends_a_film(video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decoding, "MOST_DAMAGED", 2)
+    source = open_frames(damaged(video, tmp_path / "damaged.mp4", [3, 4]), START)
+    assert len(list(source)) == 3
+    assert "damaged or cut off after 3 frames" in source.problems[0]
+    with pytest.raises(DataError, match="nothing of it can be decoded"):
+        list(open_frames(damaged(video, tmp_path / "none.mp4", [0, 1]), START))
 
 
 @pytest.mark.parametrize(("content", "told"), [(b"", "no video"), (b"hello" * 100, "no video")])
@@ -118,8 +161,14 @@ def test_fewer_frames_a_second() -> None:
     assert np.diff(kept).min() > 0.15
 
 
+DAMAGED = -1.0  # the time of a packet that cannot be decoded
+
+
 class FakeAv:
     """Connections of a stream, each a list of times; None stalls, an error is raised."""
+
+    class FFmpegError(Exception):
+        """As PyAV has it."""
 
     def __init__(self, *connections: list[Any]) -> None:
         self._connections = iter(connections)
@@ -141,24 +190,38 @@ class _FakeContainer:
     def __exit__(self, *_: object) -> None:
         pass
 
-    def decode(self, **_: Any) -> Iterator[Any]:
+    def demux(self, _: Any) -> Iterator[Any]:
         for item in self._content:
             if item is None:
                 self._hanging.wait(5)
                 return
             if isinstance(item, Exception):
                 raise item
-            time.sleep(0.02)  # so that the reader does not outrun who takes the frames
-            yield _FakePicture(item)
+            packet = _FakePacket(item)
+            yield packet
+            packet.taken.wait(5)  # so that the reader does not outrun who takes the frames
+
+
+class _FakePacket:
+    def __init__(self, at: float) -> None:
+        self._at, self.taken = at, threading.Event()
+
+    def decode(self) -> list[Any]:
+        if self._at == DAMAGED:
+            self.taken.set()
+            raise FakeAv.FFmpegError("Invalid data")
+        return [_FakePicture(self._at, self.taken)]
 
 
 class _FakePicture:
     rotation = 0
+    pts = None
 
-    def __init__(self, at: float) -> None:
-        self.time = at
+    def __init__(self, at: float, taken: threading.Event) -> None:
+        self.time, self._taken = at, taken
 
     def to_ndarray(self, format: str) -> Any:
+        self._taken.set()
         return np.zeros((4, 6, 3), np.uint8)
 
 
@@ -200,6 +263,29 @@ def test_a_stream_that_came_once_is_not_given_up(monkeypatch: pytest.MonkeyPatch
     with pytest.raises(DataError, match="no frame in 1 tries"):
         frames.extend(source)
     assert {frame.epoch for frame in frames} == {0, 1}
+
+
+def test_a_damaged_packet_does_not_cut_a_stream(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams, "import_av", lambda: FakeAv([0.0, DAMAGED, DAMAGED, 0.12]))
+    monkeypatch.setattr(streams, "WAITS_S", (0.0,))
+    source = Stream("udp://10.0.0.7:5000", tries=1)
+    frames: list[Frame] = []
+    with pytest.raises(DataError, match="no frame in 1 tries"):
+        frames.extend(source)
+    assert [(frame.epoch, frame.number) for frame in frames] == [(0, 0), (0, 0)]
+    assert "2 packets of the stream could not be decoded: left out" in source.report.told()
+
+
+def test_no_frame_of_a_stream_is_of_the_future(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the server has kept comes at once, then frames come as they are filmed."""
+    monkeypatch.setattr(streams, "import_av", lambda: FakeAv([0.0, 0.5, 1.0, 1.5, 2.0]))
+    monkeypatch.setattr(streams, "WAITS_S", (0.0,))
+    now = iter([1000.0, 1000.1, 1000.2, 1000.7, 1001.3, *[2000.0] * 9])
+    source = Stream("udp://10.0.0.7:5000", tries=1, clock=lambda: next(now))
+    frames: list[Frame] = []
+    with pytest.raises(DataError, match="no frame in 1 tries"):
+        frames.extend(source)
+    assert [round(frame.time, 3) for frame in frames] == [1000.0, 1000.1, 1000.2, 1000.7, 1001.2]
 
 
 def test_what_answers_and_gives_no_video() -> None:

@@ -6,12 +6,15 @@ import json
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from resight.core.errors import ConfigError, DataError
 from resight.video.detected import LinesReport, moments_of, with_boxes, without_video
 from resight.video.formats.lines import Line, aicity_line, by_moment, json_line, mot_line, parsed, read_boxes, table_of
-from resight.video.records import NO_TRACK, Frame
+from resight.video.frames.opening import open_frames
+from resight.video.records import NO_TRACK, NOBODY, Frame
 
 BOX = (10.0, 20.0, 50.0, 140.0)
 
@@ -82,6 +85,40 @@ def test_lines_with_times_go_to_the_nearest_frame(tmp_path: Path) -> None:
     frames = [Frame(number / 10, None) for number in range(4)]
     found = list(with_boxes(frames, moments_of(file, "north", report), report, 0.0))
     assert [len(frame.found or ()) for frame in found] == [0, 1, 0, 1]
+
+
+def test_of_two_moments_the_nearer_one_has_the_frame(tmp_path: Path) -> None:
+    file = tmp_path / "north.jsonl"
+    lines = [Line("", 0, time, track, BOX) for track, time in enumerate((0.0, 0.1, 0.2, 0.3, 3.0, 8.0))]
+    file.write_text("\n".join(map(json_line, lines)))
+    report = LinesReport()
+    frames = [Frame(at, None) for at in (0.0, 0.1, 0.3, 6.0, 8.1)]  # frames are missing at 0.2 and for some seconds
+    found = list(with_boxes(frames, moments_of(file, "north", report), report, 0.0))
+    assert [(frame.found or NOBODY).tracks.tolist() for frame in found] == [[0], [1], [3], [], [5]]
+    assert report.without_frame == 2
+
+
+def test_boxes_go_by_the_numbers_of_their_source(tmp_path: Path) -> None:
+    for number in range(1, 6):
+        Image.fromarray(np.full((20, 30, 3), number * 40, np.uint8)).save(tmp_path / f"{number}.png")
+    (tmp_path / "2.png").write_bytes(b"no picture")
+    file = tmp_path / "north.txt"
+    file.write_text("\n".join(mot_line(number, number, BOX) for number in range(1, 6)))
+    report = LinesReport()
+    found = list(with_boxes(open_frames(tmp_path, 1e9, 1.0), moments_of(file, "north", report), report, 1e9))
+    pictures = [None if frame.pixels is None else int(frame.pixels[0, 0, 0]) // 40 for frame in found]
+    assert pictures == [1, 3, 4, 5]
+    assert [(frame.found or NOBODY).tracks.tolist() for frame in found] == [[1], [3], [4], [5]]
+    assert report.without_frame == 1
+
+
+def test_a_stream_has_no_numbers_of_frames() -> None:
+    frames = [Frame(1.8e9 + number / 10, None, number=0) for number in range(1, 4)]
+    with pytest.raises(ConfigError, match="need `time`, since 1970"):
+        list(with_boxes(frames, by_moment([Line("", 1, math.nan, 1, BOX)]), LinesReport(), 0.0))
+    lines = [Line("", 500 + number, 1.8e9 + number / 10, number, BOX) for number in (1, 3)]
+    found = list(with_boxes(frames, by_moment(lines), LinesReport(), 0.0))
+    assert [(frame.found or NOBODY).tracks.tolist() for frame in found] == [[1], [], [3]]
 
 
 def test_lines_of_other_cameras_are_left_out_and_counted(tmp_path: Path) -> None:

@@ -100,7 +100,25 @@ def test_a_number_that_comes_again_is_another_tracklet(monkeypatch: pytest.Monke
     assert len({each.key for each in found}) == 4
     monkeypatch.setattr("resight.video.tracklets.REMEMBERED", 1)
     found, _ = tracklets(walks([3, 7, 3, 3]))
-    assert [each.track.split("/")[1] for each in found] == ["3", "7", "3", "3.1"]
+    assert [each.track.split("/")[1] for each in found] == ["3", "7", "3.1", "3.2"]
+    found, _ = tracklets(walks([1, 2, 3, 4]))
+    assert [each.track.split("/")[1] for each in found] == ["1", "2", "3", "4"]
+
+
+def test_no_part_is_named_as_half_of_another() -> None:
+    """A number that comes a hundred times, the first time for two people."""
+    one, other = np.eye(8, dtype=np.float32)[:2]
+
+    def walks() -> Iterator[Frame]:
+        for walk in range(104):
+            for frame in range(10):
+                look = [other if walk == 0 and frame >= 5 else one]
+                found = detections([[200, 50, 260, 200]], tracks=[3], embeddings=look)
+                yield Frame(100 + 60.0 * walk + frame / 2, None, found=found)
+
+    names = [each.track.split("/")[1] for each in embedded(tracklets_of(walks(), "north"), None)]
+    assert names[:3] == ["3.100", "3.101", "3.1"]
+    assert len(set(names)) == len(names) == 105
 
 
 def test_frames_need_somebody_who_finds_people() -> None:

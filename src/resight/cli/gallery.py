@@ -21,7 +21,7 @@ from resight.cli.place import is_service, opened, opened_with_model
 from resight.core.calibration import KNOWN, Rate
 from resight.core.errors import ConfigError, GalleryError, ResightError, UnreadableImage
 from resight.core.files import check_folder_of, written_whole
-from resight.core.times import format_time, parse_time
+from resight.core.times import format_time
 from resight.core.words import counted
 from resight.embedding.card import short_of
 from resight.embedding.loading import load
@@ -45,7 +45,7 @@ People = Annotated[
     list[str] | None, typer.Option("--person", help="Entries of the person of this name, as --pid. May be repeated.")
 ]
 After = Annotated[str | None, typer.Option(help="Seen from this time on: ISO 8601 (local if of no zone), or seconds.")]
-Before = Annotated[str | None, typer.Option(help="Seen before this time.")]
+Before = Annotated[str | None, typer.Option(help="Seen before this time, as --after.")]
 INCOMPLETE = (
     "incomplete: an import or a migration into it has not ended; the same `resight gallery import` or `migrate` again "
     "goes on"
@@ -140,8 +140,8 @@ def search(
         "exclude_tracks": exclude_track,
         "pids": pid,
         "people": person,
-        "after": None if after is None else parse_time(after),
-        "before": None if before is None else parse_time(before),
+        "after": output.moment("--after", after),
+        "before": output.moment("--before", before),
         "seen_by": seen_by,
         "hidden": None if hidden is None else hidden.split(":"),
         "false_positive_rate": false_positive_rate,

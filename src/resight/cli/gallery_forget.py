@@ -12,7 +12,7 @@ from resight.cli.gallery_add import Uri, Wait
 from resight.cli.place import opened
 from resight.cli.proof import tell_proof
 from resight.core.errors import GalleryError
-from resight.core.times import format_time, parse_period_s, parse_time
+from resight.core.times import format_time, parse_period_s
 from resight.core.words import counted
 from resight.gallery.curation.forgetting import ToForget
 from resight.gallery.store import without_password
@@ -47,8 +47,8 @@ def forget(
     Example: resight gallery forget site.db --pid 7 --who "data protection officer" --purpose "request 12"
     """
     conditions: dict[str, Any] = {"pids": pid, "people": person, "tracks": track, "cameras": camera, "ids": id}
-    conditions["after"] = None if after is None else parse_time(after)
-    conditions["before"] = None if before is None else parse_time(before)
+    conditions["after"] = output.moment("--after", after)
+    conditions["before"] = output.moment("--before", before)
     period = None if older_than is None else parse_period_s(older_than)
     if dry_run:
         with opened(uri, read_only=True, wait_s=wait) as gallery:

@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from resight.core.progress import is_main_process, progress_bar
+from resight.core.times import format_time, names_zone, parse_time
 
 if TYPE_CHECKING:
     from resight.data.crops import Problem
@@ -59,6 +60,18 @@ def say(text: str) -> None:
     if not is_main_process():
         return
     err_console.print(text, soft_wrap=True)
+
+
+def moment(option: str, text: str | None) -> float | None:
+    """Seconds since 1970 of a time that was typed; where it names no zone, it is said what it is in UTC. Raises
+    ConfigError."""
+    if text is None:
+        return None
+    seconds = parse_time(text)
+    if not names_zone(text):
+        taken = f"names no zone, and is taken as this machine's local time: {format_time(seconds)}"
+        say(f"note: {option} {text} {taken}")
+    return seconds
 
 
 def same_command(option: str) -> str:

@@ -19,7 +19,7 @@ from resight.cli.gallery_add import Uri, Wait
 from resight.cli.sites import RATES, crops_of_place, needed_site, site_in_force
 from resight.core.errors import ConfigError
 from resight.core.files import check_folder_of
-from resight.core.times import format_time, parse_period_s, parse_time
+from resight.core.times import format_time, parse_period_s
 from resight.embedding.card import short_of
 from resight.gallery.engines import is_gallery
 from resight.gallery.opening import open_gallery
@@ -83,7 +83,7 @@ def fit(
     """
     if out is not None:
         check_folder_of(out, "--out")
-    period = {name: None if text is None else parse_time(text) for name, text in (("after", after), ("before", before))}
+    period = {"after": output.moment("--after", after), "before": output.moment("--before", before)}
     options = {"tracked": tracks, "exponent": exponent, "without": tuple(without or ()), **period}
     if is_gallery(place) and out is None:
         with open_gallery(place, wait_s=wait, who=who, purpose=purpose) as gallery:
@@ -153,12 +153,12 @@ def check(
         raise ConfigError("say which pictures to look at: resight site check SITE PLACE")
     if last is not None and after is not None:
         raise ConfigError("give either --after or --last")
-    start = None if after is None else parse_time(after)
+    start = output.moment("--after", after)
     start = start if last is None else datetime.now(UTC).timestamp() - parse_period_s(last)
     recent = crops_of_place(place or site, model, split, format)
     if found.model and recent.model not in ("", found.model):
         raise ConfigError(f"{place or site} is embedded by another model than the site's; fit another site for it")
-    recent = recent.within(start, None if before is None else parse_time(before))
+    recent = recent.within(start, output.moment("--before", before))
     if not len(recent):
         raise ConfigError("there are no pictures of that time; pictures without a time are of none")
     table = Table("camera", "pictures", "moved by", "by chance", "", box=None)

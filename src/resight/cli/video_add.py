@@ -14,7 +14,7 @@ from resight.cli.gallery_add import Model_, Uri
 from resight.cli.stopping import exit_code, stopping
 from resight.core.errors import ConfigError, EmbeddingError
 from resight.core.progress import Advance
-from resight.core.times import format_time, names_zone, parse_time
+from resight.core.times import format_time, names_zone
 from resight.core.words import counted
 from resight.embedding.card import is_model, short_of
 from resight.gallery.gallery import Gallery
@@ -93,7 +93,7 @@ def add(
         raise ConfigError("say who finds the people: either --detector an ONNX file, or --tracks boxes of another tool")
     if source is None and tracks is None:
         raise ConfigError("name a video, or lines with embeddings: --tracks")
-    began = None if start is None else parse_time(start)
+    began = output.moment("--start", start)
     live = source is not None and is_stream(source)
     report, lines = VideoReport(), LinesReport()
     opened = None if source is None else open_frames(source, began, rate)
@@ -191,13 +191,8 @@ def _origin(
 
 
 def _tell_start(camera: str, start: str | None, origin: Origin) -> None:
-    """The time that was understood, in UTC."""
-    if start is not None and not names_zone(start):
-        output.say(
-            f"note: --start {start} names no zone, and is taken as this machine's local time: "
-            f"{format_time(parse_time(start))}"
-        )
-    elif origin.start > -inf:
+    """The time that was understood, in UTC, unless `output.moment` said it."""
+    if origin.start > -inf and (start is None or names_zone(start)):
         output.say(f"camera {camera}: the video begins {format_time(origin.start)}")
 
 

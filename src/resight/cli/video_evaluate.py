@@ -10,7 +10,6 @@ import typer
 from rich.table import Table
 
 from resight.cli import output
-from resight.core.times import parse_time
 from resight.gallery.opening import open_gallery
 from resight.video.scoring.evaluate import VideoEvaluation, evaluate_tracks, tracks_of_lines
 from resight.video.scoring.metrics import Scores
@@ -21,7 +20,10 @@ def evaluate(
     source: Annotated[str, typer.Argument(help="A gallery, or lines of tracks: a file, or a folder of CAMERA.txt.")],
     truth: Annotated[Path, typer.Argument(help="The truth: truth.jsonl, CAMERA.txt of MOT lines, AI City lines.")],
     *,
-    start: Annotated[str | None, typer.Option(help="Of frame 1, for lines that have frame numbers only.")] = None,
+    start: Annotated[
+        str | None,
+        typer.Option(help="Of frame 1, local unless it names a zone: for lines that have frame numbers only."),
+    ] = None,
     rate: Annotated[float | None, typer.Option(min=0.01, help="Frames a second, for the same.")] = None,
     json_: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
@@ -29,7 +31,7 @@ def evaluate(
 
     Example: resight video evaluate site.db truth/
     """
-    began = None if start is None else parse_time(start)
+    began = output.moment("--start", start)
     real = read_truth(truth, began, rate)
     path = Path(source)
     if path.is_dir() or path.suffix in (".txt", ".jsonl", ".csv"):

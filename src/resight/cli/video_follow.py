@@ -11,7 +11,6 @@ import typer
 from resight.cli import output
 from resight.cli.gallery_add import Model_, Uri
 from resight.core.files import check_folder_of, write_whole
-from resight.core.times import parse_time
 from resight.core.words import counted
 from resight.gallery.opening import open_with_model
 from resight.gallery.store import without_password
@@ -29,7 +28,7 @@ def follow(
     after: Annotated[
         str | None, typer.Option(help="Only tracklets that began at or after this time, local unless it names a zone.")
     ] = None,
-    before: Annotated[str | None, typer.Option(help="Only tracklets that began before this time.")] = None,
+    before: Annotated[str | None, typer.Option(help="Only tracklets that began before this time, as --after.")] = None,
     linked: Annotated[bool, typer.Option("--linked", help="Leave out tracklets that are linked with nobody.")] = False,
     site: Annotated[Path | None, typer.Option(help="The site file that was used to link.")] = None,
     model: Model_ = None,
@@ -42,7 +41,7 @@ def follow(
     """
     check_folder_of(out, "--out")
     place = read_site(site)
-    first, last = (None if text is None else parse_time(text) for text in (after, before))
+    first, last = output.moment("--after", after), output.moment("--before", before)
     with open_with_model(uri, model, reading=True) as gallery:
         people = followed(gallery, place, pid=pid, after=first, before=last, alone=not linked)
         kept = gallery.settings.keep_crops

@@ -18,7 +18,7 @@ from resight.cli.gallery_add import Model_, Uri, Wait
 from resight.cli.stopping import exit_code, stopping
 from resight.core.errors import DataError
 from resight.core.files import check_folder_of, write_whole
-from resight.core.times import parse_period_s, parse_time
+from resight.core.times import parse_period_s
 from resight.core.words import counted
 from resight.gallery.gallery import Gallery
 from resight.gallery.opening import open_gallery, open_with_model
@@ -39,7 +39,7 @@ def link(
     after: Annotated[
         str | None, typer.Option(help="Only tracklets that began at or after this time, local unless it names a zone.")
     ] = None,
-    before: Annotated[str | None, typer.Option(help="Only tracklets that began before this time.")] = None,
+    before: Annotated[str | None, typer.Option(help="Only tracklets that began before this time, as --after.")] = None,
     sure: Annotated[
         float, typer.Option(min=0.01, max=0.99, help="The least probability of a link; less is `unsure`.")
     ] = SURE,
@@ -65,7 +65,7 @@ def link(
     place = read_site(site)
     period = None if since is None else parse_period_s(since)
     pause = None if watch is None else max(0.1, parse_period_s(watch))
-    first, last = (None if text is None else parse_time(text) for text in (after, before))
+    first, last = output.moment("--after", after), output.moment("--before", before)
     if review is not None:
         check_folder_of(review, "--review")
     stop = threading.Event()

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from resight.core.errors import ConfigError, EmbeddingError, unknown_name
 from resight.core.files import read_regular
 from resight.core.records import NO_PERSON_PID, FloatArray
+from resight.core.times import date_of_digits
 from resight.gallery.filters import Filter
 from resight.gallery.people import is_number, pid_of_name
 from resight.gallery.records import UNIT, Attributes, Entry
@@ -283,8 +284,10 @@ def seen_at(value: Any, latest: float) -> float | None:
 
 
 def limit_of(value: Any) -> float | None:
-    """A time in a filter: as `seconds_of`. Raises ConfigError too where it is so far ahead that it is no seconds."""
+    """A time in a filter: as `seconds_of`. Raises ConfigError too for a date's digits, or far ahead: no seconds."""
     seconds = seconds_of(value)
+    if seconds is not None and seconds.is_integer() and date_of_digits(f"{seconds:.0f}"):
+        raise ConfigError(f"{seconds:.0f} is a date, not seconds since 1970: give a datetime, or in REST a text")
     if seconds is None or seconds < LAST_S:
         return seconds
     raise ConfigError(f"{_far_ahead(seconds, LAST_S)}. A time is seconds since 1970")

@@ -13,6 +13,7 @@ from resight.video.formats.lines import Line, by_moment, read_lines
 from resight.video.records import NOBODY, Detections, Frame, Frames
 
 ABSOLUTE_S = 1e8  # times above are seconds since 1970; below, since the video began
+NEAR_S = 1.0  # boxes whose time is further from that of each frame belong to a frame that is not there
 
 
 @dataclass
@@ -83,19 +84,34 @@ def moments_of(
 
 
 def with_boxes(frames: Frames, moments: Moments, report: LinesReport, start: float) -> Iterator[Frame]:
-    """Each frame with its boxes, or with none. Lines with frame numbers go by them, the first frame being 1; others
-    go to the frame that is nearest in time. start: of the video, seconds."""
+    """Each frame with its boxes, or with none. Lines with frame numbers go by those of the frames, the first being 1;
+    others, and all of a stream, go to the frame that is nearest in time, and at most NEAR_S away. start: of the video,
+    seconds.
+
+    Raises ConfigError where lines of a stream have no time since 1970.
+    """
     waiting = iter(moments)
     moment = next(waiting, None)
-    for (number, frame), following in _with_next(enumerate(frames, 1)):
+    for place, (frame, following) in enumerate(_with_next(frames), 1):
+        number = place if frame.number is None else frame.number
         found: Detections | None = None
-        limit = math.inf if following is None else (frame.time + following[1].time) / 2
-        while moment is not None and _before(moment[0], number, limit, start):
-            here = moment[0].frame == number or (moment[0].frame == 0 and found is None)
-            if here:
-                found = moment[1]
+        nearest_s = NEAR_S
+        limit = math.inf if following is None else (frame.time + following.time) / 2
+        while moment is not None:
+            line = moment[0]
+            if number and line.frame:
+                if line.frame > number:
+                    break
+                here, away_s = line.frame == number, 0.0
             else:
-                report.without_frame += 1
+                at = _time_in_video(line, number, start)
+                if not at < limit:
+                    break
+                away_s = abs(at - frame.time)
+                here = away_s <= nearest_s
+            report.without_frame += (not here) or found is not None
+            if here:
+                found, nearest_s = moment[1], away_s
             moment = next(waiting, None)
         yield replace(frame, found=NOBODY if found is None else found)
     report.without_frame += (moment is not None) + sum(1 for _ in waiting)
@@ -125,14 +141,17 @@ def time_of(line: Line, start: float | None, rate: float | None) -> float:
     return start + (line.frame - 1) / rate
 
 
-def _before(line: Line, number: int, limit: float, start: float) -> bool:
-    if line.frame:
-        return line.frame <= number
-    return (line.time if line.time >= ABSOLUTE_S else start + line.time) < limit
+def _time_in_video(line: Line, number: int, start: float) -> float:
+    """Of a line that is matched by time. number: of the frame; 0: of a stream."""
+    if line.time >= ABSOLUTE_S:
+        return line.time
+    if number == 0:
+        raise ConfigError("a stream's frames have no numbers: its lines need `time`, since 1970, to be matched by")
+    return start + line.time
 
 
-def _with_next(items: Iterable[tuple[int, Frame]]) -> Iterator[tuple[tuple[int, Frame], tuple[int, Frame] | None]]:
-    last: tuple[int, Frame] | None = None
+def _with_next(items: Frames) -> Iterator[tuple[Frame, Frame | None]]:
+    last: Frame | None = None
     for item in items:
         if last is not None:
             yield last, item

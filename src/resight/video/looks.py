@@ -11,7 +11,7 @@ from resight.core.records import FloatArray
 from resight.embedding.model import Model
 from resight.video.quality import GATES, Gates
 from resight.video.records import Refused, Shot, Tracklet
-from resight.video.tracklets import refusal, refused
+from resight.video.tracklets import half_of, refusal, refused
 
 BATCH_TRACKLETS = 8
 APART = 0.25  # two groups of crops are two people if the similarity across is lower than within by so much,
@@ -73,7 +73,7 @@ def _whole_or_split(tracklet: Tracklet, gates: Gates) -> Iterator[Tracklet | Ref
             scores=scores,
             shots=shots,
             quality=max(shot.quality for shot in shots),
-            part=100 * (tracklet.part + 1) + part,
+            part=half_of(tracklet.part, part),
         )
         why = refusal(half, gates)
         yield (_pooled(half) if why is None else replace(why, reason=f"{why.reason}; a part of a split track"))

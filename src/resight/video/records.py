@@ -84,12 +84,14 @@ def from_detections(found: Any) -> Detections:
 @dataclass(frozen=True, eq=False)
 class Frame:
     """One frame. time: seconds. pixels: (height, width, 3) uint8 RGB; None where only boxes are known. epoch: rises
-    where the source was cut, or its clock jumped; tracks never cross that. found: what another tool found in it."""
+    where the source was cut, or its clock jumped; tracks never cross that. found: what another tool found in it.
+    number: in its source, from 1, lost frames counted; 0: the source has no numbers, as a stream; None: as it comes."""
 
     time: float
     pixels: Pixels | None
     epoch: int = 0
     found: Detections | None = None
+    number: int | None = None
 
     @property
     def size(self) -> tuple[int, int] | None:

@@ -33,7 +33,8 @@ FIRST_SLOT_S = 0.4
 BETTER = 1.05  # a crop replaces another of its time if it is better by so much: cutting costs
 HOLD_S = 3.5  # a track that was not seen for so long has ended
 LONGEST_S = 300.0  # of a tracklet: one that goes on longer goes on as another
-REMEMBERED = 10_000  # numbers of tracks that have ended, so that one which comes again is told from its first time
+HALVES = 100  # `looks` names the halves of a split part HALVES * (part + 1) and one more: no whole part is named so
+REMEMBERED = 10_000  # numbers of tracks that have ended; of older ones the highest number and part
 
 
 @dataclass
@@ -96,6 +97,7 @@ class Builder:
         self._gates, self._hold_s = gates, hold_s
         self._open: dict[int, _Track] = {}
         self._next_part: dict[int, int] = {}  # of numbers that have ended, the latest last
+        self._older_number, self._older_part = -1, 0  # the highest of those that are not remembered
         self._size: tuple[int, int] | None = None
 
     def add(self, frame: Frame, found: Detections) -> Iterator[Tracklet | Refused]:
@@ -104,9 +106,11 @@ class Builder:
         ended = [number for number, track in self._open.items() if frame.time - track.times[-1] > self._hold_s]
         for number in ended:
             over = self._open.pop(number)
-            self._next_part[number] = over.part + 1
+            self._next_part[number] = part_after(over.part)
             if len(self._next_part) > REMEMBERED:
-                del self._next_part[next(iter(self._next_part))]
+                oldest = next(iter(self._next_part))
+                self._older_number = max(self._older_number, oldest)
+                self._older_part = max(self._older_part, self._next_part.pop(oldest))
             yield from self._closed(over)
         rows = np.flatnonzero(found.tracks != NO_TRACK)
         quality = of_boxes(found.boxes, found.scores, frame.size)
@@ -115,9 +119,10 @@ class Builder:
             track = self._open.get(number)
             if track is not None and frame.time - track.times[0] > LONGEST_S:
                 yield from self._closed(self._open.pop(number))
-                track = self._open[number] = _Track(number, track.part + 1)
+                track = self._open[number] = _Track(number, part_after(track.part))
             if track is None:
-                track = self._open[number] = _Track(number, self._next_part.pop(number, 0))
+                unknown = self._older_part if number <= self._older_number else 0
+                track = self._open[number] = _Track(number, self._next_part.pop(number, unknown))
             look = None if found.embeddings is None else found.embeddings[row]
             track.add(frame.time, found.boxes[row], float(found.scores[row]), quality[row], frame.pixels, look)
 
@@ -143,6 +148,21 @@ class Builder:
         )
         why = refusal(tracklet, self._gates)
         yield tracklet if why is None else why
+
+
+def part_after(part: int) -> int:
+    """The next part of a track, those left out that halves of a split part may be named.
+
+    Example:
+        >>> part_after(0), part_after(98), part_after(99), part_after(199)
+        (1, 99, 102, 202)
+    """
+    return part + 1 if (part + 1) % HALVES else part + 3
+
+
+def half_of(part: int, half: int) -> int:
+    """What a half, 0 or 1, of a split part is numbered."""
+    return HALVES * (part + 1) + half
 
 
 def refusal(tracklet: Tracklet, gates: Gates) -> Refused | None:

@@ -250,3 +250,12 @@ def test_what_is_wrong_with_a_table_is_said(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(b"PK\x03\x04")
         with pytest.raises(DatasetError, match=what):
             open_dataset(tmp_path / name)
+
+
+def test_times_of_a_table_are_dates_or_seconds_from_any_beginning(tmp_path: Path) -> None:
+    rows = ["a.jpg,1,1,train,20260301T0800Z", "b.jpg,1,1,train,2026", "c.jpg,1,1,train,20261301", "d.jpg,1,1,train,inf"]
+    path = tmp_path / "times.csv"
+    path.write_text("\n".join(["path,pid,camid,split,time", *rows]))
+    data = read_manifest(path)
+    assert [crop.time for crop in data.train] == [1772352000.0, 2026.0]
+    assert ["can be meant as a date" in data.problems[0].reason, "is no time" in data.problems[1].reason] == [True] * 2

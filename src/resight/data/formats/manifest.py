@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import csv
 import io
-import math
 import os
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path, PureWindowsPath
 from typing import Any
 
@@ -229,7 +229,7 @@ def _difference(first: tuple[int, int, int], first_row: Row, other: tuple[int, i
 def _optional(row: Row) -> dict[str, Any]:
     """Raises ValueError naming the field that is no number, or no time."""
     found: dict[str, Any] = {}
-    for name, kind in (("time", parse_time), ("track", str), ("sequence", int), ("frame", int)):
+    for name, kind in (("time", partial(parse_time, counted=True)), ("track", str), ("sequence", int), ("frame", int)):
         text = _text(row.get(name))
         if not text:
             continue
@@ -239,8 +239,6 @@ def _optional(row: Row) -> dict[str, Any]:
             raise ValueError(f"time {error}") from None
         except ValueError:
             raise ValueError(f"{name} {text!r} is not a number") from None
-        if name == "time" and not math.isfinite(found[name]):
-            raise ValueError(f"{name} {text!r} is not a time")
     return found
 
 

@@ -15,6 +15,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
+from datetime import tzinfo
 from pathlib import Path
 from typing import Any
 
@@ -50,11 +51,13 @@ class Header:
     origins: tuple[Origin, ...] = ()
 
 
-def rows_of_lines(lines: Iterable[str | bytes], source: str, first: int = 1) -> Iterator[Row | DataError]:
+def rows_of_lines(
+    lines: Iterable[str | bytes], source: str, first: int = 1, zone: tzinfo | None = None
+) -> Iterator[Row | DataError]:
     """A Row for each line, or a DataError in its place that names the line.
 
     lines: bytes are UTF-8; a byte that is none spoils its line alone. source: what the lines are from. first: the
-    number of the first line.
+    number of the first line. zone: of times that name none; None: this machine's.
 
     Example:
         >>> row, error = rows_of_lines(['{"path": "a.jpg", "camera": "north"}', '{"camera": 7'], "stdin")
@@ -66,7 +69,7 @@ def rows_of_lines(lines: Iterable[str | bytes], source: str, first: int = 1) -> 
     for number, line in enumerate(lines, first):
         if line.strip():
             try:
-                yield _row_of(json.loads(_text_of(line)), f"{source}, line {number}")
+                yield _row_of(json.loads(_text_of(line)), f"{source}, line {number}", zone)
             except (ConfigError, ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
                 missing, no_json = isinstance(error, KeyError), isinstance(error, json.JSONDecodeError)
                 text = f"no {error.args[0]}" if missing else " ".join(str(error).split())[:200]
@@ -145,7 +148,7 @@ def _text_of(line: str | bytes) -> str:
         raise ValueError(f"byte {error.start + 1} is not UTF-8") from None
 
 
-def _row_of(values: Any, place: str) -> Row:
+def _row_of(values: Any, place: str, zone: tzinfo | None) -> Row:
     if not isinstance(values, dict):
         raise TypeError("a line is one JSON object")
     strange = sorted(set(values) - set(FIELDS))
@@ -154,7 +157,7 @@ def _row_of(values: Any, place: str) -> Row:
     camera = camera_of(values["camera"])
     time = values.get("time")
     facts = {name: values.get(name) for name in ("track", "pid", "person", "attributes", "id")}
-    facts["time"] = parse_time(time) if isinstance(time, str) else time
+    facts["time"] = parse_time(time, zone) if isinstance(time, str) else time
     name = word_of(values.get("name") or values.get("path"), "name") or ""
     try:
         data = base64.b64decode(values["crop"], validate=True) if values.get("crop") is not None else None

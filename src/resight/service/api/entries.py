@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
+from datetime import UTC
 from typing import Annotated, Any
 
 from fastapi import File, Form, Header, Query, Request, Response, UploadFile
@@ -41,6 +42,9 @@ IdempotencyKey = Annotated[
 ]
 Limit = Annotated[int, Query(ge=1, le=500)]
 Cursor = Annotated[int | None, Query(ge=-(2**63), lt=2**63, description="What `next` of the page before says.")]
+Moment = Annotated[
+    str | None, Query(max_length=40, description="Seconds since 1970, or ISO 8601: UTC unless it names a zone.")
+]
 CamerasOf = Annotated[list[str], Query(alias="camera", max_length=200, default_factory=list)]
 
 
@@ -103,8 +107,8 @@ async def add_lines(
     """Adds lines of JSON as they come, and answers each with a line: {"line": 7, "id": 12}, with `there` where it was
     there already, or {"line": 7, "error": ...}. A line is answered when it is on the disk.
 
-    A line is as /entries takes it: `camera`, and `crop` in base64 or `embedding` with `model`. Sent again after an
-    interruption, lines that are there are not added again.
+    A line is as /entries takes it: `camera`, and `crop` in base64 or `embedding` with `model`; a time without a zone is
+    UTC. Sent again after an interruption, lines that are there are not added again.
     """
     desk, view = desk_of(request), view_of(request)
     lines = _batches(request, desk.settings.max_line)
@@ -157,8 +161,8 @@ async def list_entries(
     person: Annotated[list[str], Query(max_length=200, default_factory=list)],
     cursor: Cursor = None,
     limit: Limit = 50,
-    after: Annotated[str | None, Query(max_length=40)] = None,
-    before: Annotated[str | None, Query(max_length=40)] = None,
+    after: Moment = None,
+    before: Moment = None,
 ) -> EntriesOut:
     """A page of entries, by id. What is added or forgotten meanwhile shifts nothing."""
     where = Where(
@@ -272,7 +276,7 @@ def _why(view: Gallery, row: Row) -> DataError:
 
 
 def _rows(lines: Sequence[bytes], first: int, desk: Desk) -> list[Row | DataError]:
-    return [_look(row, desk) for row in rows_of_lines(lines, "lines", first)]
+    return [_look(row, desk) for row in rows_of_lines(lines, "lines", first, UTC)]
 
 
 def _look(row: Row | DataError, desk: Desk) -> Row | DataError:

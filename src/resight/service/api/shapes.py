@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC
 from typing import Annotated, Any, Literal
 
 from pydantic import Base64Bytes, BaseModel, ConfigDict, Field, Strict
@@ -31,7 +32,8 @@ class Shape(BaseModel):
 
 
 class Where(Shape):
-    """Which entries: all conditions that are given must hold. Times are seconds since 1970, or ISO 8601."""
+    """Which entries: all conditions that are given must hold. Times are seconds since 1970, or ISO 8601 (UTC unless
+    they name a zone)."""
 
     cameras: Names | None = None
     exclude_cameras: Names | None = None
@@ -89,7 +91,7 @@ class SearchBody(SearchOptions):
 
 
 class EntryFacts(Shape):
-    """What is known of an entry."""
+    """What is known of an entry. time: seconds since 1970, or ISO 8601 (UTC unless it names a zone)."""
 
     camera: Annotated[str, Field(min_length=1, max_length=500)]
     time: Moment | None = None
@@ -145,7 +147,7 @@ class ConfirmBody(Shape):
 
 
 class KeyBody(Shape):
-    """A key to make. expires: seconds since 1970, or ISO 8601."""
+    """A key to make. expires: seconds since 1970, or ISO 8601 (UTC unless it names a zone)."""
 
     name: Annotated[str, Field(min_length=1, max_length=100)]
     role: Literal["viewer", "searcher", "operator", "controller", "admin"]
@@ -160,5 +162,5 @@ class ReembedBody(Shape):
 
 
 def seconds(moment: float | str) -> float:
-    """Seconds since 1970. Raises ConfigError if it is no time."""
-    return parse_time(moment) if isinstance(moment, str) else moment
+    """Seconds since 1970; a text without a zone is UTC, as all that is answered. Raises ConfigError for no time."""
+    return parse_time(moment, UTC) if isinstance(moment, str) else moment

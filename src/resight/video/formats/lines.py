@@ -14,7 +14,6 @@ import math
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ import numpy.typing as npt
 
 from resight.core.errors import DataError
 from resight.core.records import FloatArray, IntArray
+from resight.core.times import parse_time
 from resight.video.records import NO_TRACK, Detections, Times, detections
 
 
@@ -246,4 +246,4 @@ def _of_json(line: str) -> Line:
 def _seconds(value: Any) -> float:
     if value is None:
         return math.nan
-    return float(value) if isinstance(value, int | float) else datetime.fromisoformat(value).timestamp()
+    return float(value) if isinstance(value, int | float) else parse_time(value)

@@ -17,7 +17,7 @@ class ClockReport:
     """What was odd about a source's times. repeated, disordered, unknown: frames that were left out: of the time of the
     one before, of an earlier one, of none. back, jumped, cut: new epochs: the clock was set back, was silent or set
     ahead for more than GAP_S, or the source was connected anew. frames: that were used. skipped: that came from a
-    stream while the one before was still worked on."""
+    stream while the one before was still worked on. damaged: packets of a stream that could not be decoded."""
 
     frames: int = 0
     repeated: int = 0
@@ -27,6 +27,7 @@ class ClockReport:
     jumped: int = 0
     cut: int = 0
     skipped: int = 0
+    damaged: int = 0
 
     def told(self) -> list[str]:
         """A line for each kind that occurred."""
@@ -38,6 +39,7 @@ class ClockReport:
             "jumped": f"gaps of more than {GAP_S:g} s: tracks begin anew there",
             "cut": "times the source was cut and connected again: tracks begin anew there",
             "skipped": "frames of the stream came while the one before was worked on: skipped",
+            "damaged": "packets of the stream could not be decoded: left out",
         }
         return [f"{getattr(self, name):,} {text}" for name, text in texts.items() if getattr(self, name)]
 

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import numpy as np
 
 from resight.core.errors import DataError, MissingExtra, UnreadableImage
 from resight.core.pictures.images import decode_image
+from resight.core.words import counted
 from resight.data.listing import picture_files
+from resight.video.frames.decoding import Decoder, reason
 from resight.video.records import Frame
 
+EVEN = 0.95  # the share of steps between frames that are as usual where a film is of an even rate
 PICTURES = {"image2", "ico", "tiff"}  # formats of single pictures, beside jpeg_pipe, png_pipe and so on
 
 
@@ -52,34 +57,48 @@ class VideoFile:
         self.start = start if start is not None else self.told_start
 
     def __iter__(self) -> Iterator[Frame]:
-        """Decodes from the beginning."""
+        """Decodes from the beginning. What is damaged is left out; the times and numbers of the rest stay right."""
         with self._opened() as container:
-            stream = container.streams.video[0]
-            stream.thread_type = "AUTO"
+            decoder = Decoder(self._av, container)
             first: float | None = None
-            count = 0
-            packets = iter(container.demux(stream))
-            while True:
-                try:
-                    packet = next(packets, None)
-                    if packet is None:
-                        break
-                    decoded = packet.decode()
-                except self._av.FFmpegError as error:
-                    if not count:
-                        raise DataError(f"{self.path}: nothing of it can be decoded ({reason(error)})") from None
-                    self.problems.append(f"{self.path}: damaged or cut off after {count:,} frames ({reason(error)})")
-                    return
-                for picture in decoded:
-                    seconds = float("nan") if picture.time is None else float(picture.time)
-                    if first is None and picture.time is not None:
-                        first = seconds
-                    count += 1
-                    yield Frame((self.start or 0.0) + seconds - (first or 0.0), pixels_of(picture))
-            if count < self.frames - 2:
-                self.problems.append(f"{self.path}: cut off: it promises {self.frames:,} frames and has {count:,}")
-            if not count:
-                raise DataError(f"{self.path} has no frame that can be decoded")
+            steps: Counter[int] = Counter()  # milliseconds from frame to frame
+            last = float("nan")
+            for number, picture in decoder:
+                seconds = float("nan") if picture.time is None else float(picture.time)
+                if first is None and picture.time is not None:
+                    first = seconds
+                    if decoder.damaged and decoder.earliest is not None:
+                        first = min(first, float(decoder.earliest * picture.time_base))
+                if seconds > last:
+                    steps[round((seconds - last) * 1000)] += 1
+                last = seconds
+                yield Frame((self.start or 0.0) + seconds - (first or 0.0), pixels_of(picture), number=number)
+            self._tell(decoder, steps)
+
+    def _tell(self, decoder: Decoder, steps: Counter[int]) -> None:
+        """What was wrong. Raises DataError where nothing could be decoded."""
+        if not decoder.frames:
+            if decoder.damaged:
+                raise DataError(f"{self.path}: nothing of it can be decoded ({decoder.reason})")
+            raise DataError(f"{self.path} has no frame that can be decoded")
+        if decoder.given_up:
+            self.problems.append(f"{self.path}: damaged or cut off after {decoder.frames:,} frames ({decoder.reason})")
+            return
+        if decoder.damaged:
+            self.problems.append(
+                f"{self.path}: {counted(decoder.damaged, 'damaged piece')} ({decoder.reason}), the first after "
+                f"{counted(decoder.frames_before, 'frame')}: {counted(decoder.lost, 'frame')} lost"
+            )
+        places, missing = leaps(steps)
+        if places and not decoder.damaged:
+            self.problems.append(
+                f"{self.path}: the times leap in {counted(places, 'place')}: about {counted(missing, 'frame')} missing"
+                ", damaged or never recorded"
+            )
+        if decoder.frames + decoder.lost < self.frames - 2:
+            self.problems.append(
+                f"{self.path}: damaged or cut off: it promises {self.frames:,} frames and has {decoder.frames:,}"
+            )
 
     def _opened(self) -> Any:
         try:
@@ -117,7 +136,23 @@ class PictureFolder:
             except (UnreadableImage, OSError) as error:
                 self.problems.append(str(error))
                 continue
-            yield Frame((self.start or 0.0) + position / self.rate, pixels)
+            yield Frame((self.start or 0.0) + position / self.rate, pixels, number=position + 1)
+
+
+def leaps(steps: Counter[int]) -> tuple[int, int]:
+    """In how many places a film of an even rate leaps, and about how many frames are missing there; none where the rate
+    is not even. steps: from frame to frame, counted.
+
+    Example:
+        >>> leaps(Counter({40: 99, 160: 1})), leaps(Counter({40: 60, 80: 40}))
+        ((1, 3), (0, 0))
+    """
+    usual = median(steps.elements()) if steps else 0
+    longer = {step: number for step, number in steps.items() if step > 1.5 * usual}
+    places = sum(longer.values())
+    if places > (1 - EVEN) * steps.total():
+        return 0, 0
+    return places, sum(number * (round(step / usual) - 1) for step, number in longer.items())
 
 
 def pixels_of(picture: Any) -> Any:
@@ -125,11 +160,6 @@ def pixels_of(picture: Any) -> Any:
     pixels = picture.to_ndarray(format="rgb24")
     turns = round(getattr(picture, "rotation", 0) / 90) % 4
     return np.ascontiguousarray(np.rot90(pixels, turns)) if turns else pixels
-
-
-def reason(error: BaseException) -> str:
-    """The error's text in a line."""
-    return (getattr(error, "strerror", None) or str(error) or type(error).__name__).strip()
 
 
 def _time_of(text: str | None) -> float | None:

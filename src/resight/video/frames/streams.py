@@ -12,12 +12,13 @@ from urllib.parse import urlsplit
 
 from resight.core.errors import DataError
 from resight.video.frames.clock import ClockReport
-from resight.video.frames.files import import_av, pixels_of, reason
+from resight.video.frames.decoding import Decoder, reason
+from resight.video.frames.files import import_av, pixels_of
 from resight.video.records import Frame
 
 STALL_S = 10.0  # without a frame for so long, a stream is given up and connected again
 WAITS_S = (1.0, 2.0, 5.0, 10.0, 30.0)  # before each further try to connect
-DRIFT_S = 2.0  # how far the stream's own time stamps may run from the clock before they are set by it again
+DRIFT_S = 2.0  # how far a stream's own stamps may fall behind the clock before they are set by it; ahead: not at all
 FIRST_S = 60.0  # a stream that gave no frame at all in so long is given up, unless asked otherwise
 REACH_S = 3.0  # to say whether anybody answers at an address
 PORTS = {"rtsp": 554, "rtsps": 322, "rtmp": 1935, "rtmps": 443, "http": 80, "https": 443}
@@ -67,7 +68,7 @@ class Stream:
             came = False
             for at, pixels in self._connection():
                 came = ever = True
-                yield Frame(at, pixels, epoch)
+                yield Frame(at, pixels, epoch, number=0)
                 if self._stopped.is_set():
                     return
             failed = 0 if came else failed + 1
@@ -121,9 +122,9 @@ class Stream:
         try:
             with self._av.open(self.address, options=options, timeout=(self.stall_s, self.stall_s)) as container:
                 opened = True
-                container.streams.video[0].thread_type = "AUTO"
                 offset: float | None = None
-                for picture in container.decode(video=0):
+                decoder = Decoder(self._av, container, live=True, on_damage=self._count_damaged)
+                for _, picture in decoder:
                     if ended.is_set():
                         return
                     now = self._clock()
@@ -131,14 +132,19 @@ class Stream:
                     if stamp is None:
                         at = now
                     else:
-                        if offset is None or abs(stamp + offset - now) > DRIFT_S:
+                        if offset is None or not now - DRIFT_S <= stamp + offset <= now:
                             offset = now - stamp
                         at = stamp + offset
                     self._put(queue, (at, picture))
+                if decoder.given_up:
+                    why = f"nothing more can be decoded ({decoder.reason})"
         except Exception as error:  # of whatever kind: it is told, and the stream connected again
             why = reason(error) if opened else why_not_opened(self.address, reason(error))
         if not ended.is_set():
             self._put(queue, why)
+
+    def _count_damaged(self) -> None:
+        self.report.damaged += 1
 
     def _put(self, queue: Queue[Any], item: tuple[float, Any] | str) -> None:
         """In place of what nobody has taken yet."""
