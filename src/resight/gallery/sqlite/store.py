@@ -333,8 +333,9 @@ class SqliteStore(Store):
             yield from check_chain(self.audit())
 
     def compact(self) -> None:
-        self._index.close()
-        self._index.kept.rewrite()
+        with self._db.alone():  # a search that another thread has begun ends first
+            self._index.close()
+            self._index.kept.rewrite()
         kept = erasing.rewrite(self._db)
         if kept:
             raise GalleryBusy(f"{self.path}: space was freed but in {kept[0]}")

@@ -1,0 +1,73 @@
+"""One opening that several threads use at once, and how much work its file makes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pytest
+
+from resight import Gallery, open_gallery
+from resight.gallery.sqlite import store
+from resight.gallery.sqlite.index.kept import KeptCodes
+from resight.gallery.sqlite.index.live import LiveIndex
+from tests.gallery.helpers import MODEL, pictures, unit
+
+
+def is_free(gallery: Gallery) -> bool:
+    """Whether another thread could use the connection now."""
+    lock, got = gallery.store._db._lock, list[bool]()  # type: ignore[attr-defined]
+
+    def take() -> None:
+        got.append(lock.acquire(blocking=False))
+        if got[0]:
+            lock.release()
+
+    thread = Thread(target=take)
+    thread.start()
+    thread.join()
+    return got[0]
+
+
+def test_compacting_keeps_searches_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    free = list[bool]()
+    with open_gallery(tmp_path / "site.db", MODEL) as gallery:
+        gallery.add(pictures(unit(3)), camera="north")
+        assert gallery.search(unit(1)[0].tobytes())[0].id == 1
+
+        def seen(act: Any) -> Any:
+            def watched(self: Any, *given: Any) -> Any:
+                free.append(is_free(gallery))
+                return act(self, *given)
+
+            return watched
+
+        with monkeypatch.context() as patch:
+            patch.setattr(LiveIndex, "close", seen(LiveIndex.close))
+            patch.setattr(KeptCodes, "rewrite", seen(KeptCodes.rewrite))
+            gallery.compact()
+        assert free == [False, False]
+        assert gallery.search(unit(1)[0].tobytes())[0].id == 1
+
+
+@pytest.mark.parametrize("asked", [{}, {"after": 0.0}, {"camera": "north"}])
+def test_reading_all_entries_goes_through_them_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: dict[str, Any]
+) -> None:
+    monkeypatch.setattr(store, "READ_AT_ONCE", 16 * 16)
+    steps: list[int] = []
+    with open_gallery(tmp_path / "site.db", MODEL) as gallery:
+        for num in (500, 1500):
+            gallery.add_embeddings(unit(num, seed=num), model=MODEL.identity, camera="north", time=1.0)
+            counted = [0]
+
+            def count(counted: list[int] = counted) -> None:
+                counted[0] += 1
+
+            gallery.store._db.db.set_progress_handler(count, 10)  # type: ignore[attr-defined]
+            there = sum(1 for _ in gallery.entries(**asked))
+            gallery.store._db.db.set_progress_handler(None, 0)  # type: ignore[attr-defined]
+            steps.append(counted[0])
+            assert there == len(gallery)
+    assert steps[1] < 6 * steps[0]  # 2,000 entries against 500
