@@ -37,7 +37,7 @@ from resight.gallery.search.columns import EVERY_ROW
 from resight.gallery.search.exact import Found
 from resight.gallery.search.index import Index
 from resight.gallery.sqlite import erasing, siting
-from resight.gallery.sqlite.conditions import condition_of, linked, selection_of
+from resight.gallery.sqlite.conditions import INSIDE, condition_of, linked, selection_of
 from resight.gallery.sqlite.connection import Connection
 from resight.gallery.sqlite.index.live import LiveIndex
 from resight.gallery.sqlite.schema import APPLICATION_ID, READABLE, STEPS, VERSION
@@ -46,15 +46,14 @@ from resight.site.crops import SiteCrops
 from resight.site.transform import SiteTransform
 
 READ_AT_ONCE = 4096
+LISTED_AT_ONCE = 65_536  # ids: a condition on cameras goes through all that match for each list
+LOWEST = -(2**63)  # id
 MOST_CAMERAS = 65_000  # the index keeps them in 16 bits
 EQUAL = (
     "SELECT id FROM entries WHERE substr(embedding, 1, 16) = substr(?1, 1, 16) AND camera = ?2 AND time IS ?3 "
     "AND embedding = ?1 AND track IS ?4 AND name = ?5 LIMIT 1"
 )
-WITH_CROPS = (
-    f"SELECT {', '.join('e.' + name for name in rows.FIELDS.split(', '))}, c.data "
-    "FROM entries e LEFT JOIN crops c ON c.entry = e.id"
-)
+JOINED = " LEFT JOIN crops ON entry = id"
 
 
 class SqliteStore(Store):
@@ -169,38 +168,22 @@ class SqliteStore(Store):
             return int(self._db.one(f"SELECT count(*) FROM entries WHERE {condition}", values))
 
     def read(self, ids: Sequence[int]) -> list[Entry]:
+        found: dict[int, Entry] = {}
         with self._db.reading():
-            cameras = self._cameras()
-            found = {}
             for start in range(0, len(ids), READ_AT_ONCE):
-                part = json.dumps([int(number) for number in ids[start : start + READ_AT_ONCE]])
-                query = f"SELECT {rows.FIELDS} FROM entries WHERE id IN (SELECT value FROM json_each(?))"
-                for row in self._db.execute(query, [part]):
-                    found[row[0]] = rows.entry_of(row, cameras[row[1]], self.settings.dim)
+                found |= self._of(ids[start : start + READ_AT_ONCE], crops=False)
         return [found[number] for number in ids if number in found]
 
     def scan(self, filter: Filter) -> Iterator[Entry]:
-        last = 0
-        while True:
-            with self._db.reading():
-                condition, values = condition_of(self._db.db, filter)
-                wanted = f"e.id > ? AND e.id IN (SELECT id FROM entries WHERE {condition})"
-                query = f"{WITH_CROPS} WHERE {wanted} ORDER BY e.id LIMIT {READ_AT_ONCE // 16}"
-                cameras = self._cameras()
-                part = self._db.execute(query, [last, *values]).fetchall()
-            if not part:
-                return
-            for *row, crop in part:
-                yield rows.entry_of(tuple(row), cameras[row[1]], self.settings.dim, crop)
-            last = part[-1][0]
+        last = LOWEST
+        while ids := self._ids(filter, last, LISTED_AT_ONCE):
+            for start in range(0, len(ids), READ_AT_ONCE // 16):
+                yield from self._of(ids[start : start + READ_AT_ONCE // 16], crops=True).values()
+            last = ids[-1]
 
     def page(self, filter: Filter, after: int, limit: int) -> list[Entry]:
         with self._db.reading():
-            condition, values = condition_of(self._db.db, filter)
-            cameras = self._cameras()
-            query = f"SELECT {rows.FIELDS} FROM entries WHERE {condition} AND id > ? ORDER BY id LIMIT ?"
-            found = self._db.execute(query, [*values, after, limit]).fetchall()
-        return [rows.entry_of(row, cameras[row[1]], self.settings.dim) for row in found]
+            return list(self._of(self._ids(filter, after, limit), crops=False).values())
 
     def pids(self, filter: Filter) -> list[int]:
         with self._db.reading():
@@ -222,9 +205,7 @@ class SqliteStore(Store):
     def remove(self, filter: Filter, who: str, purpose: str) -> Forgotten:
         with self._db.alone():
             with self._db.writing():
-                condition, values = condition_of(self._db.db, filter)
-                found = self._db.execute(f"SELECT id FROM entries WHERE {condition}", values)
-                ids = [number for (number,) in found]
+                ids = self._ids(filter)
                 signs = erasing.signs_of(self._db, ids)
                 gone = erasing.delete(self._db, ids) if ids else set()
                 if kept := self._note(apart.APART):
@@ -321,7 +302,7 @@ class SqliteStore(Store):
                 what = "bytes of deleted entries may be left in it: a deletion was cut short, or another process read"
                 yield Damage("files", what, "`resight gallery compact`")
             cameras = self._cameras()
-            for *row, crop in self._db.execute(f"{WITH_CROPS} ORDER BY e.id"):
+            for *row, crop in self._db.execute(f"SELECT {rows.FIELDS}, data FROM entries{JOINED} ORDER BY id"):
                 known = row[1] in cameras
                 what = rows.damage_of(tuple(row), crop, self.settings.dim) if known else "its camera is not known"
                 if what:
@@ -351,6 +332,23 @@ class SqliteStore(Store):
         with self._db.alone():
             self._index.close()
             self._db.close()
+
+    def _ids(self, filter: Filter, after: int = LOWEST, limit: int = -1) -> list[int]:
+        """The next ids of the entries that match, in order. limit: how many; -1: all."""
+        with self._db.reading():
+            condition, values = condition_of(self._db.db, filter)
+            query = f"SELECT id FROM entries WHERE id > ? AND {condition} ORDER BY id LIMIT ?"
+            return [number for (number,) in self._db.execute(query, [after, *values, limit])]
+
+    def _of(self, ids: Sequence[int], *, crops: bool) -> dict[int, Entry]:
+        """Those of the entries that are there, by id."""
+        picture, joined = ("data", JOINED) if crops else ("NULL", "")
+        query = f"SELECT {rows.FIELDS}, {picture} FROM entries{joined} WHERE id {INSIDE} ORDER BY id"
+        with self._db.reading():
+            cameras = self._cameras()
+            found = self._db.execute(query, [json.dumps([int(number) for number in ids])]).fetchall()
+        entries = (rows.entry_of(tuple(row), cameras[row[1]], self.settings.dim, crop) for *row, crop in found)
+        return {entry.id: entry for entry in entries}
 
     def _equal(self, entry: Entry, camera: int) -> int | None:
         """The id of the entry that equals this one, if there is one."""
