@@ -348,10 +348,11 @@ class Gallery(Corrections, Forgetting):
         self._check_whole("stats")
         return self.store.stats()
 
-    def verify(self) -> Iterator[Damage]:
-        """Checks every entry against its checksum, and the audit's chain; yields what is damaged."""
+    def verify(self, progress: Progress = silent) -> Iterator[Damage]:
+        """Checks every entry against its checksum, and the audit's chain; yields what is damaged. Searches and changes
+        go on meanwhile; of entries that are added or deleted while it runs it may say nothing."""
         self._check_whole("verify")
-        return self.store.verify()
+        return self.store.verify(progress)
 
     def compact(self) -> None:
         """Returns freed space to the file system. Raises GalleryError if the engine fails, GalleryBusy if it cannot do

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -9,7 +11,8 @@ from typing import Any
 import pytest
 
 from resight import Gallery, open_gallery
-from resight.gallery.sqlite import store
+from resight.core.progress import Advance
+from resight.gallery.sqlite import store, verifying
 from resight.gallery.sqlite.index.kept import KeptCodes
 from resight.gallery.sqlite.index.live import LiveIndex
 from tests.gallery.helpers import MODEL, pictures, unit
@@ -71,3 +74,51 @@ def test_reading_all_entries_goes_through_them_once(
             steps.append(counted[0])
             assert there == len(gallery)
     assert steps[1] < 6 * steps[0]  # 2,000 entries against 500
+
+
+def test_a_check_leaves_the_gallery_to_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While entries are checked other threads search, add and forget; and it can be stopped at each page."""
+    monkeypatch.setattr(verifying, "READ_AT_ONCE", 10)
+    pages: list[int] = []
+
+    @contextmanager
+    def progress(what: str, total: int, start: int = 0) -> Iterator[Advance]:
+        def advance(done: int, note: str = "") -> None:
+            pages.extend([done] * (done > 0))
+            if done and len(pages) < 3:
+                assert is_free(gallery)
+                assert gallery.search(unit(1)[0].tobytes())[0].id == 1
+                assert gallery.forget(id=36 - len(pages)).traces == ()  # the log could be emptied
+                gallery.add(pictures(unit(1, seed=len(pages))), camera="south")
+            if len(pages) == 6:
+                raise InterruptedError
+
+        yield advance
+
+    with open_gallery(tmp_path / "site.db", MODEL) as gallery:
+        gallery.add(pictures(unit(35)), camera="north")
+        assert list(gallery.verify(progress)) == []
+        assert pages == [10, 10, 10, 5]
+        gallery.store._db.execute("UPDATE entries SET track = 'x' WHERE id = 12")  # type: ignore[attr-defined]
+        with pytest.raises(InterruptedError):
+            list(gallery.verify(progress))
+        assert len(pages) == 6
+        assert [damage.where for damage in gallery.verify()] == ["entry 12"]
+
+
+def test_a_check_that_is_stopped_ends_while_sqlite_looks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(verifying, "LOOK_EVERY", 10)
+
+    @contextmanager
+    def progress(what: str, total: int, start: int = 0) -> Iterator[Advance]:
+        def advance(done: int, note: str = "") -> None:
+            assert not done
+            raise InterruptedError
+
+        yield advance
+
+    with open_gallery(tmp_path / "site.db", MODEL) as gallery:
+        gallery.add(pictures(unit(35)), camera="north")
+        with pytest.raises(InterruptedError):
+            list(gallery.verify(progress))
+        assert list(gallery.verify()) == []

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict
 from threading import RLock
 from typing import TYPE_CHECKING, Any
 
 from resight.core.errors import GalleryError
+from resight.core.progress import Progress, silent
 from resight.core.records import FloatArray
 from resight.gallery.audit import Action, AuditLine
 from resight.gallery.curation import apart
@@ -272,9 +273,13 @@ class MilvusStore(Store):
         with self._lock:
             self._records.append(action, who, purpose, detail)
 
-    def audit(self) -> Iterator[AuditLine]:
+    def audit(self, after: int = 0, limit: int | None = None, actions: Collection[str] = ()) -> Iterator[AuditLine]:
         with self._lock:
-            yield from list(self._records.lines())
+            lines = [line for line in self._records.lines() if not actions or line.action in actions]
+        yield from lines[after : None if limit is None else after + limit]
+
+    def last_line(self, *actions: str) -> AuditLine | None:
+        return next(reversed([*self.audit(actions=actions)]), None)
 
     def stats(self) -> Stats:
         with self._lock:
@@ -289,14 +294,16 @@ class MilvusStore(Store):
             counts = len(self._records.links()), len(list(self._records.lines()))
             return Stats(cameras.total(), people, crops, dict(sorted(cameras.items())), first, last, None, *counts)
 
-    def verify(self) -> Iterator[Damage]:
+    def verify(self, progress: Progress = silent) -> Iterator[Damage]:
         yield from damage_of_unfinished(self.unfinished())
-        for page in self._pages(EVERYTHING, (*FIELDS, "crop")):
-            for row in page:
-                what = rows.damage_of(raw(row), crop_of(row), self.settings.dim)
-                if what:
-                    remedy = f"`resight gallery forget --id {row['id']}`, and add it again"
-                    yield Damage(f"entry {row['id']}", what, remedy)
+        with progress("verifying", self.count()) as advance:
+            for page in self._pages(EVERYTHING, (*FIELDS, "crop")):
+                for row in page:
+                    what = rows.damage_of(raw(row), crop_of(row), self.settings.dim)
+                    if what:
+                        remedy = f"`resight gallery forget --id {row['id']}`, and add it again"
+                        yield Damage(f"entry {row['id']}", what, remedy)
+                advance(len(page))
         yield from (*self._sited.damages(), *self._records.damages())
 
     def compact(self) -> None:

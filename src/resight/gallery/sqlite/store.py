@@ -7,14 +7,16 @@ loss of power, not only a kill (NORMAL would survive the kill alone). Readers ne
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
+from threading import RLock
 
 from resight.core.errors import GalleryBusy, GalleryError
+from resight.core.progress import Progress, silent
 from resight.core.records import FloatArray
-from resight.gallery.audit import Action, AuditLine, check_chain, line_of, next_row
+from resight.gallery.audit import Action, AuditLine
 from resight.gallery.curation import apart
 from resight.gallery.filters import EVERY_ENTRY, Filter
 from resight.gallery.people import check_link
@@ -36,12 +38,12 @@ from resight.gallery.search.approximate import Approximation
 from resight.gallery.search.columns import EVERY_ROW
 from resight.gallery.search.exact import Found
 from resight.gallery.search.index import Index
-from resight.gallery.sqlite import erasing, siting
+from resight.gallery.sqlite import auditing, erasing, siting, verifying
 from resight.gallery.sqlite.conditions import INSIDE, condition_of, linked, selection_of
 from resight.gallery.sqlite.connection import Connection
 from resight.gallery.sqlite.index.live import LiveIndex
 from resight.gallery.sqlite.schema import APPLICATION_ID, READABLE, STEPS, VERSION
-from resight.gallery.store import Edit, SiteChanged, Store, damage_of_unfinished
+from resight.gallery.store import Edit, SiteChanged, Store
 from resight.site.crops import SiteCrops
 from resight.site.transform import SiteTransform
 
@@ -86,6 +88,7 @@ class SqliteStore(Store):
         except BaseException:
             self._db.close()
             raise
+        self._unswept = RLock()  # taken before the connection's
         self._index = LiveIndex(self._db, self.settings.dim)
 
     def _prepare(self, settings: Settings | None, read_only: bool) -> None:
@@ -203,7 +206,7 @@ class SqliteStore(Store):
         return [Sighting(pid, cameras[camera], *counted) for pid, camera, *counted in found]
 
     def remove(self, filter: Filter, who: str, purpose: str) -> Forgotten:
-        with self._db.alone():
+        with self._unswept, self._db.alone():
             with self._db.writing():
                 ids = self._ids(filter)
                 signs = erasing.signs_of(self._db, ids)
@@ -217,7 +220,7 @@ class SqliteStore(Store):
                     "by": ", ".join(filter.names()),
                     **({"site": site} if site else {}),
                 }
-                self._append("forget", who, purpose, detail)
+                auditing.append(self._db, "forget", who, purpose, detail)
                 owed = erasing.owed(self._db)
                 kept_codes = self._index.kept.erase(ids, site_changed=bool(site)) if ids else ()
             with suppress(GalleryError), self._db.reading():  # of another entry: the next search names it
@@ -233,7 +236,7 @@ class SqliteStore(Store):
         with self._db.writing():
             siting.write(self._db.db, site)
             detail: Detail = {"transform": site.identity if site else "none", "fitted": site.facts.date if site else ""}
-            self._append("site", who, purpose, detail)
+            auditing.append(self._db, "site", who, purpose, detail)
 
     def site_crops(self) -> SiteCrops:
         with self._db.reading():
@@ -244,14 +247,14 @@ class SqliteStore(Store):
             first, second = check_link(pid, into, linked(self._db.db))
             apart.check_apart(self._note(apart.APART), first, second, linked(self._db.db))
             cursor = self._db.execute("INSERT INTO links (pid, into_pid) VALUES (?, ?)", [first, second])
-            self._append("link", who, purpose, {"link": cursor.lastrowid, **(origin or {})})
+            auditing.append(self._db, "link", who, purpose, {"link": cursor.lastrowid, **(origin or {})})
             return int(cursor.lastrowid or 0)
 
     def unlink(self, number: int, who: str, purpose: str) -> None:
         with self._db.writing():
             if not self._db.execute("DELETE FROM links WHERE number = ?", [number]).rowcount:
                 raise GalleryError(f"there is no link {number}")
-            self._append("unlink", who, purpose, {"link": number})
+            auditing.append(self._db, "unlink", who, purpose, {"link": number})
 
     def links(self) -> tuple[Link, ...]:
         with self._db.reading():
@@ -266,16 +269,17 @@ class SqliteStore(Store):
         with self._db.writing():
             text, detail = edit(self._note(key), linked(self._db.db))
             self._set_note(key, text)
-            self._append(action, who, purpose, detail)
+            auditing.append(self._db, action, who, purpose, detail)
 
     def append_audit(self, action: Action, who: str, purpose: str, detail: Detail) -> None:
         with self._db.writing():
-            self._append(action, who, purpose, detail)
+            auditing.append(self._db, action, who, purpose, detail)
 
-    def audit(self) -> Iterator[AuditLine]:
-        with self._db.reading():
-            found = self._db.execute("SELECT * FROM audit ORDER BY number").fetchall()
-        yield from map(line_of, found)
+    def audit(self, after: int = 0, limit: int | None = None, actions: Collection[str] = ()) -> Iterator[AuditLine]:
+        return auditing.lines(self._db, after, limit, actions)
+
+    def last_line(self, *actions: str) -> AuditLine | None:
+        return auditing.last_line(self._db, actions)
 
     def stats(self) -> Stats:
         def ask(index: Index) -> Stats:
@@ -291,33 +295,15 @@ class SqliteStore(Store):
 
         return self._index.asked(ask)
 
-    def verify(self) -> Iterator[Damage]:
-        restore = "restore the file from a backup, or export what can be read and import it into a new gallery"
-        yield from damage_of_unfinished(self.unfinished())
-        with self._db.alone():
-            for (text,) in self._db.execute("PRAGMA integrity_check"):
-                if text != "ok":
-                    yield Damage("database", text, restore)
-            if erasing.owed(self._db):
-                what = "bytes of deleted entries may be left in it: a deletion was cut short, or another process read"
-                yield Damage("files", what, "`resight gallery compact`")
-            cameras = self._cameras()
-            for *row, crop in self._db.execute(f"SELECT {rows.FIELDS}, data FROM entries{JOINED} ORDER BY id"):
-                known = row[1] in cameras
-                what = rows.damage_of(tuple(row), crop, self.settings.dim) if known else "its camera is not known"
-                if what:
-                    yield Damage(f"entry {row[0]}", what, f"`resight gallery forget --id {row[0]}`, and add it again")
-            site = list(siting.damage_of(self._db.db))
-            yield from site
-            if not site:
-                yield from self._index.kept.damage()
-            yield from check_chain(self.audit())
+    def verify(self, progress: Progress = silent) -> Iterator[Damage]:
+        return verifying.damages(self._db, self._index.kept, self.settings, self._unswept, progress)
 
     def compact(self) -> None:
-        with self._db.alone():  # a search that another thread has begun ends first
-            self._index.close()
-            self._index.kept.rewrite()
-        kept = erasing.rewrite(self._db)
+        with self._unswept:
+            with self._db.alone():  # a search that another thread has begun ends first
+                self._index.close()
+                self._index.kept.rewrite()
+            kept = erasing.rewrite(self._db)
         if kept:
             raise GalleryBusy(f"{self.path}: space was freed but in {kept[0]}")
 
@@ -389,8 +375,3 @@ class SqliteStore(Store):
                 raise GalleryError(f"a gallery in a file has {MOST_CAMERAS:,} cameras at most")
             codes[name] = int(self._db.execute("INSERT INTO cameras (name) VALUES (?)", [name]).lastrowid or 0)
         return codes
-
-    def _append(self, action: Action, who: str, purpose: str, detail: Detail) -> None:
-        last = self._db.execute("SELECT * FROM audit ORDER BY number DESC LIMIT 1").fetchone()
-        row = next_row(last, action, who, purpose, detail)
-        self._db.execute("INSERT INTO audit VALUES (?, ?, ?, ?, ?, ?, ?, ?)", list(row.values()))
