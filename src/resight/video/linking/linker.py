@@ -101,8 +101,8 @@ def carry_out(gallery: Gallery, plan: Plan, *, who: str | None = None) -> Done:
 def own_links(gallery: Gallery) -> dict[int, float]:
     """The links that linking made, as far as the audit tells: their probabilities by number."""
     found = {}
-    for line in gallery.audit():
-        told = PROBABILITY.match(line.purpose) if line.action == "link" else None
+    for line in gallery.audit(actions=["link"]):
+        told = PROBABILITY.match(line.purpose)
         if told:
             found[int(line.detail["link"] or 0)] = float(told[1])
     return found
@@ -119,8 +119,7 @@ def undo_links(gallery: Gallery, *, who: str | None = None) -> Done:
 
 def next_number(gallery: Gallery) -> int:
     """A number for a person that nobody ever had: links are numbered too, and a person has two of them or more."""
-    numbers = [int(line.detail.get("link") or 0) for line in gallery.audit() if line.action in ("link", "unlink")]
-    return max(numbers, default=0) + 1
+    return max((int(line.detail.get("link") or 0) for line in gallery.audit(actions=["link"])), default=0) + 1
 
 
 def check_cameras(site: Site, entries: list[Entry]) -> None:
