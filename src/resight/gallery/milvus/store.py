@@ -18,7 +18,6 @@ from resight.core.errors import GalleryError
 from resight.core.progress import Progress, silent
 from resight.core.records import FloatArray
 from resight.gallery.audit import Action, AuditLine
-from resight.gallery.curation import apart
 from resight.gallery.filters import EVERY_ENTRY, AmongTerm, AttributeTerm, Filter, TimeTerm, terms_of
 from resight.gallery.milvus.bookkeeping import Bookkeeping, person_key
 from resight.gallery.milvus.rows import crop_of, raw, row_of, sighting_of
@@ -387,11 +386,8 @@ class MilvusStore(Store):
             for camera, track in walks
             if not left(f"camera == {quoted(camera)} and {form.value('track', track)} and {form.missing('pid')}")
         }
-        if pids and (text := self._records.note(apart.APART)):
-            self._records.set_note(apart.APART, apart.without(text, pids))
-        for link in self._records.links() if pids else ():
-            if link.pid in pids or link.into in pids:
-                self._records.unlink(link.number)
+        if pids:
+            self._records.forget_people(pids)
         people = [person_key("", None, pid) for pid in pids]
         self._records.drop(people + [person_key(camera, track, None) for camera, track in walks])
 

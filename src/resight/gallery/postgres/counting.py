@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from resight.core.errors import GalleryError
 from resight.gallery.filters import Filter
 from resight.gallery.people import root_of
+from resight.gallery.postgres.linking import RELINKED
 from resight.gallery.postgres.statements import ALONE, CREATING, PEOPLE
 from resight.gallery.records import Damage
 
@@ -81,6 +82,7 @@ IN_MEMORY = """
     SELECT set_config('work_mem', '64MB', true) WHERE pg_size_bytes(current_setting('work_mem')) < pg_size_bytes('64MB')
 """
 SUM = "SELECT sum(people)::bigint FROM people_sum"
+STATE = "SELECT count(*), max(number), (SELECT value FROM meta WHERE key = :key) FROM links"
 READABLE = "SELECT coalesce(has_table_privilege(to_regclass(:name), 'SELECT'), false)"
 MERGED = """
     SELECT count(*), count(DISTINCT r.root) FROM json_to_recordset(:roots) AS r (pid bigint, root bigint)
@@ -108,8 +110,9 @@ class Counting:
 
     def links(self) -> dict[int, int]:
         """Each linked pid, with the pid that it is linked into. Read again only if they have changed."""
-        # A number is never given twice, and links are made and removed one at a time: equal here is equal there.
-        state = self._db.run("SELECT count(*), max(number) FROM links")[0]
+        # A number is never given twice, and links are made and removed one at a time: equal here is equal there, but
+        # for those that a deletion has led elsewhere, which it notes.
+        state = self._db.run(STATE, key=RELINKED)[0]
         if state != self._links[0]:
             self._links = state, dict(self._db.run("SELECT pid, into_pid FROM links"))
         return self._links[1]

@@ -18,7 +18,7 @@ from resight.gallery.audit import Action, AuditLine, check_chain
 from resight.gallery.curation import apart
 from resight.gallery.filters import EVERY_ENTRY, Filter
 from resight.gallery.people import check_link
-from resight.gallery.postgres import auditing, planning, siting
+from resight.gallery.postgres import auditing, linking, planning, siting
 from resight.gallery.postgres.conditions import condition_of
 from resight.gallery.postgres.counting import Counting
 from resight.gallery.postgres.rows import raw, row_of, text_of
@@ -237,19 +237,8 @@ class PostgresStore(Store):
                 self._db.run(ALONE)  # now: who adds would wait for the deletion, and fitting anew then for who adds
             condition, values = self._condition(filter)
             gone = self._db.run(f"DELETE FROM entries e WHERE {condition} RETURNING pid", **values)
-            pids = sorted({pid for (pid,) in gone if pid is not None})
-            self._db.run(
-                "DELETE FROM links USING json_array_elements_text(:pids) AS g WHERE g.value::bigint IN (pid, into_pid) "
-                "AND NOT EXISTS (SELECT 1 FROM entries WHERE entries.pid = g.value::bigint)",
-                pids=json.dumps(pids),
-            )
-            if kept_apart := self._note(apart.APART):
-                left = self._db.run(
-                    "SELECT DISTINCT pid FROM entries WHERE pid IN (SELECT value::bigint FROM "
-                    "json_array_elements_text(:pids))",
-                    pids=json.dumps(pids),
-                )
-                self._set_note(apart.APART, apart.without(kept_apart, set(pids) - {pid for (pid,) in left}))
+            pids = {pid for (pid,) in gone if pid is not None}
+            linking.forget_people(self._db, pids)
             told = self._sited.forgotten() if gone else ""
             more: Detail = {"site": told} if told else {}
             auditing.append(
@@ -282,7 +271,7 @@ class PostgresStore(Store):
         with self._db.changing():
             self._one_at_a_time()
             first, second = check_link(pid, into, self._counting.links())
-            apart.check_apart(self._note(apart.APART), first, second, self._counting.links())
+            apart.check_apart(linking.note(self._db, apart.APART), first, second, self._counting.links())
             insert = "INSERT INTO links (pid, into_pid) VALUES (:first, :second) RETURNING number"
             number = int(self._db.one(insert, first=first, second=second))
             auditing.append(self._db, "link", who, purpose, {"link": number, **(origin or {})})
@@ -297,17 +286,17 @@ class PostgresStore(Store):
 
     def links(self) -> tuple[Link, ...]:
         with self._db.looking():
-            return tuple(Link(*row) for row in self._db.run("SELECT number, pid, into_pid FROM links ORDER BY number"))
+            return linking.links(self._db)
 
     def note(self, key: str) -> str:
         with self._db.looking():
-            return self._note(key)
+            return linking.note(self._db, key)
 
     def amend(self, key: str, edit: Edit, action: Action, who: str, purpose: str) -> None:
         with self._db.changing():
             self._one_at_a_time()
-            text, detail = edit(self._note(key), self._counting.links())
-            self._set_note(key, text)
+            text, detail = edit(linking.note(self._db, key), self._counting.links())
+            linking.set_note(self._db, key, text)
             auditing.append(self._db, action, who, purpose, detail)
 
     def append_audit(self, action: Action, who: str, purpose: str, detail: Detail) -> None:
@@ -353,11 +342,11 @@ class PostgresStore(Store):
 
     def unfinished(self) -> str:
         with self._db.looking():
-            return self._note("unfinished")
+            return linking.note(self._db, "unfinished")
 
     def set_unfinished(self, text: str) -> None:
         with self._db.changing():
-            self._set_note("unfinished", text)
+            linking.set_note(self._db, "unfinished", text)
 
     def close(self) -> None:
         self._db.close()
@@ -370,13 +359,6 @@ class PostgresStore(Store):
         """VACUUM; FULL rewrites the tables, and nobody else reads or writes meanwhile."""
         for table in ("entries", "crops", *(["sited"] if self._sited.exists() else ()), *self._counting.tables()):
             self._db.run(f"VACUUM {how} {table}")
-
-    def _note(self, key: str) -> str:
-        return str(self._db.one("SELECT value FROM meta WHERE key = :key", key=key) or "")
-
-    def _set_note(self, key: str, text: str) -> None:
-        insert = "INSERT INTO meta VALUES (:key, :text) ON CONFLICT (key) DO UPDATE SET value = :text"
-        self._db.run(insert, key=key, text=text)
 
     # Rows.
 

@@ -210,9 +210,8 @@ class SqliteStore(Store):
             with self._db.writing():
                 ids = self._ids(filter)
                 signs = erasing.signs_of(self._db, ids)
-                gone = erasing.delete(self._db, ids) if ids else set()
-                if kept := self._note(apart.APART):
-                    self._set_note(apart.APART, apart.without(kept, gone))
+                if ids:
+                    erasing.delete(self._db, ids)
                 site, more = erasing.without_their_site(self._db, self.settings) if ids else ("", [])
                 signs += more
                 detail: Detail = {
