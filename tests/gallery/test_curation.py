@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from resight.gallery.curation import remaining
 from resight.gallery.migrate import migrate
 from resight.gallery.records import Link
 from resight.gallery.transfer.exporting import export, restore
+from resight.gallery.transfer.lines import rows_of_lines
 from tests.gallery.helpers import MODEL, pictures, unit
 from tests.gallery.test_contract import Open, filled, open_store
 
@@ -217,3 +219,17 @@ def test_a_number_without_entries_is_nobodys_heir() -> None:
     assert mended.changed == (Link(2, 3, 4),)
     assert sorted(link.number for link in mended.removed) == [1, 3, 4]
     assert mended.heirs == {5: 4, 6: 4, 2: 4}
+
+
+@pytest.mark.parametrize("number", [-5, 2**53, 2**63 - 1])
+def test_ids_that_leave_no_room_are_refused(tmp_path: Path, number: int) -> None:
+    with open_gallery(tmp_path / "site.db", MODEL) as gallery:
+        with pytest.raises(ConfigError, match="from 1 to 9007199254740991"):
+            gallery.add_embeddings(unit(2), model=MODEL.identity, camera="north", ids=[1, number])
+        assert len(gallery) == 0
+        line = {"id": number, "camera": "north", "embedding": unit(1)[0].tolist(), "model": MODEL.identity}
+        (added,) = gallery.add_rows(rows_of_lines([json.dumps(line)], "export"), keep_ids=True)
+        assert "from 1 to 9007199254740991" in added.left_out[0]
+        assert gallery.add_embeddings(unit(1), model=MODEL.identity, camera="north", ids=[2**53 - 1]) == [2**53 - 1]
+        assert gallery.add(pictures(unit(1, seed=1)), camera="north") == [2**53]
+        assert len(gallery.search(unit(1)[0].tobytes())) == 2
