@@ -369,8 +369,9 @@ class SqliteStore(Store):
 
     def _camera_codes(self, names: set[str]) -> dict[str, int]:
         codes = {name: code for code, name in self._cameras().items()}
-        for name in sorted(names - set(codes)):
-            if len(codes) > MOST_CAMERAS:
-                raise GalleryError(f"a gallery in a file has {MOST_CAMERAS:,} cameras at most")
-            codes[name] = int(self._db.execute("INSERT INTO cameras (name) VALUES (?)", [name]).lastrowid or 0)
-        return codes
+        new = sorted(names - set(codes))
+        free = sorted(set(range(1, MOST_CAMERAS + 1)) - set(codes.values())) if new else []
+        if len(free) < len(new):
+            raise GalleryError(f"a gallery in a file has {MOST_CAMERAS:,} cameras at most")
+        self._db.db.executemany("INSERT INTO cameras VALUES (?, ?)", zip(free, new, strict=False))
+        return {**codes, **dict(zip(new, free, strict=False))}
