@@ -431,8 +431,8 @@ def test_the_audit_is_read_by_pages(open_store: Open, monkeypatch: pytest.Monkey
         wanted = [number for number in range(1, 6) if not actions or number % 2]
         expected = wanted[after:] if limit is None else wanted[after : after + limit]
         assert [line.detail["n"] for line in gallery.audit(after, limit, actions)] == expected, (after, limit, actions)
-    for actions, last in (((), "look 5"), (("export",), "look 4"), (("view", "export"), "look 5")):
-        line = gallery.store.last_line(*actions)
+    for asked, last in (("", "look 5"), ("export", "look 4"), ("view export", "look 5")):
+        line = gallery.store.last_line(*asked.split())
         assert line is not None
         assert line.purpose == last
     assert gallery.store.last_line("forget") is None

@@ -159,8 +159,8 @@ def test_who_remains_of_linked_people_stays_one_person(open_store: Open) -> None
     gallery, rows = filled(open_store)
     other = open_store()
     numbers = [gallery.link(3, 0), gallery.link(2, 0), gallery.link(1, 0), gallery.link(0, 5)]
-    for pid, apart in ((5, 9), (3, 8), (0, 7)):
-        gallery.cannot_link(pid, apart)
+    for pid, other_pid in ((5, 9), (3, 8), (0, 7)):
+        gallery.cannot_link(pid, other_pid)
     assert other.search(rows[0].tobytes()).num_people == 6
 
     def forget(pid: int) -> None:

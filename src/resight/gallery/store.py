@@ -16,7 +16,7 @@ from resight.core.records import FloatArray
 from resight.gallery.audit import Action, AuditLine
 from resight.gallery.curation import apart
 from resight.gallery.filters import EVERY_ENTRY, Filter
-from resight.gallery.people import Links
+from resight.gallery.people import Links, LinkTable
 from resight.gallery.records import Damage, Detail, Entry, Forgotten, Link, Placed, Settings, Sighting, Stats, StoreHits
 from resight.gallery.search.approximate import Approximation
 from resight.site.crops import SiteCrops
@@ -118,6 +118,10 @@ class Store(ABC):
     @abstractmethod
     def links(self) -> tuple[Link, ...]:
         """All links, by number."""
+
+    def linked(self) -> LinkTable:
+        """All links as a table. Engines that can tell whether they have changed keep it."""
+        return LinkTable((link.pid, link.into) for link in self.links())
 
     @abstractmethod
     def note(self, key: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 
 from resight import Gallery, open_gallery
 from resight.core.progress import Advance
+from resight.gallery.people import LinkTable, root_of
 from resight.gallery.sqlite import store, verifying
 from resight.gallery.sqlite.index.kept import KeptCodes
 from resight.gallery.sqlite.index.live import LiveIndex
@@ -122,3 +124,41 @@ def test_a_check_that_is_stopped_ends_while_sqlite_looks(tmp_path: Path, monkeyp
         with pytest.raises(InterruptedError):
             list(gallery.verify(progress))
         assert list(gallery.verify()) == []
+
+
+def test_links_are_read_again_only_when_they_have_changed(tmp_path: Path) -> None:
+    read: list[str] = []
+
+    def look(text: str) -> None:
+        read.extend([text] * text.startswith("SELECT pid, into_pid"))
+
+    with open_gallery(tmp_path / "site.db", MODEL) as gallery, open_gallery(tmp_path / "site.db", MODEL) as other:
+        gallery.add(pictures(unit(9)), camera="north", pid=list(range(9)))
+        gallery.link(1, 2)
+        gallery.search(unit(1)[0].tobytes())
+        gallery.store._db.db.set_trace_callback(look)  # type: ignore[attr-defined]
+        for step in range(3):
+            assert gallery.search(unit(1)[0].tobytes(), pid=1).num_people == 1
+            assert gallery.search(unit(1)[0].tobytes()).num_people == 8 + step
+            assert gallery.to_forget(pids=[1, 2, 3]).people == 2
+            other.add(pictures(unit(1, seed=step + 1)), camera="south")
+        assert read == []
+        other.link(2, 3)
+        for _ in range(2):
+            assert gallery.search(unit(1)[0].tobytes()).num_people == 10
+            assert gallery.to_forget(pids=[1, 2, 3]).people == 1
+        assert len(read) == 1
+
+
+def test_a_table_of_links_is_what_following_them_says() -> None:
+    dice = random.Random(0)
+    links: dict[int, int] = {}
+    for _ in range(300):
+        one, two = (root_of(dice.randrange(400), links) for _ in range(2))
+        if one != two:
+            links[one] = two
+    table = LinkTable(dice.sample(list(links.items()), len(links)))
+    roots = {pid: root_of(pid, links) for pid in range(400)}
+    assert table.roots == {pid: roots[pid] for pid in links}
+    for pid in range(400):
+        assert table.members_of(pid) == {other for other in range(400) if roots[other] == roots[pid]}

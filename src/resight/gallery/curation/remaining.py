@@ -52,7 +52,7 @@ def without(links: Sequence[Link], gone: Collection[int], there: Callable[[list[
     led = [replace(link, into=heads.get(above(link.into), above(link.into))) for link in cut]
     removed = [link for link in links if link.pid in gone]
     removed += [link for link, after in zip(cut, led, strict=True) if after.into == link.pid]
-    heirs = {}
+    heirs: dict[int, int] = {}
     for root in touched:
         if alive & set(members[root]):
             heirs |= {pid: heads.get(above(pid), above(pid)) for pid in members[root] if pid in gone}

@@ -17,7 +17,7 @@ from resight.core.errors import ConfigError, GalleryBusy, GalleryError
 from resight.gallery.audit import Action, AuditLine, check_chain, next_line
 from resight.gallery.curation import apart, remaining
 from resight.gallery.milvus.syntax import LONGEST_TEXT, among, in_parts, quoted
-from resight.gallery.people import Links, check_link, root_of
+from resight.gallery.people import LinkTable, check_link
 from resight.gallery.records import Damage, Detail, Entry, Link
 
 if TYPE_CHECKING:
@@ -164,7 +164,7 @@ class Bookkeeping:
 
     def link(self, pid: int, into: int) -> int:
         """Adds a link and returns its number. Raises GalleryError, or GalleryBusy if another writer did at once."""
-        roots = self.roots()
+        roots = self.linked()
         first, second = check_link(pid, into, roots)
         apart.check_apart(self.note(apart.APART), first, second, roots)
         link = Link(self.new_ids(1)[0], first, second)
@@ -199,9 +199,9 @@ class Bookkeeping:
         if text := self.note(apart.APART):
             self.set_note(apart.APART, apart.without(text, gone, mended.heirs))
 
-    def roots(self) -> dict[int, int]:
+    def linked(self) -> LinkTable:
         """Each linked pid, with the pid that it is linked into."""
-        return {link.pid: link.into for link in self.links()}
+        return LinkTable((link.pid, link.into) for link in self.links())
 
     # The people in the gallery: a record for each, so that they need not be counted row by row.
 
@@ -217,10 +217,10 @@ class Bookkeeping:
         for part in in_parts(sorted(keys)):
             self._db.call("delete", self._db.records, ids=part)
 
-    def num_people(self, links: Links) -> int:
+    def num_people(self, links: LinkTable) -> int:
         """The number of people with a pid or a track, with links applied."""
         members = sorted(set(links) | set(links.values()))
-        keys = {person_key("", None, pid): root_of(pid, links) for pid in members}
+        keys = {person_key("", None, pid): links.roots.get(pid, pid) for pid in members}
         there = [keys[key] for key in self._people_among(list(keys))]
         merged = len(there) - len(set(there))
         return self._db.count(self._db.records, f'kind == "{PERSON}"') - merged

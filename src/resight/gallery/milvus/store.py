@@ -24,7 +24,7 @@ from resight.gallery.milvus.rows import crop_of, raw, row_of, sighting_of
 from resight.gallery.milvus.searching import compared_here, compared_there
 from resight.gallery.milvus.siting import Sited
 from resight.gallery.milvus.syntax import LARGEST_TOP_K, among, in_parts, quoted
-from resight.gallery.people import Links, root_of
+from resight.gallery.people import LinkTable
 from resight.gallery.records import (
     Damage,
     Detail,
@@ -146,7 +146,7 @@ class MilvusStore(Store):
         with self._lock:
             if self._sited.identity() != site:
                 raise SiteChanged(f"{self.name}: its site transform was changed meanwhile; search again")
-            links = self._records.roots()
+            links = self._records.linked()
             expression = self._expression(filter, links)
             compared = compared_here if top_k is None or top_k > LARGEST_TOP_K else compared_there
             collection = self._sited.collection(site)
@@ -263,7 +263,7 @@ class MilvusStore(Store):
     def amend(self, key: str, edit: Edit, action: Action, who: str, purpose: str) -> None:
         self._check_writable()
         with self._lock:
-            text, detail = edit(self._records.note(key), self._records.roots())
+            text, detail = edit(self._records.note(key), self._records.linked())
             self._records.set_note(key, text)
             self._records.append(action, who, purpose, detail)
 
@@ -282,7 +282,7 @@ class MilvusStore(Store):
 
     def stats(self) -> Stats:
         with self._lock:
-            people = self._num_people(Filter(), EVERYTHING, self._records.roots())
+            people = self._num_people(Filter(), EVERYTHING, self._records.linked())
             cameras, crops = Counter[str](), self._db.count(self._db.entries, self._db.form.known("crop"))
             times: list[float] = []
             for page in self._pages(EVERYTHING, ("camera", "time"), narrow=True):
@@ -326,7 +326,7 @@ class MilvusStore(Store):
 
     # Searching.
 
-    def _num_people(self, filter: Filter, expression: str, links: Links) -> int:
+    def _num_people(self, filter: Filter, expression: str, links: LinkTable) -> int:
         """Exact if that takes no more than COUNTED_ROWS rows; else the smaller of two upper bounds."""
         missing = self._db.form.missing
         alone = f"({expression}) and {missing('pid')} and {missing('track')}"
@@ -339,17 +339,17 @@ class MilvusStore(Store):
         for page in self._pages(expression, ("camera", "track", "pid"), narrow=True):
             for row in page:
                 if row["pid"] is not None:
-                    seen.add(root_of(row["pid"], links))
+                    seen.add(links.roots.get(row["pid"], row["pid"]))
                 elif row["track"] is not None:
                     seen.add((row["camera"], row["track"]))
                 else:
                     nobody += 1
         return len(seen) + nobody
 
-    def _expression(self, filter: Filter, links: Links | None = None) -> str:
+    def _expression(self, filter: Filter, links: LinkTable | None = None) -> str:
         """The filter in Milvus's language. It depends on the links, which are read if they are not given."""
         texts, form = [EVERYTHING], self._db.form
-        for term in terms_of(filter, self._records.roots() if links is None else links):
+        for term in terms_of(filter, self._records.linked() if links is None else links):
             match term:
                 case AmongTerm(field, values, never):
                     inside = form.holds(field, among(field, values)) if values else "id < 0"

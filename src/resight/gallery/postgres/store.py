@@ -17,7 +17,7 @@ from resight.core.records import FloatArray
 from resight.gallery.audit import Action, AuditLine, check_chain
 from resight.gallery.curation import apart
 from resight.gallery.filters import EVERY_ENTRY, Filter
-from resight.gallery.people import check_link
+from resight.gallery.people import LinkTable, check_link
 from resight.gallery.postgres import auditing, linking, planning, siting
 from resight.gallery.postgres.conditions import condition_of
 from resight.gallery.postgres.counting import Counting
@@ -287,6 +287,10 @@ class PostgresStore(Store):
     def links(self) -> tuple[Link, ...]:
         with self._db.looking():
             return linking.links(self._db)
+
+    def linked(self) -> LinkTable:
+        with self._db.looking():
+            return self._counting.links()
 
     def note(self, key: str) -> str:
         with self._db.looking():

@@ -16,6 +16,7 @@ from resight.gallery.records import Link, Settings
 from resight.gallery.siting import fit_to_what_is_left
 from resight.gallery.sqlite import pages, raw, siting
 from resight.gallery.sqlite.connection import BUSY, Connection
+from resight.gallery.sqlite.linking import RELINKED
 from resight.gallery.sqlite.searching import Signs, found_in, sign_of
 from resight.site.transform import SiteTransform
 
@@ -48,6 +49,9 @@ def _forget_people(db: Connection, pids: set[int]) -> None:
     db.db.executemany("DELETE FROM links WHERE number = ?", [[link.number] for link in mended.removed])
     changed = [[link.into, link.number] for link in mended.changed]
     db.db.executemany("UPDATE links SET into_pid = ? WHERE number = ?", changed)
+    if mended.changed:
+        relinked = "INSERT INTO meta VALUES (?, '1') ON CONFLICT (key) DO UPDATE SET value = value + 1"
+        db.execute(relinked, [RELINKED])
     text = str(db.one("SELECT value FROM meta WHERE key = ?", [apart.APART]) or "")
     if (left := apart.without(text, gone, mended.heirs)) != text:
         db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", [apart.APART, left])

@@ -19,7 +19,7 @@ from resight.core.records import FloatArray
 from resight.gallery.audit import Action, AuditLine
 from resight.gallery.curation import apart
 from resight.gallery.filters import EVERY_ENTRY, Filter
-from resight.gallery.people import check_link
+from resight.gallery.people import LinkTable, check_link
 from resight.gallery.records import (
     Damage,
     Detail,
@@ -39,9 +39,10 @@ from resight.gallery.search.columns import EVERY_ROW
 from resight.gallery.search.exact import Found
 from resight.gallery.search.index import Index
 from resight.gallery.sqlite import auditing, erasing, siting, verifying
-from resight.gallery.sqlite.conditions import INSIDE, condition_of, linked, selection_of
+from resight.gallery.sqlite.conditions import INSIDE, condition_of, selection_of
 from resight.gallery.sqlite.connection import Connection
 from resight.gallery.sqlite.index.live import LiveIndex
+from resight.gallery.sqlite.linking import Linked
 from resight.gallery.sqlite.schema import APPLICATION_ID, READABLE, STEPS, VERSION
 from resight.gallery.store import Edit, SiteChanged, Store
 from resight.site.crops import SiteCrops
@@ -89,7 +90,8 @@ class SqliteStore(Store):
             self._db.close()
             raise
         self._unswept = RLock()  # taken before the connection's
-        self._index = LiveIndex(self._db, self.settings.dim)
+        self._linked = Linked(self._db)
+        self._index = LiveIndex(self._db, self.settings.dim, self._linked)
 
     def _prepare(self, settings: Settings | None, read_only: bool) -> None:
         self._db.execute("PRAGMA foreign_keys = ON")
@@ -154,7 +156,7 @@ class SqliteStore(Store):
         def ask(index: Index) -> tuple[list[Found], float, int]:
             if self._index.site != site:
                 raise SiteChanged(f"{self.path}: its site transform was changed meanwhile; search again")
-            wanted = selection_of(self._db.db, filter)
+            wanted = selection_of(self._db.db, filter, self._linked.table())
             found, recall = self._index.search(index, queries, top_k, wanted, min_similarity)
             return found, recall, self._index.num_people(index, wanted)
 
@@ -167,7 +169,7 @@ class SqliteStore(Store):
 
     def count(self, filter: Filter = EVERY_ENTRY) -> int:
         with self._db.reading():
-            condition, values = condition_of(self._db.db, filter)
+            condition, values = condition_of(filter, self._linked.table())
             return int(self._db.one(f"SELECT count(*) FROM entries WHERE {condition}", values))
 
     def read(self, ids: Sequence[int]) -> list[Entry]:
@@ -190,13 +192,13 @@ class SqliteStore(Store):
 
     def pids(self, filter: Filter) -> list[int]:
         with self._db.reading():
-            condition, values = condition_of(self._db.db, filter)
+            condition, values = condition_of(filter, self._linked.table())
             found = self._db.execute(f"SELECT DISTINCT pid FROM entries WHERE pid IS NOT NULL AND {condition}", values)
             return [pid for (pid,) in found]
 
     def people(self, filter: Filter) -> list[Sighting]:
         with self._db.reading():
-            condition, values = condition_of(self._db.db, filter)
+            condition, values = condition_of(filter, self._linked.table())
             cameras = self._cameras()
             query = (
                 "SELECT pid, camera, count(*), min(time), max(time), min(id) FROM entries "
@@ -243,8 +245,9 @@ class SqliteStore(Store):
 
     def link(self, pid: int, into: int, who: str, purpose: str, origin: Detail | None = None) -> int:
         with self._db.writing():
-            first, second = check_link(pid, into, linked(self._db.db))
-            apart.check_apart(self._note(apart.APART), first, second, linked(self._db.db))
+            table = self._linked.table()
+            first, second = check_link(pid, into, table)
+            apart.check_apart(self._note(apart.APART), first, second, table)
             cursor = self._db.execute("INSERT INTO links (pid, into_pid) VALUES (?, ?)", [first, second])
             auditing.append(self._db, "link", who, purpose, {"link": cursor.lastrowid, **(origin or {})})
             return int(cursor.lastrowid or 0)
@@ -260,13 +263,17 @@ class SqliteStore(Store):
             found = self._db.execute("SELECT number, pid, into_pid FROM links ORDER BY number")
             return tuple(Link(*row) for row in found)
 
+    def linked(self) -> LinkTable:
+        with self._db.reading():
+            return self._linked.table()
+
     def note(self, key: str) -> str:
         with self._db.reading():
             return self._note(key)
 
     def amend(self, key: str, edit: Edit, action: Action, who: str, purpose: str) -> None:
         with self._db.writing():
-            text, detail = edit(self._note(key), linked(self._db.db))
+            text, detail = edit(self._note(key), self._linked.table())
             self._set_note(key, text)
             auditing.append(self._db, action, who, purpose, detail)
 
@@ -321,7 +328,7 @@ class SqliteStore(Store):
     def _ids(self, filter: Filter, after: int = LOWEST, limit: int = -1) -> list[int]:
         """The next ids of the entries that match, in order. limit: how many; -1: all."""
         with self._db.reading():
-            condition, values = condition_of(self._db.db, filter)
+            condition, values = condition_of(filter, self._linked.table())
             query = f"SELECT id FROM entries WHERE id > ? AND {condition} ORDER BY id LIMIT ?"
             return [number for (number,) in self._db.execute(query, [after, *values, limit])]
 

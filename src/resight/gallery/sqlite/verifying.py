@@ -40,7 +40,7 @@ def damages(
             with unswept:
                 found = [*_of_database(own, advance)]
             yield from found
-            last = -(2**63)
+            last: int | None = -(2**63)
             while last is not None:
                 with unswept, own.reading():
                     found, num, last = _of_entries(own, settings.dim, last)

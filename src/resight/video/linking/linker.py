@@ -14,7 +14,6 @@ from dataclasses import dataclass, replace
 from resight.core.errors import ConfigError, DataError
 from resight.gallery.filters import Filter
 from resight.gallery.gallery import Gallery
-from resight.gallery.people import members_of
 from resight.gallery.records import Entry
 from resight.video.adding import is_tracklet
 from resight.video.linking.clustering import cluster
@@ -70,12 +69,12 @@ def plan_links(
 
 def with_cannot_links(site: Site, found: Sightings, gallery: Gallery) -> Site:
     """The site, with the pairs of tracklets whose people a user of the gallery has said to be two."""
-    links = {link.pid: link.into for link in gallery.links()}
+    links = gallery.store.linked()
     entry_of = {int(pid): int(entry) for pid, entry in zip(found.pids, found.ids, strict=True)}
     pairs = []
     for pair in gallery.cannot_links():
         first, second = (
-            [entry_of[pid] for pid in members_of(each, links) if pid in entry_of] for each in (pair.pid, pair.other)
+            [entry_of[pid] for pid in links.members_of(each) if pid in entry_of] for each in (pair.pid, pair.other)
         )
         pairs += [(one, other) for one in first for other in second]
     return replace(site, apart=(*site.apart, *pairs))
