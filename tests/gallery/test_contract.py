@@ -412,3 +412,27 @@ def test_a_filter_is_of_the_moment_of_its_deletion(open_store: Open) -> None:
         linked = [link for link in gallery.links() if first in (link.pid, link.into)]
         assert (gone, left, len(linked)) in ((2, set(), 0), (1, {second}, 1))
     assert not list(gallery.verify())
+
+
+def test_the_audit_is_read_by_pages(open_store: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("resight.gallery.audit.LINES_AT_ONCE", 2)
+    gallery = open_store()
+    assert gallery.store.last_line() is None
+    for number in range(1, 6):
+        gallery.store.append_audit("view" if number % 2 else "export", "me", f"look {number}", {"n": number})
+    for after, limit, actions in (
+        (0, None, ()),
+        (2, 2, ()),
+        (4, 9, ()),
+        (9, 1, ()),
+        (0, 0, ()),
+        (1, 2, ("view", "add")),
+    ):
+        wanted = [number for number in range(1, 6) if not actions or number % 2]
+        expected = wanted[after:] if limit is None else wanted[after : after + limit]
+        assert [line.detail["n"] for line in gallery.audit(after, limit, actions)] == expected, (after, limit, actions)
+    for asked, last in (("", "look 5"), ("export", "look 4"), ("view export", "look 5")):
+        line = gallery.store.last_line(*asked.split())
+        assert line is not None
+        assert line.purpose == last
+    assert gallery.store.last_line("forget") is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,11 @@ from PIL import Image
 
 from resight import open_gallery
 from resight.core.errors import ConfigError, GalleryError, UnreadableImage
+from resight.gallery.curation import remaining
 from resight.gallery.migrate import migrate
+from resight.gallery.records import Link
 from resight.gallery.transfer.exporting import export, restore
+from resight.gallery.transfer.lines import rows_of_lines
 from tests.gallery.helpers import MODEL, pictures, unit
 from tests.gallery.test_contract import Open, filled, open_store
 
@@ -149,3 +153,83 @@ def test_pictures_are_small_upright_and_say_nothing_of_their_origin(open_store: 
     with pytest.raises(UnreadableImage):
         gallery.picture(ids[1])
     assert gallery.within(["south"]).picture(ids[0]) is None
+
+
+def test_who_remains_of_linked_people_stays_one_person(open_store: Open) -> None:
+    gallery, rows = filled(open_store)
+    other = open_store()
+    numbers = [gallery.link(3, 0), gallery.link(2, 0), gallery.link(1, 0), gallery.link(0, 5)]
+    for pid, other_pid in ((5, 9), (3, 8), (0, 7)):
+        gallery.cannot_link(pid, other_pid)
+    assert other.search(rows[0].tobytes()).num_people == 6
+
+    def forget(pid: int) -> None:
+        """Every entry of one pid, and of none that is linked with it."""
+        gallery.forget(ids=[4 * pid + place for place in (1, 2, 3, 4)])
+
+    def links() -> list[tuple[int, int, int]]:
+        assert gallery.links() == other.links()
+        return [(link.number, link.pid, link.into) for link in gallery.links()]
+
+    def apart() -> list[tuple[int, int, int]]:
+        return [(pair.number, pair.pid, pair.other) for pair in other.cannot_links()]
+
+    forget(0)  # whom others were linked into, and who was linked
+    assert links() == [(numbers[0], 3, 5), (numbers[1], 2, 5), (numbers[2], 1, 5)]
+    assert apart() == [(1, 5, 9), (2, 3, 8), (3, 5, 7)]
+    forget(5)  # as whom all were reported
+    assert links() == [(numbers[0], 3, 1), (numbers[1], 2, 1)]
+    assert apart() == [(1, 1, 9), (2, 3, 8), (3, 1, 7)]
+    assert [person.pids for person in other.people(limit=2)] == [(1, 2, 3), (4,)]
+    for opening in (gallery, other):
+        assert opening.search(rows[0].tobytes()).num_people == 6
+    with pytest.raises(GalleryError, match="cannot-link 1"):
+        gallery.link(9, 2)
+    forget(3)
+    assert links() == [(numbers[1], 2, 1)]
+    assert apart() == [(1, 1, 9), (2, 1, 8), (3, 1, 7)]
+    gallery.unlink(numbers[1])
+    forget(1)
+    assert (links(), apart()) == ([], [])
+    gone = [line.detail for line in gallery.audit(actions=["forget"])]
+    assert gone == [{"entries": 4, "by": "ids"}] * 4
+
+
+def test_links_that_a_deletion_leads_elsewhere_are_noticed(open_store: Open) -> None:
+    """As many as before, and none of a higher number."""
+    gallery, _ = filled(open_store)
+    other = open_store()
+    gallery.link(1, 3)
+    assert [entry.pid for entry in other.page(pids=[1])] == [1] * 4 + [3] * 4
+    gallery.link(3, 5)
+    gallery.forget(ids=[13, 14, 15, 16])
+    assert [entry.pid for entry in other.page(pids=[1])] == [1] * 4 + [5] * 4
+
+
+def test_a_number_without_entries_is_nobodys_heir() -> None:
+    """Links of video lead to numbers that no entry has."""
+    links = [Link(1, 10, 7), Link(2, 11, 7), Link(3, 12, 8), Link(4, 8, 9)]
+    some = remaining.without(links, {10}, lambda pids: {11, 12} & set(pids))
+    assert ([link.number for link in some.removed], some.changed, some.heirs) == ([1], (), {10: 7})
+    last = remaining.without(links, {12}, lambda pids: {10, 11} & set(pids))
+    assert ([link.number for link in last.removed], last.changed, last.heirs) == ([3], (), {})
+    assert remaining.without(links, {77}, set) == remaining.NOTHING
+    chain = [Link(1, 4, 5), Link(2, 3, 5), Link(3, 5, 6), Link(4, 6, 2)]
+    mended = remaining.without(chain, {5, 6, 2}, lambda pids: {4} & set(pids))
+    assert mended.changed == (Link(2, 3, 4),)
+    assert sorted(link.number for link in mended.removed) == [1, 3, 4]
+    assert mended.heirs == {5: 4, 6: 4, 2: 4}
+
+
+@pytest.mark.parametrize("number", [-5, 2**53, 2**63 - 1])
+def test_ids_that_leave_no_room_are_refused(tmp_path: Path, number: int) -> None:
+    with open_gallery(tmp_path / "site.db", MODEL) as gallery:
+        with pytest.raises(ConfigError, match="from 1 to 9007199254740991"):
+            gallery.add_embeddings(unit(2), model=MODEL.identity, camera="north", ids=[1, number])
+        assert len(gallery) == 0
+        line = {"id": number, "camera": "north", "embedding": unit(1)[0].tolist(), "model": MODEL.identity}
+        (added,) = gallery.add_rows(rows_of_lines([json.dumps(line)], "export"), keep_ids=True)
+        assert "from 1 to 9007199254740991" in added.left_out[0]
+        assert gallery.add_embeddings(unit(1), model=MODEL.identity, camera="north", ids=[2**53 - 1]) == [2**53 - 1]
+        assert gallery.add(pictures(unit(1, seed=1)), camera="north") == [2**53]
+        assert len(gallery.search(unit(1)[0].tobytes())) == 2

@@ -23,6 +23,7 @@ from resight.gallery.people import is_number, pid_of_name
 from resight.gallery.records import UNIT, Attributes, Entry
 from resight.gallery.search.rows import RESERVED
 
+LAST_ID = 2**53 - 1  # above, JSON readers round, and an engine would have no number left to give
 POOLS = ("mean", "best")
 _SINGULAR = {
     "camera": "cameras",
@@ -205,7 +206,9 @@ def encoded(item: Any) -> bytes | None:
 
 
 def check_ids(ids: Sequence[int]) -> None:
-    """Raises ConfigError if an id is given twice; 0 is none."""
+    """Raises ConfigError if an id is below 1 or above LAST_ID, or given twice; 0 is none."""
+    if strange := [number for number in ids if not 0 <= number <= LAST_ID]:
+        raise ConfigError(f"an entry's id is a whole number from 1 to {LAST_ID} (2^53 - 1), not {strange[0]}")
     twice = [number for number, count in Counter(ids).items() if number and count > 1]
     if twice:
         raise id_taken(min(twice))

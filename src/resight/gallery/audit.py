@@ -10,7 +10,7 @@ from __future__ import annotations
 import getpass
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal, get_args
@@ -18,6 +18,7 @@ from typing import Any, Literal, get_args
 from resight.gallery.records import Damage, Detail
 
 START = "0" * 64
+LINES_AT_ONCE = 4096
 Action = Literal[
     "search",
     "forget",
@@ -89,6 +90,25 @@ def line_of(row: Sequence[Any]) -> AuditLine:
     except (TypeError, ValueError):
         detail = {"unreadable": True}  # which is not what the hash was computed from
     return AuditLine(number, time, action, who, purpose, detail, before, digest)
+
+
+Page = Callable[[int, int, int], Sequence[Sequence[Any]]]
+
+
+def lines_in_pages(page: Page, after: int, limit: int | None) -> Iterator[AuditLine]:
+    """The lines of a table, as `Store.audit` has them, some thousand at a time.
+
+    page: the table's rows by number: those above a number, without so many first ones, so many at the most.
+    """
+    above = -(2**63)
+    while limit is None or limit > 0:
+        asked = LINES_AT_ONCE if limit is None else min(limit, LINES_AT_ONCE)
+        found = page(above, after, asked)
+        yield from map(line_of, found)
+        if len(found) < asked:
+            return
+        above, after = found[-1][0], 0
+        limit = None if limit is None else limit - asked
 
 
 def check_chain(lines: Iterable[AuditLine]) -> tuple[Damage, ...]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from resight.gallery.people import Links, members_of
+from resight.gallery.people import LinkTable
 from resight.gallery.records import Attributes, Value
 
 
@@ -84,12 +84,12 @@ class AttributeTerm:
 Term = AmongTerm | TimeTerm | AttributeTerm
 
 
-def terms_of(filter: Filter, links: Links) -> list[Term]:
+def terms_of(filter: Filter, links: LinkTable) -> list[Term]:
     """The filter's conditions, all of which must hold, for a store to write in its engine's language. Each pid stands
     for all pids that are linked with it."""
 
     def linked(pids: Sequence[int]) -> tuple[int, ...]:
-        return tuple(sorted(set().union(*(members_of(pid, links) for pid in pids))))
+        return tuple(sorted(set().union(*map(links.members_of, pids))))
 
     terms: list[Term] = []
     if filter.cameras is not None:

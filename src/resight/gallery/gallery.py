@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -338,20 +338,22 @@ class Gallery(Corrections, Forgetting):
             raise ConfigError("approximate search is for a number of matches (top_k), not for all")
         return self.store.approximate(max(wanted, BESIDE), recall)
 
-    def audit(self) -> Iterator[AuditLine]:
-        """The audit, in order: who searched, and who deleted, linked and migrated."""
+    def audit(self, after: int = 0, limit: int | None = None, actions: Collection[str] = ()) -> Iterator[AuditLine]:
+        """The audit, in order: who searched, and who deleted, linked and migrated. after: how many lines to leave out
+        first. limit: the most that are wanted; None: all. actions: lines of these actions only."""
         self._check_whole("the audit")
-        return self.store.audit()
+        return self.store.audit(after, limit, actions)
 
     def stats(self) -> Stats:
         """Counts of entries, people, pictures and so on."""
         self._check_whole("stats")
         return self.store.stats()
 
-    def verify(self) -> Iterator[Damage]:
-        """Checks every entry against its checksum, and the audit's chain; yields what is damaged."""
+    def verify(self, progress: Progress = silent) -> Iterator[Damage]:
+        """Checks every entry against its checksum, and the audit's chain; yields what is damaged. Searches and changes
+        go on meanwhile; of entries that are added or deleted while it runs it may say nothing."""
         self._check_whole("verify")
-        return self.store.verify()
+        return self.store.verify(progress)
 
     def compact(self) -> None:
         """Returns freed space to the file system. Raises GalleryError if the engine fails, GalleryBusy if it cannot do

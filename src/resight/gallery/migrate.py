@@ -136,13 +136,13 @@ def _copy_links(old: Gallery, new: Gallery, came: Came, why: str) -> int:
     these are."""
     wanted = old.store.links()
     numbers = {link.number for link in wanted}
-    earlier = copied_links(new.store.audit(), came.token) if came.token else {}
+    earlier = copied_links(new.store.audit(actions=["link"]), came.token) if came.token else {}
     undone = 0
     for link in new.store.links():
         if link.number in earlier and earlier[link.number] not in numbers:
             new.store.unlink(link.number, new.who, why)
             undone += 1
-    origins = origins_of(old.store.audit()) if wanted else {}
+    origins = origins_of(old.store.audit(actions=["link"])) if wanted else {}
     linked = {link.pid: link.into for link in new.store.links()}
     for link in wanted:
         if root_of(link.pid, linked) != root_of(link.into, linked):

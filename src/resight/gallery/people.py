@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Mapping
+from functools import cached_property
 
 from resight.core.errors import ConfigError, GalleryError
 from resight.data.labels import MOST_DIGITS, PERSON, PERSON_ZERO
@@ -66,10 +67,39 @@ def root_of(pid: int, links: Links) -> int:
     return pid
 
 
-def members_of(pid: int, links: Links) -> set[int]:
-    """All pids that are linked with this one, itself included."""
-    root = root_of(pid, links)
-    return {root} | {member for member in links if root_of(member, links) == root}
+class LinkTable(dict[int, int]):
+    """Links of one moment, which do not change: each linked pid, with the pid that it is linked into.
+
+    Example:
+        >>> table = LinkTable({1: 2, 2: 5})
+        >>> table.roots, table.members_of(2), table.members_of(7)
+        ({1: 5, 2: 5}, frozenset({1, 2, 5}), frozenset({7}))
+    """
+
+    @cached_property
+    def roots(self) -> dict[int, int]:
+        """Each linked pid, with the pid that it is reported as."""
+        found: dict[int, int] = {}
+        for pid in self:
+            passed = []
+            while pid in self and pid not in found:
+                passed.append(pid)
+                pid = self[pid]
+            found |= dict.fromkeys(passed, found.get(pid, pid))
+        return found
+
+    @cached_property
+    def _members(self) -> dict[int, frozenset[int]]:
+        """By the pid that they are reported as."""
+        found: dict[int, list[int]] = {}
+        for pid, root in self.roots.items():
+            found.setdefault(root, [root]).append(pid)
+        return {root: frozenset(pids) for root, pids in found.items()}
+
+    def members_of(self, pid: int) -> frozenset[int]:
+        """All pids that are linked with this one, itself included."""
+        root = self.roots.get(pid, pid)
+        return self._members.get(root) or frozenset((root,))
 
 
 def check_link(pid: int, into: int, links: Links) -> tuple[int, int]:

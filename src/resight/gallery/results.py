@@ -215,7 +215,7 @@ def _search(store: Store, model: Model | None, query: Query) -> list[SearchResul
     meaning = Meaning(calibration, site, found.num_people, *rates)
     margin, of_margin = meaning.margin or (0.0, None)
     wide = _wide(store, query, compared, near, identity, meaning) if of_margin else {}
-    links = {link.pid: link.into for link in store.links()}
+    links = store.linked().roots
     entries = _entries(store, (*found.hits, *near.hits, *(hits for hits, _ in wide.values())))
     names = names_of(store, entries.values(), links)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from re import sub
 from typing import ClassVar
@@ -11,11 +11,12 @@ from typing import ClassVar
 import numpy as np
 
 from resight.core.errors import ConfigError, GalleryBusy
+from resight.core.progress import Progress, silent
 from resight.core.records import FloatArray
 from resight.gallery.audit import Action, AuditLine
 from resight.gallery.curation import apart
 from resight.gallery.filters import EVERY_ENTRY, Filter
-from resight.gallery.people import Links
+from resight.gallery.people import Links, LinkTable
 from resight.gallery.records import Damage, Detail, Entry, Forgotten, Link, Placed, Settings, Sighting, Stats, StoreHits
 from resight.gallery.search.approximate import Approximation
 from resight.site.crops import SiteCrops
@@ -118,6 +119,10 @@ class Store(ABC):
     def links(self) -> tuple[Link, ...]:
         """All links, by number."""
 
+    def linked(self) -> LinkTable:
+        """All links as a table. Engines that can tell whether they have changed keep it."""
+        return LinkTable((link.pid, link.into) for link in self.links())
+
     @abstractmethod
     def note(self, key: str) -> str:
         """A text that the gallery keeps beside its entries; empty if there is none."""
@@ -153,16 +158,22 @@ class Store(ABC):
         """Appends a line to the audit."""
 
     @abstractmethod
-    def audit(self) -> Iterator[AuditLine]:
-        """The audit, in order."""
+    def audit(self, after: int = 0, limit: int | None = None, actions: Collection[str] = ()) -> Iterator[AuditLine]:
+        """The audit, in order, in bounded memory. after: how many lines to leave out first. limit: the most that are
+        wanted; None: all. actions: lines of these actions only; they alone are counted then."""
+
+    @abstractmethod
+    def last_line(self, *actions: str) -> AuditLine | None:
+        """The last line of the audit that is of one of these actions, or of any; None if there is none."""
 
     @abstractmethod
     def stats(self) -> Stats:
         """Counts."""
 
     @abstractmethod
-    def verify(self) -> Iterator[Damage]:
-        """Checks every entry against its checksum, and the audit's chain."""
+    def verify(self, progress: Progress = silent) -> Iterator[Damage]:
+        """Checks every entry against its checksum, and the audit's chain. Other threads search and change meanwhile.
+        What the progress raises ends it."""
 
     @abstractmethod
     def compact(self) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from resight.core.errors import ConfigError, DataError
 from resight.gallery.filters import Filter
 from resight.gallery.gallery import Gallery
-from resight.gallery.people import TRACKLETS, members_of, root_of
+from resight.gallery.people import TRACKLETS, LinkTable, root_of
 from resight.gallery.records import Entry, Link
 from resight.video.adding import is_tracklet
 from resight.video.linking.clustering import cluster
@@ -69,12 +69,12 @@ def follow(
     place = with_cannot_links(site, found, gallery)
     evidence = evidence_of(found, line_of(gallery.needed_model().calibration), place)
     links, own = gallery.links(), own_links(gallery)
-    table = {link.pid: link.into for link in links}
+    table = LinkTable((link.pid, link.into) for link in links)
     chances = {link.pid: own.get(link.number) for link in links}
     by_id = {entry.id: entry for entry in entries}
     roots = [root_of(int(each), table) for each in found.pids]
     doubts = _doubts(found, evidence, table, links, frozenset(own))
-    wanted = None if pid is None else members_of(pid, table)
+    wanted = None if pid is None else table.members_of(pid)
     people = []
     for root in dict.fromkeys(roots):
         rows = [row for row in range(len(found)) if roots[row] == root]

@@ -498,3 +498,32 @@ def test_of_many_entries_it_is_said_of_how_many_the_bytes_were_looked_for(tmp_pa
         few, many = gallery.forget(ids=[1]), gallery.forget(camera="north")
     assert few.sought == "1 embedding or picture"
     assert many.sought == "100 embeddings and pictures of 100 of the 102 entries"
+
+
+def test_numbers_of_cameras_that_are_gone_are_given_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There are 65,000 of them, however many cameras came and went; another opening does not take one for the other."""
+    path, rows = tmp_path / "site.db", unit(4)
+
+    def codes() -> dict[str, int]:
+        return dict(gallery.store._db.execute("SELECT name, code FROM cameras"))  # type: ignore[attr-defined]
+
+    with open_gallery(path, MODEL) as gallery, open_gallery(path, MODEL) as other:
+        gallery.add(pictures(rows[:3]), camera=["a", "b", "c"], track="1")
+        assert other.search(rows[0].tobytes(), camera="a").num_people == 1
+        gallery.forget(camera="a")
+        gallery.add(pictures(rows[3:]), camera="z", track="1")
+        assert codes() == {"b": 2, "c": 3, "z": 1}
+        for opening in (other, gallery):
+            assert not opening.search(rows[0].tobytes(), camera="a").matches
+            assert [match.id for match in opening.search(rows[3].tobytes(), camera="z")] == [4]
+            assert opening.search(rows[3].tobytes()).num_people == 3
+        assert not list(gallery.verify())
+        with gallery.store._db.writing():  # type: ignore[attr-defined]
+            gallery.store._db.execute("INSERT INTO cameras VALUES (65535, 'the last')")  # type: ignore[attr-defined]
+        gallery.add(pictures(unit(1, seed=5)), camera="y")
+        assert codes()["y"] == 4
+        assert len(gallery.search(rows[0].tobytes())) == 4
+        monkeypatch.setattr("resight.gallery.sqlite.store.MOST_CAMERAS", 5)
+        with pytest.raises(GalleryError, match="5 cameras at most"):
+            gallery.add(pictures(unit(2, seed=6)), camera=["v", "w"])
+        assert codes().keys() == {"b", "c", "z", "the last", "y"}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from resight.core.errors import GalleryError
 from resight.gallery.people import Links, root_of
@@ -38,10 +38,15 @@ def removed(text: str, number: int) -> str:
     return _text_of([pair for pair in pairs if pair.number != number], json.loads(text)["next"])
 
 
-def without(text: str, pids: Collection[int]) -> str:
-    """The text without the pairs of people who are forgotten."""
-    pairs = [pair for pair in read(text) if pair.pid not in pids and pair.other not in pids]
-    return text if len(pairs) == len(read(text)) else _text_of(pairs, json.loads(text)["next"])
+def without(text: str, gone: Collection[int], heirs: Mapping[int, int]) -> str:
+    """The text without the pids of people who are forgotten. heirs: of `remaining.without`: who stands for them."""
+    pairs: dict[frozenset[int], CannotLink] = {}
+    for pair in read(text):
+        pid, other = (heirs.get(each) if each in gone else each for each in (pair.pid, pair.other))
+        if pid is not None and other is not None:
+            pairs.setdefault(frozenset((pid, other)), CannotLink(pair.number, pid, other))
+    left = tuple(pairs.values())
+    return text if left == read(text) else _text_of(left, json.loads(text)["next"])
 
 
 def check_apart(text: str, pid: int, other: int, links: Links) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from resight.gallery.arguments import forgotten_of, renamed_arguments, seen_until
 from resight.gallery.curation.listing import Listing
 from resight.gallery.filters import Filter
+from resight.gallery.people import root_of
 from resight.gallery.records import Forgotten
 from resight.gallery.transfer.copies import places_of
 
@@ -82,7 +83,8 @@ class Forgetting(Listing):
         known = self.store.stats().cameras if self.cameras is None else self.cameras
         counts = {camera: self.store.count(wanted.within([camera])) for camera in known}
         cameras = {camera: number for camera, number in counts.items() if number}
-        people = len(self.people(limit=10**9, filter=wanted))
+        roots = self.store.linked().roots
+        people = len({root_of(pid, roots) for pid in self.store.pids(wanted)})
         entries, unjudged = self.store.count(wanted), self._untimed(wanted)
         return ToForget(entries, people, cameras, unjudged, *(self._times(wanted) if times else (None, None)))
 

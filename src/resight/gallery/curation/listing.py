@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,7 +10,7 @@ from resight.core.pictures.thumbnails import thumbnail
 from resight.gallery.arguments import top_k_of, whole_of
 from resight.gallery.curation.opened import Opened
 from resight.gallery.filters import Filter
-from resight.gallery.people import members_of, root_of
+from resight.gallery.people import root_of
 from resight.gallery.records import Entry, Sighting
 from resight.gallery.results import names_of
 
@@ -68,11 +68,12 @@ class Listing(Opened):
         self, after: int | None = None, limit: int = 50, filter: Filter | None = None, **conditions: Any
     ) -> list[Person]:
         """The next `limit` people who have pids, by pid, above the pid `after`. Raises ConfigError."""
-        links = {link.pid: link.into for link in self.store.links()}
+        table = self.store.linked()
+        links = table.roots
         asked, floor = self._filter(filter, **conditions), whole_of(after)
         roots = {root_of(pid, links) for pid in self.store.pids(asked)}
         wanted = sorted(pid for pid in roots if floor is None or pid > floor)[: top_k_of(limit)]
-        members = {pid: members_of(pid, links) for pid in wanted}
+        members = {pid: table.members_of(pid) for pid in wanted}
         found: dict[int, list[Sighting]] = {pid: [] for pid in wanted}
         for seen in self.store.people(replace(asked, pids=tuple(sorted(set().union(*members.values()))))):
             found[root_of(seen.pid, links)].append(seen)
@@ -86,7 +87,7 @@ class Listing(Opened):
         return next(iter(self.people(limit=1, pids=(pid,))), None)
 
 
-def _person(pid: int, name: str, members: set[int], seen: list[Sighting]) -> Person:
+def _person(pid: int, name: str, members: Collection[int], seen: list[Sighting]) -> Person:
     cameras: dict[str, int] = {}
     for each in sorted(seen, key=lambda each: each.camera):
         cameras[each.camera] = cameras.get(each.camera, 0) + each.entries

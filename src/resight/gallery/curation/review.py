@@ -50,7 +50,7 @@ def doubtful_pairs(gallery: Gallery, limit: int = 10, most: int = 1000) -> list[
     doubt = -similarity if calibration is None else np.abs(calibration.probability(similarity) - 0.5)
     doubt[np.tril_indices(len(people))] = np.inf
     place = {person.pid: row for row, person in enumerate(people)}
-    links = {link.pid: link.into for link in gallery.links()}
+    links = gallery.store.linked().roots
     for pair in read(gallery.store.note(APART)):
         rows = sorted(place[root] for pid in (pair.pid, pair.other) if (root := root_of(pid, links)) in place)
         if len(rows) == 2:

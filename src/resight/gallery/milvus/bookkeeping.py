@@ -15,9 +15,9 @@ from uuid import uuid4
 
 from resight.core.errors import ConfigError, GalleryBusy, GalleryError
 from resight.gallery.audit import Action, AuditLine, check_chain, next_line
-from resight.gallery.curation import apart
+from resight.gallery.curation import apart, remaining
 from resight.gallery.milvus.syntax import LONGEST_TEXT, among, in_parts, quoted
-from resight.gallery.people import Links, check_link, root_of
+from resight.gallery.people import LinkTable, check_link
 from resight.gallery.records import Damage, Detail, Entry, Link
 
 if TYPE_CHECKING:
@@ -164,7 +164,7 @@ class Bookkeeping:
 
     def link(self, pid: int, into: int) -> int:
         """Adds a link and returns its number. Raises GalleryError, or GalleryBusy if another writer did at once."""
-        roots = self.roots()
+        roots = self.linked()
         first, second = check_link(pid, into, roots)
         apart.check_apart(self.note(apart.APART), first, second, roots)
         link = Link(self.new_ids(1)[0], first, second)
@@ -183,9 +183,25 @@ class Bookkeeping:
             raise GalleryError(f"there is no link {number}")
         self._db.call("delete", self._db.records, ids=keys)
 
-    def roots(self) -> dict[int, int]:
+    def forget_people(self, gone: set[int]) -> None:
+        """Mends links and cannot-links where no entry of some pids is left."""
+
+        def there(pids: Sequence[int]) -> set[int]:
+            keys = {person_key("", None, pid): pid for pid in pids}
+            return {keys[key] for key in self._people_among(list(keys))}
+
+        mended = remaining.without(self.links(), gone, there)
+        for link in mended.changed:  # first: a kill before the rest leaves them one person
+            key = self._read(LINK, f"number == {link.number}")[0][0]
+            self._db.call("upsert", self._db.records, [self._row(LINK, key, link.number, json.dumps(asdict(link)))])
+        for link in mended.removed:
+            self.unlink(link.number)
+        if text := self.note(apart.APART):
+            self.set_note(apart.APART, apart.without(text, gone, mended.heirs))
+
+    def linked(self) -> LinkTable:
         """Each linked pid, with the pid that it is linked into."""
-        return {link.pid: link.into for link in self.links()}
+        return LinkTable((link.pid, link.into) for link in self.links())
 
     # The people in the gallery: a record for each, so that they need not be counted row by row.
 
@@ -201,15 +217,18 @@ class Bookkeeping:
         for part in in_parts(sorted(keys)):
             self._db.call("delete", self._db.records, ids=part)
 
-    def num_people(self, links: Links) -> int:
+    def num_people(self, links: LinkTable) -> int:
         """The number of people with a pid or a track, with links applied."""
         members = sorted(set(links) | set(links.values()))
-        keys = {person_key("", None, pid): root_of(pid, links) for pid in members}
-        there: list[int] = []
-        for part in in_parts(list(keys)):
-            there += [keys[row["key"]] for row in self._db.read(self._db.records, among("key", part), ["key"])]
+        keys = {person_key("", None, pid): links.roots.get(pid, pid) for pid in members}
+        there = [keys[key] for key in self._people_among(list(keys))]
         merged = len(there) - len(set(there))
         return self._db.count(self._db.records, f'kind == "{PERSON}"') - merged
+
+    def _people_among(self, keys: Sequence[str]) -> list[str]:
+        """Those of the keys that are of people with entries."""
+        found = (self._db.read(self._db.records, among("key", part), ["key"]) for part in in_parts(keys))
+        return [row["key"] for rows in found for row in rows]
 
     # Rows.
 

@@ -9,22 +9,22 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict
 from threading import RLock
 from typing import TYPE_CHECKING, Any
 
 from resight.core.errors import GalleryError
+from resight.core.progress import Progress, silent
 from resight.core.records import FloatArray
 from resight.gallery.audit import Action, AuditLine
-from resight.gallery.curation import apart
 from resight.gallery.filters import EVERY_ENTRY, AmongTerm, AttributeTerm, Filter, TimeTerm, terms_of
 from resight.gallery.milvus.bookkeeping import Bookkeeping, person_key
 from resight.gallery.milvus.rows import crop_of, raw, row_of, sighting_of
 from resight.gallery.milvus.searching import compared_here, compared_there
 from resight.gallery.milvus.siting import Sited
 from resight.gallery.milvus.syntax import LARGEST_TOP_K, among, in_parts, quoted
-from resight.gallery.people import Links, root_of
+from resight.gallery.people import LinkTable
 from resight.gallery.records import (
     Damage,
     Detail,
@@ -146,7 +146,7 @@ class MilvusStore(Store):
         with self._lock:
             if self._sited.identity() != site:
                 raise SiteChanged(f"{self.name}: its site transform was changed meanwhile; search again")
-            links = self._records.roots()
+            links = self._records.linked()
             expression = self._expression(filter, links)
             compared = compared_here if top_k is None or top_k > LARGEST_TOP_K else compared_there
             collection = self._sited.collection(site)
@@ -263,7 +263,7 @@ class MilvusStore(Store):
     def amend(self, key: str, edit: Edit, action: Action, who: str, purpose: str) -> None:
         self._check_writable()
         with self._lock:
-            text, detail = edit(self._records.note(key), self._records.roots())
+            text, detail = edit(self._records.note(key), self._records.linked())
             self._records.set_note(key, text)
             self._records.append(action, who, purpose, detail)
 
@@ -272,13 +272,17 @@ class MilvusStore(Store):
         with self._lock:
             self._records.append(action, who, purpose, detail)
 
-    def audit(self) -> Iterator[AuditLine]:
+    def audit(self, after: int = 0, limit: int | None = None, actions: Collection[str] = ()) -> Iterator[AuditLine]:
         with self._lock:
-            yield from list(self._records.lines())
+            lines = [line for line in self._records.lines() if not actions or line.action in actions]
+        yield from lines[after : None if limit is None else after + limit]
+
+    def last_line(self, *actions: str) -> AuditLine | None:
+        return next(reversed([*self.audit(actions=actions)]), None)
 
     def stats(self) -> Stats:
         with self._lock:
-            people = self._num_people(Filter(), EVERYTHING, self._records.roots())
+            people = self._num_people(Filter(), EVERYTHING, self._records.linked())
             cameras, crops = Counter[str](), self._db.count(self._db.entries, self._db.form.known("crop"))
             times: list[float] = []
             for page in self._pages(EVERYTHING, ("camera", "time"), narrow=True):
@@ -289,14 +293,16 @@ class MilvusStore(Store):
             counts = len(self._records.links()), len(list(self._records.lines()))
             return Stats(cameras.total(), people, crops, dict(sorted(cameras.items())), first, last, None, *counts)
 
-    def verify(self) -> Iterator[Damage]:
+    def verify(self, progress: Progress = silent) -> Iterator[Damage]:
         yield from damage_of_unfinished(self.unfinished())
-        for page in self._pages(EVERYTHING, (*FIELDS, "crop")):
-            for row in page:
-                what = rows.damage_of(raw(row), crop_of(row), self.settings.dim)
-                if what:
-                    remedy = f"`resight gallery forget --id {row['id']}`, and add it again"
-                    yield Damage(f"entry {row['id']}", what, remedy)
+        with progress("verifying", self.count()) as advance:
+            for page in self._pages(EVERYTHING, (*FIELDS, "crop")):
+                for row in page:
+                    what = rows.damage_of(raw(row), crop_of(row), self.settings.dim)
+                    if what:
+                        remedy = f"`resight gallery forget --id {row['id']}`, and add it again"
+                        yield Damage(f"entry {row['id']}", what, remedy)
+                advance(len(page))
         yield from (*self._sited.damages(), *self._records.damages())
 
     def compact(self) -> None:
@@ -320,7 +326,7 @@ class MilvusStore(Store):
 
     # Searching.
 
-    def _num_people(self, filter: Filter, expression: str, links: Links) -> int:
+    def _num_people(self, filter: Filter, expression: str, links: LinkTable) -> int:
         """Exact if that takes no more than COUNTED_ROWS rows; else the smaller of two upper bounds."""
         missing = self._db.form.missing
         alone = f"({expression}) and {missing('pid')} and {missing('track')}"
@@ -333,17 +339,17 @@ class MilvusStore(Store):
         for page in self._pages(expression, ("camera", "track", "pid"), narrow=True):
             for row in page:
                 if row["pid"] is not None:
-                    seen.add(root_of(row["pid"], links))
+                    seen.add(links.roots.get(row["pid"], row["pid"]))
                 elif row["track"] is not None:
                     seen.add((row["camera"], row["track"]))
                 else:
                     nobody += 1
         return len(seen) + nobody
 
-    def _expression(self, filter: Filter, links: Links | None = None) -> str:
+    def _expression(self, filter: Filter, links: LinkTable | None = None) -> str:
         """The filter in Milvus's language. It depends on the links, which are read if they are not given."""
         texts, form = [EVERYTHING], self._db.form
-        for term in terms_of(filter, self._records.roots() if links is None else links):
+        for term in terms_of(filter, self._records.linked() if links is None else links):
             match term:
                 case AmongTerm(field, values, never):
                     inside = form.holds(field, among(field, values)) if values else "id < 0"
@@ -380,11 +386,8 @@ class MilvusStore(Store):
             for camera, track in walks
             if not left(f"camera == {quoted(camera)} and {form.value('track', track)} and {form.missing('pid')}")
         }
-        if pids and (text := self._records.note(apart.APART)):
-            self._records.set_note(apart.APART, apart.without(text, pids))
-        for link in self._records.links() if pids else ():
-            if link.pid in pids or link.into in pids:
-                self._records.unlink(link.number)
+        if pids:
+            self._records.forget_people(pids)
         people = [person_key("", None, pid) for pid in pids]
         self._records.drop(people + [person_key(camera, track, None) for camera, track in walks])
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from typing import Any
 
 from resight.gallery.filters import AmongTerm, AttributeTerm, Filter, TimeTerm, terms_of
+from resight.gallery.people import LinkTable
 
 
-def condition_of(filter: Filter, links: Mapping[int, int]) -> tuple[str, dict[str, Any]]:
+def condition_of(filter: Filter, links: LinkTable) -> tuple[str, dict[str, Any]]:
     """What follows WHERE of the entries e, and its parameters."""
     texts, values = ["TRUE"], dict[str, Any]()
     for place, term in enumerate(terms_of(filter, links)):

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from resight.core.errors import GalleryError
 from resight.gallery.filters import Filter
-from resight.gallery.people import root_of
+from resight.gallery.people import LinkTable
+from resight.gallery.postgres.linking import RELINKED
 from resight.gallery.postgres.statements import ALONE, CREATING, PEOPLE
 from resight.gallery.records import Damage
 
@@ -81,6 +82,7 @@ IN_MEMORY = """
     SELECT set_config('work_mem', '64MB', true) WHERE pg_size_bytes(current_setting('work_mem')) < pg_size_bytes('64MB')
 """
 SUM = "SELECT sum(people)::bigint FROM people_sum"
+STATE = "SELECT count(*), max(number), (SELECT value FROM meta WHERE key = :key) FROM links"
 READABLE = "SELECT coalesce(has_table_privilege(to_regclass(:name), 'SELECT'), false)"
 MERGED = """
     SELECT count(*), count(DISTINCT r.root) FROM json_to_recordset(:roots) AS r (pid bigint, root bigint)
@@ -94,7 +96,8 @@ class Counting:
     def __init__(self, db: Connection) -> None:
         self._db = db
         self._kept = False  # whether the server keeps the counts, for this user to read
-        self._links: tuple[object, dict[int, int]] = None, {}
+        self._links: tuple[object, LinkTable] = None, LinkTable()
+        self._told: tuple[LinkTable, str] = LinkTable(), "[]"  # of a table, what `_roots` is
         self._merged: tuple[object, int] = None, 0
 
     def make(self, *, read_only: bool) -> None:
@@ -106,12 +109,13 @@ class Counting:
         with self._db.looking():
             self._kept = bool(self._db.one(READABLE, name=f"{self._db.schema}.people_sum"))
 
-    def links(self) -> dict[int, int]:
+    def links(self) -> LinkTable:
         """Each linked pid, with the pid that it is linked into. Read again only if they have changed."""
-        # A number is never given twice, and links are made and removed one at a time: equal here is equal there.
-        state = self._db.run("SELECT count(*), max(number) FROM links")[0]
+        # A number is never given twice, and links are made and removed one at a time: equal here is equal there, but
+        # for those that a deletion has led elsewhere, which it notes.
+        state = self._db.run(STATE, key=RELINKED)[0]
         if state != self._links[0]:
-            self._links = state, dict(self._db.run("SELECT pid, into_pid FROM links"))
+            self._links = state, LinkTable(self._db.run("SELECT pid, into_pid FROM links"))
         return self._links[1]
 
     def num_people(self, filter: Filter, condition: str, values: Mapping[str, Any]) -> int:
@@ -164,4 +168,7 @@ class Counting:
 
     def _roots(self) -> str:
         links = self.links()
-        return json.dumps([{"pid": pid, "root": root_of(pid, links)} for pid in set(links) | set(links.values())])
+        if links is not self._told[0]:
+            roots = [{"pid": pid, "root": links.roots.get(pid, pid)} for pid in set(links) | set(links.values())]
+            self._told = links, json.dumps(roots)
+        return self._told[1]

@@ -7,17 +7,18 @@ Search is exact: pgvector's approximate indexes are not used, so each search com
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from resight.core.errors import GalleryError
+from resight.core.progress import Progress, silent
 from resight.core.records import FloatArray
-from resight.gallery.audit import Action, AuditLine, check_chain, line_of, next_row
+from resight.gallery.audit import Action, AuditLine, check_chain
 from resight.gallery.curation import apart
 from resight.gallery.filters import EVERY_ENTRY, Filter
-from resight.gallery.people import check_link
-from resight.gallery.postgres import planning, siting
+from resight.gallery.people import LinkTable, check_link
+from resight.gallery.postgres import auditing, linking, planning, siting
 from resight.gallery.postgres.conditions import condition_of
 from resight.gallery.postgres.counting import Counting
 from resight.gallery.postgres.rows import raw, row_of, text_of
@@ -236,22 +237,13 @@ class PostgresStore(Store):
                 self._db.run(ALONE)  # now: who adds would wait for the deletion, and fitting anew then for who adds
             condition, values = self._condition(filter)
             gone = self._db.run(f"DELETE FROM entries e WHERE {condition} RETURNING pid", **values)
-            pids = sorted({pid for (pid,) in gone if pid is not None})
-            self._db.run(
-                "DELETE FROM links USING json_array_elements_text(:pids) AS g WHERE g.value::bigint IN (pid, into_pid) "
-                "AND NOT EXISTS (SELECT 1 FROM entries WHERE entries.pid = g.value::bigint)",
-                pids=json.dumps(pids),
-            )
-            if kept_apart := self._note(apart.APART):
-                left = self._db.run(
-                    "SELECT DISTINCT pid FROM entries WHERE pid IN (SELECT value::bigint FROM "
-                    "json_array_elements_text(:pids))",
-                    pids=json.dumps(pids),
-                )
-                self._set_note(apart.APART, apart.without(kept_apart, set(pids) - {pid for (pid,) in left}))
+            pids = {pid for (pid,) in gone if pid is not None}
+            linking.forget_people(self._db, pids)
             told = self._sited.forgotten() if gone else ""
             more: Detail = {"site": told} if told else {}
-            self._append("forget", who, purpose, {"entries": len(gone), "by": ", ".join(filter.names()), **more})
+            auditing.append(
+                self._db, "forget", who, purpose, {"entries": len(gone), "by": ", ".join(filter.names()), **more}
+            )
         try:
             self._vacuum("")
             kept: tuple[str, ...] = ()
@@ -269,7 +261,7 @@ class PostgresStore(Store):
         with self._db.changing():
             self._one_at_a_time()
             self._sited.put(site)
-            self._append("site", who, purpose, audited(site))
+            auditing.append(self._db, "site", who, purpose, audited(site))
 
     def site_crops(self) -> SiteCrops:
         with self._db.looking():
@@ -279,10 +271,10 @@ class PostgresStore(Store):
         with self._db.changing():
             self._one_at_a_time()
             first, second = check_link(pid, into, self._counting.links())
-            apart.check_apart(self._note(apart.APART), first, second, self._counting.links())
+            apart.check_apart(linking.note(self._db, apart.APART), first, second, self._counting.links())
             insert = "INSERT INTO links (pid, into_pid) VALUES (:first, :second) RETURNING number"
             number = int(self._db.one(insert, first=first, second=second))
-            self._append("link", who, purpose, {"link": number, **(origin or {})})
+            auditing.append(self._db, "link", who, purpose, {"link": number, **(origin or {})})
             return number
 
     def unlink(self, number: int, who: str, purpose: str) -> None:
@@ -290,32 +282,37 @@ class PostgresStore(Store):
             self._one_at_a_time()
             if not self._db.run("DELETE FROM links WHERE number = :number RETURNING number", number=number):
                 raise GalleryError(f"there is no link {number}")
-            self._append("unlink", who, purpose, {"link": number})
+            auditing.append(self._db, "unlink", who, purpose, {"link": number})
 
     def links(self) -> tuple[Link, ...]:
         with self._db.looking():
-            return tuple(Link(*row) for row in self._db.run("SELECT number, pid, into_pid FROM links ORDER BY number"))
+            return linking.links(self._db)
+
+    def linked(self) -> LinkTable:
+        with self._db.looking():
+            return self._counting.links()
 
     def note(self, key: str) -> str:
         with self._db.looking():
-            return self._note(key)
+            return linking.note(self._db, key)
 
     def amend(self, key: str, edit: Edit, action: Action, who: str, purpose: str) -> None:
         with self._db.changing():
             self._one_at_a_time()
-            text, detail = edit(self._note(key), self._counting.links())
-            self._set_note(key, text)
-            self._append(action, who, purpose, detail)
+            text, detail = edit(linking.note(self._db, key), self._counting.links())
+            linking.set_note(self._db, key, text)
+            auditing.append(self._db, action, who, purpose, detail)
 
     def append_audit(self, action: Action, who: str, purpose: str, detail: Detail) -> None:
         with self._db.changing():
             self._one_at_a_time()
-            self._append(action, who, purpose, detail)
+            auditing.append(self._db, action, who, purpose, detail)
 
-    def audit(self) -> Iterator[AuditLine]:
-        with self._db.looking():
-            found = self._db.run("SELECT * FROM audit ORDER BY number")
-        yield from map(line_of, found)
+    def audit(self, after: int = 0, limit: int | None = None, actions: Collection[str] = ()) -> Iterator[AuditLine]:
+        return auditing.lines(self._db, after, limit, actions)
+
+    def last_line(self, *actions: str) -> AuditLine | None:
+        return auditing.last_line(self._db, actions)
 
     def stats(self) -> Stats:
         with self._db.looking():
@@ -327,19 +324,18 @@ class PostgresStore(Store):
             size = sum(self._db.one("SELECT pg_total_relation_size(cast(:t AS regclass))", t=table) for table in tables)
             return Stats(count[0], people, count[1], cameras, first, last, size, count[2], count[3])
 
-    def verify(self) -> Iterator[Damage]:
+    def verify(self, progress: Progress = silent) -> Iterator[Damage]:
         yield from damage_of_unfinished(self.unfinished())
-        last = 0
-        while True:
-            with self._db.looking():
-                part = self._db.run(f"{WITH_CROPS} WHERE e.id > :last ORDER BY e.id LIMIT {READ_AT_ONCE}", last=last)
-            if not part:
-                break
-            for *row, crop in part:
-                what = rows.damage_of(raw(row), crop, self.settings.dim)
-                if what:
-                    yield Damage(f"entry {row[0]}", what, f"`resight gallery forget --id {row[0]}`, and add it again")
-            last = part[-1][0]
+        last, part = -(2**63), f"{WITH_CROPS} WHERE e.id > :last ORDER BY e.id LIMIT {READ_AT_ONCE}"
+        with progress("verifying", self.count()) as advance:
+            while found := self._run(part, last=last):
+                for *row, crop in found:
+                    what = rows.damage_of(raw(row), crop, self.settings.dim)
+                    if what:
+                        remedy = f"`resight gallery forget --id {row[0]}`, and add it again"
+                        yield Damage(f"entry {row[0]}", what, remedy)
+                last = found[-1][0]
+                advance(len(found))
         with self._db.looking():
             damages = [*self._sited.damages(), *self._counting.damages()]
         yield from (*damages, *check_chain(self.audit()))
@@ -350,11 +346,11 @@ class PostgresStore(Store):
 
     def unfinished(self) -> str:
         with self._db.looking():
-            return self._note("unfinished")
+            return linking.note(self._db, "unfinished")
 
     def set_unfinished(self, text: str) -> None:
         with self._db.changing():
-            self._set_note("unfinished", text)
+            linking.set_note(self._db, "unfinished", text)
 
     def close(self) -> None:
         self._db.close()
@@ -368,14 +364,12 @@ class PostgresStore(Store):
         for table in ("entries", "crops", *(["sited"] if self._sited.exists() else ()), *self._counting.tables()):
             self._db.run(f"VACUUM {how} {table}")
 
-    def _note(self, key: str) -> str:
-        return str(self._db.one("SELECT value FROM meta WHERE key = :key", key=key) or "")
-
-    def _set_note(self, key: str, text: str) -> None:
-        insert = "INSERT INTO meta VALUES (:key, :text) ON CONFLICT (key) DO UPDATE SET value = :text"
-        self._db.run(insert, key=key, text=text)
-
     # Rows.
+
+    def _run(self, query: str, **values: Any) -> list[Any]:
+        """What a query returns, in a transaction of its own."""
+        with self._db.looking():
+            return self._db.run(query, **values)
 
     def _condition(self, filter: Filter) -> tuple[str, dict[str, Any]]:
         """What follows WHERE, and its parameters. Within a transaction."""
@@ -383,10 +377,3 @@ class PostgresStore(Store):
 
     def _entry(self, row: Sequence[Any], crop: bytes | None) -> Entry:
         return rows.entry_of(raw(row), row[1], self.settings.dim, crop)
-
-    def _append(self, action: Action, who: str, purpose: str, detail: Detail) -> None:
-        found = self._db.run("SELECT * FROM audit ORDER BY number DESC LIMIT 1")
-        self._db.run(
-            "INSERT INTO audit VALUES (:number, :time, :action, :who, :purpose, :detail, :before, :hash)",
-            **next_row(found[0] if found else None, action, who, purpose, detail),
-        )

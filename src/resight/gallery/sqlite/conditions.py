@@ -10,21 +10,17 @@ import numpy as np
 
 from resight.core.records import IntArray
 from resight.gallery.filters import AmongTerm, AttributeTerm, Filter, TimeTerm, terms_of
+from resight.gallery.people import LinkTable
 from resight.gallery.search.columns import EVERY_ROW, Selection
 
 INSIDE = "IN (SELECT value FROM json_each(?))"
 
 
-def linked(db: sqlite3.Connection) -> dict[int, int]:
-    """Each linked pid, with the pid that it is linked into."""
-    return dict(db.execute("SELECT pid, into_pid FROM links"))
-
-
-def condition_of(db: sqlite3.Connection, filter: Filter) -> tuple[str, list[Any]]:
-    """What follows WHERE, and its parameters. It depends on the links, so call it in the transaction that uses it."""
+def condition_of(filter: Filter, links: LinkTable) -> tuple[str, list[Any]]:
+    """What follows WHERE, and its parameters. links: of the transaction that uses it."""
     texts: list[str] = ["1"]
     values: list[Any] = []
-    for term in terms_of(filter, linked(db)):
+    for term in terms_of(filter, links):
         match term:
             case AmongTerm("camera", names, never):
                 texts.append(f"camera {'NOT ' * never}IN (SELECT code FROM cameras WHERE name {INSIDE})")
@@ -44,14 +40,14 @@ def condition_of(db: sqlite3.Connection, filter: Filter) -> tuple[str, list[Any]
     return " AND ".join(texts), values
 
 
-def selection_of(db: sqlite3.Connection, filter: Filter) -> Selection:
+def selection_of(db: sqlite3.Connection, filter: Filter, links: LinkTable) -> Selection:
     """The filter as a selection: cameras and times are columns of the index, other conditions become ids.
 
     Call it in the transaction that uses it.
     """
 
     def ids(asked: Filter) -> IntArray:
-        condition, values = condition_of(db, asked)
+        condition, values = condition_of(asked, links)
         found = db.execute(f"SELECT id FROM entries WHERE {condition} ORDER BY id", values)
         return np.fromiter((number for (number,) in found), np.int64)
 

@@ -74,6 +74,10 @@ class Connection:
         row = self.db.execute(query, values).fetchone()
         return row[0] if row else None
 
+    def state(self) -> tuple[int, int]:
+        """Another one after each change of the gallery, by whomever."""
+        return self.one("PRAGMA data_version"), self.db.total_changes
+
     @contextmanager
     def reading(self) -> Iterator[None]:
         """A read transaction: everything read in it is of one moment. Nested ones join the outer one."""

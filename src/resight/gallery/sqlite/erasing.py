@@ -4,36 +4,57 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
 from resight.core.errors import GalleryError
+from resight.gallery.curation import apart, remaining
 from resight.gallery.records import LOOKED_FOR as SAMPLE
-from resight.gallery.records import Settings
+from resight.gallery.records import Link, Settings
 from resight.gallery.siting import fit_to_what_is_left
 from resight.gallery.sqlite import pages, raw, siting
 from resight.gallery.sqlite.connection import BUSY, Connection
+from resight.gallery.sqlite.linking import RELINKED
 from resight.gallery.sqlite.searching import Signs, found_in, sign_of
 from resight.site.transform import SiteTransform
 
 TRIES = 100  # to empty the log before another process writes again
 
 
-def delete(db: Connection, ids: Sequence[int]) -> set[int]:
-    """Deletes the entries, with the links and cameras that nothing else needs, and returns the pids of which nothing is
-    left. Within a write transaction."""
+def delete(db: Connection, ids: Sequence[int]) -> None:
+    """Deletes the entries, with the links, cannot-links and cameras that nothing else needs. Within a write
+    transaction."""
     inside = "IN (SELECT value FROM json_each(?))"
     asked = [json.dumps(ids)]
     pids = db.execute(f"SELECT DISTINCT pid FROM entries WHERE pid IS NOT NULL AND id {inside}", asked).fetchall()
     db.execute(f"DELETE FROM entries WHERE id {inside}", asked)
-    gone = "DELETE FROM links WHERE ?1 IN (pid, into_pid) AND NOT EXISTS (SELECT 1 FROM entries WHERE pid = ?1)"
-    db.db.executemany(gone, pids)
+    _forget_people(db, {pid for (pid,) in pids})
     db.execute("DELETE FROM cameras WHERE NOT EXISTS (SELECT 1 FROM entries WHERE camera = code)")
     db.execute("INSERT OR IGNORE INTO meta SELECT 'swept', value FROM meta WHERE key = 'removals'")
     db.execute("UPDATE meta SET value = value + 1 WHERE key = 'removals'")
-    return {pid for (pid,) in pids if db.one("SELECT 1 FROM entries WHERE pid = ? LIMIT 1", [pid]) is None}
+
+
+def _forget_people(db: Connection, pids: set[int]) -> None:
+    """Mends links and cannot-links after entries of some pids were deleted."""
+
+    def there(some: Collection[int]) -> set[int]:
+        asked = "SELECT DISTINCT pid FROM entries WHERE pid IN (SELECT value FROM json_each(?))"
+        return {pid for (pid,) in db.execute(asked, [json.dumps(sorted(some))])}
+
+    gone = pids - there(pids)
+    links = [Link(*row) for row in db.execute("SELECT number, pid, into_pid FROM links ORDER BY number")]
+    mended = remaining.without(links, gone, there)
+    db.db.executemany("DELETE FROM links WHERE number = ?", [[link.number] for link in mended.removed])
+    changed = [[link.into, link.number] for link in mended.changed]
+    db.db.executemany("UPDATE links SET into_pid = ? WHERE number = ?", changed)
+    if mended.changed:
+        relinked = "INSERT INTO meta VALUES (?, '1') ON CONFLICT (key) DO UPDATE SET value = value + 1"
+        db.execute(relinked, [RELINKED])
+    text = str(db.one("SELECT value FROM meta WHERE key = ?", [apart.APART]) or "")
+    if (left := apart.without(text, gone, mended.heirs)) != text:
+        db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", [apart.APART, left])
 
 
 @dataclass(frozen=True)

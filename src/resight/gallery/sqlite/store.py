@@ -7,17 +7,19 @@ loss of power, not only a kill (NORMAL would survive the kill alone). Readers ne
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
+from threading import RLock
 
 from resight.core.errors import GalleryBusy, GalleryError
+from resight.core.progress import Progress, silent
 from resight.core.records import FloatArray
-from resight.gallery.audit import Action, AuditLine, check_chain, line_of, next_row
+from resight.gallery.audit import Action, AuditLine
 from resight.gallery.curation import apart
 from resight.gallery.filters import EVERY_ENTRY, Filter
-from resight.gallery.people import check_link
+from resight.gallery.people import LinkTable, check_link
 from resight.gallery.records import (
     Damage,
     Detail,
@@ -36,25 +38,25 @@ from resight.gallery.search.approximate import Approximation
 from resight.gallery.search.columns import EVERY_ROW
 from resight.gallery.search.exact import Found
 from resight.gallery.search.index import Index
-from resight.gallery.sqlite import erasing, siting
-from resight.gallery.sqlite.conditions import condition_of, linked, selection_of
+from resight.gallery.sqlite import auditing, erasing, siting, verifying
+from resight.gallery.sqlite.conditions import INSIDE, condition_of, selection_of
 from resight.gallery.sqlite.connection import Connection
 from resight.gallery.sqlite.index.live import LiveIndex
+from resight.gallery.sqlite.linking import Linked
 from resight.gallery.sqlite.schema import APPLICATION_ID, READABLE, STEPS, VERSION
-from resight.gallery.store import Edit, SiteChanged, Store, damage_of_unfinished
+from resight.gallery.store import Edit, SiteChanged, Store
 from resight.site.crops import SiteCrops
 from resight.site.transform import SiteTransform
 
 READ_AT_ONCE = 4096
+LISTED_AT_ONCE = 65_536  # ids: a condition on cameras goes through all that match for each list
+LOWEST = -(2**63)  # id
 MOST_CAMERAS = 65_000  # the index keeps them in 16 bits
 EQUAL = (
     "SELECT id FROM entries WHERE substr(embedding, 1, 16) = substr(?1, 1, 16) AND camera = ?2 AND time IS ?3 "
     "AND embedding = ?1 AND track IS ?4 AND name = ?5 LIMIT 1"
 )
-WITH_CROPS = (
-    f"SELECT {', '.join('e.' + name for name in rows.FIELDS.split(', '))}, c.data "
-    "FROM entries e LEFT JOIN crops c ON c.entry = e.id"
-)
+JOINED = " LEFT JOIN crops ON entry = id"
 
 
 class SqliteStore(Store):
@@ -87,7 +89,9 @@ class SqliteStore(Store):
         except BaseException:
             self._db.close()
             raise
-        self._index = LiveIndex(self._db, self.settings.dim)
+        self._unswept = RLock()  # taken before the connection's
+        self._linked = Linked(self._db)
+        self._index = LiveIndex(self._db, self.settings.dim, self._linked)
 
     def _prepare(self, settings: Settings | None, read_only: bool) -> None:
         self._db.execute("PRAGMA foreign_keys = ON")
@@ -152,7 +156,7 @@ class SqliteStore(Store):
         def ask(index: Index) -> tuple[list[Found], float, int]:
             if self._index.site != site:
                 raise SiteChanged(f"{self.path}: its site transform was changed meanwhile; search again")
-            wanted = selection_of(self._db.db, filter)
+            wanted = selection_of(self._db.db, filter, self._linked.table())
             found, recall = self._index.search(index, queries, top_k, wanted, min_similarity)
             return found, recall, self._index.num_people(index, wanted)
 
@@ -165,52 +169,36 @@ class SqliteStore(Store):
 
     def count(self, filter: Filter = EVERY_ENTRY) -> int:
         with self._db.reading():
-            condition, values = condition_of(self._db.db, filter)
+            condition, values = condition_of(filter, self._linked.table())
             return int(self._db.one(f"SELECT count(*) FROM entries WHERE {condition}", values))
 
     def read(self, ids: Sequence[int]) -> list[Entry]:
+        found: dict[int, Entry] = {}
         with self._db.reading():
-            cameras = self._cameras()
-            found = {}
             for start in range(0, len(ids), READ_AT_ONCE):
-                part = json.dumps([int(number) for number in ids[start : start + READ_AT_ONCE]])
-                query = f"SELECT {rows.FIELDS} FROM entries WHERE id IN (SELECT value FROM json_each(?))"
-                for row in self._db.execute(query, [part]):
-                    found[row[0]] = rows.entry_of(row, cameras[row[1]], self.settings.dim)
+                found |= self._of(ids[start : start + READ_AT_ONCE], crops=False)
         return [found[number] for number in ids if number in found]
 
     def scan(self, filter: Filter) -> Iterator[Entry]:
-        last = 0
-        while True:
-            with self._db.reading():
-                condition, values = condition_of(self._db.db, filter)
-                wanted = f"e.id > ? AND e.id IN (SELECT id FROM entries WHERE {condition})"
-                query = f"{WITH_CROPS} WHERE {wanted} ORDER BY e.id LIMIT {READ_AT_ONCE // 16}"
-                cameras = self._cameras()
-                part = self._db.execute(query, [last, *values]).fetchall()
-            if not part:
-                return
-            for *row, crop in part:
-                yield rows.entry_of(tuple(row), cameras[row[1]], self.settings.dim, crop)
-            last = part[-1][0]
+        last = LOWEST
+        while ids := self._ids(filter, last, LISTED_AT_ONCE):
+            for start in range(0, len(ids), READ_AT_ONCE // 16):
+                yield from self._of(ids[start : start + READ_AT_ONCE // 16], crops=True).values()
+            last = ids[-1]
 
     def page(self, filter: Filter, after: int, limit: int) -> list[Entry]:
         with self._db.reading():
-            condition, values = condition_of(self._db.db, filter)
-            cameras = self._cameras()
-            query = f"SELECT {rows.FIELDS} FROM entries WHERE {condition} AND id > ? ORDER BY id LIMIT ?"
-            found = self._db.execute(query, [*values, after, limit]).fetchall()
-        return [rows.entry_of(row, cameras[row[1]], self.settings.dim) for row in found]
+            return list(self._of(self._ids(filter, after, limit), crops=False).values())
 
     def pids(self, filter: Filter) -> list[int]:
         with self._db.reading():
-            condition, values = condition_of(self._db.db, filter)
+            condition, values = condition_of(filter, self._linked.table())
             found = self._db.execute(f"SELECT DISTINCT pid FROM entries WHERE pid IS NOT NULL AND {condition}", values)
             return [pid for (pid,) in found]
 
     def people(self, filter: Filter) -> list[Sighting]:
         with self._db.reading():
-            condition, values = condition_of(self._db.db, filter)
+            condition, values = condition_of(filter, self._linked.table())
             cameras = self._cameras()
             query = (
                 "SELECT pid, camera, count(*), min(time), max(time), min(id) FROM entries "
@@ -220,15 +208,12 @@ class SqliteStore(Store):
         return [Sighting(pid, cameras[camera], *counted) for pid, camera, *counted in found]
 
     def remove(self, filter: Filter, who: str, purpose: str) -> Forgotten:
-        with self._db.alone():
+        with self._unswept, self._db.alone():
             with self._db.writing():
-                condition, values = condition_of(self._db.db, filter)
-                found = self._db.execute(f"SELECT id FROM entries WHERE {condition}", values)
-                ids = [number for (number,) in found]
+                ids = self._ids(filter)
                 signs = erasing.signs_of(self._db, ids)
-                gone = erasing.delete(self._db, ids) if ids else set()
-                if kept := self._note(apart.APART):
-                    self._set_note(apart.APART, apart.without(kept, gone))
+                if ids:
+                    erasing.delete(self._db, ids)
                 site, more = erasing.without_their_site(self._db, self.settings) if ids else ("", [])
                 signs += more
                 detail: Detail = {
@@ -236,7 +221,7 @@ class SqliteStore(Store):
                     "by": ", ".join(filter.names()),
                     **({"site": site} if site else {}),
                 }
-                self._append("forget", who, purpose, detail)
+                auditing.append(self._db, "forget", who, purpose, detail)
                 owed = erasing.owed(self._db)
                 kept_codes = self._index.kept.erase(ids, site_changed=bool(site)) if ids else ()
             with suppress(GalleryError), self._db.reading():  # of another entry: the next search names it
@@ -252,7 +237,7 @@ class SqliteStore(Store):
         with self._db.writing():
             siting.write(self._db.db, site)
             detail: Detail = {"transform": site.identity if site else "none", "fitted": site.facts.date if site else ""}
-            self._append("site", who, purpose, detail)
+            auditing.append(self._db, "site", who, purpose, detail)
 
     def site_crops(self) -> SiteCrops:
         with self._db.reading():
@@ -260,22 +245,27 @@ class SqliteStore(Store):
 
     def link(self, pid: int, into: int, who: str, purpose: str, origin: Detail | None = None) -> int:
         with self._db.writing():
-            first, second = check_link(pid, into, linked(self._db.db))
-            apart.check_apart(self._note(apart.APART), first, second, linked(self._db.db))
+            table = self._linked.table()
+            first, second = check_link(pid, into, table)
+            apart.check_apart(self._note(apart.APART), first, second, table)
             cursor = self._db.execute("INSERT INTO links (pid, into_pid) VALUES (?, ?)", [first, second])
-            self._append("link", who, purpose, {"link": cursor.lastrowid, **(origin or {})})
+            auditing.append(self._db, "link", who, purpose, {"link": cursor.lastrowid, **(origin or {})})
             return int(cursor.lastrowid or 0)
 
     def unlink(self, number: int, who: str, purpose: str) -> None:
         with self._db.writing():
             if not self._db.execute("DELETE FROM links WHERE number = ?", [number]).rowcount:
                 raise GalleryError(f"there is no link {number}")
-            self._append("unlink", who, purpose, {"link": number})
+            auditing.append(self._db, "unlink", who, purpose, {"link": number})
 
     def links(self) -> tuple[Link, ...]:
         with self._db.reading():
             found = self._db.execute("SELECT number, pid, into_pid FROM links ORDER BY number")
             return tuple(Link(*row) for row in found)
+
+    def linked(self) -> LinkTable:
+        with self._db.reading():
+            return self._linked.table()
 
     def note(self, key: str) -> str:
         with self._db.reading():
@@ -283,18 +273,19 @@ class SqliteStore(Store):
 
     def amend(self, key: str, edit: Edit, action: Action, who: str, purpose: str) -> None:
         with self._db.writing():
-            text, detail = edit(self._note(key), linked(self._db.db))
+            text, detail = edit(self._note(key), self._linked.table())
             self._set_note(key, text)
-            self._append(action, who, purpose, detail)
+            auditing.append(self._db, action, who, purpose, detail)
 
     def append_audit(self, action: Action, who: str, purpose: str, detail: Detail) -> None:
         with self._db.writing():
-            self._append(action, who, purpose, detail)
+            auditing.append(self._db, action, who, purpose, detail)
 
-    def audit(self) -> Iterator[AuditLine]:
-        with self._db.reading():
-            found = self._db.execute("SELECT * FROM audit ORDER BY number").fetchall()
-        yield from map(line_of, found)
+    def audit(self, after: int = 0, limit: int | None = None, actions: Collection[str] = ()) -> Iterator[AuditLine]:
+        return auditing.lines(self._db, after, limit, actions)
+
+    def last_line(self, *actions: str) -> AuditLine | None:
+        return auditing.last_line(self._db, actions)
 
     def stats(self) -> Stats:
         def ask(index: Index) -> Stats:
@@ -310,32 +301,15 @@ class SqliteStore(Store):
 
         return self._index.asked(ask)
 
-    def verify(self) -> Iterator[Damage]:
-        restore = "restore the file from a backup, or export what can be read and import it into a new gallery"
-        yield from damage_of_unfinished(self.unfinished())
-        with self._db.alone():
-            for (text,) in self._db.execute("PRAGMA integrity_check"):
-                if text != "ok":
-                    yield Damage("database", text, restore)
-            if erasing.owed(self._db):
-                what = "bytes of deleted entries may be left in it: a deletion was cut short, or another process read"
-                yield Damage("files", what, "`resight gallery compact`")
-            cameras = self._cameras()
-            for *row, crop in self._db.execute(f"{WITH_CROPS} ORDER BY e.id"):
-                known = row[1] in cameras
-                what = rows.damage_of(tuple(row), crop, self.settings.dim) if known else "its camera is not known"
-                if what:
-                    yield Damage(f"entry {row[0]}", what, f"`resight gallery forget --id {row[0]}`, and add it again")
-            site = list(siting.damage_of(self._db.db))
-            yield from site
-            if not site:
-                yield from self._index.kept.damage()
-            yield from check_chain(self.audit())
+    def verify(self, progress: Progress = silent) -> Iterator[Damage]:
+        return verifying.damages(self._db, self._index.kept, self.settings, self._unswept, progress)
 
     def compact(self) -> None:
-        self._index.close()
-        self._index.kept.rewrite()
-        kept = erasing.rewrite(self._db)
+        with self._unswept:
+            with self._db.alone():  # a search that another thread has begun ends first
+                self._index.close()
+                self._index.kept.rewrite()
+            kept = erasing.rewrite(self._db)
         if kept:
             raise GalleryBusy(f"{self.path}: space was freed but in {kept[0]}")
 
@@ -350,6 +324,23 @@ class SqliteStore(Store):
         with self._db.alone():
             self._index.close()
             self._db.close()
+
+    def _ids(self, filter: Filter, after: int = LOWEST, limit: int = -1) -> list[int]:
+        """The next ids of the entries that match, in order. limit: how many; -1: all."""
+        with self._db.reading():
+            condition, values = condition_of(filter, self._linked.table())
+            query = f"SELECT id FROM entries WHERE id > ? AND {condition} ORDER BY id LIMIT ?"
+            return [number for (number,) in self._db.execute(query, [after, *values, limit])]
+
+    def _of(self, ids: Sequence[int], *, crops: bool) -> dict[int, Entry]:
+        """Those of the entries that are there, by id."""
+        picture, joined = ("data", JOINED) if crops else ("NULL", "")
+        query = f"SELECT {rows.FIELDS}, {picture} FROM entries{joined} WHERE id {INSIDE} ORDER BY id"
+        with self._db.reading():
+            cameras = self._cameras()
+            found = self._db.execute(query, [json.dumps([int(number) for number in ids])]).fetchall()
+        entries = (rows.entry_of(tuple(row), cameras[row[1]], self.settings.dim, crop) for *row, crop in found)
+        return {entry.id: entry for entry in entries}
 
     def _equal(self, entry: Entry, camera: int) -> int | None:
         """The id of the entry that equals this one, if there is one."""
@@ -385,13 +376,9 @@ class SqliteStore(Store):
 
     def _camera_codes(self, names: set[str]) -> dict[str, int]:
         codes = {name: code for code, name in self._cameras().items()}
-        for name in sorted(names - set(codes)):
-            if len(codes) > MOST_CAMERAS:
-                raise GalleryError(f"a gallery in a file has {MOST_CAMERAS:,} cameras at most")
-            codes[name] = int(self._db.execute("INSERT INTO cameras (name) VALUES (?)", [name]).lastrowid or 0)
-        return codes
-
-    def _append(self, action: Action, who: str, purpose: str, detail: Detail) -> None:
-        last = self._db.execute("SELECT * FROM audit ORDER BY number DESC LIMIT 1").fetchone()
-        row = next_row(last, action, who, purpose, detail)
-        self._db.execute("INSERT INTO audit VALUES (?, ?, ?, ?, ?, ?, ?, ?)", list(row.values()))
+        new = sorted(names - set(codes))
+        free = sorted(set(range(1, MOST_CAMERAS + 1)) - set(codes.values())) if new else []
+        if len(free) < len(new):
+            raise GalleryError(f"a gallery in a file has {MOST_CAMERAS:,} cameras at most")
+        self._db.db.executemany("INSERT INTO cameras VALUES (?, ?)", zip(free, new, strict=False))
+        return {**codes, **dict(zip(new, free, strict=False))}

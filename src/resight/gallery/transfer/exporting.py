@@ -31,7 +31,7 @@ def export(gallery: Gallery, path: Path) -> int:
     Raises GalleryError if the gallery fails, OSError if the file cannot be written.
     """
     links, apart, site, count = gallery.links(), gallery.cannot_links(), gallery.site.transform, 0
-    origins = origins_of(gallery.audit()) if links else {}
+    origins = origins_of(gallery.audit(actions=["link"])) if links else {}
     room = len(header_line(gallery.settings, links, 10**DIGITS, apart, site, origins))
     with written_whole(path, private=True) as file:
         file.write(b" " * room + b"\n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Annotated, Any
@@ -112,7 +113,7 @@ async def audit(
 
 def audit_page(gallery: Gallery, cursor: int, limit: int) -> list[AuditLine]:
     """The lines after so many."""
-    return [line for place, line in enumerate(gallery.audit()) if cursor <= place < cursor + limit]
+    return list(gallery.audit(cursor, limit))
 
 
 async def audit_head(request: Request) -> AuditHeadOut:
@@ -125,9 +126,16 @@ async def audit_head(request: Request) -> AuditHeadOut:
 def head_of(gallery: Gallery) -> AuditHeadOut:
     """As `audit_head`."""
     last, number = None, 0
-    for line in gallery.audit():
-        last, number = line, number + 1
-    damage = next(iter(check_chain(gallery.audit())), None)
+
+    def counted() -> Iterator[AuditLine]:
+        nonlocal last, number
+        for line in gallery.audit():
+            last, number = line, number + 1
+            yield line
+
+    lines = counted()
+    damage = next(iter(check_chain(lines)), None)
+    deque(lines, 0)  # beyond a damage too
     broken = "" if damage is None else f"{damage.where} {damage.what}; {damage.remedy}"
     return AuditHeadOut(lines=number, hash=last.hash if last else START, broken=broken)
 
@@ -142,7 +150,7 @@ async def export(request: Request) -> Response:
 
     def lines() -> Iterator[bytes]:
         links, apart, site = gallery.links(), gallery.cannot_links(), gallery.site.transform
-        origins = origins_of(gallery.store.audit()) if links else {}
+        origins = origins_of(gallery.audit(actions=["link"])) if links else {}
         yield header_line(gallery.settings, links, count, apart, site, origins).encode() + b"\n"
         for entry in gallery.entries():
             yield line_of(entry, desk.gallery.settings.model).encode() + b"\n"

@@ -14,7 +14,6 @@ from resight.gallery.arguments import filter_of, period_of, seen_until
 from resight.gallery.audit import AuditLine
 from resight.gallery.curation.forgetting import ToForget
 from resight.gallery.filters import Filter
-from resight.gallery.gallery import Gallery
 from resight.gallery.records import Forgotten
 from resight.service.api.answers import CertificateOut, ForgetPreviewOut
 from resight.service.api.common import caller_of, desk_of, read, view_of, write
@@ -70,7 +69,7 @@ async def confirmed(request: Request, token: str, purpose: str) -> CertificateOu
             text = "other entries match now than were shown: preview again. Nothing was deleted"
             raise Refusal(409, text, "changed-meanwhile")
         gone = view.forget(filter=shown.filter)
-        return gone, last_line(desk.gallery, "forget")
+        return gone, desk.gallery.store.last_line("forget")
 
     gone, line = await write(request, act)
     desk.answers.clear()  # which held ids of entries
@@ -104,14 +103,6 @@ def certificate(gone: Forgotten, line: AuditLine | None, who: str, purpose: str,
         audit_hash=line.hash if line else "",
         words=words,
     )
-
-
-def last_line(gallery: Gallery, action: str) -> AuditLine | None:
-    """The last line of the audit that is of this action."""
-    found = None
-    for line in gallery.store.audit():
-        found = line if line.action == action else found
-    return found
 
 
 def _filter_of(body: ForgetBody) -> Filter:

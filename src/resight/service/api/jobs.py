@@ -47,11 +47,8 @@ async def verify(request: Request) -> JobOut:
     desk = desk_of(request)
 
     def work(progress: Progress) -> dict[str, Any]:
-        damages = []
-        with progress("verifying", 0) as advance:
-            for damage in desk.gallery.verify():
-                damages.append(f"{damage.where}: {damage.what}; {damage.remedy}")
-                advance(1)
+        found = desk.gallery.verify(progress)
+        damages = [f"{damage.where}: {damage.what}; {damage.remedy}" for damage in found]
         return {"damages": len(damages), "first": damages[:MOST_DAMAGES]}
 
     return _begin(request, "verify", work)

@@ -14,7 +14,6 @@ from dataclasses import dataclass, replace
 from resight.core.errors import ConfigError, DataError
 from resight.gallery.filters import Filter
 from resight.gallery.gallery import Gallery
-from resight.gallery.people import members_of
 from resight.gallery.records import Entry
 from resight.video.adding import is_tracklet
 from resight.video.linking.clustering import cluster
@@ -70,12 +69,12 @@ def plan_links(
 
 def with_cannot_links(site: Site, found: Sightings, gallery: Gallery) -> Site:
     """The site, with the pairs of tracklets whose people a user of the gallery has said to be two."""
-    links = {link.pid: link.into for link in gallery.links()}
+    links = gallery.store.linked()
     entry_of = {int(pid): int(entry) for pid, entry in zip(found.pids, found.ids, strict=True)}
     pairs = []
     for pair in gallery.cannot_links():
         first, second = (
-            [entry_of[pid] for pid in members_of(each, links) if pid in entry_of] for each in (pair.pid, pair.other)
+            [entry_of[pid] for pid in links.members_of(each) if pid in entry_of] for each in (pair.pid, pair.other)
         )
         pairs += [(one, other) for one in first for other in second]
     return replace(site, apart=(*site.apart, *pairs))
@@ -101,8 +100,8 @@ def carry_out(gallery: Gallery, plan: Plan, *, who: str | None = None) -> Done:
 def own_links(gallery: Gallery) -> dict[int, float]:
     """The links that linking made, as far as the audit tells: their probabilities by number."""
     found = {}
-    for line in gallery.audit():
-        told = PROBABILITY.match(line.purpose) if line.action == "link" else None
+    for line in gallery.audit(actions=["link"]):
+        told = PROBABILITY.match(line.purpose)
         if told:
             found[int(line.detail["link"] or 0)] = float(told[1])
     return found
@@ -119,8 +118,7 @@ def undo_links(gallery: Gallery, *, who: str | None = None) -> Done:
 
 def next_number(gallery: Gallery) -> int:
     """A number for a person that nobody ever had: links are numbered too, and a person has two of them or more."""
-    numbers = [int(line.detail.get("link") or 0) for line in gallery.audit() if line.action in ("link", "unlink")]
-    return max(numbers, default=0) + 1
+    return max((int(line.detail.get("link") or 0) for line in gallery.audit(actions=["link"])), default=0) + 1
 
 
 def check_cameras(site: Site, entries: list[Entry]) -> None:

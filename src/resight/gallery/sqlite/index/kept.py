@@ -41,10 +41,6 @@ class KeptCodes:
         """Of the codes that are in force, or of none. In a transaction."""
         return str(self._db.one("SELECT value FROM meta WHERE key = ?", [TOKEN]) or "")
 
-    def state(self) -> tuple[int, int]:
-        """Another one after each change of the gallery, by whomever."""
-        return self._db.one("PRAGMA data_version"), self._db.db.total_changes
-
     def fitting(self, removals: int | None = None, *, writing: bool = False) -> Codes | None:
         """The codes if they are those of the gallery's state. In a transaction. removals: as they are taken to be."""
         removals, token = self._rows.removals() if removals is None else removals, self.token()
@@ -67,7 +63,7 @@ class KeptCodes:
         it is read.
         """
         with self._db.alone():
-            if not self._db.can_write or self._db.db.in_transaction or self.state() == self._prepared:
+            if not self._db.can_write or self._db.db.in_transaction or self._db.state() == self._prepared:
                 return
             with suppress(GalleryError, OSError):
                 if self._doubted:
@@ -75,7 +71,7 @@ class KeptCodes:
                     self._replace_damaged()
                 self._prepare(adding)
             if not adding:
-                self._prepared = self.state()
+                self._prepared = self._db.state()
 
     def doubt(self) -> None:
         """Says that a block was not what it should be: the next `prepare` looks again, while nobody writes."""

@@ -6,32 +6,50 @@ Where the file of codes cannot be used or written, they are in memory.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
 
 from resight.core.errors import GalleryError
 from resight.core.records import FloatArray, IntArray
-from resight.gallery.people import root_of
+from resight.gallery.people import LinkTable
 from resight.gallery.search.approximate import Approximation, Graph
 from resight.gallery.search.columns import EVERY_ROW, Selection
 from resight.gallery.search.exact import Found, ranked, similarities_of
 from resight.gallery.search.index import Index
-from resight.gallery.sqlite.conditions import linked
 from resight.gallery.sqlite.connection import Connection
 from resight.gallery.sqlite.index.codes import Codes, Unfit
 from resight.gallery.sqlite.index.kept import OUT_OF_DATE, TAIL_ROWS, KeptCodes
-from resight.gallery.sqlite.index.reading import Rows, Stored, person_of_pid
+from resight.gallery.sqlite.index.reading import Rows, Stored, people_of_pids
+from resight.gallery.sqlite.linking import Linked
 from resight.site.transform import SiteTransform
 
 T = TypeVar("T")
 
 
+@dataclass(frozen=True, eq=False)
+class Merged:
+    """Linked people. people: (m,) int64, as the index has them; roots: (m,) int64, equal of those that are one."""
+
+    table: LinkTable
+    people: IntArray
+    roots: IntArray
+
+    @classmethod
+    def of(cls, table: LinkTable) -> Merged:
+        """Of all links."""
+        pids = np.array([*{*table, *table.values()}], np.int64)
+        whose = np.array([table.roots.get(pid, pid) for pid in pids.tolist()], np.int64)
+        return cls(table, people_of_pids(pids), np.unique(whose, return_inverse=True)[1])
+
+
 class LiveIndex:
     """The rows of the database as they are searched. kept: the file of codes."""
 
-    def __init__(self, db: Connection, dim: int) -> None:
-        self._db = db
+    def __init__(self, db: Connection, dim: int, linked: Linked) -> None:
+        self._db, self._linked = db, linked
+        self._merged = Merged.of(LinkTable())
         self._rows = Rows(db, dim)
         self.kept = KeptCodes(db, self._rows)
         self._index: Index | None = None
@@ -90,13 +108,12 @@ class LiveIndex:
 
     def num_people(self, index: Index, wanted: Selection) -> int:
         """How many people the rows that match the selection show, with links applied."""
-        found = index.people(wanted)
-        links = linked(self._db.db)
-        into = {person_of_pid(pid): person_of_pid(root_of(pid, links)) for pid in links}
-        linked_ones = np.unique(np.array([*into, *into.values()], np.int64))
-        there = linked_ones[found.holds(linked_ones)].tolist()
-        apart = len(found.codes) - len(there)
-        return apart + len({into.get(code, code) for code in there}) + found.alone
+        found, table = index.people(wanted), self._linked.table()
+        if table is not self._merged.table:
+            self._merged = Merged.of(table)
+        there = found.holds(self._merged.people)
+        merged = np.count_nonzero(np.bincount(self._merged.roots[there]))
+        return len(found.codes) - int(np.count_nonzero(there)) + int(merged) + found.alone
 
     def current_site(self) -> SiteTransform | None:
         """The site transform in force. In a read transaction. Raises GalleryError where it is damaged."""
@@ -128,7 +145,7 @@ class LiveIndex:
     def _sync(self, mapped: bool) -> Index | None:
         """The index up to date, in a read transaction; None if the codes are about to be replaced. mapped: or else,
         without their file."""
-        seen = self.kept.state()
+        seen = self._db.state()
         if self._index is None or seen != self._seen:
             try:
                 self._rows.read_site()

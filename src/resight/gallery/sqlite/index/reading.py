@@ -117,7 +117,7 @@ def _columns_of(found: sqlite3.Cursor) -> Columns:
     tracks: dict[tuple[int, str], int] = {}
     while part := found.fetchmany(READ_AT_ONCE):
         ids, times, cameras, names, pids = zip(*part, strict=True)
-        people = _people_of_pids(np.array([pid or 0 for pid in pids], np.int64))
+        people = people_of_pids(np.array([pid or 0 for pid in pids], np.int64))
         for row, (camera, name, pid) in enumerate(zip(cameras, names, pids, strict=True)):
             if pid is None:
                 people[row] = NOBODY if name is None else tracks.setdefault((camera, name), _of_track(camera, name))
@@ -132,13 +132,9 @@ def _columns_of(found: sqlite3.Cursor) -> Columns:
     return Columns.joined(parts)
 
 
-def person_of_pid(pid: int) -> int:
-    """What stands for a pid in every process, never NOBODY."""
-    return int(_people_of_pids(np.array([pid], np.int64))[0])
-
-
-def _people_of_pids(pids: IntArray) -> IntArray:
-    """A different number for each, spread over 64 bits as those of tracks are (the finalizer of MurmurHash3)."""
+def people_of_pids(pids: IntArray) -> IntArray:
+    """What stands for each in every process, never NOBODY: a different number for each, spread over 64 bits as those
+    of tracks are (the finalizer of MurmurHash3)."""
     mixed = pids.view(np.uint64) ^ np.uint64(0x9E3779B97F4A7C15)
     for factor in (0xFF51AFD7ED558CCD, 0xC4CEB9FE1A85EC53):
         mixed = (mixed ^ (mixed >> np.uint64(33))) * np.uint64(factor)
