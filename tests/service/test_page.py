@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import re
 import shutil
 import subprocess
 import sys
+from contextlib import suppress
 from html.parser import HTMLParser
 from importlib.resources import files
 from pathlib import Path
@@ -19,9 +22,12 @@ import resight
 from resight.cli.app import app
 from resight.core.calibration import FALSE_ACCEPT_RATE
 from resight.data.crops import Dataset
+from resight.gallery.store import Store
+from resight.service.application import ROUTES
 from resight.service.page.entrance import STATIC
 from resight.service.page.table import PAGES
 from tests.service.conftest import Answer, Serve, Service, multipart
+from tests.service.test_access import filled
 from tests.service.test_hostile import saved
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "service"
@@ -199,3 +205,48 @@ def test_what_is_foreign_is_here_with_its_licence() -> None:
     assert 'version:"2.0.11"' in script
     own = (static / "page.js").read_text() + (static / "style.css").read_text()
     assert "http" not in own
+
+
+class Watched:
+    """A store that tells which of its methods were called in an event loop, where every other request waits for them."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.wrong: list[str] = []
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self.store, name)
+        if not callable(found):
+            return found
+
+        def called(*args: Any, **options: Any) -> Any:
+            with suppress(RuntimeError):
+                asyncio.get_running_loop()
+                self.wrong.append(name)
+            return found(*args, **options)
+
+        return called
+
+
+def test_no_request_asks_the_database_in_the_event_loop(service: Service) -> None:
+    watched = Watched(service.desk.gallery.store)
+    service.desk.gallery.store = watched  # type: ignore[assignment]
+    session = service.log_in(service.keys["admin"])
+    for route in ROUTES:
+        if route.method == "GET":
+            path = filled(route)
+            service.ask("GET", path, "admin") if route.is_api else service.ask("GET", path, None, headers=session)
+    model = service.desk.gallery.settings.model
+    one = {"camera": "0", "embedding": [1.0] + [0.0] * 255, "model": model, "pid": 10**6}
+    for path, body in (
+        ("/search", {"entry": 1, "purpose": "a test"}),
+        ("/entries", one),
+        ("/entries/lines", json.dumps({**one, "pid": 10**6 + 1}).encode()),
+        ("/links/preview", {"pid": 10**6, "into": 10**6 + 1}),
+        ("/links", {"pid": 10**6, "into": 10**6 + 1}),
+        ("/cannot-links", {"pid": 10**6, "other": 1}),
+        ("/forget", {"token": service.post("/forget/preview", {"pids": [1]}).json["token"], "purpose": "a test"}),
+        ("/keys", {"name": "x", "role": "viewer", "cameras": ["0"]}),
+    ):
+        service.post(path, body)
+    assert watched.wrong == []
