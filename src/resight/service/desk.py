@@ -28,7 +28,7 @@ from resight.service.metrics import Metrics
 from resight.service.settings import ServiceSettings
 
 log = logging.getLogger("resight.service")
-FORGETS_AFTER_S = 600.0  # previews, and answers to idempotency keys
+FORGETS_AFTER_S = 600.0  # previews, certificates, and answers to idempotency keys
 MOST_REMEMBERED = 1000
 
 
@@ -42,6 +42,7 @@ class Remembered:
     def put(self, key: str, value: Any) -> None:
         """Remembers a value."""
         with self._lock:
+            self._values.pop(key, None)
             self._values[key] = (time.monotonic() + FORGETS_AFTER_S, value)
             while len(self._values) > MOST_REMEMBERED:
                 self._values.popitem(last=False)
@@ -57,12 +58,10 @@ class Remembered:
         with self._lock:
             self._values.clear()
 
-    def take(self, key: str) -> Any:
-        """The value, or None; it is gone then."""
-        value = self.get(key)
+    def drop(self, key: str) -> None:
+        """Forgets this one."""
         with self._lock:
             self._values.pop(key, None)
-        return value
 
 
 class Desk:
@@ -86,11 +85,12 @@ class Desk:
         self.metrics = Metrics()
         self.previews = Remembered()
         self.answers = Remembered()
+        self.certificates = Remembered()
         self.failures = Rates(settings.failures_a_minute)
         self.requests = Rates(settings.requests_a_minute)
         self.searches = Rates(settings.searches_a_minute)
         self.reading = Lane("reading", settings.readers, settings.waiting, settings.deadline_s)
-        self.writing = Lane("writing", 1, settings.waiting, settings.deadline_s)
+        self.writing = Lane("writing", 1, settings.waiting, settings.deadline_s, leaves=False)
         self.jobs = Jobs()
         model = gallery.model
         self.batcher = None if model is None else Batcher(model, settings.waiting, settings.deadline_s)

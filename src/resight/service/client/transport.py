@@ -35,9 +35,14 @@ class NotThere(GalleryError):
     """What is asked for is not there, or not for this key."""
 
 
+class NoPreview(GalleryError):
+    """What was previewed for a deletion is no longer remembered: something else was deleted meanwhile."""
+
+
 OF_KINDS: dict[str, type[ResightError]] = {
     "invalid": ConfigError,
     "not-found": NotThere,
+    "no-preview": NoPreview,
     "other-model": EmbeddingError,
     "UnreadableImage": DataError,
     "ServiceBusy": GalleryBusy,
