@@ -166,7 +166,7 @@ def test_a_key_that_cannot_be_audited_is_neither_made_nor_revoked(service: Servi
     def busy(*args: object) -> None:
         raise GalleryBusy("another process writes")
 
-    store.append_audit = busy  # type: ignore[method-assign]
+    store.append_audit = busy  # type: ignore[assignment,method-assign]
     assert service.post("/keys", {"name": "Bo", "role": "admin"}).status == 503
     assert service.delete(f"/keys/{there[0]['id']}").status == 503
     store.append_audit = append  # type: ignore[method-assign]

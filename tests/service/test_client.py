@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from resight.data.crops import Dataset
 from resight.service.client.remote import RemoteGallery
 from resight.service.client.transport import error_of
 from tests.gallery.helpers import unit
-from tests.service.conftest import Service
+from tests.service.conftest import Serve, Service
 from tests.service.test_rest import picture
 
 # What a gallery that is open here has beyond one behind a service, and why.
@@ -39,9 +40,13 @@ def test_it_has_the_methods_of_a_gallery() -> None:
     assert set(there) - set(here) == {"export_lines"}
     for name, method in there.items():
         if name in here:
-            known = set(inspect.signature(here[name]).parameters)  # type: ignore[arg-type]
-            asked = set(inspect.signature(method).parameters)  # type: ignore[arg-type]
-            assert asked - known <= {"options"}, name
+            assert arguments(method) == arguments(here[name]), name
+
+
+def arguments(method: object) -> list[tuple[str, object, object]]:
+    """Name, kind and default of each."""
+    found = inspect.signature(method).parameters.values()  # type: ignore[arg-type]
+    return [(each.name, each.kind, each.default) for each in found]
 
 
 def test_it_answers_what_the_gallery_answers(service: Service, people: Dataset, tmp_path: Path) -> None:
@@ -89,8 +94,76 @@ def test_it_answers_what_the_gallery_answers(service: Service, people: Dataset, 
         there.compact()
         assert there.forget(pid=1).entries == 1
         assert there.forget(older_than=60, untimed=True, camera="gate").entries == 3
-        assert [line.hash for line in there.audit()] == [line.hash for line in here.audit()][: len(list(there.audit()))]
+        told = [line.hash for line in there.audit()]
+        assert told == [line.hash for line in here.audit()][: len(told)]  # counts are written down now and then
         assert there.settings.model == here.settings.model
+
+
+def test_it_takes_what_a_gallery_takes(service: Service) -> None:
+    here = service.desk.gallery
+    rows = unit(4, dim=256)
+    with resight.connect(service.url, service.keys["admin"], purpose="a test") as there:
+        ids = there.add_embeddings(
+            rows[:3],
+            model=here.settings.model,
+            camera="gate",
+            person=["bob", "bob", "carol"],
+            attributes=[{"a": 1}, {"a": 1}, {"a": 2}],
+        )
+        one = there.add_embeddings(rows[:2], model=here.settings.model, camera="n", time=[7.0, 5.0], pool="best")
+        assert [entry.time for entry in here.entries(ids=one)] == [5.0]
+        conditions: list[dict[str, Any]] = [{"ids": ids}, {"id": ids[1]}, {"attributes": {"a": 1}}, {"people": "bob"}]
+        for asked in (*conditions, {"exclude_camera": "gate"}):
+            listed = [list(each.entries(**asked)) for each in (there, here)]
+            told = [[(entry.id, entry.person, entry.attributes) for entry in each] for each in listed]
+            assert told[0] == told[1] != []
+            assert there.people(**asked) == here.people(**asked)
+        everything = [entry.id for entry in here.page(limit=1000)]
+        assert [entry.id for entry in there.page(limit=1000)] == everything
+        assert [entry.id for entry in there.page(everything[2], 4)] == everything[3:7]
+        assert there.people(limit=1000) == here.people(limit=1000)
+        first = here.people(limit=1)[0].pid
+        assert there.people(first, 2) == here.people(first, 2)
+        assert there.search_embeddings(rows[2], 1)[0][0].entry.person == "carol"
+        there.unlink(there.link(*(person.pid for person in here.people(limit=2))), purpose="une m\u00e9prise \u2713")
+        assert [line.purpose for line in here.audit() if line.action == "unlink"] == ["une m\u00e9prise \u2713"]
+        assert len(there.to_forget(id=ids[0], times=True).cameras) == 1
+        for refused in (
+            lambda: there.add(picture(), camera="0", pool="mean"),
+            lambda: there.add_embeddings(rows, model="x", camera="0", ids=[1, 2, 3, 4]),
+            lambda: there.add_embeddings(rows, model="x", camera="0", crops=[b""] * 4),
+            lambda: there.add_rows([], keep_ids=True),
+            lambda: there.picture(ids[0], (100, 50)),
+            lambda: there.search_embeddings(rows, who="me"),
+            lambda: there.forget(pid=1, who="me"),
+            lambda: there.unlink(1, who="me"),
+        ):
+            with pytest.raises(ConfigError, match="a service"):
+                refused()
+
+
+def test_rows_of_one_person_are_pooled_where_the_site_transform_is(serve: Serve, tmp_path: Path) -> None:
+    place = tmp_path / "sited.db"
+    rows = np.random.default_rng(0).normal(size=(400, 256)).astype(np.float32)
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    with resight.open_gallery(place, resight.load("city"), new=True) as gallery:
+        gallery.add_embeddings(rows, model=gallery.settings.model, camera=["north", "south"] * 200)
+        gallery.site.fit()
+    service = serve(place=str(place))
+    asked: dict[str, Any] = {"top_k": 5, "pool": "mean", "seen_by": ["north", "south"]}
+    with resight.connect(service.url, service.keys["searcher"], purpose="a test") as there:
+        (mine,), (its,) = (each.search_embeddings(rows[:2], **asked) for each in (there, service.desk.gallery))
+        assert [match.id for match in mine] == [match.id for match in its]
+        assert [match.similarity for match in mine] == pytest.approx([match.similarity for match in its], abs=1e-6)
+        with pytest.raises(ConfigError, match="2 pictures, but 3 of seen_by"):
+            there.search_embeddings(rows[:2], seen_by=["a", "b", "c"])
+
+
+def test_rows_that_are_unlike_are_told(service: Service) -> None:
+    rows = unit(3, dim=256)
+    with resight.connect(service.url, service.keys["searcher"], purpose="a test") as there:
+        (mine,), (its,) = (each.search_embeddings(rows, pool="best") for each in (there, service.desk.gallery))
+    assert mine.notes == its.notes != ()
 
 
 def test_errors_are_those_of_a_gallery(service: Service) -> None:

@@ -208,7 +208,7 @@ def test_what_is_foreign_is_here_with_its_licence() -> None:
 
 
 class Watched:
-    """A store that tells which of its methods were called in an event loop, where every other request waits for them."""
+    """A store that tells which of its methods were called in an event loop, where all other requests wait."""
 
     def __init__(self, store: Store) -> None:
         self.store = store

@@ -47,6 +47,10 @@ Limit = Annotated[int, Query(ge=1, le=500)]
 Cursor = Annotated[int | None, Query(ge=-(2**63), lt=2**63, description="What `next` of the page before says.")]
 CamerasOf = Annotated[list[str], Query(alias="camera", max_length=200, default_factory=list)]
 
+WhereOf = Annotated[
+    str, Query(max_length=20_000, description="Further conditions as JSON: those that a search takes, such as `ids`.")
+]
+
 
 class Answering(Response):
     """Lines that are answered while the body of the request still comes. Starlette's own streamed response reads from
@@ -165,17 +169,12 @@ async def list_entries(
     limit: Limit = 50,
     after: Annotated[str | None, Query(max_length=40)] = None,
     before: Annotated[str | None, Query(max_length=40)] = None,
+    where: WhereOf = "",
 ) -> EntriesOut:
     """A page of entries, by id. What is added or forgotten meanwhile shifts nothing."""
-    where = Where(
-        cameras=camera or None,
-        tracks=track or None,
-        pids=pid or None,
-        people=person or None,
-        after=after,
-        before=before,
-    )
-    return await read(request, page_of, view_of(request), cursor or 0, limit, where.conditions())
+    given = {"cameras": camera, "tracks": track, "pids": pid, "people": person, "after": after, "before": before}
+    wanted = from_json(Where, where, **{name: value for name, value in given.items() if value not in (None, [])})
+    return await read(request, page_of, view_of(request), cursor or 0, limit, wanted.conditions())
 
 
 def page_of(view: Gallery, cursor: int, limit: int, conditions: dict[str, Any]) -> EntriesOut:

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from fastapi import Path, Request, Response
 
+from resight.gallery.arguments import camera_of
 from resight.gallery.filters import Filter
 from resight.gallery.records import Detail
 from resight.service.access.keys import Key
@@ -35,7 +36,8 @@ async def made(request: Request, body: KeyBody) -> NewKeyOut:
         desk.gallery.store.append_audit("key", who, "", detail)
 
     def act() -> tuple[Key, str, list[str]]:
-        entries = {camera: desk.gallery.store.count(Filter(cameras=(camera,))) for camera in body.cameras or ()}
+        cameras = [camera_of(camera) for camera in body.cameras or ()]
+        entries = {camera: desk.gallery.store.count(Filter(cameras=(camera,))) for camera in cameras}
         made = desk.keys.make(body.name, body.role, body.cameras, expires, audit)
         return *made, [camera for camera, num in entries.items() if not num]
 

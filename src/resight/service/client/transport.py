@@ -103,11 +103,11 @@ class Transport:
         result: dict[str, Any] = job["result"]
         return result
 
-    def lines(self, path: str) -> Iterator[bytes]:
+    def lines(self, path: str, headers: Query) -> Iterator[bytes]:
         """The lines of a long answer. The connection is of its own."""
         connection = self._connect()
         try:
-            connection.request("GET", self._path(path, None), headers=self._headers({}))
+            connection.request("GET", self._path(path, None), headers=self._headers(headers))
             answer = connection.getresponse()
             if answer.status >= 400:
                 raise error_of(answer.status, answer.read())
