@@ -8,6 +8,7 @@ import io
 import json
 import socket
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Event
@@ -18,10 +19,11 @@ import pytest
 from PIL import Image
 
 import resight
-from resight.core.errors import GalleryBusy
+from resight.core.errors import DataError, GalleryBusy
 from resight.data.crops import Dataset
+from resight.gallery.filters import Filter
 from resight.gallery.opening import open_with_model
-from resight.gallery.records import Forgotten
+from resight.gallery.records import Entry, Forgotten
 from resight.gallery.transfer.exporting import restore
 from resight.service.lanes import Lane, ServiceBusy
 from resight.service.settings import ServiceSettings
@@ -274,7 +276,7 @@ def test_a_deletion_whose_connection_broke_gives_its_certificate_when_asked_agai
         assert go.wait(60)
         return remove(*args)
 
-    store.remove = slow  # type: ignore[method-assign]
+    store.remove = slow  # type: ignore[assignment,method-assign]
     pid = service.get("/people?limit=1").json["people"][0]["pid"]
     others = service.post("/forget/preview", {"cameras": ["1"]}).json["token"]
     shown = service.post("/forget/preview", {"pids": [pid]}).json
@@ -305,7 +307,7 @@ def test_a_deletion_that_could_not_begin_is_confirmed_by_the_same_token(service:
         store.remove = remove  # type: ignore[method-assign]
         raise GalleryBusy("another process writes")
 
-    store.remove = busy  # type: ignore[method-assign]
+    store.remove = busy  # type: ignore[assignment,method-assign]
     shown = service.post("/forget/preview", {"cameras": ["1"]}).json
     body = {"token": shown["token"], "purpose": "request 12"}
     assert service.post("/forget", body).status == 503
@@ -378,8 +380,28 @@ def test_an_export_is_the_gallery_whole_and_is_audited(service: Service, tmp_pat
     lines = service.get("/export", "controller").body.splitlines()
     list(restore(str(tmp_path / "again.db"), iter(lines), "export"))
     with open_with_model(str(tmp_path / "again.db")) as again:
-        assert len(again) == service.get("/stats").json["entries"] == len(lines) - 1
+        assert len(again) == service.get("/stats").json["entries"] == len(lines) - 2
     assert service.get("/audit").json["lines"][-1]["action"] == "export"
+
+
+def test_an_export_is_whole_though_entries_are_forgotten_while_it_is_sent(service: Service, tmp_path: Path) -> None:
+    gallery = service.desk.gallery
+    scan = gallery.store.scan
+
+    def scanned(wanted: Filter) -> Iterator[Entry]:
+        gallery.forget(id=1)
+        return scan(wanted)
+
+    gallery.store.scan = scanned  # type: ignore[assignment,method-assign]
+    count = len(gallery)
+    lines = service.get("/export").body.splitlines(keepends=True)
+    assert (json.loads(lines[0])["entries"], json.loads(lines[-1])) == (count, {"entries": count - 1})
+    added = list(restore(str(tmp_path / "again.db"), iter(lines), "export"))
+    assert sum(len(each.ids) for each in added) == count - 1
+    assert not any(each.left_out for each in added)
+    for cut in (lines[:-1], lines[:-2], lines[:1]):
+        with pytest.raises(DataError, match=r"cut short|not one row"):
+            list(restore(str(tmp_path / f"{len(cut)}.db"), iter(cut), "export"))
 
 
 def test_metrics_are_figures_and_about_nobody(service: Service) -> None:
