@@ -149,3 +149,13 @@ def test_pictures_are_small_upright_and_say_nothing_of_their_origin(open_store: 
     with pytest.raises(UnreadableImage):
         gallery.picture(ids[1])
     assert gallery.within(["south"]).picture(ids[0]) is None
+
+
+def test_names_of_the_forgotten_leave_the_memory(open_store: Open) -> None:
+    with open_store(MODEL) as gallery:
+        view = gallery.within(("a",))
+        gallery.add_embeddings(unit(3), model=MODEL.identity, camera="a", person=["Ada", "Ada", "Bob"])
+        assert set(gallery._names.values()) == {"Ada", "Bob"}
+        view.forget(people="Ada")
+        gallery.add_embeddings(unit(2), model=MODEL.identity, camera="a", person="Bob")
+        assert set(gallery._names.values()) == {"Bob"}
