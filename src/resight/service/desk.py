@@ -53,6 +53,13 @@ class Remembered:
             until, value = self._values.get(key, (0.0, None))
             return value if time.monotonic() < until else None
 
+    def sweep(self) -> None:
+        """Forgets those whose time is over."""
+        now = time.monotonic()
+        with self._lock:
+            while self._values and next(iter(self._values.values()))[0] <= now:  # the oldest come first
+                self._values.popitem(last=False)
+
     def clear(self) -> None:
         """Forgets all of them."""
         with self._lock:
@@ -121,17 +128,25 @@ class Desk:
         self.gallery.close()
 
     def _tick(self) -> None:
+        written: Future[None] | None = None
+        self.ready = self._searched()
+        while not self._closing.wait(WITHIN_S):
+            self.ready = self.ready or self._searched()
+            for remembered in (self.previews, self.certificates, self.answers):
+                remembered.sweep()
+            if written is None or written.done():
+                written = self.writing.submit(self._write_ledger)
+
+    def _searched(self) -> bool:
+        """Reads the index by a first search; whether it could be searched, which is tried again otherwise."""
         try:
             nothing = np.zeros((1, self.gallery.settings.dim), np.float32)
             site = self.gallery.site.transform
-            self.gallery.store.search(nothing, 1, EVERY_ENTRY, None, site.identity if site else "")  # reads the index
-            self.ready = True
+            self.gallery.store.search(nothing, 1, EVERY_ENTRY, None, site.identity if site else "")
         except ResightError as error:
-            log.error("the gallery cannot be searched: %s", error)
-        written: Future[None] | None = None
-        while not self._closing.wait(WITHIN_S):
-            if written is None or written.done():
-                written = self.writing.submit(self._write_ledger)
+            log.error("the gallery cannot be searched, and is tried again: %s", error)
+            return False
+        return True
 
     def _write_ledger(self) -> None:
         try:
