@@ -91,6 +91,8 @@ FOREIGN = [
     ({"Origin": "http://127.0.0.1:1"}, 403),
     ({"Origin": "http://127.0.0.1.evil.example"}, 403),
     ({"Origin": ""}, 403),
+    ({"Origin": "http://["}, 403),
+    ({"Origin": "http://[::1"}, 403),
     ({"Sec-Fetch-Site": "cross-site"}, 403),
     ({"Sec-Fetch-Site": "same-site"}, 403),
     ({"X-CSRF-Token": ""}, 403),

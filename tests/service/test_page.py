@@ -13,6 +13,7 @@ from html.parser import HTMLParser
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import numpy as np
 import pytest
@@ -250,3 +251,13 @@ def test_no_request_asks_the_database_in_the_event_loop(service: Service) -> Non
     ):
         service.post(path, body)
     assert watched.wrong == []
+
+
+def test_numbers_of_any_length_are_no_defect(service: Service) -> None:
+    session = service.log_in(service.keys["controller"])
+    digits = "9" * 5000
+    for path in (f"/?entry={digits}", f"/people?after={digits}", f"/review?skip={digits}", f"/forget?pid={digits}"):
+        assert service.ask("GET", path, None, headers=session).status == 200
+    for path, name in (("/", "entry"), ("/forget", "pid"), ("/forget", "id"), ("/correct", "pid")):
+        form = urlencode({"csrf": session["X-CSRF-Token"], "purpose": "a test", "act": "apart", name: digits})
+        assert service.ask("POST", path, None, form.encode(), {**session, **FORM}).status in (404, 409, 422)

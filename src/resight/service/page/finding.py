@@ -35,7 +35,7 @@ SHOWN = 300  # crops on a person's page
 async def search_page(request: Request) -> Response:
     """The form."""
     given = request.query_params.get("entry", "")
-    asked: dict[str, Any] = {"entry": given if given.isdecimal() else "", "purpose": "", "cameras": []}
+    asked: dict[str, Any] = {"entry": given if _is_whole(given) else "", "purpose": "", "cameras": []}
     return await _search(request, asked, None)
 
 
@@ -49,7 +49,7 @@ async def search(request: Request) -> Response:
         if not data:
             raise UnreadableImage(str(file.filename), "the file is empty; choose another")
     entry = text_in(form, "entry")
-    if not pictures and not entry.isdecimal():
+    if not pictures and not _is_whole(entry):
         raise ConfigError("choose, drop or paste a picture of the person first")
     options = checked(SearchOptions, _options_of(form))
     answer = await found(request, options, **({"pictures": pictures} if pictures else {"entry": int(entry)}))
