@@ -155,7 +155,9 @@ class Guard:
 
     def _too_large(self, headers: Headers, route: Route) -> Response | None:
         length = headers.get("content-length", "0")
-        if not route.streamed and (not length.isdecimal() or len(length) > 18 or int(length) > self.desk.settings.max_body):
+        if not route.streamed and (
+            not length.isdecimal() or len(length) > 18 or int(length) > self.desk.settings.max_body
+        ):
             return problem(413, _too_long(self.desk.settings.max_body), "too-large")
         return None
 
