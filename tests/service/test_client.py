@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import inspect
 import json
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import numpy as np
@@ -17,7 +20,7 @@ from resight.cli.app import app
 from resight.core.errors import ConfigError, DataError, EmbeddingError, GalleryError
 from resight.data.crops import Dataset
 from resight.service.client.remote import RemoteGallery
-from resight.service.client.transport import error_of
+from resight.service.client.transport import Transport, _ended, error_of
 from tests.gallery.helpers import unit
 from tests.service.conftest import Serve, Service
 from tests.service.test_rest import picture
@@ -193,6 +196,53 @@ def test_errors_are_those_of_a_gallery(service: Service) -> None:
     with pytest.raises(GalleryError, match="cannot be reached"):
         resight.connect("http://127.0.0.1:9", "rsk_00000000_x")
     assert "none of a resight service" in str(error_of(502, b"<html>"))
+
+
+def test_what_may_have_been_done_is_not_asked_for_again() -> None:
+    asked: list[str] = []
+
+    class Losing(BaseHTTPRequestHandler):
+        """Answers what is read, and loses the connection at the first of each request that may change something."""
+
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            self.answer()
+            self.close_connection = self.path.endswith("/model")  # without a word
+
+        def do_POST(self) -> None:
+            asked.append(self.path.removeprefix("/api/v1"))
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.close_connection = asked.count(asked[-1]) == 1
+            if not self.close_connection:
+                self.answer()
+
+        def answer(self) -> None:
+            self.send_response(200)
+            for name, value in (("Content-Type", "application/json"), ("Content-Length", "2")):
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(b"{}")
+
+        def log_message(self, *args: object) -> None: ...
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Losing) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        transport = Transport(f"http://127.0.0.1:{server.server_port}", "rsk_00000000_x")
+        for path in ("/links", "/jobs/verify"):
+            transport.call("GET", "/stats")
+            with pytest.raises(GalleryError, match="cannot be reached"):
+                transport.call("POST", path, body={})
+        for path in ("/search", "/forget"):
+            transport.call("GET", "/stats")
+            assert transport.call("POST", path, body={}) == {}
+        assert asked == ["/links", "/jobs/verify", "/search", "/search", "/forget", "/forget"]
+        transport.call("GET", "/model")
+        while transport._connection is not None and not _ended(transport._connection):
+            time.sleep(0.01)  # until its end has come
+        assert transport.call("POST", "/links", body={}) == {}
+        transport.close()
+        server.shutdown()
 
 
 def test_a_key_comes_from_the_environment(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
