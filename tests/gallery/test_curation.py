@@ -233,3 +233,13 @@ def test_ids_that_leave_no_room_are_refused(tmp_path: Path, number: int) -> None
         assert gallery.add_embeddings(unit(1), model=MODEL.identity, camera="north", ids=[2**53 - 1]) == [2**53 - 1]
         assert gallery.add(pictures(unit(1, seed=1)), camera="north") == [2**53]
         assert len(gallery.search(unit(1)[0].tobytes())) == 2
+
+
+def test_names_of_the_forgotten_leave_the_memory(open_store: Open) -> None:
+    with open_store(MODEL) as gallery:
+        view = gallery.within(("a",))
+        gallery.add_embeddings(unit(3), model=MODEL.identity, camera="a", person=["Ada", "Ada", "Bob"])
+        assert set(gallery._names.values()) == {"Ada", "Bob"}
+        view.forget(people="Ada")
+        gallery.add_embeddings(unit(2), model=MODEL.identity, camera="a", person="Bob")
+        assert set(gallery._names.values()) == {"Bob"}

@@ -20,6 +20,7 @@ from resight.gallery.audit import ACTIONS
 from resight.gallery.filters import Filter
 from resight.gallery.migrate import migrate
 from resight.gallery.opening import open_with_model
+from resight.gallery.store import without_password
 from resight.gallery.transfer.lines import rows_of_lines
 from tests.gallery.helpers import CALIBRATED, DIM, MODEL, pictures, unit
 
@@ -217,3 +218,17 @@ def test_a_missing_hnsw_library_says_what_to_install(gallery: Gallery, monkeypat
     with pytest.raises(MissingExtra, match=r"resight\[approximate\]") as raised:
         gallery.approximate()
     assert raised.value.exit_code == 6
+
+
+def test_a_message_has_no_password_wherever_in_the_address_it_stands() -> None:
+    for address, told in {
+        "postgresql://ada:secret@host/d": "postgresql://host/d",
+        "postgresql://host/d?user=ada&password=secret": "postgresql://host/d",
+        "postgresql://host/d?gallery=a@b&pass%77ord=secret&sslmode=require": "postgresql://host/d?gallery=a@b&sslmode=require",
+        "postgresql://host/d?options=x@secret": "postgresql://host/d",
+        "postgresql://ada:secret?secret=1@host/d": "postgresql://host/d",
+        "postgresql://ada:secret/secret@host/d?gallery=g": "postgresql://host/d?gallery=g",
+        "milvus://ada:sec@secret@host:1/d?secure=true": "milvus://host:1/d?secure=true",
+        "folder/what?.db": "folder/what?.db",
+    }.items():
+        assert without_password(address) == told

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from resight.core.errors import ConfigError, DataError
+from resight.core.errors import ConfigError, DataError, GalleryBusy
 from resight.gallery.opening import open_with_model
 from resight.service.access.holding import HOLDER, held
 from resight.service.access.keys import Keys
@@ -91,6 +91,8 @@ FOREIGN = [
     ({"Origin": "http://127.0.0.1:1"}, 403),
     ({"Origin": "http://127.0.0.1.evil.example"}, 403),
     ({"Origin": ""}, 403),
+    ({"Origin": "http://["}, 403),
+    ({"Origin": "http://[::1"}, 403),
     ({"Sec-Fetch-Site": "cross-site"}, 403),
     ({"Sec-Fetch-Site": "same-site"}, 403),
     ({"X-CSRF-Token": ""}, 403),
@@ -157,6 +159,23 @@ def test_keys_are_hashed_shown_once_and_end_when_they_are_revoked(service: Servi
         (True, "the admin (admin)"),
         (False, "the admin (admin)"),
     ]
+
+
+def test_a_key_that_cannot_be_audited_is_neither_made_nor_revoked(service: Service) -> None:
+    store = service.desk.gallery.store
+    append, there = store.append_audit, service.get("/keys").json
+
+    def busy(*args: object) -> None:
+        raise GalleryBusy("another process writes")
+
+    store.append_audit = busy  # type: ignore[assignment,method-assign]
+    assert service.post("/keys", {"name": "Bo", "role": "admin"}).status == 503
+    assert service.delete(f"/keys/{there[0]['id']}").status == 503
+    store.append_audit = append  # type: ignore[method-assign]
+    assert service.get("/keys").json == there == [key for key in there if key["revoked"] is None]
+    assert Keys(service.desk.keys.path).all() == service.desk.keys.all()
+    assert service.post("/keys", {"name": "Bo", "role": "admin"}).status == 201
+    assert service.delete(f"/keys/{there[0]['id']}").status == 204
 
 
 def test_a_file_of_keys_that_others_may_read_is_refused(service: Service) -> None:

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import inspect
 import json
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,9 +20,9 @@ from resight.cli.app import app
 from resight.core.errors import ConfigError, DataError, EmbeddingError, GalleryError
 from resight.data.crops import Dataset
 from resight.service.client.remote import RemoteGallery
-from resight.service.client.transport import error_of
+from resight.service.client.transport import Transport, _ended, error_of
 from tests.gallery.helpers import unit
-from tests.service.conftest import Service
+from tests.service.conftest import Serve, Service
 from tests.service.test_rest import picture
 
 # What a gallery that is open here has beyond one behind a service, and why.
@@ -39,9 +43,13 @@ def test_it_has_the_methods_of_a_gallery() -> None:
     assert set(there) - set(here) == {"export_lines"}
     for name, method in there.items():
         if name in here:
-            known = set(inspect.signature(here[name]).parameters)  # type: ignore[arg-type]
-            asked = set(inspect.signature(method).parameters)  # type: ignore[arg-type]
-            assert asked - known <= {"options"}, name
+            assert arguments(method) == arguments(here[name]), name
+
+
+def arguments(method: object) -> list[tuple[str, object, object]]:
+    """Name, kind and default of each."""
+    found = inspect.signature(method).parameters.values()  # type: ignore[arg-type]
+    return [(each.name, each.kind, each.default) for each in found]
 
 
 def test_it_answers_what_the_gallery_answers(service: Service, people: Dataset, tmp_path: Path) -> None:
@@ -89,8 +97,76 @@ def test_it_answers_what_the_gallery_answers(service: Service, people: Dataset, 
         there.compact()
         assert there.forget(pid=1).entries == 1
         assert there.forget(older_than=60, untimed=True, camera="gate").entries == 3
-        assert [line.hash for line in there.audit()] == [line.hash for line in here.audit()][: len(list(there.audit()))]
+        told = [line.hash for line in there.audit()]
+        assert told == [line.hash for line in here.audit()][: len(told)]  # counts are written down now and then
         assert there.settings.model == here.settings.model
+
+
+def test_it_takes_what_a_gallery_takes(service: Service) -> None:
+    here = service.desk.gallery
+    rows = unit(4, dim=256)
+    with resight.connect(service.url, service.keys["admin"], purpose="a test") as there:
+        ids = there.add_embeddings(
+            rows[:3],
+            model=here.settings.model,
+            camera="gate",
+            person=["bob", "bob", "carol"],
+            attributes=[{"a": 1}, {"a": 1}, {"a": 2}],
+        )
+        one = there.add_embeddings(rows[:2], model=here.settings.model, camera="n", time=[7.0, 5.0], pool="best")
+        assert [entry.time for entry in here.entries(ids=one)] == [5.0]
+        conditions: list[dict[str, Any]] = [{"ids": ids}, {"id": ids[1]}, {"attributes": {"a": 1}}, {"people": "bob"}]
+        for asked in (*conditions, {"exclude_camera": "gate"}):
+            listed = [list(each.entries(**asked)) for each in (there, here)]
+            told = [[(entry.id, entry.person, entry.attributes) for entry in each] for each in listed]
+            assert told[0] == told[1] != []
+            assert there.people(**asked) == here.people(**asked)
+        everything = [entry.id for entry in here.page(limit=1000)]
+        assert [entry.id for entry in there.page(limit=1000)] == everything
+        assert [entry.id for entry in there.page(everything[2], 4)] == everything[3:7]
+        assert there.people(limit=1000) == here.people(limit=1000)
+        first = here.people(limit=1)[0].pid
+        assert there.people(first, 2) == here.people(first, 2)
+        assert there.search_embeddings(rows[2], 1)[0][0].entry.person == "carol"
+        there.unlink(there.link(*(person.pid for person in here.people(limit=2))), purpose="une m\u00e9prise \u2713")
+        assert [line.purpose for line in here.audit() if line.action == "unlink"] == ["une m\u00e9prise \u2713"]
+        assert len(there.to_forget(id=ids[0], times=True).cameras) == 1
+        for refused in (
+            lambda: there.add(picture(), camera="0", pool="mean"),
+            lambda: there.add_embeddings(rows, model="x", camera="0", ids=[1, 2, 3, 4]),
+            lambda: there.add_embeddings(rows, model="x", camera="0", crops=[b""] * 4),
+            lambda: there.add_rows([], keep_ids=True),
+            lambda: there.picture(ids[0], (100, 50)),
+            lambda: there.search_embeddings(rows, who="me"),
+            lambda: there.forget(pid=1, who="me"),
+            lambda: there.unlink(1, who="me"),
+        ):
+            with pytest.raises(ConfigError, match="a service"):
+                refused()
+
+
+def test_rows_of_one_person_are_pooled_where_the_site_transform_is(serve: Serve, tmp_path: Path) -> None:
+    place = tmp_path / "sited.db"
+    rows = np.random.default_rng(0).normal(size=(400, 256)).astype(np.float32)
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    with resight.open_gallery(place, resight.load("city"), new=True) as gallery:
+        gallery.add_embeddings(rows, model=gallery.settings.model, camera=["north", "south"] * 200)
+        gallery.site.fit()
+    service = serve(place=str(place))
+    asked: dict[str, Any] = {"top_k": 5, "pool": "mean", "seen_by": ["north", "south"]}
+    with resight.connect(service.url, service.keys["searcher"], purpose="a test") as there:
+        (mine,), (its,) = (each.search_embeddings(rows[:2], **asked) for each in (there, service.desk.gallery))
+        assert [match.id for match in mine] == [match.id for match in its]
+        assert [match.similarity for match in mine] == pytest.approx([match.similarity for match in its], abs=1e-6)
+        with pytest.raises(ConfigError, match="2 pictures, but 3 of seen_by"):
+            there.search_embeddings(rows[:2], seen_by=["a", "b", "c"])
+
+
+def test_rows_that_are_unlike_are_told(service: Service) -> None:
+    rows = unit(3, dim=256)
+    with resight.connect(service.url, service.keys["searcher"], purpose="a test") as there:
+        (mine,), (its,) = (each.search_embeddings(rows, pool="best") for each in (there, service.desk.gallery))
+    assert mine.notes == its.notes != ()
 
 
 def test_errors_are_those_of_a_gallery(service: Service) -> None:
@@ -120,6 +196,53 @@ def test_errors_are_those_of_a_gallery(service: Service) -> None:
     with pytest.raises(GalleryError, match="cannot be reached"):
         resight.connect("http://127.0.0.1:9", "rsk_00000000_x")
     assert "none of a resight service" in str(error_of(502, b"<html>"))
+
+
+def test_what_may_have_been_done_is_not_asked_for_again() -> None:
+    asked: list[str] = []
+
+    class Losing(BaseHTTPRequestHandler):
+        """Answers what is read, and loses the connection at the first of each request that may change something."""
+
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            self.answer()
+            self.close_connection = self.path.endswith("/model")  # without a word
+
+        def do_POST(self) -> None:
+            asked.append(self.path.removeprefix("/api/v1"))
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.close_connection = asked.count(asked[-1]) == 1
+            if not self.close_connection:
+                self.answer()
+
+        def answer(self) -> None:
+            self.send_response(200)
+            for name, value in (("Content-Type", "application/json"), ("Content-Length", "2")):
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(b"{}")
+
+        def log_message(self, *args: object) -> None: ...
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Losing) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        transport = Transport(f"http://127.0.0.1:{server.server_port}", "rsk_00000000_x")
+        for path in ("/links", "/jobs/verify"):
+            transport.call("GET", "/stats")
+            with pytest.raises(GalleryError, match="cannot be reached"):
+                transport.call("POST", path, body={})
+        for path in ("/search", "/forget"):
+            transport.call("GET", "/stats")
+            assert transport.call("POST", path, body={}) == {}
+        assert asked == ["/links", "/jobs/verify", "/search", "/search", "/forget", "/forget"]
+        transport.call("GET", "/model")
+        while transport._connection is not None and not _ended(transport._connection):
+            time.sleep(0.01)  # until its end has come
+        assert transport.call("POST", "/links", body={}) == {}
+        transport.close()
+        server.shutdown()
 
 
 def test_a_key_comes_from_the_environment(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import io
+import json
 import socket
 import struct
 import zlib
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
+from starlette.requests import Request
 
+from resight.gallery.filters import Filter
+from resight.service.api.entries import _batches
 from resight.service.settings import ServiceSettings
 from tests.service.conftest import API, Serve, Service, multipart
 from tests.service.test_rest import text_of
@@ -163,3 +169,58 @@ def test_a_line_that_never_ends_is_cut_off(serve: Serve) -> None:
     service = serve(ServiceSettings(max_line=10_000))
     answer = service.post("/entries/lines", b'{"camera": "' + b"x" * 100_000)
     assert answer.status == 413
+
+
+def test_lines_are_taken_while_the_next_is_incomplete(service: Service) -> None:
+    model = service.desk.gallery.settings.model
+    line = json.dumps({"camera": "n", "embedding": [1.0] + [0.0] * 255, "model": model}).encode() + b"\n"
+    with socket.create_connection(("127.0.0.1", service.port), 20) as wire:
+        wire.sendall(lines_head(service, f"{API}/entries/lines") + piece(line + line[:20]))
+        told = b""
+        while b'"id"' not in told:
+            told += wire.recv(4096)
+        assert b'"line": 2' not in told
+        wire.sendall(piece(line[20:]) + piece(b""))
+        while b'"there": true' not in told:
+            told += wire.recv(4096)
+    assert service.desk.gallery.store.count(Filter(cameras=("n",))) == 1
+
+
+def test_lines_that_are_all_or_none_are_refused_while_they_come(serve: Serve) -> None:
+    service = serve(ServiceSettings(max_body=100_000))
+    for line, status in ((b'{"camera": "n"}\n' * 10, 422), (b'{"camera": "' + b"x" * 20_000 + b'"}\n', 413)):
+        with socket.create_connection(("127.0.0.1", service.port), 20) as wire:
+            wire.sendall(lines_head(service, f"{API}/entries/lines?strict=true"))
+            with suppress(OSError):  # the answer comes before the end, which never does
+                for _ in range(50):
+                    wire.sendall(piece(line))
+            assert wire.recv(4096).startswith(f"HTTP/1.1 {status} ".encode())
+
+
+def test_a_batch_of_lines_has_so_many_bytes() -> None:
+    settings = ServiceSettings(max_line=1000, max_body=2000)
+    line = b"x" * 900 + b"\n"
+    body = line * 10 + b"\n\n" + b"y"
+    parts = [body[start : start + 700] for start in range(0, len(body), 700)]
+    messages = [{"type": "http.request", "body": part, "more_body": True} for part in parts]
+    messages[-1]["more_body"] = False
+
+    async def receive() -> Any:
+        return messages.pop(0)
+
+    async def batches() -> list[list[bytes]]:
+        return [part async for part in _batches(Request({"type": "http"}, receive), settings)]
+
+    found = asyncio.run(batches())
+    assert [line for part in found for line in part] == [b"x" * 900] * 10 + [b"y"]
+    assert max(sum(map(len, part)) for part in found) <= 2000 + 900
+
+
+def piece(data: bytes) -> bytes:
+    """A part of a body whose length is not told."""
+    return f"{len(data):x}\r\n".encode() + data + b"\r\n"
+
+
+def lines_head(service: Service, path: str) -> bytes:
+    head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {service.keys['operator']}\r\n"
+    return f"{head}Transfer-Encoding: chunked\r\n\r\n".encode()

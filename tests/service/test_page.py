@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import shutil
@@ -9,10 +10,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from html.parser import HTMLParser
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import numpy as np
 import pytest
@@ -22,9 +25,12 @@ import resight
 from resight.cli.app import app
 from resight.core.calibration import FALSE_ACCEPT_RATE
 from resight.data.crops import Dataset
+from resight.gallery.store import Store
+from resight.service.application import ROUTES
 from resight.service.page.entrance import STATIC
 from resight.service.page.table import PAGES
 from tests.service.conftest import Answer, Serve, Service, multipart
+from tests.service.test_access import filled
 from tests.service.test_hostile import saved
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "service"
@@ -231,3 +237,58 @@ def test_a_time_without_a_zone_is_utc_as_what_is_shown(service: Service, far_eas
     assert "write a date as 2026-03-01" in visitor.post("/forget", {"camera": "yard", "after": "2026"}).body.decode()
     key = {"name": "gate", "role": "viewer", "expires": "2036-01-01T00:00"}
     assert service.post("/keys", key).json["expires"] == 2082758400.0
+
+
+class Watched:
+    """A store that tells which of its methods were called in an event loop, where all other requests wait."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.wrong: list[str] = []
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self.store, name)
+        if not callable(found):
+            return found
+
+        def called(*args: Any, **options: Any) -> Any:
+            with suppress(RuntimeError):
+                asyncio.get_running_loop()
+                self.wrong.append(name)
+            return found(*args, **options)
+
+        return called
+
+
+def test_no_request_asks_the_database_in_the_event_loop(service: Service) -> None:
+    watched = Watched(service.desk.gallery.store)
+    service.desk.gallery.store = watched  # type: ignore[assignment]
+    session = service.log_in(service.keys["admin"])
+    for route in ROUTES:
+        if route.method == "GET":
+            path = filled(route)
+            service.ask("GET", path, "admin") if route.is_api else service.ask("GET", path, None, headers=session)
+    model = service.desk.gallery.settings.model
+    one = {"camera": "0", "embedding": [1.0] + [0.0] * 255, "model": model, "pid": 10**6}
+    for path, body in (
+        ("/search", {"entry": 1, "purpose": "a test"}),
+        ("/entries", one),
+        ("/entries/lines", json.dumps({**one, "pid": 10**6 + 1}).encode()),
+        ("/links/preview", {"pid": 10**6, "into": 10**6 + 1}),
+        ("/links", {"pid": 10**6, "into": 10**6 + 1}),
+        ("/cannot-links", {"pid": 10**6, "other": 1}),
+        ("/forget", {"token": service.post("/forget/preview", {"pids": [1]}).json["token"], "purpose": "a test"}),
+        ("/keys", {"name": "x", "role": "viewer", "cameras": ["0"]}),
+    ):
+        service.post(path, body)
+    assert watched.wrong == []
+
+
+def test_numbers_of_any_length_are_no_defect(service: Service) -> None:
+    session = service.log_in(service.keys["controller"])
+    digits = "9" * 5000
+    for path in (f"/?entry={digits}", f"/people?after={digits}", f"/review?skip={digits}", f"/forget?pid={digits}"):
+        assert service.ask("GET", path, None, headers=session).status == 200
+    for path, name in (("/", "entry"), ("/forget", "pid"), ("/forget", "id"), ("/correct", "pid")):
+        form = urlencode({"csrf": session["X-CSRF-Token"], "purpose": "a test", "act": "apart", name: digits})
+        assert service.ask("POST", path, None, form.encode(), {**session, **FORM}).status in (404, 409, 422)

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import io
 import json
+import socket
 import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
 import resight
+from resight.core.errors import DataError, GalleryBusy
 from resight.data.crops import Dataset
+from resight.gallery.filters import Filter
 from resight.gallery.opening import open_with_model
+from resight.gallery.records import Entry, Forgotten
 from resight.gallery.transfer.exporting import restore
+from resight.service.lanes import Lane, ServiceBusy
 from resight.service.settings import ServiceSettings
 from tests.service.conftest import Serve, Service, multipart
 
@@ -249,11 +259,80 @@ def test_forgetting_is_previewed_confirmed_once_and_certified(service: Service) 
     gone = service.post("/forget", body, "controller").json
     assert (gone["entries"], gone["traces"], gone["who"]) == (count + 1, [], "the controller (controller)")
     assert gone["looked_for"] >= 2 * count
-    assert service.post("/forget", body, "controller").status == 409
+    assert service.post("/forget", body, "controller").json == gone  # whoever did not get the answer asks again
+    assert service.post("/forget", body, "admin").status == 409
     assert service.get(f"/people/{pid}").status == 404
     line = next(line for line in service.get("/audit").json["lines"] if line["number"] == gone["audit_number"])
     assert (line["hash"], line["action"], line["purpose"]) == (gone["audit_hash"], "forget", "request 12")
     assert str(pid) not in json.dumps(gone)
+
+
+def test_a_deletion_whose_connection_broke_gives_its_certificate_when_asked_again(service: Service) -> None:
+    store = service.desk.gallery.store
+    remove, begun, go = store.remove, Event(), Event()
+
+    def slow(*args: Any) -> Forgotten:
+        begun.set()
+        assert go.wait(60)
+        return remove(*args)
+
+    store.remove = slow  # type: ignore[assignment,method-assign]
+    pid = service.get("/people?limit=1").json["people"][0]["pid"]
+    others = service.post("/forget/preview", {"cameras": ["1"]}).json["token"]
+    shown = service.post("/forget/preview", {"pids": [pid]}).json
+    body = json.dumps({"token": shown["token"], "purpose": "request 12"}).encode()
+    with socket.create_connection(("127.0.0.1", service.port), 20) as wire:
+        head = f"POST /api/v1/forget HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {service.keys['admin']}\r\n"
+        head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        wire.sendall(head.encode() + body)
+        assert begun.wait(60)
+    with ThreadPoolExecutor(2) as pool:
+        kind = {"Content-Type": "application/json"}
+        asked = [pool.submit(service.post, "/forget", body, headers=kind) for _ in range(2)]
+        go.set()
+        answers = [each.result() for each in asked]
+    assert [answer.status for answer in answers] == [200, 200]
+    assert answers[0].json["entries"] == shown["entries"]
+    again = service.post("/forget", body, headers=kind)
+    assert again.json == answers[0].json == answers[1].json
+    assert sum(line.action == "forget" for line in service.desk.gallery.audit()) == 1
+    assert service.post("/forget", {"token": others, "purpose": "request 13"}).status == 409  # gone with the deletion
+
+
+def test_a_deletion_that_could_not_begin_is_confirmed_by_the_same_token(service: Service) -> None:
+    store = service.desk.gallery.store
+    remove = store.remove
+
+    def busy(*args: Any) -> Forgotten:
+        store.remove = remove  # type: ignore[method-assign]
+        raise GalleryBusy("another process writes")
+
+    store.remove = busy  # type: ignore[assignment,method-assign]
+    shown = service.post("/forget/preview", {"cameras": ["1"]}).json
+    body = {"token": shown["token"], "purpose": "request 12"}
+    assert service.post("/forget", body).status == 503
+    assert service.post("/forget", body).json["entries"] == shown["entries"]
+
+
+def test_work_that_writes_is_waited_for_once_it_has_begun() -> None:
+    lane = Lane("writing", 1, 5, 0.05, leaves=False)
+    go, done = Event(), list[str]()
+
+    def slow() -> str:
+        assert go.wait(60)
+        return "done"
+
+    async def asked() -> str:
+        first = asyncio.ensure_future(lane.run(slow))
+        await asyncio.sleep(0)  # so that it comes first
+        with pytest.raises(ServiceBusy, match="nothing of this was done"):
+            await lane.run(done.append, "second")
+        go.set()
+        return await first
+
+    assert asyncio.run(asked()) == "done"
+    lane.close()
+    assert (done, lane.busy) == ([], 0)
 
 
 def test_jobs_tell_how_they_went(service: Service) -> None:
@@ -301,8 +380,28 @@ def test_an_export_is_the_gallery_whole_and_is_audited(service: Service, tmp_pat
     lines = service.get("/export", "controller").body.splitlines()
     list(restore(str(tmp_path / "again.db"), iter(lines), "export"))
     with open_with_model(str(tmp_path / "again.db")) as again:
-        assert len(again) == service.get("/stats").json["entries"] == len(lines) - 1
+        assert len(again) == service.get("/stats").json["entries"] == len(lines) - 2
     assert service.get("/audit").json["lines"][-1]["action"] == "export"
+
+
+def test_an_export_is_whole_though_entries_are_forgotten_while_it_is_sent(service: Service, tmp_path: Path) -> None:
+    gallery = service.desk.gallery
+    scan = gallery.store.scan
+
+    def scanned(wanted: Filter) -> Iterator[Entry]:
+        gallery.forget(id=1)
+        return scan(wanted)
+
+    gallery.store.scan = scanned  # type: ignore[assignment,method-assign]
+    count = len(gallery)
+    lines = service.get("/export").body.splitlines(keepends=True)
+    assert (json.loads(lines[0])["entries"], json.loads(lines[-1])) == (count, {"entries": count - 1})
+    added = list(restore(str(tmp_path / "again.db"), iter(lines), "export"))
+    assert sum(len(each.ids) for each in added) == count - 1
+    assert not any(each.left_out for each in added)
+    for cut in (lines[:-1], lines[:-2], lines[:1]):
+        with pytest.raises(DataError, match=r"cut short|not one row"):
+            list(restore(str(tmp_path / f"{len(cut)}.db"), iter(cut), "export"))
 
 
 def test_metrics_are_figures_and_about_nobody(service: Service) -> None:
@@ -333,8 +432,6 @@ def test_too_much_is_refused_and_the_limit_is_told(serve: Serve) -> None:
 
 
 def test_a_full_lane_says_when_to_come_again(serve: Serve) -> None:
-    from threading import Event
-
     service = serve(ServiceSettings(readers=1, waiting=0))
     go = Event()
     service.desk.reading.submit(go.wait, 20)

@@ -9,13 +9,18 @@ import signal
 import time
 from base64 import b64encode
 from pathlib import Path
+from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
 
 import resight
+from resight.core.errors import GalleryBusy
 from resight.data.crops import Dataset
 from resight.gallery.opening import open_with_model
+from resight.gallery.records import StoreHits
+from resight.service.desk import Desk, Remembered
 from tests.service.conftest import API, multipart
 from tests.service.running import started
 from tests.service.test_rest import picture
@@ -121,3 +126,42 @@ def test_no_byte_of_the_forgotten_is_left_in_any_file(people: Dataset, ready_mad
 def _found(folder: Path, signs: dict[str, bytes]) -> set[str]:
     data = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     return {name for name, sign in signs.items() if any(sign in content for content in data.values())}
+
+
+def test_what_is_remembered_for_a_while_is_gone_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 1000.0
+    monkeypatch.setattr("resight.service.desk.time.monotonic", lambda: now)
+    remembered = Remembered()
+    remembered.put("a", 1)
+    remembered.put("b", 2)
+    now += 300
+    remembered.put("a", 3)  # anew
+    now += 400
+    assert (remembered.get("a"), remembered.get("b")) == (3, None)
+    remembered.sweep()
+    assert set(remembered._values) == {"a"}
+    now += 300
+    remembered.sweep()
+    assert not remembered._values
+
+
+def test_a_service_whose_first_search_fails_is_ready_later(
+    ready_made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("resight.service.desk.WITHIN_S", 0.01)
+    gallery = open_with_model(str(shutil.copy(ready_made, tmp_path / "site.db")), who="service")
+    search = gallery.store.search
+
+    def failing(*args: Any) -> StoreHits:
+        gallery.store.search = search  # type: ignore[method-assign]
+        raise GalleryBusy("another process writes")
+
+    gallery.store.search = failing  # type: ignore[assignment,method-assign]
+    desk = Desk(gallery, tmp_path / "keys.json")
+    monkeypatch.setattr(desk.previews, "sweep", swept := Mock())
+    desk.open()
+    until = time.monotonic() + 30
+    while not (desk.ready and swept.called):
+        assert time.monotonic() < until
+        time.sleep(0.01)
+    desk.close()

@@ -31,7 +31,7 @@ from resight.gallery.people import pid_of_name
 from resight.gallery.results import SearchResult
 from resight.gallery.store import without_password
 from resight.gallery.transfer.exporting import export as export_lines
-from resight.gallery.transfer.lines import header_of
+from resight.gallery.transfer.lines import Body, header_of
 from resight.site.transform import short_of_site
 
 Who = Annotated[str | None, typer.Option(help="Who does it, for the audit. By default this system's user.")]
@@ -380,10 +380,15 @@ def _downloaded(gallery: Any, out: Path) -> int:
     with written_whole(out, private=True) as file:
         lines = gallery.export_lines()
         first = next(lines, b"")
+        header = header_of(first, "the export")
+        body = Body(lines, header)
         file.write(first)
-        count = sum(1 for line in lines if file.write(line))
-        if count != header_of(first, "the export").entries:
-            raise GalleryError(
-                "the export is not whole: it ended early, or entries were deleted meanwhile; export again"
-            )
+        count = sum(1 for line in body if file.write(line))
+        if body.is_short(count):
+            raise GalleryError("the export is not whole, as it ended early; export again")
+        if header.counted_last:  # the count goes into the first line, as that of a gallery in a file
+            told = json.loads(first) | {"entries": count}
+            del told["counted_last"]
+            file.seek(0)
+            file.write(json.dumps(told).ljust(len(first) - 1).encode())
     return count

@@ -20,10 +20,9 @@ from resight.core.records import NO_PERSON_PID, FloatArray
 from resight.core.times import date_of_digits
 from resight.gallery.filters import Filter
 from resight.gallery.people import is_number, pid_of_name
-from resight.gallery.records import UNIT, Attributes, Entry
+from resight.gallery.records import LAST_ID, UNIT, Attributes, Entry
 from resight.gallery.search.rows import RESERVED
 
-LAST_ID = 2**53 - 1  # above, JSON readers round, and an engine would have no number left to give
 POOLS = ("mean", "best")
 _SINGULAR = {
     "camera": "cameras",
@@ -280,10 +279,7 @@ def seen_until() -> float:
 
 def seen_at(value: Any, latest: float) -> float | None:
     """The time of an entry: as `seconds_of`. Raises ConfigError too if it is after `latest`: no clock is so wrong."""
-    seconds = seconds_of(value)
-    if seconds is None or seconds <= latest:
-        return seconds
-    raise ConfigError(f"{_far_ahead(seconds, latest)}. A time is seconds since 1970")
+    return _until(seconds_of(value), latest)
 
 
 def limit_of(value: Any) -> float | None:
@@ -291,15 +287,16 @@ def limit_of(value: Any) -> float | None:
     seconds = seconds_of(value)
     if seconds is not None and seconds.is_integer() and date_of_digits(f"{seconds:.0f}"):
         raise ConfigError(f"{seconds:.0f} is a date, not seconds since 1970: give a datetime, or in REST a text")
-    if seconds is None or seconds < LAST_S:
+    return _until(seconds, LAST_S)
+
+
+def _until(seconds: float | None, latest: float) -> float | None:
+    if seconds is None or seconds <= latest:
         return seconds
-    raise ConfigError(f"{_far_ahead(seconds, LAST_S)}. A time is seconds since 1970")
-
-
-def _far_ahead(seconds: float, latest: float) -> str:
     unit = next((f"; {name} look like this" for name, many in _UNITS if LONG_AGO_S < seconds / many <= latest), "")
     year = 1970 + seconds / 31_556_952
-    return f"the time {seconds:.17g} is far ahead, in the year {year // 1:.0f}{unit}"
+    told = f"the time {seconds:.17g} is far ahead, in the year {year // 1:.0f}{unit}"
+    raise ConfigError(f"{told}. A time is seconds since 1970")
 
 
 def period_of(value: Any) -> float:

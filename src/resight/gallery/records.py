@@ -10,6 +10,7 @@ from resight.core.records import FloatArray
 from resight.core.words import counted
 from resight.embedding.card import short_of
 
+LAST_ID = 2**53 - 1  # above, JSON readers round, and an engine would have no number left to give
 UNIT = 1e-3  # how far an embedding's length may be from 1
 LOOKED_FOR = 100  # deleted entries, of which a file is searched for the bytes
 STATS_SCHEMA = "resight.gallery-stats/1"

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from re import sub
 from typing import ClassVar
+from urllib.parse import unquote
 
 import numpy as np
 
@@ -21,6 +22,8 @@ from resight.gallery.records import Damage, Detail, Entry, Forgotten, Link, Plac
 from resight.gallery.search.approximate import Approximation
 from resight.site.crops import SiteCrops
 from resight.site.transform import SiteTransform
+
+TOLD = ("gallery", "host", "sslmode", "secure")  # of an address's query in messages: the rest may be a password
 
 
 class SiteChanged(GalleryBusy):
@@ -231,5 +234,18 @@ def damage_of_unfinished(text: str) -> Iterator[Damage]:
 
 
 def without_password(uri: object) -> str:
-    """A gallery's address without user and password, for messages."""
-    return sub(r"//.*@", "//", str(uri))
+    """A gallery's address without user and password, for messages, wherever in it they stand. A mistyped password has
+    @, / or ? in it, so that as much is left out as may belong to it.
+
+    Example:
+        >>> without_password("postgresql://ada:secret@host/site?password=secret&sslmode=require")
+        'postgresql://host/site?sslmode=require'
+    """
+    text = str(uri)
+    for before in ("//[^?]*@", "//[^/]*@"):
+        text = sub(before, "//", text, count=1)
+    address, mark, query = text.partition("?")
+    if "://" not in address or not mark:
+        return text
+    kept = "&".join(each for each in query.split("&") if unquote(each).partition("=")[0] in TOLD)
+    return f"{address}?{kept}" if kept else address

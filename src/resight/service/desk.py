@@ -28,7 +28,7 @@ from resight.service.metrics import Metrics
 from resight.service.settings import ServiceSettings
 
 log = logging.getLogger("resight.service")
-FORGETS_AFTER_S = 600.0  # previews, and answers to idempotency keys
+FORGETS_AFTER_S = 600.0  # previews, certificates, and answers to idempotency keys
 MOST_REMEMBERED = 1000
 
 
@@ -42,6 +42,7 @@ class Remembered:
     def put(self, key: str, value: Any) -> None:
         """Remembers a value."""
         with self._lock:
+            self._values.pop(key, None)
             self._values[key] = (time.monotonic() + FORGETS_AFTER_S, value)
             while len(self._values) > MOST_REMEMBERED:
                 self._values.popitem(last=False)
@@ -52,17 +53,22 @@ class Remembered:
             until, value = self._values.get(key, (0.0, None))
             return value if time.monotonic() < until else None
 
+    def sweep(self) -> None:
+        """Forgets those whose time is over."""
+        now = time.monotonic()
+        with self._lock:
+            while self._values and next(iter(self._values.values()))[0] <= now:  # the oldest come first
+                self._values.popitem(last=False)
+
     def clear(self) -> None:
         """Forgets all of them."""
         with self._lock:
             self._values.clear()
 
-    def take(self, key: str) -> Any:
-        """The value, or None; it is gone then."""
-        value = self.get(key)
+    def drop(self, key: str) -> None:
+        """Forgets this one."""
         with self._lock:
             self._values.pop(key, None)
-        return value
 
 
 class Desk:
@@ -86,11 +92,12 @@ class Desk:
         self.metrics = Metrics()
         self.previews = Remembered()
         self.answers = Remembered()
+        self.certificates = Remembered()
         self.failures = Rates(settings.failures_a_minute)
         self.requests = Rates(settings.requests_a_minute)
         self.searches = Rates(settings.searches_a_minute)
         self.reading = Lane("reading", settings.readers, settings.waiting, settings.deadline_s)
-        self.writing = Lane("writing", 1, settings.waiting, settings.deadline_s)
+        self.writing = Lane("writing", 1, settings.waiting, settings.deadline_s, leaves=False)
         self.jobs = Jobs()
         model = gallery.model
         self.batcher = None if model is None else Batcher(model, settings.waiting, settings.deadline_s)
@@ -121,17 +128,25 @@ class Desk:
         self.gallery.close()
 
     def _tick(self) -> None:
+        written: Future[None] | None = None
+        self.ready = self._searched()
+        while not self._closing.wait(WITHIN_S):
+            self.ready = self.ready or self._searched()
+            for remembered in (self.previews, self.certificates, self.answers):
+                remembered.sweep()
+            if written is None or written.done():
+                written = self.writing.submit(self._write_ledger)
+
+    def _searched(self) -> bool:
+        """Reads the index by a first search; whether it could be searched, which is tried again otherwise."""
         try:
             nothing = np.zeros((1, self.gallery.settings.dim), np.float32)
             site = self.gallery.site.transform
-            self.gallery.store.search(nothing, 1, EVERY_ENTRY, None, site.identity if site else "")  # reads the index
-            self.ready = True
+            self.gallery.store.search(nothing, 1, EVERY_ENTRY, None, site.identity if site else "")
         except ResightError as error:
-            log.error("the gallery cannot be searched: %s", error)
-        written: Future[None] | None = None
-        while not self._closing.wait(WITHIN_S):
-            if written is None or written.done():
-                written = self.writing.submit(self._write_ledger)
+            log.error("the gallery cannot be searched, and is tried again: %s", error)
+            return False
+        return True
 
     def _write_ledger(self) -> None:
         try:

@@ -118,7 +118,10 @@ class Guard:
         """Whether a browser says that another site's page made this request."""
         origin = headers.get("origin")
         if origin is not None:
-            return urlsplit(origin).netloc.lower() != headers.get("host", "").lower()
+            try:
+                return urlsplit(origin).netloc.lower() != headers.get("host", "").lower()
+            except ValueError:  # it is no address
+                return True
         return headers.get("sec-fetch-site", "none") not in ("same-origin", "none")
 
     def _by_key(self, key: str) -> Caller | None:
@@ -152,7 +155,9 @@ class Guard:
 
     def _too_large(self, headers: Headers, route: Route) -> Response | None:
         length = headers.get("content-length", "0")
-        if not route.streamed and (not length.isdigit() or int(length) > self.desk.settings.max_body):
+        if not route.streamed and (
+            not length.isdecimal() or len(length) > 18 or int(length) > self.desk.settings.max_body
+        ):
             return problem(413, _too_long(self.desk.settings.max_body), "too-large")
         return None
 

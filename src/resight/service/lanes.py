@@ -20,7 +20,10 @@ class ServiceBusy(ResightError):
 class Lane:
     """Some threads, and how many may wait for them."""
 
-    def __init__(self, name: str, threads: int, waiting: int, deadline_s: float) -> None:
+    def __init__(self, name: str, threads: int, waiting: int, deadline_s: float, *, leaves: bool = True) -> None:
+        """leaves: whether work that has begun is left alone at the deadline. Where it is not, the deadline is for its
+        beginning: who is told to ask again can then rely on it that nothing was done."""
+        self._leaves = leaves
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix=name)
         self._most = threads + waiting
         self._deadline_s = deadline_s
@@ -28,17 +31,24 @@ class Lane:
         self.busy = 0  # running and waiting
 
     async def run(self, act: Callable[..., T], *args: Any, **options: Any) -> T:
-        """Runs it in a thread. Raises ServiceBusy if too many wait already, or it has not ended at the deadline."""
+        """Runs it in a thread. Raises ServiceBusy if too many wait already, or for the deadline."""
         with self._lock:
             if self.busy >= self._most:
                 raise ServiceBusy("too many requests at once; try again in a second")
             self.busy += 1
         future = self._pool.submit(act, *args, **options)
         future.add_done_callback(self._done)
+        waited = asyncio.wrap_future(future)
         try:
-            return await asyncio.wait_for(asyncio.wrap_future(future), self._deadline_s)
+            return await asyncio.wait_for(waited if self._leaves else asyncio.shield(waited), self._deadline_s)
         except TimeoutError:
-            raise ServiceBusy(f"this took longer than {self._deadline_s:g} s; ask for less, or again later") from None
+            if self._leaves:
+                text = f"this took longer than {self._deadline_s:g} s; ask for less, or again later"
+            elif future.cancel():
+                text = f"others were written for {self._deadline_s:g} s, and nothing of this was done; ask again later"
+            else:
+                return await waited
+            raise ServiceBusy(text) from None
 
     def submit(self, act: Callable[..., T], *args: Any) -> Future[T]:
         """Runs it when the others are done, however many wait."""

@@ -54,7 +54,9 @@ class Forgetting(Listing):
         Raises ConfigError for a wrong condition or none, GalleryError if the store fails; nothing is deleted then.
         """
         wanted = self._forgotten(older_than, untimed, filter, conditions)
-        gone = replace(self.store.remove(wanted, *self._caller(who, purpose)), copies=places_of(self.store))
+        gone = self.store.remove(wanted, *self._caller(who, purpose))
+        self._names.clear()  # they may be of who is gone
+        gone = replace(gone, copies=places_of(self.store))
         return replace(gone, untimed=self._untimed(wanted))
 
     def to_forget(

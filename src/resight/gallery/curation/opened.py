@@ -19,6 +19,7 @@ class Opened:
     who: str
     purpose: str
     cameras: tuple[str, ...] | None = None
+    _names: dict[int, str | None]  # of pids that stand for names, as `placing.Names`; shared by what `within` returns
 
     def within(self, cameras: Sequence[str] | None, *, who: str | None = None, purpose: str | None = None) -> Self:
         """The same open gallery, for a caller who may see some cameras only.

@@ -14,7 +14,7 @@ from resight.gallery.people import root_of
 from resight.gallery.records import Added
 from resight.gallery.siting import copy_site
 from resight.gallery.store import Store, without_password
-from resight.gallery.transfer.lines import Header, header_line, header_of, line_of, rows_of_lines
+from resight.gallery.transfer.lines import Body, Header, header_line, header_of, line_of, rows_of_lines
 from resight.gallery.transfer.origins import origins_of
 from resight.gallery.transfer.placing import copy_cannot_links
 from resight.gallery.transfer.rows import Row
@@ -53,7 +53,8 @@ def restore(uri: str, lines: Iterator[str | bytes], source: str, *, strict: bool
     is another gallery at `uri`, or the store fails.
     """
     header = header_of(next(lines, ""), source)
-    rows = rows_of_lines(lines, source, first=2)
+    body = Body(lines, header)
+    rows = rows_of_lines(body, source, first=2)
     bad: list[DataError] = []
     first = next(rows, None)
     while isinstance(first, DataError):  # no gallery is created if there is nothing for it
@@ -63,22 +64,30 @@ def restore(uri: str, lines: Iterator[str | bytes], source: str, *, strict: bool
         first = next(rows, None)
     if bad:
         yield Added((), tuple(map(str, bad)))
-    if first is None and (bad or header.entries):
+    if first is None and (bad or body.is_short(0)):
         raise DataError(f"{source}: not one row could be added")
-    yield from _restored(uri, header, chain([] if first is None else [first], rows), source, strict, len(bad))
+    rows = chain([] if first is None else [first], rows)
+    yield from _restored(uri, header, body, rows, source, strict, len(bad))
 
 
 def _restored(
-    uri: str, header: Header, rows: Iterable[Row | DataError], source: str, strict: bool, read: int
+    uri: str,
+    header: Header,
+    body: Body[str | bytes],
+    rows: Iterable[Row | DataError],
+    source: str,
+    strict: bool,
+    read: int,
 ) -> Iterator[Added]:
     store, going_on = _opened(uri, header)
     with Gallery(store) as gallery:
         for added in gallery.add_rows(rows, strict=strict, keep_ids=True, going_on=going_on):
             read += len(added.ids) + len(added.there) + len(added.left_out)
             yield added
-        if header.entries is not None and read < header.entries:
+        if body.is_short(read):
+            of = f"of {body.entries:,} entries" if body.entries is not None else "entries, and not its last line"
             raise DataError(
-                f"{source} was cut short: it has {read:,} of {header.entries:,} entries. {without_password(uri)} stays "
+                f"{source} was cut short: it has {read:,} {of}. {without_password(uri)} stays "
                 "marked as incomplete: import a whole copy of the export into it by the same command, or remove it"
             )
         links = {link.pid: link.into for link in gallery.links()}
@@ -90,9 +99,9 @@ def _restored(
         if header.site is not None:
             copy_site(header.site, gallery)
         store.set_unfinished("")
-        missing = (header.entries or 0) - len(gallery)
+        missing = (body.entries or 0) - len(gallery)
         if missing > 0:
-            raise DataError(f"{missing:,} of {header.entries:,} entries could not be imported, as said above")
+            raise DataError(f"{missing:,} of {body.entries:,} entries could not be imported, as said above")
 
 
 def _opened(uri: str, header: Header) -> tuple[Store, bool]:

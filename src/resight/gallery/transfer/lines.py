@@ -4,7 +4,8 @@ A line is an object with `camera`, and one of `path`, `crop` (the encoded pictur
 the identity of the model that made it); and, if known, `time` (seconds since 1970 or ISO 8601), `track`, `pid` or
 `person` (a name), `attributes` and `name`. An export begins with a header line: `gallery` (its settings), `links` (each
 with `who` made it and for what `purpose`, where that is known), `entries` (how many lines follow; 0.1.0 did not say)
-and `site` (a site transform's file, base64). Lines are UTF-8, with or without a byte order mark.
+and `site` (a site transform's file, base64). Where it has `counted_last`, so many there were when it was begun, and a
+last line says how many came: {"entries": 7}. Lines are UTF-8, with or without a byte order mark.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
 from datetime import tzinfo
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from resight.core.errors import ConfigError, DataError
 from resight.core.times import parse_time
@@ -29,8 +30,10 @@ from resight.gallery.transfer.rows import Row
 from resight.site.files import from_bytes, to_bytes
 from resight.site.transform import SiteTransform
 
+LAST = '{"entries":'  # how the last line begins; no entry has such a field
 FIELDS = ("path", "crop", "embedding", "model", "camera", "time", "track", "pid", "person", "attributes", "name", "id")
 NO_ORIGINS: Mapping[int, Origin] = {}
+L = TypeVar("L", bound=str | bytes)
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,8 @@ class Header:
 
     links: pairs of pids, each linked into the second. entries: how many follow, None where it does not say. mark: by
     which the same export is known again. apart: pairs of pids that are two people. site: its site transform, if any.
-    origins: who made each link, in the order of links.
+    origins: who made each link, in the order of links. counted_last: the last line says how many came, and `entries`
+    only about how many.
     """
 
     settings: Settings
@@ -49,6 +53,28 @@ class Header:
     apart: tuple[tuple[int, int], ...] = ()
     site: SiteTransform | None = None
     origins: tuple[Origin, ...] = ()
+    counted_last: bool = False
+
+
+class Body(Generic[L]):
+    """The lines of an export after its header, without the last one where that is a count. entries: how many there are
+    to be, as far as it is known by now; None: it is not."""
+
+    def __init__(self, lines: Iterable[L], header: Header) -> None:
+        self._lines = lines
+        self._counted_last = header.counted_last
+        self.entries = None if header.counted_last else header.entries
+
+    def __iter__(self) -> Iterator[L]:
+        for line in self._lines:
+            if self._counted_last and line[:11] in (LAST, LAST.encode()):
+                self.entries = int(json.loads(line)["entries"])
+            else:
+                yield line
+
+    def is_short(self, read: int) -> bool:
+        """Whether so many entries, which are all that came, are not all."""
+        return self._counted_last if self.entries is None else read < self.entries
 
 
 def rows_of_lines(
@@ -96,9 +122,11 @@ def header_line(
     apart: Iterable[CannotLink] = (),
     site: SiteTransform | None = None,
     origins: Mapping[int, Origin] = NO_ORIGINS,
+    *,
+    counted_last: bool = False,
 ) -> str:
     """The first line of an export. entries: how many lines follow; it is left out where that is not known. origins: who
-    made the links, by their numbers."""
+    made the links, by their numbers. counted_last: a `last_line` will say how many they were."""
     values: dict[str, Any] = {"gallery": asdict(settings)}
     if site is not None:
         values["site"] = base64.b64encode(to_bytes(site)).decode()
@@ -108,7 +136,13 @@ def header_line(
     ]
     if pairs := [{"pid": pair.pid, "other": pair.other} for pair in apart]:
         values["cannot_links"] = pairs
+    values |= {"counted_last": True} if counted_last else {}
     return json.dumps(values if entries is None else {**values, "entries": entries})
+
+
+def last_line(entries: int) -> str:
+    """The last line of an export whose header says so: how many entries came."""
+    return json.dumps({"entries": entries})
 
 
 def header_of(line: str | bytes, source: str) -> Header:
@@ -120,6 +154,7 @@ def header_of(line: str | bytes, source: str) -> Header:
         origins = tuple(Origin(_told(link, "who"), _told(link, "purpose")) for link in values.get("links", []))
         apart = tuple((int(pair["pid"]), int(pair["other"])) for pair in values.get("cannot_links", []))
         entries = None if values.get("entries") is None else int(values["entries"])
+        counted_last = values.get("counted_last") is True
         site = from_bytes(base64.b64decode(values["site"]), f"{source}: its site") if values.get("site") else None
         mark = hashlib.blake2b(json.dumps(values, sort_keys=True).encode(), digest_size=16).hexdigest()
     except (ConfigError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
@@ -127,7 +162,7 @@ def header_of(line: str | bytes, source: str) -> Header:
     fitting = all(type(getattr(settings, field.name)).__name__ == field.type for field in fields(settings))
     if not fitting or settings.dim < 1:
         raise DataError(f"{source}: its first line is not what `resight gallery export` wrote: {settings}")
-    return Header(settings, links, entries, mark, apart, site, origins)
+    return Header(settings, links, entries, mark, apart, site, origins, counted_last)
 
 
 def _told(link: Mapping[str, Any], name: str) -> str:

@@ -70,4 +70,4 @@ def _check_names(store: Store, entries: Sequence[Entry], names: Names) -> None:
     for entry in entries:
         if entry.pid in pids and known.setdefault(entry.pid, entry.person) != entry.person:
             raise ConfigError(f"pid {entry.pid} is of {known[entry.pid]!r}, so it cannot be of {entry.person!r}")
-    names |= known
+    names |= {pid: known[pid] for pid in pids}

@@ -11,7 +11,7 @@ import hmac
 import json
 import os
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -51,6 +51,9 @@ class Key:
         return Caller(self.id, self.name, self.role, self.cameras)
 
 
+Before = Callable[[Key], None]
+
+
 class Keys:
     """The keys in a file. Any number of threads may share one."""
 
@@ -83,9 +86,15 @@ class Keys:
         return any(key.role == "admin" and key.cameras is None and key.active(now) for key in self.all())
 
     def make(
-        self, name: str, role: str, cameras: Sequence[str] | None = None, expires: float | None = None
+        self,
+        name: str,
+        role: str,
+        cameras: Sequence[str] | None = None,
+        expires: float | None = None,
+        first: Before = lambda key: None,
     ) -> tuple[Key, str]:
-        """A new key, and its text, which is never shown again.
+        """A new key, and its text, which is never shown again. first: is told the key before it opens anything; if it
+        raises, no key is made.
 
         Raises ConfigError for an empty name or one that a key has, an unknown role, no cameras, or a time that is over.
         """
@@ -105,16 +114,18 @@ class Keys:
         with self._lock:
             if any(other.name == name and other.revoked is None for other in self._keys.values()):
                 raise ConfigError(f"there is a key named {name!r} already; revoke it first, or choose another name")
+            first(key)
             self._write({**self._keys, number: key})
         return key, text
 
-    def revoke(self, number: str) -> Key:
-        """Ends a key. Raises ConfigError if there is none of this id."""
+    def revoke(self, number: str, first: Before = lambda key: None) -> Key:
+        """Ends a key. first: as in `make`. Raises ConfigError if there is none of this id."""
         with self._lock:
             key = self._keys.get(number)
             if key is None:
                 raise ConfigError(f"there is no key {number}")
             if key.revoked is None:
+                first(key)
                 key = replace(key, revoked=_now())
                 self._write({**self._keys, number: key})
             return key

@@ -16,10 +16,10 @@ from resight.gallery.audit import START, AuditLine, check_chain
 from resight.gallery.filters import Filter
 from resight.gallery.gallery import Gallery
 from resight.gallery.search.meaning import calibration_of
-from resight.gallery.transfer.lines import header_line, line_of
+from resight.gallery.transfer.lines import header_line, last_line, line_of
 from resight.gallery.transfer.origins import origins_of
 from resight.service.api.answers import AuditHeadOut, AuditLineOut, AuditOut
-from resight.service.api.common import caller_of, desk_of, read, view_of, whole_gallery, write
+from resight.service.api.common import Why, caller_of, desk_of, purpose_of, read, view_of, whole_gallery, write
 from resight.service.desk import Desk
 from resight.service.problems import Refusal, problem
 
@@ -140,20 +140,23 @@ def head_of(gallery: Gallery) -> AuditHeadOut:
     return AuditHeadOut(lines=number, hash=last.hash if last else START, broken=broken)
 
 
-async def export(request: Request) -> Response:
-    """The whole gallery as lines of JSON, with embeddings and pictures, as `resight gallery import` reads them."""
-    desk, gallery = desk_of(request), whole_gallery(request)
+async def export(request: Request, why: Why = "") -> Response:
+    """The whole gallery as lines of JSON, with embeddings and pictures, as `resight gallery import` reads them. The
+    last line says how many entries came."""
+    gallery = whole_gallery(request)
     count = await read(request, gallery.store.count)
-    await write(
-        request, gallery.store.append_audit, "export", caller_of(request).who, _purpose(request), {"entries": count}
-    )
+    detail = {"entries": count}
+    await write(request, gallery.store.append_audit, "export", caller_of(request).who, purpose_of(why), detail)
 
     def lines() -> Iterator[bytes]:
         links, apart, site = gallery.links(), gallery.cannot_links(), gallery.site.transform
         origins = origins_of(gallery.audit(actions=["link"])) if links else {}
-        yield header_line(gallery.settings, links, count, apart, site, origins).encode() + b"\n"
+        yield header_line(gallery.settings, links, count, apart, site, origins, counted_last=True).encode() + b"\n"
+        number = 0
         for entry in gallery.entries():
-            yield line_of(entry, desk.gallery.settings.model).encode() + b"\n"
+            number += 1
+            yield line_of(entry, gallery.settings.model).encode() + b"\n"
+        yield last_line(number).encode() + b"\n"
 
     headers = {"Content-Disposition": 'attachment; filename="gallery.jsonl"'}
     return StreamingResponse(lines(), media_type="application/x-ndjson", headers=headers)
@@ -181,7 +184,3 @@ def gauges(desk: Desk, entries: int) -> dict[str, float]:
 async def openapi(request: Request) -> Response:
     """This description."""
     return Response(json.dumps(request.app.openapi()), media_type="application/json")
-
-
-def _purpose(request: Request) -> str:
-    return request.headers.get("x-purpose", "")[:500]

@@ -32,8 +32,8 @@ class DecisionOut(BaseModel):
 
 
 class EntryOut(BaseModel):
-    """One entry. person: the name, the pid with links applied, the track, or the entry itself. picture: whether one is
-    to be had at /entries/{id}/picture."""
+    """One entry. person: the name, the pid with links applied, the track, or the entry itself, in a word. person_name:
+    the name that was given with the entry itself, if any."""
 
     id: int
     camera: str
@@ -41,6 +41,7 @@ class EntryOut(BaseModel):
     track: str | None
     pid: int | None
     person: str
+    person_name: str | None
     name: str
     attributes: dict[str, Any]
 
@@ -254,6 +255,7 @@ class Problem(BaseModel):
 def entry_out(entry: Entry, links: Links, names: dict[int, str]) -> EntryOut:
     """An entry as an answer. names: of pids that have names."""
     facts = {name: getattr(entry, name) for name in ("id", "camera", "time", "track", "pid", "name")}
+    facts["person_name"] = entry.person
     return EntryOut(person=person_of(entry, links, names), attributes=dict(entry.attributes), **facts)
 
 
@@ -311,6 +313,7 @@ def _match_out(match: Match) -> MatchOut:
         strangers=_rate_out(match.strangers),
         verdict=match.decision.verdict if match.decision else "",
         attributes=dict(match.entry.attributes),
+        person_name=match.entry.person,
         **facts,
     )
 

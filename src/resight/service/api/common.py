@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from fastapi import Request
+from fastapi import Header, Request
 
 from resight.core.errors import ConfigError
 from resight.core.pictures.images import check_pixels
@@ -17,6 +17,7 @@ from resight.service.guard import CALLER
 from resight.service.problems import Refusal
 
 T = TypeVar("T")
+Why = Annotated[str, Header(alias="X-Purpose", max_length=1000, description="What for, in UTF-8; the audit keeps it.")]
 
 
 def desk_of(request: Request) -> Desk:
@@ -29,6 +30,11 @@ def caller_of(request: Request) -> Caller:
     """Who asks; the guard has found out."""
     caller: Caller = request.scope[CALLER]
     return caller
+
+
+def purpose_of(header: str) -> str:
+    """What a header says in UTF-8; headers are read as Latin-1."""
+    return header.encode("latin-1", "replace").decode("utf-8", "replace")[:500]
 
 
 def view_of(request: Request, purpose: str = "") -> Gallery:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from datetime import UTC
@@ -34,8 +36,10 @@ from resight.service.api.forms import from_json
 from resight.service.api.shapes import EntryBody, EntryFacts, Where, Whole
 from resight.service.desk import Desk
 from resight.service.problems import Refusal, missing, problem_of
+from resight.service.settings import ServiceSettings
 
 LINES_AT_ONCE = 64
+PAUSE_S = 0.1  # how long a whole line waits for others to be added with
 
 IdempotencyKey = Annotated[
     str | None, Header(max_length=200, description="The same key with the same body is done once.")
@@ -46,6 +50,10 @@ Moment = Annotated[
     str | None, Query(max_length=40, description="Seconds since 1970, or ISO 8601: UTC unless it names a zone.")
 ]
 CamerasOf = Annotated[list[str], Query(alias="camera", max_length=200, default_factory=list)]
+
+WhereOf = Annotated[
+    str, Query(max_length=20_000, description="Further conditions as JSON: those that a search takes, such as `ids`.")
+]
 
 
 class Answering(Response):
@@ -111,7 +119,7 @@ async def add_lines(
     UTC. Sent again after an interruption, lines that are there are not added again.
     """
     desk, view = desk_of(request), view_of(request)
-    lines = _batches(request, desk.settings.max_line)
+    lines = _batches(request, desk.settings)
     first = await anext(lines, None)
     if first is not None:
         for row in await read(request, _rows, first, 1, desk):
@@ -125,15 +133,15 @@ async def add_lines(
         while part is not None:
             try:
                 outcomes = await _kept(request, view, await read(request, _rows, part, number, desk))
+                total += sum(isinstance(each.get("id"), int) for each in outcomes)
+                for place, outcome in enumerate(outcomes, number):
+                    yield json.dumps({"line": place, **outcome}).encode() + b"\n"
+                number += len(part)
+                part = await anext(lines, None)
             except ResightError as error:
                 told = json.loads(bytes(problem_of(error).body))
                 yield json.dumps({"line": number, "problem": told}).encode() + b"\n"
-                return
-            total += sum(isinstance(each.get("id"), int) for each in outcomes)
-            for place, outcome in enumerate(outcomes, number):
-                yield json.dumps({"line": place, **outcome}).encode() + b"\n"
-            number += len(part)
-            part = await anext(lines, None)
+                break
         desk.ledger.count("add", caller_of(request).who, "lines", number=total)
 
     return Answering(answers())
@@ -142,11 +150,13 @@ async def add_lines(
 async def _all_or_none(
     request: Request, view: Gallery, first: list[bytes], lines: AsyncIterator[list[bytes]]
 ) -> Response:
+    desk = desk_of(request)
     async for more in lines:
         first += more
-    if len(first) > LINES_AT_ONCE:
-        raise ConfigError(f"{len(first)} lines; all or none is for {LINES_AT_ONCE} at most")
-    desk = desk_of(request)
+        if len(first) > LINES_AT_ONCE:
+            raise ConfigError(f"more than {LINES_AT_ONCE} lines; all or none is for {LINES_AT_ONCE} at most")
+        if sum(map(len, first)) > desk.settings.max_body:
+            raise Refusal(413, f"all or none is for {desk.settings.max_body:,} bytes at most", "too-large")
     outcomes = await _kept(request, view, await read(request, _rows, first, 1, desk), strict=True)
     desk.ledger.count("add", caller_of(request).who, "lines", number=len(outcomes))
     told = [json.dumps({"line": place, **outcome}) for place, outcome in enumerate(outcomes, 1)]
@@ -163,17 +173,12 @@ async def list_entries(
     limit: Limit = 50,
     after: Moment = None,
     before: Moment = None,
+    where: WhereOf = "",
 ) -> EntriesOut:
     """A page of entries, by id. What is added or forgotten meanwhile shifts nothing."""
-    where = Where(
-        cameras=camera or None,
-        tracks=track or None,
-        pids=pid or None,
-        people=person or None,
-        after=after,
-        before=before,
-    )
-    return await read(request, page_of, view_of(request), cursor or 0, limit, where.conditions())
+    given = {"cameras": camera, "tracks": track, "pids": pid, "people": person, "after": after, "before": before}
+    wanted = from_json(Where, where, **{name: value for name, value in given.items() if value not in (None, [])})
+    return await read(request, page_of, view_of(request), cursor or 0, limit, wanted.conditions())
 
 
 def page_of(view: Gallery, cursor: int, limit: int, conditions: dict[str, Any]) -> EntriesOut:
@@ -295,22 +300,39 @@ def _look(row: Row | DataError, desk: Desk) -> Row | DataError:
     return row
 
 
-async def _batches(request: Request, longest: int) -> AsyncIterator[list[bytes]]:
-    """The lines of the body that are not empty, so many at once or as many as have come. Raises Refusal for one that is
-    too long."""
-    rest, waiting = b"", list[bytes]()
-    async for piece in request.stream():
-        *lines, rest = (rest + piece).split(b"\n")
-        if len(rest) > longest or any(len(line) > longest for line in lines):
-            raise Refusal(413, f"a line has {longest:,} bytes at most", "too-large")
-        waiting += [line for line in lines if line.strip()]
-        while len(waiting) >= LINES_AT_ONCE:
-            yield waiting[:LINES_AT_ONCE]
-            waiting = waiting[LINES_AT_ONCE:]
-        if waiting and not rest:
+async def _batches(request: Request, settings: ServiceSettings) -> AsyncIterator[list[bytes]]:
+    """The lines of the body that are not empty: LINES_AT_ONCE, or as many as have max_body bytes, or those that have
+    come PAUSE_S after the first of them. Raises Refusal for one that is too long, ClientDisconnect."""
+    rest, waiting, size, since, going_on = bytearray(), list[bytes](), 0, 0.0, True
+    while going_on:
+        left = max(0.0, since + PAUSE_S - time.monotonic()) if waiting else None
+        try:
+            message = await asyncio.wait_for(request.receive(), left)
+        except TimeoutError:  # who sends them may wait for the answers, whatever has come of the next line
             yield waiting
-            waiting = []
-    if rest.strip():
-        waiting.append(rest)
+            waiting, size = [], 0
+            continue
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        going_on = message.get("more_body", False)
+        *ends, following = (message.get("body", b"") + (b"" if going_on else b"\n")).split(b"\n")
+        for end in ends:
+            rest += end
+            _check_length(rest, settings.max_line)
+            if rest.strip():
+                since = since if waiting else time.monotonic()
+                waiting.append(bytes(rest))
+                size += len(rest)
+            rest.clear()
+            if len(waiting) == LINES_AT_ONCE or size >= settings.max_body:
+                yield waiting
+                waiting, size = [], 0
+        rest += following
+        _check_length(rest, settings.max_line)
     if waiting:
         yield waiting
+
+
+def _check_length(line: bytearray, longest: int) -> None:
+    if len(line) > longest:
+        raise Refusal(413, f"a line has {longest:,} bytes at most", "too-large")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -9,7 +10,7 @@ from typing import Any
 
 from fastapi import Request
 
-from resight.core.errors import ConfigError
+from resight.core.errors import ConfigError, GalleryBusy
 from resight.gallery.arguments import filter_of, period_of, seen_until
 from resight.gallery.audit import AuditLine
 from resight.gallery.curation.forgetting import ToForget
@@ -18,6 +19,7 @@ from resight.gallery.records import Forgotten
 from resight.service.api.answers import CertificateOut, ForgetPreviewOut
 from resight.service.api.common import caller_of, desk_of, read, view_of, write
 from resight.service.api.shapes import ConfirmBody, ForgetBody
+from resight.service.lanes import ServiceBusy
 from resight.service.problems import Refusal
 
 
@@ -52,16 +54,30 @@ async def previewed(request: Request, body: ForgetBody) -> ForgetPreviewOut:
 
 
 async def confirm(body: ConfirmBody, request: Request) -> CertificateOut:
-    """Deletes what a preview was about, and looks for its bytes in the gallery's files."""
+    """Deletes what a preview was about, and looks for its bytes in the gallery's files. Asked again within ten minutes,
+    as after a connection that broke, the same token gives the same certificate, and nothing more is deleted."""
     return await confirmed(request, body.token, body.purpose)
 
 
 async def confirmed(request: Request, token: str, purpose: str) -> CertificateOut:
-    """As `confirm`."""
+    """As `confirm`. Asked again, it waits for the same deletion and gives the same certificate: connections break."""
+    desk, key = desk_of(request), caller_of(request).key
+    begun = desk.certificates.get(token)
+    if begun is None:
+        shown = desk.previews.get(token)
+        if isinstance(shown, Preview) and shown.key == key:
+            desk.previews.drop(token)
+            begun = key, asyncio.ensure_future(_deleted(request, token, shown, purpose))
+            desk.certificates.put(token, begun)
+    if begun is None or begun[0] != key:
+        text = "there is no such preview, it is over ten minutes old, or something was deleted meanwhile: preview again"
+        raise Refusal(409, text, "no-preview")
+    made: CertificateOut = await asyncio.shield(begun[1])
+    return made
+
+
+async def _deleted(request: Request, token: str, shown: Preview, purpose: str) -> CertificateOut:
     desk, caller = desk_of(request), caller_of(request)
-    shown = desk.previews.take(token)
-    if not isinstance(shown, Preview) or shown.key != caller.key:
-        raise Refusal(409, "there is no such preview, or it is over ten minutes old: preview again", "no-preview")
     view = view_of(request, purpose)
 
     def act() -> tuple[Forgotten, AuditLine | None]:
@@ -71,8 +87,16 @@ async def confirmed(request: Request, token: str, purpose: str) -> CertificateOu
         gone = view.forget(filter=shown.filter)
         return gone, desk.gallery.store.last_line("forget")
 
-    gone, line = await write(request, act)
-    desk.answers.clear()  # which held ids of entries
+    try:
+        gone, line = await write(request, act)
+    except Exception as error:
+        desk.certificates.drop(token)
+        if isinstance(error, ServiceBusy | GalleryBusy):  # nothing was deleted, and it can be asked for again
+            desk.previews.put(token, shown)
+        raise
+    for kept in (desk.previews, desk.answers):  # which tell of people and of entries
+        kept.clear()
+    desk.certificates.put(token, (shown.key, asyncio.current_task()))  # for ten minutes from now
     return certificate(gone, line, caller.who, purpose, shown.filter)
 
 

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from fastapi import Path, Request, Response
 
+from resight.gallery.arguments import camera_of
 from resight.gallery.filters import Filter
 from resight.gallery.records import Detail
 from resight.service.access.keys import Key
@@ -30,12 +31,15 @@ async def made(request: Request, body: KeyBody) -> NewKeyOut:
     desk, who = desk_of(request), caller_of(request).who
     expires = None if body.expires is None else seconds(body.expires)
 
-    def act() -> tuple[Key, str, list[str]]:
-        key, text = desk.keys.make(body.name, body.role, body.cameras, expires)
+    def audit(key: Key) -> None:
         detail: Detail = {"made": key.id, "role": key.role, "bounded": key.cameras is not None}
         desk.gallery.store.append_audit("key", who, "", detail)
-        entries = {camera: desk.gallery.store.count(Filter(cameras=(camera,))) for camera in key.cameras or ()}
-        return key, text, [camera for camera, num in entries.items() if not num]
+
+    def act() -> tuple[Key, str, list[str]]:
+        cameras = [camera_of(camera) for camera in body.cameras or ()]
+        entries = {camera: desk.gallery.store.count(Filter(cameras=(camera,))) for camera in cameras}
+        made = desk.keys.make(body.name, body.role, body.cameras, expires, audit)
+        return *made, [camera for camera, num in entries.items() if not num]
 
     key, text, without = await write(request, act)
     return NewKeyOut(**_out(key).model_dump(), key=text, without_entries=without)
@@ -53,11 +57,10 @@ async def revoked(request: Request, number: str) -> None:
     if desk.keys.get(number) is None:
         raise missing(f"key {number}")
 
-    def act() -> None:
-        desk.keys.revoke(number)
-        desk.gallery.store.append_audit("key", who, "", {"revoked": number})
+    def audit(key: Key) -> None:
+        desk.gallery.store.append_audit("key", who, "", {"revoked": key.id})
 
-    await write(request, act)
+    await write(request, desk.keys.revoke, number, audit)
 
 
 def _out(key: Key) -> KeyOut:

@@ -23,15 +23,19 @@ from resight.service.api.answers import (
     PersonOut,
     person_out,
 )
-from resight.service.api.common import caller_of, desk_of, read, view_of, write
-from resight.service.api.entries import CamerasOf, Cursor, Limit, page_of
-from resight.service.api.shapes import CannotLinkBody, LinkBody, Whole
+from resight.service.api.common import Why, caller_of, desk_of, purpose_of, read, view_of, write
+from resight.service.api.entries import CamerasOf, Cursor, Limit, WhereOf, page_of
+from resight.service.api.forms import from_json
+from resight.service.api.shapes import CannotLinkBody, LinkBody, Where, Whole
 from resight.service.problems import missing
 
 
-async def list_people(request: Request, camera: CamerasOf, cursor: Cursor = None, limit: Limit = 50) -> PeopleOut:
-    """A page of people who have pids, with links applied and counts."""
-    found = await read(request, view_of(request).people, cursor, limit, filter_of(None, cameras=camera or None))
+async def list_people(
+    request: Request, camera: CamerasOf, where: WhereOf = "", cursor: Cursor = None, limit: Limit = 50
+) -> PeopleOut:
+    """A page of people who have pids, with links applied and counts: of the entries that match."""
+    wanted = from_json(Where, where, **({"cameras": camera} if camera else {})).conditions()
+    found = await read(request, view_of(request).people, cursor, limit, filter_of(None, **wanted))
     return PeopleOut(people=[person_out(each) for each in found], next=found[-1].pid if len(found) == limit else None)
 
 
@@ -78,9 +82,9 @@ async def link(request: Request, body: LinkBody) -> LinkOut:
     return LinkOut(number=number, pid=made.pid if made else body.pid, into=made.into if made else body.into)
 
 
-async def unlink(request: Request, number: Whole) -> Response:
+async def unlink(request: Request, number: Whole, why: Why = "") -> Response:
     """Undoes a link."""
-    view = view_of(request)
+    view = view_of(request, purpose_of(why))
     if number not in {each.number for each in await read(request, _seen_links, view)}:
         raise missing(f"link {number}")
     await write(request, view.unlink, number)
@@ -95,9 +99,9 @@ async def cannot_link(request: Request, body: CannotLinkBody) -> CannotLinkOut:
     return CannotLinkOut(number=number, pid=body.pid, other=body.other)
 
 
-async def allow_link(request: Request, number: Whole) -> Response:
+async def allow_link(request: Request, number: Whole, why: Why = "") -> Response:
     """Undoes a cannot-link."""
-    view = view_of(request)
+    view = view_of(request, purpose_of(why))
     if number not in {each.number for each in await read(request, _seen_pairs, view)}:
         raise missing(f"cannot-link {number}")
     await write(request, view.allow_link, number)

@@ -20,16 +20,18 @@ from resight.service.problems import missing
 
 
 async def search(body: SearchBody, request: Request) -> SearchOut:
-    """Where else was this person seen, and how sure is that? Give `crops`, `embedding` or `entry`."""
-    given = [name for name in ("crops", "embedding", "entry") if getattr(body, name) is not None]
+    """Where else was this person seen, and how sure is that? Give `crops`, `embedding`, `embeddings` or
+    `entry`."""
+    names = ("crops", "embedding", "embeddings", "entry")
+    given = [name for name in names if getattr(body, name) is not None]
     if len(given) != 1:
-        raise ConfigError(f"give one of crops, embedding and entry, not {' and '.join(given) or 'none'}")
+        raise ConfigError(f"give one of {', '.join(names[:-1])} and {names[-1]}, not {' and '.join(given) or 'none'}")
     if body.crops is not None:
         return await found(request, body, pictures=list(body.crops))
     if body.entry is not None:
         return await found(request, body, entry=body.entry)
     check_model(body.model, view_of(request))
-    return await found(request, body, embedding=body.embedding)
+    return await found(request, body, rows=body.embeddings or [body.embedding or []])
 
 
 async def search_pictures(
@@ -48,27 +50,23 @@ async def found(
     asked: SearchOptions,
     *,
     pictures: list[bytes] | None = None,
-    embedding: list[float] | None = None,
+    rows: list[list[float]] | None = None,
     entry: int | None = None,
 ) -> SearchOut:
-    """The answer to a search for one of the three, by whoever asks."""
+    """The answer to a search for one of the three, by whoever asks. rows: embeddings of one person."""
     desk = desk_of(request)
     view = view_of(request, asked.purpose)
     options: dict[str, Any] = {"top_k": asked.top_k, **asked.options()}
 
-    vectors = None if pictures is None else await _embedded(request, pictures)
+    vectors: Any = rows if pictures is None else await _embedded(request, pictures)
 
     def act() -> SearchOut:
-        if vectors is not None:
-            result = view.search_embeddings(vectors, pool=asked.pool, **options)[0]
-            result = replace(result, notes=(*shape_notes(pictures or ()), *result.notes))
-        else:
-            vector: Any = embedding or []
-            if entry is not None:
-                shown = _shown(view, entry)
-                vector, options["seen_by"] = shown.embedding, options.get("seen_by", shown.camera)
-            result = view.search_embeddings(vector, **options)[0]
-        return search_out(result)
+        if entry is not None:
+            shown = _shown(view, entry)
+            options["seen_by"] = options.get("seen_by", shown.camera)
+            return search_out(view.search_embeddings(shown.embedding, **options)[0])
+        result = view.search_embeddings(vectors, pool=asked.pool, **options)[0]
+        return search_out(replace(result, notes=(*shape_notes(pictures or ()), *result.notes)))
 
     answer = await read(request, act)
     if not view.settings.audit_searches:  # which the gallery has written down itself

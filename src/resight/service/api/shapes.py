@@ -20,6 +20,7 @@ Numbers = Annotated[list[Number], Field(max_length=1000)]
 Value = Annotated[str, Strict()] | Annotated[bool, Strict()] | Annotated[int, Strict()] | Float
 Attributes = Annotated[dict[Name, Value], Field(max_length=50)]
 Fraction = Annotated[float, Strict(), Field(ge=0, le=1)]
+MOST_ROWS = 1000  # embeddings of one search
 Purpose = Annotated[
     str, Field(min_length=3, max_length=500, description="What for; the audit keeps it.", examples=["request 12"])
 ]
@@ -71,8 +72,10 @@ class SearchOptions(Where):
         None, description="The largest rate of known people reported as strangers."
     )
     pool: Literal["mean", "best"] = "mean"
-    seen_by: Name | None = Field(
-        None, description="The camera that saw what is searched for; a site transform needs it for a decision."
+    seen_by: Name | Annotated[list[Name | None], Field(max_length=MOST_ROWS)] | None = Field(
+        None,
+        description="The camera that saw what is searched for, or one for each; a site transform needs it for a "
+        "decision.",
     )
 
     def options(self) -> dict[str, Any]:
@@ -82,10 +85,14 @@ class SearchOptions(Where):
 
 
 class SearchBody(SearchOptions):
-    """A search: for one of `crops` (encoded pictures of one person, base64), `embedding` with `model`, or `entry`."""
+    """A search: for one of `crops` (encoded pictures of one person, base64), `embedding` or `embeddings` (of one
+    person) with `model`, or `entry`."""
 
     crops: Annotated[list[Base64Bytes], Field(min_length=1, max_length=64)] | None = None
     embedding: Embedding | None = None
+    embeddings: Annotated[list[Embedding], Field(min_length=1, max_length=MOST_ROWS)] | None = Field(
+        None, description="Several of one person, which become one query as `pool` says."
+    )
     model: Name | None = Field(None, description="The identity of the model that made the embedding.")
     entry: Number | None = Field(None, description="An entry of the gallery, whose embedding is searched for.")
 

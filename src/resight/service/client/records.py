@@ -84,7 +84,7 @@ def match_of(told: dict[str, Any], decision: Decision | None) -> Match:
 def entry_of(told: dict[str, Any]) -> Entry:
     """The entry in an answer, without its embedding."""
     facts = {name: told[name] for name in ("camera", "time", "track", "pid", "name", "attributes", "id")}
-    return Entry(NOTHING, **facts)
+    return Entry(NOTHING, person=told.get("person_name"), **facts)
 
 
 def person_of(told: dict[str, Any]) -> Person:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import selectors
 import ssl
 import time
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from threading import Lock
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -28,6 +30,8 @@ URN = "urn:resight:problem:"
 ERRORS: dict[str, type[ResightError]] = {
     kind.__name__: kind for kind in (ConfigError, DataError, EmbeddingError, GalleryBusy, GalleryError)
 }
+# What is not a GET, and may be asked twice: nothing is added or deleted twice there.
+REPEATABLE = ("/search", "/entries/lines", "/forget", "/links/preview")
 Query = Mapping[str, Any]
 
 
@@ -35,9 +39,14 @@ class NotThere(GalleryError):
     """What is asked for is not there, or not for this key."""
 
 
+class NoPreview(GalleryError):
+    """What was previewed for a deletion is no longer remembered: something else was deleted meanwhile."""
+
+
 OF_KINDS: dict[str, type[ResightError]] = {
     "invalid": ConfigError,
     "not-found": NotThere,
+    "no-preview": NoPreview,
     "other-model": EmbeddingError,
     "UnreadableImage": DataError,
     "ServiceBusy": GalleryBusy,
@@ -98,11 +107,11 @@ class Transport:
         result: dict[str, Any] = job["result"]
         return result
 
-    def lines(self, path: str) -> Iterator[bytes]:
+    def lines(self, path: str, headers: Query) -> Iterator[bytes]:
         """The lines of a long answer. The connection is of its own."""
         connection = self._connect()
         try:
-            connection.request("GET", self._path(path, None), headers=self._headers({}))
+            connection.request("GET", self._path(path, None), headers=self._headers(headers))
             answer = connection.getresponse()
             if answer.status >= 400:
                 raise error_of(answer.status, answer.read())
@@ -135,19 +144,31 @@ class Transport:
         return json.loads(answer) if kind.startswith("application/json") else answer
 
     def _ask(self, method: str, path: str, data: bytes | None, headers: dict[str, str]) -> tuple[int, str, bytes]:
+        if self._connection is not None and _ended(self._connection):
+            self._connection.close()
+            self._connection = None
         fresh = self._connection is None
         connection = self._connection or self._connect()
         self._connection = connection
         try:
-            connection.request(method, path, data, headers)
+            if fresh:
+                connection.connect()
+            with suppress(BrokenPipeError, ConnectionResetError):  # refused before its end: the answer says why
+                connection.request(method, path, data, headers)
             answer = connection.getresponse()
             return answer.status, answer.headers.get("Content-Type", ""), answer.read()
         except (OSError, http.client.HTTPException) as error:
             connection.close()
             self._connection = None
-            if not fresh and isinstance(error, http.client.RemoteDisconnected | BrokenPipeError | ConnectionResetError):
+            lost = isinstance(error, http.client.RemoteDisconnected | BrokenPipeError | ConnectionResetError)
+            if lost and not fresh and not self._once_only(method, path):
                 return self._ask(method, path, data, headers)  # it was closed while nobody asked
             raise self._lost(error) from None
+
+    def _once_only(self, method: str, path: str) -> bool:
+        """Whether a request that may have been done already must not be made again."""
+        below = path.removeprefix(self._path("", None))
+        return method != "GET" and not below.startswith(REPEATABLE)
 
     def _connect(self) -> http.client.HTTPConnection:
         host, port = self._parts.hostname or "", self._parts.port
@@ -165,6 +186,15 @@ class Transport:
 
     def _lost(self, error: Exception) -> GalleryError:
         return GalleryError(f"{self.url} cannot be reached ({error}); check the address, and that the service runs")
+
+
+def _ended(connection: http.client.HTTPConnection) -> bool:
+    """Whether the other side has closed a connection that waits for the next request."""
+    if connection.sock is None:
+        return True
+    with selectors.DefaultSelector() as selector:
+        selector.register(connection.sock, selectors.EVENT_READ)
+        return bool(selector.select(0))
 
 
 def error_of(status: int, answer: bytes) -> ResightError:

@@ -23,6 +23,7 @@ from resight.service.api.shapes import SearchOptions, Whole
 from resight.service.page.lanes import lanes_of
 from resight.service.page.rendering import form_of, go, number_of, page, render, text_in, texts_in
 from resight.service.problems import missing
+from resight.site.transform import SiteTransform
 
 HIDDEN = {"": None, "lower third": (0.67, 1.0), "lower half": (0.5, 1.0), "upper half": (0.0, 0.5)}
 RATES = (0.001, 0.01, 0.05, 0.1)
@@ -34,7 +35,7 @@ SHOWN = 300  # crops on a person's page
 async def search_page(request: Request) -> Response:
     """The form."""
     given = request.query_params.get("entry", "")
-    asked: dict[str, Any] = {"entry": given if given.isdecimal() else "", "purpose": "", "cameras": []}
+    asked: dict[str, Any] = {"entry": given if _is_whole(given) else "", "purpose": "", "cameras": []}
     return await _search(request, asked, None)
 
 
@@ -48,7 +49,7 @@ async def search(request: Request) -> Response:
         if not data:
             raise UnreadableImage(str(file.filename), "the file is empty; choose another")
     entry = text_in(form, "entry")
-    if not pictures and not entry.isdecimal():
+    if not pictures and not _is_whole(entry):
         raise ConfigError("choose, drop or paste a picture of the person first")
     options = checked(SearchOptions, _options_of(form))
     answer = await found(request, options, **({"pictures": pictures} if pictures else {"entry": int(entry)}))
@@ -146,8 +147,7 @@ async def _person(request: Request, pid: int, *, other: int | None = None, done:
 
 async def _search(request: Request, asked: dict[str, Any], answer: Any) -> Response:
     view = view_of(request)
-    cameras = await read(request, _cameras_of, view)
-    transform = view.site.transform
+    cameras, transform = await read(request, _cameras_of, view)
     calibration = calibration_of(view.model, transform)
     default = f"{FALSE_ACCEPT_RATE:g}"  # as everywhere: the same search has the same verdict
     asked = {"after": "", "before": "", "hidden": "", "rate": default, "seen_by": "", **asked}
@@ -185,8 +185,9 @@ def _options_of(form: FormData) -> dict[str, Any]:
     return told
 
 
-def _cameras_of(view: Gallery) -> list[str]:
-    return sorted(view.cameras) if view.cameras is not None else sorted(view.stats().cameras)
+def _cameras_of(view: Gallery) -> tuple[list[str], SiteTransform | None]:
+    cameras = view.cameras if view.cameras is not None else view.stats().cameras
+    return sorted(cameras), view.site.transform
 
 
 def _all_of(view: Gallery, pid: int) -> tuple[Person, EntriesOut, list[Any], list[Any]]:

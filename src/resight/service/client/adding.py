@@ -1,0 +1,156 @@
+"""Adding to a gallery that a service shows."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from resight.core.errors import ConfigError, DataError
+from resight.core.progress import Progress, silent
+from resight.data.crops import SPLITS, Dataset
+from resight.data.formats.catalogue import open_dataset
+from resight.gallery.arguments import embeddings_of, entries_of, listed, pooled_entry
+from resight.gallery.records import Added, Attributes, Entry
+from resight.gallery.transfer.batches import in_batches
+from resight.gallery.transfer.rows import Row, crops_of, rows_of_crops
+from resight.service.client.asking import Asking
+from resight.service.client.records import bytes_of, known, line_of, name_of
+from resight.service.client.transport import ndjson
+
+
+class Adding(Asking):
+    """The part of RemoteGallery that adds."""
+
+    def add(
+        self,
+        crops: Any,
+        *,
+        camera: str | Sequence[str],
+        time: Any = None,
+        track: str | Sequence[str | None] | None = None,
+        pid: int | Sequence[int | None] | None = None,
+        person: str | Sequence[str | None] | None = None,
+        attributes: Attributes | None = None,
+        pool: str | None = None,
+        channel_order: str = "rgb",
+    ) -> list[int]:
+        """As Gallery.add, 64 pictures and one request's bytes at most. crops: paths, or the bytes of files, of which
+        the service knows the channel_order. pool: raises ConfigError; it is for embeddings."""
+        if pool is not None:
+            raise ConfigError("a service makes an entry of each picture: to pool, embed here and use add_embeddings")
+        items = listed(crops)
+        nothing = np.zeros((len(items), 0), np.float32)
+        names = [name_of(item) for item in items]
+        entries = entries_of(nothing, camera, time, track, pid, person, attributes, names, None, None)
+        pictures = (base64.b64encode(bytes_of(item)).decode() for item in items)
+        lines = [known({**_facts(entry), "crop": crop}) for entry, crop in zip(entries, pictures, strict=True)]
+        return [told["id"] for told in self._send(lines, True)]
+
+    def add_embeddings(
+        self,
+        embeddings: npt.ArrayLike,
+        *,
+        model: str,
+        camera: str | Sequence[str],
+        time: Any = None,
+        track: str | Sequence[str | None] | None = None,
+        pid: int | Sequence[int | None] | None = None,
+        person: str | Sequence[str | None] | None = None,
+        attributes: Attributes | Sequence[Attributes] | None = None,
+        names: Sequence[str] | None = None,
+        crops: Sequence[bytes | None] | None = None,
+        ids: Sequence[int] | None = None,
+        pool: str | None = None,
+    ) -> list[int]:
+        """As Gallery.add_embeddings, 64 and one request's bytes at most. crops, ids: raise ConfigError."""
+        if crops is not None:
+            raise ConfigError("a service embeds the pictures that it keeps: leave crops out, or use add")
+        if ids is not None:
+            raise ConfigError("a service gives the ids of what is added to it: leave ids out")
+        vectors = embeddings_of(embeddings, self.settings.dim)
+        entries = entries_of(vectors, camera, time, track, pid, person, attributes, names, None, None)
+        entries = [pooled_entry(entries, pool)] if pool is not None and entries else entries
+        lines = [
+            known({**_facts(entry), "embedding": entry.embedding.tolist()}) | {"model": model} for entry in entries
+        ]
+        return [told["id"] for told in self._send(lines, True)]
+
+    def add_dataset(
+        self,
+        dataset: Dataset | str | Path,
+        *,
+        splits: Sequence[str] = SPLITS,
+        camera: str | None = None,
+        with_pids: bool = True,
+        strict: bool = False,
+        format: str | None = None,
+        progress: Progress = silent,
+    ) -> Added:
+        """As Gallery.add_dataset."""
+        found = dataset if isinstance(dataset, Dataset) else open_dataset(str(dataset), format)
+        left_out = [f"{problem.name}: {problem.reason}" for problem in found.problems]
+        if strict and left_out:
+            raise DataError(left_out[0])
+        ids, there = list[int](), list[int]()
+        crops = crops_of(found, splits)
+        with progress("adding to the gallery", len(crops)) as advance:
+            for added in self.add_rows(rows_of_crops(crops, camera, with_pids), strict=strict):
+                ids += added.ids
+                there += added.there
+                left_out += added.left_out
+                advance(len(added.ids) + len(added.there) + len(added.left_out))
+        return Added(tuple(ids), tuple(left_out), tuple(there))
+
+    def add_rows(
+        self, rows: Iterable[Row | DataError], *, strict: bool = False, keep_ids: bool = False, going_on: bool = False
+    ) -> Iterator[Added]:
+        """As Gallery.add_rows. keep_ids, going_on: raise ConfigError."""
+        if keep_ids or going_on:
+            raise ConfigError("a service gives the ids of what is added to it: leave out keep_ids and going_on")
+        return self.add_batches(in_batches(rows), strict=strict)
+
+    def add_batches(self, batches: Iterable[Sequence[Row | DataError]], *, strict: bool = False) -> Iterator[Added]:
+        """As Gallery.add_batches."""
+        for batch in batches:
+            outcomes: list[int | str] = [str(row) for row in batch]
+            sent: dict[int, dict[str, Any]] = {}
+            for place, row in enumerate(batch):
+                try:
+                    if isinstance(row, DataError):
+                        raise row
+                    sent[place] = line_of(row, self.settings.model)
+                except DataError as error:
+                    if strict:
+                        raise
+                    outcomes[place] = str(error)
+            there = list[int]()
+            for place, told in zip(sent, self._send(list(sent.values()), strict), strict=True):
+                outcomes[place] = told["id"] if "id" in told else told["error"]
+                there += [told["id"]] if told.get("there") else []
+            fresh = tuple(each for each in outcomes if isinstance(each, int) and each not in there)
+            left_out = tuple(each for each in outcomes if isinstance(each, str))
+            yield Added(fresh, left_out, tuple(there), tuple(outcomes))
+
+    def _send(self, lines: list[dict[str, Any]], strict: bool) -> list[dict[str, Any]]:
+        if not lines:
+            return []
+        headers = {"Content-Type": "application/x-ndjson"}
+        query = {"strict": "true"} if strict else {}
+        answer = self._to.call("POST", "/entries/lines", query=query, body=ndjson(lines), headers=headers)
+        told = [json.loads(line) for line in answer.splitlines()]
+        broken = next((each["problem"]["detail"] for each in told if "problem" in each), None)
+        if broken is not None or len(told) != len(lines):
+            raise DataError(broken or "the service did not answer every line; send them again, none becomes double")
+        return told
+
+
+def _facts(entry: Entry) -> dict[str, Any]:
+    """What a line tells of an entry. A name determines the pid."""
+    facts = {name: getattr(entry, name) for name in ("camera", "time", "track", "person", "name")}
+    return {**facts, "pid": None if entry.person else entry.pid, "attributes": dict(entry.attributes)}
