@@ -45,7 +45,7 @@ def bootstrap_interval(
     total, count = values, np.ones(len(values))
     if groups is not None:
         group = np.unique(groups, return_inverse=True)[1]
-        total, count = np.bincount(group, values), np.bincount(group).astype(np.float64)
+        total, count = np.bincount(group, values), np.bincount(group, np.ones(len(values)))
     means = []
     for start in range(0, samples, block := max(1, BLOCK_VALUES // len(total))):
         drawn = rng.integers(0, len(total), size=(min(block, samples - start), len(total)))
