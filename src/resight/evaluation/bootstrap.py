@@ -42,10 +42,8 @@ def bootstrap_interval(
     independent, and where they are not, the truth is wider. The gallery and the model's seed stay fixed.
     """
     rng = np.random.default_rng(seed)
-    total, count = values, np.ones(len(values))
-    if groups is not None:
-        group = np.unique(groups, return_inverse=True)[1]
-        total, count = np.bincount(group, values), np.bincount(group, np.ones(len(values)))
+    group = np.arange(len(values)) if groups is None else np.unique(groups, return_inverse=True)[1]
+    total, count = np.bincount(group, values), np.bincount(group).astype(np.float64)
     means = []
     for start in range(0, samples, block := max(1, BLOCK_VALUES // len(total))):
         drawn = rng.integers(0, len(total), size=(min(block, samples - start), len(total)))
