@@ -16,6 +16,7 @@ from pymilvus import MilvusException
 
 from resight import open_gallery
 from resight.core.errors import ConfigError, GalleryBusy, GalleryError
+from resight.gallery.curation import apart
 from resight.gallery.milvus import connection
 from resight.gallery.milvus import store as milvus
 from resight.gallery.milvus.bookkeeping import RANGE
@@ -307,3 +308,27 @@ def test_milvus_lite_that_turns_its_own_client_away_is_asked_once_more(
         with pytest.raises(GalleryError, match="Fail connecting"):
             Connection("milvus://127.0.0.1:1", wait_s=0, make=True)
         assert len(seen) == 1
+
+
+def test_two_writers_of_one_text_lose_nothing_unsaid(place: str) -> None:
+    with open_gallery(place, MODEL) as gallery, open_gallery(place, MODEL) as other:
+        records = gallery.store._records  # type: ignore[attr-defined]
+        plain = records.set_note
+        between = [lambda: other.store.cannot_link(3, 4, "b", "")]
+
+        def edit(text: str, links: Any) -> Any:
+            text, number = apart.added(text, 1, 2, links)
+            while between:
+                between.pop()()  # another writer, between the reading and the writing
+            return text, {"cannot_link": number}
+
+        gallery.store.amend(apart.APART, edit, "cannot-link", "a", "")
+        assert [(pair.number, pair.pid) for pair in gallery.cannot_links()] == [(1, 3), (2, 1)]
+
+        def overtaken(key: str, text: str) -> None:
+            plain(key, text)
+            plain(key, apart.removed(text, 1))
+
+        records.set_note = overtaken
+        with pytest.raises(GalleryBusy, match="at the same moment"):
+            gallery.store.cannot_link(5, 6, "a", "")

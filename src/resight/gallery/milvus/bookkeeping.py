@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -17,7 +17,7 @@ from resight.core.errors import ConfigError, GalleryBusy, GalleryError
 from resight.gallery.audit import Action, AuditLine, check_chain, next_line
 from resight.gallery.curation import apart, remaining
 from resight.gallery.milvus.syntax import LONGEST_TEXT, among, in_parts, quoted
-from resight.gallery.people import LinkTable, check_link
+from resight.gallery.people import Links, LinkTable, check_link
 from resight.gallery.records import Damage, Detail, Entry, Link
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 RANGE = 65_536  # ids that a writer claims at a time
 SETTINGS, CLAIM, LINE, LINK, PERSON = "settings", "range", "line", "link", "person"
 UNFINISHED, NOTE, LONG = "unfinished", "note", "long"
+TRIES = 10  # to change a text before another writer does
 PART = LONGEST_TEXT // 2  # characters of a long text in a record
 
 
@@ -71,6 +72,23 @@ class Bookkeeping:
         if len(text.encode()) > LONGEST_TEXT:
             raise ConfigError(f"Milvus keeps texts of {LONGEST_TEXT:,} bytes at most, and these {key} are longer")
         self._db.call("upsert", self._db.records, [self._row(NOTE, f"{NOTE}/{key}", 0, text)])
+
+    def amend(
+        self, key: str, edit: Callable[[str, Links], tuple[str, Detail]], action: Action, who: str, purpose: str
+    ) -> None:
+        """As `Store.amend`. Raises GalleryBusy if another writer changes the text at the same moment."""
+        for _ in range(TRIES):
+            before = self.note(key)
+            text, detail = edit(before, self.linked())
+            if self.note(key) == before:  # or else another writer has changed it meanwhile
+                break
+        else:
+            raise GalleryBusy(f"{self._db.name}: other writers keep changing its {key}; try again")
+        self.set_note(key, text)
+        self.append(action, who, purpose, detail)
+        if self.note(key) != text:
+            told = f"another writer changed its {key} at the same moment"
+            raise GalleryBusy(f"{self._db.name}: {told}; look whether this change was kept, and try again")
 
     def long(self, key: str) -> str:
         """A text of any length by its key; empty if there is none."""

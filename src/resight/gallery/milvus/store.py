@@ -263,9 +263,7 @@ class MilvusStore(Store):
     def amend(self, key: str, edit: Edit, action: Action, who: str, purpose: str) -> None:
         self._check_writable()
         with self._lock:
-            text, detail = edit(self._records.note(key), self._records.linked())
-            self._records.set_note(key, text)
-            self._records.append(action, who, purpose, detail)
+            self._records.amend(key, edit, action, who, purpose)
 
     def append_audit(self, action: Action, who: str, purpose: str, detail: Detail) -> None:
         self._check_writable()
