@@ -155,10 +155,10 @@ def test_a_preview_that_another_deletion_took_away_is_made_again(service: Servic
         else:
             lost.append(token)
 
-    previews.put = losing  # type: ignore[method-assign]
+    previews.put = losing  # type: ignore[assignment,method-assign]
     with resight.connect(service.url, service.keys["controller"], purpose="a test") as there:
         assert there.forget(id=1).entries == 1
-        previews.put = lambda token, shown: None  # type: ignore[method-assign]
+        previews.put = lambda token, shown: None  # type: ignore[assignment,method-assign]
         with pytest.raises(GalleryError, match="preview again"):
             there.forget(id=2)
 
