@@ -145,6 +145,24 @@ def test_it_takes_what_a_gallery_takes(service: Service) -> None:
                 refused()
 
 
+def test_a_preview_that_another_deletion_took_away_is_made_again(service: Service) -> None:
+    previews = service.desk.previews
+    put, lost = previews.put, list[str]()
+
+    def losing(token: str, shown: object) -> None:
+        if len(lost) == 2:
+            put(token, shown)
+        else:
+            lost.append(token)
+
+    previews.put = losing  # type: ignore[assignment,method-assign]
+    with resight.connect(service.url, service.keys["controller"], purpose="a test") as there:
+        assert there.forget(id=1).entries == 1
+        previews.put = lambda token, shown: None  # type: ignore[assignment,method-assign]
+        with pytest.raises(GalleryError, match="preview again"):
+            there.forget(id=2)
+
+
 def test_rows_of_one_person_are_pooled_where_the_site_transform_is(serve: Serve, tmp_path: Path) -> None:
     place = tmp_path / "sited.db"
     rows = np.random.default_rng(0).normal(size=(400, 256)).astype(np.float32)

@@ -281,6 +281,20 @@ def test_no_request_asks_the_database_in_the_event_loop(service: Service) -> Non
         ("/keys", {"name": "x", "role": "viewer", "cameras": ["0"]}),
     ):
         service.post(path, body)
+    told = {
+        "entry": 1,
+        "purpose": "a test",
+        "who": 2,
+        "act": "apart",
+        "pid": 1,
+        "other": 2,
+        "name": "y",
+        "role": "viewer",
+    }
+    form = urlencode({"csrf": session["X-CSRF-Token"], "token": "x", "id": "x", **told}).encode()
+    for route in PAGES:
+        if route.method == "POST" and route.path not in ("/login", "/logout"):
+            service.ask("POST", filled(route), None, form, {**session, **FORM})
     assert watched.wrong == []
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from itertools import islice
 from types import TracebackType
 from typing import Any, TypeVar
@@ -25,6 +24,7 @@ from resight.service.client.transport import NoPreview, Transport
 
 A_PAGE = 200
 SIZE = (256, 128)  # of pictures, at most so high and so wide
+TRIES = 5  # of a deletion whose preview another one takes away
 T = TypeVar("T")
 
 
@@ -101,11 +101,14 @@ class RemoteGallery(Adding, Searching):
         """As Gallery.forget: it previews, and confirms what was counted. who: raises ConfigError."""
         check_who(who)
         why = self._purpose(purpose)
-        told = None
-        while told is None:
+        for left in reversed(range(TRIES)):
             shown = self._previewed(older_than, untimed, filter, conditions)
-            with suppress(NoPreview):  # somebody else deleted something meanwhile
+            try:
                 told = self._to.call("POST", "/forget", body={"token": shown["token"], "purpose": why})
+                break
+            except NoPreview:  # somebody else deleted something meanwhile
+                if not left:
+                    raise
         return Forgotten(
             told["entries"],
             tuple(told["traces"]),
