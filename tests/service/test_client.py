@@ -19,6 +19,7 @@ from resight import Gallery
 from resight.cli.app import app
 from resight.core.errors import ConfigError, DataError, EmbeddingError, GalleryError
 from resight.data.crops import Dataset
+from resight.gallery.transfer.lines import header_of
 from resight.service.client.remote import RemoteGallery
 from resight.service.client.transport import Transport, _ended, error_of
 from tests.gallery.helpers import unit
@@ -297,7 +298,10 @@ def test_the_command_line_takes_an_address_as_a_place(
     resight_gallery("unlink", "1")
     resight_gallery("verify")
     resight_gallery("export", "-o", str(tmp_path / "all.jsonl"))
-    assert len((tmp_path / "all.jsonl").read_text().splitlines()) == len(service.desk.gallery) + 1
+    exported = (tmp_path / "all.jsonl").read_bytes().splitlines()
+    header = header_of(exported[0], "the export")
+    assert (header.entries, header.counted_last) == (len(service.desk.gallery), False)
+    assert len(exported) == len(service.desk.gallery) + 1
     assert "1 entry forgotten" in resight_gallery("forget", "--pid", "7", "--purpose", "request 1")
     assert '"forget"' in resight_gallery("audit")
     with pytest.raises(ConfigError, match="leave out"):
