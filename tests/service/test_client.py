@@ -99,6 +99,8 @@ def test_it_answers_what_the_gallery_answers(service: Service, people: Dataset, 
         assert there.forget(pid=1).entries == 1
         assert there.forget(older_than=60, untimed=True, camera="gate").entries == 3
         told = [line.hash for line in there.audit()]
+        assert [line.hash for line in there.audit(1, 2)] == told[1:3]
+        assert [line.action for line in there.audit(limit=1, actions=["link"])] in ([], ["link"])
         assert told == [line.hash for line in here.audit()][: len(told)]  # counts are written down now and then
         assert there.settings.model == here.settings.model
 

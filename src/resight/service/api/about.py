@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import asdict
 from typing import Annotated, Any
 
@@ -12,7 +12,7 @@ from fastapi import Query, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 
 from resight.core.version import VERSION
-from resight.gallery.audit import START, AuditLine, check_chain
+from resight.gallery.audit import START, Action, AuditLine, check_chain
 from resight.gallery.filters import Filter
 from resight.gallery.gallery import Gallery
 from resight.gallery.search.meaning import calibration_of
@@ -104,16 +104,17 @@ async def audit(
     request: Request,
     cursor: Annotated[int, Query(ge=0, lt=2**63)] = 0,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    action: Annotated[list[Action] | None, Query(description="Lines of these alone.")] = None,
 ) -> AuditOut:
     """A page of the audit, in order."""
-    lines = await read(request, audit_page, whole_gallery(request), cursor, limit)
+    lines = await read(request, audit_page, whole_gallery(request), cursor, limit, action or ())
     told = [AuditLineOut.model_validate(line, from_attributes=True) for line in lines]
     return AuditOut(lines=told, next=cursor + limit if len(lines) == limit else None)
 
 
-def audit_page(gallery: Gallery, cursor: int, limit: int) -> list[AuditLine]:
-    """The lines after so many."""
-    return list(gallery.audit(cursor, limit))
+def audit_page(gallery: Gallery, cursor: int, limit: int, actions: Collection[str] = ()) -> list[AuditLine]:
+    """The lines, of these actions if any, after so many."""
+    return list(gallery.audit(cursor, limit, actions))
 
 
 async def audit_head(request: Request) -> AuditHeadOut:

@@ -184,7 +184,7 @@ async def list_entries(
 def page_of(view: Gallery, cursor: int, limit: int, conditions: dict[str, Any]) -> EntriesOut:
     """The next entries after that id."""
     entries = view.page(cursor, limit, filter_of(None, **conditions))
-    links = {link.pid: link.into for link in view.links()}
+    links = view.store.linked().roots
     names = names_of(view.store, entries, links)
     told = [entry_out(entry, links, names) for entry in entries]
     return EntriesOut(entries=told, next=entries[-1].id if len(entries) == limit else None)

@@ -136,7 +136,7 @@ def previewed(view: Gallery, pid: int, into: int) -> LinkPreviewOut:
     refused = ""
     try:
         _check_there(view, pid, into)
-        links = {each.pid: each.into for each in view.links()}
+        links = view.store.linked().roots
         check_link(pid, into, links)
         check_apart(view.store.note(APART), pid, into, links)
     except ResightError as error:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from itertools import islice
 from types import TracebackType
 from typing import Any, TypeVar
 
 from resight.core.errors import ConfigError
+from resight.core.progress import Progress, silent
 from resight.gallery.arguments import period_of
 from resight.gallery.audit import AuditLine
 from resight.gallery.curation.forgetting import ToForget
@@ -200,12 +201,14 @@ class RemoteGallery(Adding, Searching):
         found = self._to.find(f"/people/{int(pid)}")
         return None if found is None else person_of(found)
 
-    def audit(self) -> Iterator[AuditLine]:
+    def audit(self, after: int = 0, limit: int | None = None, actions: Collection[str] = ()) -> Iterator[AuditLine]:
         """As Gallery.audit."""
-        cursor: int | None = 0
-        while cursor is not None:
-            found = self._to.call("GET", "/audit", query={"cursor": cursor, "limit": 1000})
+        cursor: int | None = after
+        while cursor is not None and limit != 0:
+            page = 1000 if limit is None else min(limit, 1000)
+            found = self._to.call("GET", "/audit", query={"cursor": cursor, "limit": page, "action": list(actions)})
             yield from (AuditLine(**each) for each in found["lines"])
+            limit = None if limit is None else limit - len(found["lines"])
             cursor = found["next"]
 
     def stats(self) -> Stats:
@@ -219,9 +222,9 @@ class RemoteGallery(Adding, Searching):
         """As Gallery.unfinished."""
         return bool(self._to.call("GET", "/stats")["unfinished"])
 
-    def verify(self) -> Iterator[Damage]:
+    def verify(self, progress: Progress = silent) -> Iterator[Damage]:
         """As Gallery.verify, as a job of the service."""
-        told = self._to.job("verify")
+        told = self._to.job("verify", progress)
         for text in told["first"]:
             where, _, rest = text.partition(": ")
             what, _, remedy = rest.partition("; ")

@@ -23,6 +23,7 @@ from resight.core.errors import (
     MissingExtra,
     ResightError,
 )
+from resight.core.progress import Progress, silent
 
 API = "/api/v1"
 KEY = "RESIGHT_KEY"  # the environment variable that has the key
@@ -96,12 +97,16 @@ class Transport:
         except NotThere:
             return None
 
-    def job(self, kind: str) -> dict[str, Any]:
+    def job(self, kind: str, progress: Progress = silent) -> dict[str, Any]:
         """Runs a job and waits for it; what came of it. Raises GalleryError if it failed."""
         job = self.call("POST", f"/jobs/{kind}")
-        while job["state"] == "running":
-            time.sleep(0.1)
-            job = self.call("GET", f"/jobs/{job['id']}")
+        done = job["done"]
+        with progress(f"{kind}, by the service", job["total"], done) as advance:
+            while job["state"] == "running":
+                time.sleep(0.1)
+                job = self.call("GET", f"/jobs/{job['id']}")
+                advance(job["done"] - done)
+                done = job["done"]
         if job["state"] != "done":
             raise GalleryError(job["error"])
         result: dict[str, Any] = job["result"]
