@@ -107,20 +107,20 @@ def test_distractors_and_single_pictures_are_not_judged() -> None:
 
 
 def test_real_pictures_with_swapped_labels(market501: Path, seed_weights: Path, tmp_path: Path) -> None:
-    """120 people of market501, 20 labels swapped, embedded by the paper's weights, which never saw that site."""
+    """60 people of market501, 10 labels swapped, embedded by the paper's weights, which never saw that site."""
     from resight.data.formats.catalogue import open_dataset
     from resight.embedding.loading import of_run
     from resight.models.foreign.reference_weights import import_reference_weights
 
     train = open_dataset(market501).train
-    chosen = set(sorted({crop.pid for crop in train})[:120])
+    chosen = set(sorted({crop.pid for crop in train})[:60])
     kept = [crop for crop in train if crop.pid in chosen]
-    labels, wrong = swapped(np.array([crop.pid for crop in kept]), 20)
+    labels, wrong = swapped(np.array([crop.pid for crop in kept]), 10)
     relabelled = [replace(crop, pid=int(pid)) for crop, pid in zip(kept, labels, strict=True)]
     model = import_reference_weights(seed_weights / "slicenet2_cosine_augmented_125.pth", "slicenet2")
     embedded, problems = of_run(model, tmp_path).embed_crops(relabelled)
     assert not problems
-    found = suspect_labels(embedded, top=20)
-    precision = sum(suspect.row in wrong for suspect in found) / 20
-    print(f"precision at 20: {precision:.2f}")
+    found = suspect_labels(embedded, top=10)
+    precision = sum(suspect.row in wrong for suspect in found) / 10
+    print(f"precision at 10: {precision:.2f}")
     assert precision > 0.5

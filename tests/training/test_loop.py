@@ -372,7 +372,7 @@ def test_a_training_may_begin_with_another_runs_weights(unbroken: Path, small_ci
 
 def test_training_works(tmp_path: Path) -> None:
     """A trained network is far above chance, a colour histogram, and itself untrained."""
-    city = draw_city(CityConfig(train_people=40, test_people=16))
+    city = draw_city(CityConfig(train_people=28, test_people=16))
     result = run_demo(city, frozenset(), tmp_path, ["baseline-quick"])
     assert result is not None
     chance, histogram, untrained, trained = (m.evaluation for m in result.measured)
