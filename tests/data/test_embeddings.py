@@ -125,9 +125,11 @@ def test_whole_numbers_of_any_type(kind: str, tmp_path: Path) -> None:
 
 @pytest.mark.filterwarnings("error")
 def test_rows_of_no_camera_are_told(tmp_path: Path) -> None:
-    read_embeddings(write(tmp_path / "e.npz", camid=np.array([1, 1, 2, 2, -1])))  # of train
-    with pytest.warns(UserWarning, match="2 of 4 rows are by no known camera"):
-        read_embeddings(write(tmp_path / "e.npz", camid=np.array([1, -1, 2, -1, 1])))
+    evaluate(*read_embeddings(write(tmp_path / "e.npz", camid=np.array([1, 1, 2, 2, -1]))))  # of train
+    unknown = read_embeddings(write(tmp_path / "e.npz", camid=np.array([1, -1, 2, -1, 1])))
+    evaluate(*unknown, "no-camera")
+    with pytest.warns(UserWarning, match="2 of 4 pictures are by no known camera"):
+        evaluate(*unknown)
 
 
 def test_vectors_that_cannot_be_compared_are_named_by_row(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from resight.core.errors import EmbeddingError
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
 DISTRACTOR_PID = 0  # nobody in particular, and nobody's match
+UNKNOWN_CAMERA = -1
 NO_PERSON_PID = -1  # no identity: no person at all, or nobody knows who
 
 

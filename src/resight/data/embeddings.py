@@ -44,7 +44,7 @@ SHOWN = 5  # rows that a message names
 
 def read_embeddings(*paths: Path, zeros: bool = False) -> tuple[EmbeddedCrops, EmbeddedCrops]:
     """Query and gallery of embeddings made by any tool, from one file or several shards. zeros: whether one may be all
-    zeros, which has no cosine. Warns of rows whose camera is not known.
+    zeros, which has no cosine.
 
     Raises DatasetError where a file or a column is not what it must be or two shards are of different models,
     EmbeddingError where an embedding cannot be compared, MissingExtra where a Parquet file needs pyarrow.
@@ -57,13 +57,6 @@ def read_embeddings(*paths: Path, zeros: bool = False) -> tuple[EmbeddedCrops, E
         raise DatasetError(f"{named}: embeddings of different models cannot be compared (dimensions {sorted(dims)})")
     for path, shard in zip(paths, shards, strict=True):
         check_vectors(shard.vectors, np.isin(shard.splits, SPLITS), path, zeros=zeros)
-    seen = np.concatenate([shard.camids[np.isin(shard.splits, SPLITS)] for shard in shards])
-    if (seen == UNKNOWN).any():
-        warnings.warn(
-            f"{named}: {(seen == UNKNOWN).sum():,} of {len(seen):,} rows are by no known camera (-1). Whether a match "
-            "is by the query's camera, which market1501 leaves out, cannot be told: the figures may be too high",
-            stacklevel=2,
-        )
     parts = []
     for split in SPLITS:
         rows = [np.flatnonzero(shard.splits == split) for shard in shards]

@@ -7,18 +7,19 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from itertools import chain
 from typing import Any
+from warnings import warn
 
 import numpy as np
 import numpy.typing as npt
 
 from resight.core.distances import BLOCK_BYTES, distance_blocks, map_blocks
 from resight.core.errors import ConfigError, DataError, EmbeddingError
-from resight.core.records import EmbeddedCrops, FloatArray, IntArray
+from resight.core.records import UNKNOWN_CAMERA, EmbeddedCrops, FloatArray, IntArray
 from resight.evaluation.bootstrap import Interval, bootstrap_interval, format_figure
 from resight.evaluation.expansion import Expansion
 from resight.evaluation.metrics import METRICS, Measured, Values, cmc_curve
 from resight.evaluation.parts.aligned import Aligned
-from resight.evaluation.protocols import GalleryRows, Protocol, Rows, find_protocol, rows_of
+from resight.evaluation.protocols import GalleryRows, Protocol, Rows, find_protocol, rows_of, same_camera
 from resight.evaluation.ranking import QueryRanks, nearest, rank_block, relevant_rows
 from resight.evaluation.rerank import Reranking, rerank_blocks
 
@@ -163,8 +164,9 @@ def evaluate(
     they support cosine only, and are named in the evaluation's `distance`. aligned: compares aligned strips instead of
     whole embeddings. max_rank: the length of the CMC curve. bootstrap_samples, seed: of the intervals.
 
-    Raises DataError where there is nothing to score, EmbeddingError where embeddings cannot be compared, ConfigError
-    for an unknown protocol or distance, or for two options that do not go together.
+    Warns where a protocol asks for cameras that are not known. Raises DataError where there is nothing to score,
+    EmbeddingError where embeddings cannot be compared, ConfigError for an unknown protocol or distance, or for two
+    options that do not go together.
 
     Example:
 
@@ -186,6 +188,14 @@ def evaluate(
     """
     settings = _Settings(protocol, distance, max_rank, bootstrap_samples, seed)
     rows = (rows_of(query), rows_of(gallery))
+    unknown = sum(int((side.camids == UNKNOWN_CAMERA).sum()) for side in rows)
+    if unknown and find_protocol(protocol).junk is same_camera:
+        warn(
+            f"{unknown:,} of {sum(map(len, rows)):,} pictures are by no known camera (-1), which is taken as one of its "
+            f"own. Whether a match is by the query's camera, which {protocol} leaves out, cannot be told: the "
+            "figures may be too high",
+            stacklevel=2,
+        )
     steps = [step for step in (expansion, reranking) if step is not None]
     if aligned is not None:
         if steps:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from resight.core.records import DISTRACTOR_PID, NO_PERSON_PID
+from resight.core.records import DISTRACTOR_PID, NO_PERSON_PID, UNKNOWN_CAMERA
 from resight.core.words import counted
 from resight.data.doctor.findings import EXAMPLES, Finding
 from resight.data.doctor.survey import Survey
@@ -16,7 +16,6 @@ MANY_CAMERAS, FEW_EACH = 20, 1.5
 FIRST_DATE = 100_000  # no site numbers so many cameras
 FEW_PEOPLE = 5  # of so few each may well have been seen by a camera of their own
 NEARLY_ALL = 0.9
-UNKNOWN_CAMERA = -1
 # Formats whose own rules say what pid 0 is.
 NUMBERED_BY_THE_USER = ("folder", "manifest")
 
