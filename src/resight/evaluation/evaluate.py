@@ -191,8 +191,8 @@ def evaluate(
     unknown = sum(int((side.camids == UNKNOWN_CAMERA).sum()) for side in rows)
     if unknown and find_protocol(protocol).junk is same_camera:
         warn(
-            f"{unknown:,} of {sum(map(len, rows)):,} pictures are by no known camera (-1), which is taken as one of its "
-            f"own. Whether a match is by the query's camera, which {protocol} leaves out, cannot be told: the "
+            f"{unknown:,} of {sum(map(len, rows)):,} pictures are by no known camera (-1), taken as one of its own. "
+            f"Whether a match is by the query's camera, which {protocol} leaves out, cannot be told: the "
             "figures may be too high",
             stacklevel=2,
         )
