@@ -92,7 +92,7 @@ def test_queries_of_one_person_are_not_independent() -> None:
 
 
 def test_the_interval_covers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("resight.evaluation.compare.BLOCK_VALUES", 1000)  # several blocks
+    monkeypatch.setattr("resight.evaluation.bootstrap.BLOCK_VALUES", 1000)  # several blocks
     rng = np.random.default_rng(1)
     covered = 0
     for seed in range(100):

@@ -10,7 +10,7 @@ import typer
 from resight.cli import output
 from resight.cli.data import tell
 from resight.cli.data_export import COLUMN_HELP, columns_of, write
-from resight.core.files import check_folder_of, check_new_file
+from resight.core.files import check_new_file
 from resight.data.splitting import PEOPLE, split_people
 
 FORMAT_HELP = f"The data's format, where it is not to be guessed; `{PEOPLE}`: each sub-folder is a person."
@@ -42,9 +42,7 @@ def data_split(
 
       resight data split people -o test.csv --test 1   # all of them, for a model that was trained elsewhere
     """
-    if pictures is None:
-        check_folder_of(out, "--out")
-    if out.exists():
+    if pictures is None or out.exists():
         check_new_file(out, "--out")
     dataset = split_people(data, test=test, seed=seed, format=format, columns=columns_of(column or ()))
     tell(dataset, strict)

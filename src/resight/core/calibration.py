@@ -210,9 +210,7 @@ class Calibration:
     @property
     def least_false_accept_rate(self) -> float:
         """The lowest false accept rate that `accept_index` finds a threshold for, rounded up to two digits."""
-        least = max(min(self.false_accept.high), 1e-9)
-        unit = 10.0 ** (math.floor(math.log10(least)) - 1)
-        return float(f"{math.ceil(least / unit - 1e-9) * unit:.2g}")
+        return rounded_up(min(self.false_accept.high))
 
     def reject_index(self, false_reject_rate: float) -> int | None:
         """The index into `thresholds` of the highest one whose false reject rate is at most this, at the upper end of
@@ -334,6 +332,13 @@ class Calibration:
             return cls(**fields)
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise CalibrationError(f"this is not a calibration: {type(error).__name__} {error}") from None
+
+
+def rounded_up(rate: float) -> float:
+    """A rate to two digits, 1e-9 at the least."""
+    least = max(rate, 1e-9)
+    unit = 10.0 ** (math.floor(math.log10(least)) - 1)
+    return float(f"{math.ceil(least / unit - 1e-9) * unit:.2g}")
 
 
 def _check_asked(similarity: float, *rates: float) -> None:

@@ -56,7 +56,7 @@ def split_people(
         raise ConfigError(f"test is the share of people to search for, above 0 and at most 1, not {test}")
     dataset = data if isinstance(data, Dataset) else open_unsplit(data, format, columns)
     rng = np.random.default_rng(seed)
-    crops = sorted({crop.name: crop for crop in _all(dataset)}.values(), key=lambda crop: crop.name)
+    crops = sorted(_all(dataset), key=lambda crop: crop.name)
     people: dict[int, ByCamera] = defaultdict(lambda: defaultdict(list))
     for crop in crops:
         people[crop.pid][crop.camid].append(crop)

@@ -36,10 +36,20 @@ def percentile_interval(values: npt.NDArray[np.float64]) -> Interval:
 def bootstrap_interval(
     values: npt.NDArray[np.float64], samples: int, seed: int, groups: npt.NDArray[np.int64] | None = None
 ) -> Interval:
-    """95% percentile interval of the mean (Efron, 1979), resampling queries, or groups of them, with replacement.
+    """95% percentile interval of the mean (Efron, 1979), as `resampled_means` draws it.
 
-    values: (n,) one figure a query. groups: (n,) the person of each; without, queries of one person count as
-    independent, and where they are not, the truth is wider. The gallery and the model's seed stay fixed.
+    The gallery and the model's seed stay fixed. Without groups, queries of one person count as independent: where they
+    are not, the truth is wider.
+    """
+    return percentile_interval(resampled_means(values, samples, seed, groups))
+
+
+def resampled_means(
+    values: npt.NDArray[np.float64], samples: int, seed: int, groups: npt.NDArray[np.int64] | None = None
+) -> npt.NDArray[np.float64]:
+    """The means of samples of the queries, or of groups of them, drawn with replacement: (samples,).
+
+    values: (n,) one figure a query. groups: (n,) the person of each.
     """
     rng = np.random.default_rng(seed)
     group = np.arange(len(values)) if groups is None else np.unique(groups, return_inverse=True)[1]
@@ -48,4 +58,4 @@ def bootstrap_interval(
     for start in range(0, samples, block := max(1, BLOCK_VALUES // len(total))):
         drawn = rng.integers(0, len(total), size=(min(block, samples - start), len(total)))
         means.append(total[drawn].sum(axis=1) / count[drawn].sum(axis=1))
-    return percentile_interval(np.concatenate(means))
+    return np.concatenate(means)

@@ -6,11 +6,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from resight.core.errors import DataError
 from resight.core.records import EmbeddedCrops, IntArray
-from resight.evaluation.bootstrap import BLOCK_VALUES, CONFIDENCE, Interval
+from resight.evaluation.bootstrap import CONFIDENCE, Interval, resampled_means
 from resight.evaluation.evaluate import Evaluation, evaluate
 from resight.evaluation.metrics import Values
 
@@ -124,16 +123,8 @@ def paired_difference(
     where that test does at 5%: as far to both sides as 95% of the samples lie from the mean.
     """
     difference = second - first
-    _, group = np.unique(groups, return_inverse=True)
-    total, count = np.bincount(group, difference), np.bincount(group).astype(np.float64)
     mean = float(difference.mean())
-    rng = np.random.default_rng(seed)
-    means: list[npt.NDArray[np.float64]] = []
-    block = max(1, BLOCK_VALUES // len(total))
-    for start in range(0, samples, block):
-        drawn = rng.integers(0, len(total), size=(min(block, samples - start), len(total)))
-        means.append(total[drawn].sum(axis=1) / count[drawn].sum(axis=1))
-    apart = np.abs(np.concatenate(means) - mean)
+    apart = np.abs(resampled_means(difference, samples, seed, groups) - mean)
     reach = float(np.quantile(apart, CONFIDENCE))
     beyond = int((apart >= abs(mean) - 1e-12).sum())
     return Difference(mean, Interval(mean - reach, mean + reach), (1 + beyond) / (1 + samples))

@@ -143,7 +143,7 @@ def _copy_links(old: Gallery, new: Gallery, came: Came, why: str) -> int:
             new.store.unlink(link.number, new.who, why)
             undone += 1
     origins = origins_of(old.store.audit(actions=["link"])) if wanted else {}
-    linked = {link.pid: link.into for link in new.store.links()}
+    linked = dict(new.store.linked())
     for link in wanted:
         if root_of(link.pid, linked) != root_of(link.into, linked):
             made = origins.get(link.number, NOT_KNOWN)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from resight.core.calibration import FALSE_ACCEPT_RATE, FALSE_REJECT_RATE, Calibration
+from resight.core.calibration import FALSE_ACCEPT_RATE, FALSE_REJECT_RATE, Calibration, rounded_up
 
 USELESS = 0.5  # a rate from here on promises nothing
 HALF = 0.5
@@ -84,8 +84,6 @@ def _answer(wrong: Sequence[float], missed: Sequence[float], default: float, tol
 
 
 def _rounded(rate: float) -> float | None:
-    """Up, to two digits."""
-    least = max(rate, 1e-9)
-    unit = 10.0 ** (math.floor(math.log10(least)) - 1)
-    up = float(f"{math.ceil(least / unit - 1e-9) * unit:.2g}")
+    """Up, to two digits; None where such a rate is of no use."""
+    up = rounded_up(rate)
     return up if up < USELESS else None

@@ -90,7 +90,7 @@ def _restored(
                 f"{source} was cut short: it has {read:,} {of}. {without_password(uri)} stays "
                 "marked as incomplete: import a whole copy of the export into it by the same command, or remove it"
             )
-        links = {link.pid: link.into for link in gallery.links()}
+        links = dict(store.linked())
         for (pid, into), made in zip(header.links, header.origins, strict=True):
             if root_of(pid, links) != root_of(into, links):
                 store.link(pid, into, gallery.who, made.purpose, made.detail("import"))
