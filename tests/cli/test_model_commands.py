@@ -115,6 +115,25 @@ def test_a_plain_network_gives_the_bundles_embeddings_by_what_it_says_of_itself(
     assert np.sum(found * expected, axis=1).min() > 0.9999
 
 
+def test_a_packaged_model_goes_to_other_programs(tmp_path: Path) -> None:
+    out = tmp_path / "it.onnx"
+    done = resight("export", "city", "-o", out, "--scale", "imagenet", "--size", "256x128")
+    assert "(n, 3, 256, 128), RGB" in done.stdout
+    assert "rights: " in done.stdout
+    assert onnxruntime.InferenceSession(out).get_inputs()[0].shape[1:] == [3, 256, 128]
+    out.unlink()
+    mistakes: list[tuple[list[str | Path], str]] = [
+        (["-o", out, "--rights", "mine"], "--rights: of a run alone"),
+        (["-o", tmp_path / "it.resight"], "a bundle already"),
+        (["-o", tmp_path / "it.resight", "--scale", "0-1"], "of a network for other programs"),
+        (["-o", out, "--size", "100x100"], "no whole multiple"),
+        (["-o", out, "--size", "large"], "HEIGHTxWIDTH"),
+    ]
+    for options, says in mistakes:
+        assert says in resight("export", "city", *options, code=2).stderr
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("suffix", ["npz", "parquet"])
 def test_embed_and_its_shards_score_what_the_bundle_scores(bundle: Path, tmp_path: Path, suffix: str) -> None:
     whole, first, second = (tmp_path / f"{name}.{suffix}" for name in ("whole", "first", "second"))
@@ -205,7 +224,7 @@ def test_bundling_a_network_made_elsewhere(tmp_path: Path) -> None:
     ("arguments", "code", "says"),
     [
         (["export", "RUN", "-o", "OUT/deep/it.resight"], 2, "does not exist"),
-        (["export", "OUT", "-o", "it.resight"], 4, "no finished model"),
+        (["export", "OUT", "-o", "it.resight"], 4, "is not there"),
         (["export", "RUN", "-o", "OUT", "--precision", "fp16"], 2, "Known: fp32, int8"),
         (["export", "RUN", "-o", "OUT", "--precision", "int8"], 2, "calibration-images"),
         (["export", "RUN", "-o", "OUT", "--calibration-images", "."], 2, "precision int8"),

@@ -63,7 +63,7 @@ def load(
 
 def _opened(model: str | Path | None, *, runtime: str, threads: int | None, device: str, batch_size: int) -> Model:
     path = Path(model) if model is not None else None
-    if path is not None and path.is_dir() and not _means_the_packaged(path):
+    if path is not None and is_run(path):
         from resight.models.saved import load_model
 
         return of_run(load_model(path), path, device=device, threads=threads, batch_size=batch_size)
@@ -169,7 +169,7 @@ def calibrated_copy(model: str | Path, calibration: Calibration, out: Path) -> P
     Raises ConfigError where the directory is not empty, WeightsError where there is no model.
     """
     path = Path(model)
-    if path.is_dir() and not _means_the_packaged(path):
+    if is_run(path):
         from resight.models.saved import copy_model, save_calibration
 
         copy_model(path, out)
@@ -183,13 +183,18 @@ def find_card(model: str | Path) -> tuple[Card, str, dict[str, Any]]:
     """The card of a model, its identity, and all that its file says; the network is not run. Raises WeightsError where
     there is none."""
     path = Path(model)
-    if path.is_dir() and not _means_the_packaged(path):
+    if is_run(path):
         from resight.models.saved import load_model
 
         trained = load_model(path)
         return _card_of_run(trained, path), trained.config.identity, trained.config.to_dict()
     bundle = find_bundle(model)
     return bundle.card, bundle.manifest.identity, bundle.manifest.to_dict()
+
+
+def is_run(model: str | Path) -> bool:
+    """Whether it means a run's directory, and so no bundle and no packaged model."""
+    return Path(model).is_dir() and not _means_the_packaged(Path(model))
 
 
 def find_bundle(model: str | Path | None) -> Bundle:

@@ -20,7 +20,7 @@ from resight.embedding.card import Measurement, Part
 from resight.evaluation.evaluate import Evaluation
 from resight.export.graph import int8_forms, to_int8, to_onnx
 from resight.export.parity import MAX_LOSS, Parity, drawn_pictures, measure_parity
-from resight.export.plain import SUFFIX, plain_onnx
+from resight.export.plain import OWN, SUFFIX, PlainNetwork, plain_network
 from resight.models.catalogue import embedding_parts
 from resight.models.saved import TrainedNetwork, load_model
 
@@ -31,11 +31,13 @@ DRAWN = "synthetic"  # for the parity of embeddings, where no data are given
 
 @dataclass(frozen=True, eq=False)
 class Exported:
-    """A bundle that has passed, and what was measured. calibration_left_out: the run's is of fp32, the bundle int8."""
+    """A bundle that has passed, and what was measured. calibration_left_out: the run's is of fp32, the bundle int8.
+    plain: its network for other programs, where that was written."""
 
     bundle: Bundle
     parity: Parity
     calibration_left_out: bool = False
+    plain: PlainNetwork | None = None
 
 
 def export_run(
@@ -49,10 +51,12 @@ def export_run(
     weaknesses: str = "not stated",
     rights: str | None = None,
     max_loss: float = MAX_LOSS,
+    scale: str = OWN,
+    size: tuple[int, int] | None = None,
     progress: Progress = silent,
 ) -> Exported:
     """Makes a bundle of a run and writes it to `out`, by custom NAME.resight, unless it gives other embeddings. An
-    `out` that ends in .onnx gets its network alone, with what `facts_of` says.
+    `out` that ends in .onnx gets its network alone, as `plain_network` makes it by scale and size.
 
     data: rank-1 and mAP of network and bundle are counted on its query and gallery; None: embeddings are compared on
     drawn pictures alone. calibration_pictures: for int8, of the kind that will come; None: those of `data`. name,
@@ -83,11 +87,12 @@ def export_run(
         max_loss=max_loss,
         progress=progress,
     )
-    if out.suffix.lower() == SUFFIX:
-        write_whole(out, plain_onnx(exported.bundle))
-    else:
+    if out.suffix.lower() != SUFFIX:
         write_bundle(out, exported.bundle)
-    return exported
+        return exported
+    plain = plain_network(exported.bundle, scale, size)
+    write_whole(out, plain.onnx)
+    return replace(exported, plain=plain)
 
 
 def export(

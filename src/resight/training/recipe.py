@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from resight.core.errors import ConfigError, unknown_name
-from resight.core.pictures.preprocessing import MAX_SIDE_PX
+from resight.core.pictures.preprocessing import IMAGENET, MAX_SIDE_PX
 
 EPOCH_SCHEDULES = ("epoch-cosine", "stepwise")
 SCHEDULES = ("constant", "warmup-cosine", *EPOCH_SCHEDULES)
@@ -19,7 +19,7 @@ Three = tuple[float, float, float]
 STATISTICS: dict[str, tuple[Three, Three] | None] = {
     "data": None,
     "half": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
-    "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+    "imagenet": IMAGENET,
 }
 # The forms of transformers: TransReID's, and a tiny one of ours for training from scratch.
 FORMS: dict[str, dict[str, Any]] = {

@@ -30,13 +30,18 @@ def size_of(facts: GraphFacts, declared: str | None) -> tuple[int, int]:
         if sides[0] is None or sides[1] is None:
             raise ConfigError("the network leaves the size of its pictures open: say it by --size HEIGHTxWIDTH")
         return sides[0], sides[1]
-    match = re.fullmatch(r"(\d{1,4})x(\d{1,4})", declared)
-    if not match or not 1 <= int(match[1]) <= MAX_SIDE_PX or not 1 <= int(match[2]) <= MAX_SIDE_PX:
-        raise ConfigError(f"--size is HEIGHTxWIDTH in pixels, as 256x128, not {declared!r}")
-    size = int(match[1]), int(match[2])
+    size = parse_size(declared)
     if any(side not in (None, want) for side, want in zip(sides, size, strict=True)):
         raise ConfigError(f"--size {declared}: the network takes {sides[0]}x{sides[1]} (height x width)")
     return size
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """(height, width) in pixels. Raises ConfigError."""
+    match = re.fullmatch(r"(\d{1,4})x(\d{1,4})", text)
+    if not match or not 1 <= int(match[1]) <= MAX_SIDE_PX or not 1 <= int(match[2]) <= MAX_SIDE_PX:
+        raise ConfigError(f"--size is HEIGHTxWIDTH in pixels, as 256x128, not {text!r}")
+    return int(match[1]), int(match[2])
 
 
 def layout_of(facts: GraphFacts) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from resight.core.errors import DataError
-from resight.core.pictures.preprocessing import CHANNEL_ORDERS
+from resight.core.pictures.preprocessing import CHANNEL_ORDERS, IMAGENET
 from resight.core.progress import Progress, silent
 from resight.core.records import DISTRACTOR_PID, EmbeddedCrops, FloatArray
 from resight.data.crops import Crop, Dataset, camids_of, pids_of
@@ -26,7 +26,7 @@ SCALES = {
     "0 to 255": ((0.0,) * 3, (1 / 255,) * 3),
     "0 to 1": ((0.0,) * 3, (1.0,) * 3),
     "-1 to 1": ((0.5,) * 3, (0.5,) * 3),
-    "ImageNet's mean and std": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+    "ImageNet's mean and std": IMAGENET,
 }
 
 

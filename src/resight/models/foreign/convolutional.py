@@ -5,10 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from resight.core.errors import WeightsError
-from resight.core.pictures.preprocessing import Preprocessing
+from resight.core.pictures.preprocessing import IMAGENET, Preprocessing
 from resight.models.foreign.kind import (
-    IMAGENET_MEAN,
-    IMAGENET_STD,
     SIZE,
     UNUSED_CLASSIFIERS,
     Converted,
@@ -111,7 +109,7 @@ def convert_fast_reid(tensors: Tensors, options: Options) -> Converted:
 def _pixels(tensors: Tensors) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
     """Mean and deviation in [0, 1]: of the file, where it says them of 0 to 255; ImageNet's else."""
     if "pixel_mean" not in tensors:
-        return IMAGENET_MEAN, IMAGENET_STD
+        return IMAGENET
     mean, std = (tensors[name].flatten().tolist() if name in tensors else [] for name in ("pixel_mean", "pixel_std"))
     if len(mean) != 3 or len(std) != 3 or min(std) <= 0:
         raise WeightsError("pixel_mean and pixel_std are three numbers each, the deviations above 0")

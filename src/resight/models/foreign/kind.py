@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from resight.core.errors import ConfigError, WeightsError
-from resight.core.pictures.preprocessing import Preprocessing
+from resight.core.pictures.preprocessing import IMAGENET, Preprocessing
 from resight.models.network import Architecture
 
 Tensors = Mapping[str, Tensor]
@@ -19,7 +19,6 @@ Options = Mapping[str, Any]
 Rule = tuple[str, str | None]
 
 HALF = (0.5, 0.5, 0.5)
-IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 UNUSED_CLASSIFIERS: Rule = (r"classifier(_\w+|\d+)?\..*", None)
 NECKS = ("before", "after")
 SIZE = ("height", "width")
@@ -54,7 +53,7 @@ class Kind:
 
 def imagenet(height: int, width: int, resize: str = "bilinear-antialias") -> Preprocessing:
     """ImageNet's mean and deviation."""
-    return Preprocessing(height, width, IMAGENET_MEAN, IMAGENET_STD, resize)
+    return Preprocessing(height, width, *IMAGENET, resize)
 
 
 def size_of(options: Options, height: int, width: int) -> tuple[int, int]:
