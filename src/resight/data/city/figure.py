@@ -15,10 +15,12 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFilter
 
-from resight.data.city.people import Colour, Looks
+from resight.data.city.people import PATTERNS, Colour, Looks
+from resight.data.city.variety import varied_pattern, weave
 
 Point = tuple[float, float]
 Image8 = npt.NDArray[np.uint8]
+Floats = npt.NDArray[np.floating]
 VIEWS = ("front", "back", "left", "right")
 
 
@@ -47,6 +49,12 @@ class Part(NamedTuple):
 PART = Part()
 # Tables by part number.
 GARMENT = np.isin(np.arange(len(PART)), (PART.torso, PART.near_arm, PART.far_arm))
+CLOTHS = (
+    GARMENT,
+    np.isin(np.arange(len(PART)), (PART.far_leg, PART.near_leg, PART.skirt)),
+    np.isin(np.arange(len(PART)), PART.hair),
+    np.isin(np.arange(len(PART)), (PART.bag, PART.far_shoe, PART.near_shoe)),
+)
 FAR = np.isin(np.arange(len(PART)), (PART.far_leg, PART.far_arm, PART.bare_far_leg, PART.far_shoe))
 
 
@@ -258,7 +266,10 @@ def colour_figure(parts: Image8, looks: Looks, place: Point, scale: float, light
     ys, xs = np.ogrid[: parts.shape[0], : parts.shape[1]]
     across, down = (xs - place[0]) / scale, (ys - place[1]) / scale
     if looks.upper_pattern != "plain":
-        rgb[GARMENT[parts] & _pattern(looks.upper_pattern, across, down)] = looks.upper_second
+        second = _pattern(looks.upper_pattern, across, down, looks.cloth)
+        rgb[GARMENT[parts] & second] = looks.upper_second
+    if looks.cloth:
+        weave(rgb, [group[parts] for group in CLOTHS], looks.cloth, across, down)
     return rgb * _shade(parts, light)[:, :, None]
 
 
@@ -277,8 +288,13 @@ def _part_colours(looks: Looks) -> dict[int, Colour]:
     }
 
 
-def _pattern(name: str, across: npt.NDArray[np.float64], down: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
+def _pattern(name: str, across: Floats, down: Floats, cloth: int) -> npt.NDArray[np.bool_]:
     """Where the garment's second colour shows, in body coordinates."""
+    if name not in PATTERNS:
+        return varied_pattern(name, across, down, cloth)
+    if cloth and name not in ("block", "logo"):  # coarser or finer
+        size = float(np.random.default_rng([cloth, 1]).uniform(0.5, 1.6))
+        across, down = across * size, down * size
     if name == "stripes":
         return (across * 22 % 1) < 0.4
     if name == "bands":

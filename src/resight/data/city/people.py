@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -39,7 +39,8 @@ REGIONS = ("head", "upper", "lower", "shoes", "bag")
 
 @dataclass(frozen=True)
 class Looks:
-    """Everything by which a person is known. height and build are relative to the mean."""
+    """Everything by which a person is known. height and build are relative to the mean. cloth: seed of the texture of
+    the clothes; 0: they are flat."""
 
     height: float
     build: float
@@ -55,6 +56,7 @@ class Looks:
     shoes: Colour
     bag: str
     bag_colour: Colour
+    cloth: int = 0
 
 
 def draw_looks(rng: np.random.Generator) -> Looks:
@@ -77,11 +79,13 @@ def draw_looks(rng: np.random.Generator) -> Looks:
     )
 
 
-def draw_lookalike(double: Looks, rng: np.random.Generator) -> Looks:
+def draw_lookalike(
+    double: Looks, rng: np.random.Generator, draw: Callable[[np.random.Generator], Looks] = draw_looks
+) -> Looks:
     """The same looks but for one region, which is drawn until a person would see the difference."""
     region = str(rng.choice(REGIONS))
     while True:
-        other = draw_looks(rng)
+        other = draw(rng)
         if region == "head" and _apart(other.hair, double.hair) and other.hair_style != double.hair_style:
             return replace(double, hair=other.hair, hair_style=other.hair_style)
         if region == "upper" and _apart(other.upper, double.upper):

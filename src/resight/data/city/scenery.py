@@ -10,6 +10,7 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFilter
 
 from resight.data.city.figure import VIEWS, Image8
+from resight.data.city.variety import vary_scene
 
 FloatImage = npt.NDArray[np.float32]
 SCENES = ("street", "brick", "park", "station", "shop")
@@ -54,8 +55,9 @@ def draw_camera(rng: np.random.Generator, index: int) -> Camera:
     )
 
 
-def draw_scene(scene: str, height: int, width: int, rng: np.random.Generator) -> Image8:
-    """A wide picture of the place without people: (height, width, 3) uint8."""
+def draw_scene(scene: str, height: int, width: int, rng: np.random.Generator, varied: bool = False) -> Image8:
+    """A wide picture of the place without people: (height, width, 3) uint8. varied: with colours and things of any kind
+    before it."""
     image = Image.new("RGB", (width, height))
     draw = ImageDraw.Draw(image)
     horizon = int(height * rng.uniform(0.5, 0.62))
@@ -77,6 +79,8 @@ def draw_scene(scene: str, height: int, width: int, rng: np.random.Generator) ->
     }[scene](draw, width, horizon, wall, rng)
     _floor_lines(draw, width, height, horizon, floor)
     pixels = np.asarray(image, np.float32) + rng.normal(0, 5, (height, width, 1)).astype(np.float32)
+    if varied:
+        vary_scene(pixels, rng)
     fade = np.linspace(1.06, 0.94, height, dtype=np.float32)[:, None, None]
     return (pixels * fade).clip(0, 255).astype(np.uint8)
 

@@ -7,7 +7,7 @@ since telling those apart is what slicing is for.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -26,6 +26,7 @@ from resight.data.city.scenery import (
     photograph,
     shade_ground,
 )
+from resight.data.city.variety import draw_varied_looks
 from resight.data.crops import Crop, Dataset
 
 RIGHTS = "drawn by code, shows no real person; Apache-2.0, as resight itself"
@@ -38,7 +39,8 @@ OCCLUDED, NEIGHBOURED = 0.22, 0.12  # shares of crops with something, or somebod
 @dataclass(frozen=True)
 class CityConfig:
     """What city to draw. crops_per_camera: of each person. height, width: of the crops, in pixels. lookalike_fraction:
-    the share of people who have a look-alike. Raises ConfigError for a value out of its bounds."""
+    the share of people who have a look-alike. varied: 1: clothes have cloths, and clothes and scenes any colour, which
+    is more to learn from. Raises ConfigError for a value out of its bounds."""
 
     seed: int = 0
     train_people: int = 64
@@ -48,6 +50,7 @@ class CityConfig:
     height: int = 128
     width: int = 64
     lookalike_fraction: float = 0.4
+    varied: int = 0
 
     def __post_init__(self) -> None:
         bounds = {
@@ -59,6 +62,7 @@ class CityConfig:
             "height": (16, 1_024),
             "width": (8, 1_024),
             "lookalike_fraction": (0.0, 1.0),
+            "varied": (0, 1),
         }
         for name, (low, high) in bounds.items():
             if not low <= getattr(self, name) <= high:
@@ -128,7 +132,7 @@ class _City:
             rng = np.random.default_rng([config.seed, CAMERAS, index])
             self.cameras.append(draw_camera(rng, index))
             width = self.size[1] * SCENE_WIDTHS
-            self.scenes.append(draw_scene(self.cameras[index].scene, self.size[0], width, rng))
+            self.scenes.append(draw_scene(self.cameras[index].scene, self.size[0], width, rng, bool(config.varied)))
 
     def crops_of(self, stream: int, person: int, *, pid: int, folder: str) -> Iterable[Crop]:
         """All crops of one person: seen by most cameras, by two at the least."""
@@ -164,7 +168,7 @@ class _City:
             canvas[mask] = colours[mask]
         if rng.random() < NEIGHBOURED:
             side = float(rng.choice((-1.0, 1.0)))
-            self._person(canvas, draw_looks(rng), camera, rng, shift=side * float(rng.uniform(0.42, 0.55)))
+            self._person(canvas, _draw(self.config)(rng), camera, rng, shift=side * float(rng.uniform(0.42, 0.55)))
         return photograph(canvas, camera, (self.config.height, self.config.width), rng)
 
     def _person(self, canvas: FloatImage, looks: Looks, camera: Camera, rng: np.random.Generator, shift: float) -> None:
@@ -191,8 +195,12 @@ def _looks(config: CityConfig, stream: int, person: int) -> Looks:
     """Of a person: their own, or those of the one before but for one region."""
     rng = np.random.default_rng([config.seed, stream, person, 0])
     if person % 2 and _has_lookalike(config, stream, person - 1):
-        return draw_lookalike(_looks(config, stream, person - 1), rng)
-    return draw_looks(rng)
+        return draw_lookalike(_looks(config, stream, person - 1), rng, _draw(config))
+    return _draw(config)(rng)
+
+
+def _draw(config: CityConfig) -> Callable[[np.random.Generator], Looks]:
+    return draw_varied_looks if config.varied else draw_looks
 
 
 def _has_lookalike(config: CityConfig, stream: int, person: int) -> bool:
