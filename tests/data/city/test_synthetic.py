@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,8 +11,10 @@ import pytest
 from resight.core.errors import ConfigError
 from resight.core.pictures.histogram import colour_histogram
 from resight.core.records import EmbeddedCrops
-from resight.data.city.people import draw_lookalike, draw_looks
+from resight.data.city.figure import GARMENT, FigurePainter, Pose, colour_figure
+from resight.data.city.people import Looks, draw_lookalike, draw_looks
 from resight.data.city.synthetic import CityConfig, draw_city, lookalikes, parse_city, save_city
+from resight.data.city.variety import VARIED_PATTERNS, draw_varied_looks, weave
 from resight.data.crops import Crop, Dataset, camids_of, pids_of
 from resight.data.decoding import decode_crops
 from resight.data.formats.folder import read_folder
@@ -77,7 +80,8 @@ def test_a_saved_city_reads_back_as_a_folder(tmp_path: Path) -> None:
         assert now == was
 
 
-def test_a_lookalike_differs_in_one_region() -> None:
+@pytest.mark.parametrize("draw", [draw_looks, draw_varied_looks])
+def test_a_lookalike_differs_in_one_region(draw: Callable[[np.random.Generator], Looks]) -> None:
     regions = (
         {"hair", "hair_style"},
         {"upper", "upper_second", "upper_pattern"},
@@ -87,8 +91,8 @@ def test_a_lookalike_differs_in_one_region() -> None:
     )
     rng = np.random.default_rng(0)
     for _ in range(40):
-        double = draw_looks(rng)
-        other = draw_lookalike(double, rng)
+        double = draw(rng)
+        other = draw_lookalike(double, rng, draw)
         differ = {name for name in double.__dataclass_fields__ if getattr(double, name) != getattr(other, name)}
         assert any(differ and differ <= region for region in regions)
 
@@ -99,10 +103,60 @@ def test_lookalikes_come_in_pairs_as_often_as_asked() -> None:
     assert 0.3 < len(lookalikes(CityConfig(test_people=1000))) / 1000 < 0.5
 
 
+def test_a_varied_city_has_the_same_people_places_and_times_in_other_clothes() -> None:
+    plain, varied = draw_city(SMALL), draw_city(replace(SMALL, varied=1))
+    assert digest(varied) == digest(draw_city(replace(SMALL, varied=1)))
+    for one, other in zip(plain.train + plain.query, varied.train + varied.query, strict=True):
+        assert replace(one, data=b"") == replace(other, data=b"")
+        assert one.read() != other.read()
+
+
+def test_a_cloth_is_the_same_in_all_pictures_and_is_on_its_garment_alone() -> None:
+    """Whatever the figure's place and scale are: a texture belongs to the body."""
+
+    def woven(cloth: int, scale: float) -> np.ndarray:
+        rows, columns = np.ogrid[0 : int(scale), 0 : int(scale / 2)]
+        across, down = (columns + 0.5) / scale - 0.25, (rows + 0.5) / scale
+        rgb = np.full((int(scale), int(scale / 2), 3), 100, np.float32)
+        upper = np.broadcast_to(down < 0.5, rgb.shape[:2])
+        weave(rgb, [upper, ~upper], cloth, across, down)
+        return rgb
+
+    coarse, fine = woven(7, 64), woven(7, 192)[1::3, 1::3]  # the middles of the same places
+    np.testing.assert_allclose(coarse, fine, atol=1e-2)
+    assert np.abs(coarse - woven(8, 64)).mean() > 1
+    assert coarse.min() >= 0
+    assert coarse.max() <= 255
+    assert coarse.std() > 1
+
+
+@pytest.mark.parametrize("pattern", sorted(set(VARIED_PATTERNS)))
+def test_every_pattern_shows_a_second_colour_somewhere_and_not_everywhere(pattern: str) -> None:
+    shown = []
+    for seed in range(12):
+        looks = replace(draw_varied_looks(np.random.default_rng(seed)), upper_pattern=pattern, cloth=seed + 1)
+        one, other = (replace(looks, upper=colour, upper_second=(200, 0, 0)) for colour in ((200, 0, 0), (0, 200, 0)))
+        parts = FigurePainter((128, 64), looks, Pose("front", 0.0, 0.0), (32.0, 8.0), 112.0).paint()
+        pictures = [colour_figure(parts, who, (32.0, 8.0), 112.0, 0.0) for who in (one, other)]
+        garment = GARMENT[parts]
+        shown.append(float((pictures[0] == pictures[1]).all(axis=-1)[garment].mean()))
+    if pattern == "plain":
+        assert max(shown) < 0.05
+    else:
+        assert 0.01 < np.mean(shown) < 0.95
+
+
 def test_specs() -> None:
     assert parse_city("synthetic") == CityConfig()
     assert parse_city("synthetic:seed=3,lookalike_fraction=0.5") == CityConfig(seed=3, lookalike_fraction=0.5)
-    for wrong in ("synthetic:sed=3", "synthetic:seed=three", "synthetic:cameras=1", "synthetic:height=99999", "town"):
+    for wrong in (
+        "synthetic:sed=3",
+        "synthetic:seed=three",
+        "synthetic:cameras=1",
+        "synthetic:height=99999",
+        "synthetic:varied=2",
+        "town",
+    ):
         with pytest.raises(ConfigError):
             parse_city(wrong)
 
