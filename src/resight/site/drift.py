@@ -11,8 +11,8 @@ import numpy.typing as npt
 
 from resight.core.distances import unit_rows
 from resight.core.records import FloatArray
+from resight.evaluation.centring import SHRINKAGE
 from resight.site.doubts import OF_A_PERSON
-from resight.site.fitting import SHRINKAGE
 from resight.site.transform import SiteTransform
 
 LEAST_PICTURES = 30  # of a camera, to say anything of its mean

@@ -19,13 +19,13 @@ from resight.core.distances import unit_rows
 from resight.core.errors import DataError, EmbeddingError
 from resight.core.records import FloatArray, IntArray
 from resight.core.words import counted, first_of
+from resight.evaluation.centring import camera_means
 from resight.site.criterion import tracklet_codes, tracklet_eer
 from resight.site.doubts import doubts_of, doubts_of_times
 from resight.site.transform import CameraFacts, SiteFacts, SiteTransform
 
 LEAST_PICTURES = 100  # of a camera: means of fewer are near single persons, and worth little
 LEAST_TRACKLETS = 30  # of two pictures and more
-SHRINKAGE = 10  # pictures: a camera's mean counts n / (n + SHRINKAGE)
 RIDGE = 0.3  # of the mean eigenvalue, added to all
 EXPONENTS = (0.0, 0.15, 0.25, 0.35, 0.5, 0.75)  # 0 is centring alone, 0.5 whitens fully
 NEARLY = 1.05  # times the lowest EER is as good, by chance
@@ -97,7 +97,7 @@ def fit_site(
             f"{num_tracklets} tracklets of two pictures and more: whitening by tracklets takes {LEAST_TRACKLETS}. Give "
             "pictures of more, or fit without tracks (--no-tracks)"
         )
-    means = _means(rows, codes)
+    means = np.stack(list(camera_means(rows, codes).values()))  # the codes count from 0 without a gap
     criterion: dict[str, float] = {}
     by_tracklets = num_tracklets > 0
     if by_tracklets:
@@ -223,12 +223,6 @@ def _best_exponent(criterion: dict[str, float]) -> float:
     lowest = min(criterion[f"{power:g}"] for power in EXPONENTS)
     good = [power for power in EXPONENTS if criterion[f"{power:g}"] <= NEARLY * lowest]
     return min(good, key=lambda power: abs(power - USUAL_EXPONENT))
-
-
-def _means(rows: FloatArray, codes: IntArray) -> FloatArray:
-    """What to subtract from each camera's rows: their mean, shrunk."""
-    own = [rows[codes == code] for code in range(int(codes.max()) + 1)]
-    return np.stack([part.mean(axis=0) * np.float32(len(part) / (len(part) + SHRINKAGE)) for part in own])
 
 
 def _of_two(tracklets: IntArray) -> npt.NDArray[np.bool_]:
