@@ -20,7 +20,7 @@ from resight.data.city.variety import varied_pattern, weave
 
 Point = tuple[float, float]
 Image8 = npt.NDArray[np.uint8]
-Floats = npt.NDArray[np.floating]
+Floats = npt.NDArray[np.float64]
 VIEWS = ("front", "back", "left", "right")
 
 

@@ -9,13 +9,15 @@ from __future__ import annotations
 import colorsys
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from resight.data.city.people import PATTERNS, Colour, Looks, draw_looks
 
-Floats = npt.NDArray[np.float32]
+FloatImage = npt.NDArray[np.float32]
+Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 TILE = 128  # of a texture, in pixels; it repeats
 # Besides the city's own: a print, plaid, an open jacket, a broad band, a yoke.
@@ -27,7 +29,7 @@ ANY_COLOUR = 0.5  # share of garments whose colour is not of the city's palettes
 def draw_varied_looks(rng: np.random.Generator) -> Looks:
     """A person at random, whose clothes have a cloth, and half of them any colour."""
     looks = draw_looks(rng)
-    colours = {name: any_colour(rng) for name in COLOURED if rng.random() < ANY_COLOUR}
+    colours: dict[str, Any] = {name: any_colour(rng) for name in COLOURED if rng.random() < ANY_COLOUR}
     return replace(looks, upper_pattern=str(rng.choice(VARIED_PATTERNS)), cloth=int(rng.integers(1, 2**31)), **colours)
 
 
@@ -38,13 +40,13 @@ def any_colour(rng: np.random.Generator) -> Colour:
     return r, g, b
 
 
-def texture(rng: np.random.Generator, power: float) -> Floats:
+def texture(rng: np.random.Generator, power: float) -> FloatImage:
     """(TILE, TILE) float32 of mean 0 and deviation 1, whose spectrum falls as 1 / frequency^power; it tiles."""
     frequency = np.hypot(np.fft.fftfreq(TILE)[:, None], np.fft.rfftfreq(TILE)[None])
     frequency[0, 0] = np.inf
     waves = (rng.normal(size=frequency.shape) + 1j * rng.normal(size=frequency.shape)) / frequency**power
     tile = np.fft.irfft2(waves, (TILE, TILE))
-    found: Floats = (tile / tile.std()).astype(np.float32)
+    found: FloatImage = (tile / tile.std()).astype(np.float32)
     return found
 
 
@@ -64,7 +66,7 @@ def varied_pattern(name: str, across: Floats, down: Floats, cloth: int) -> Mask:
     return down + 0 * across < float(rng.uniform(0.22, 0.33))  # a yoke
 
 
-def weave(rgb: Floats, garments: Sequence[Mask], cloth: int, across: Floats, down: Floats) -> None:
+def weave(rgb: FloatImage, garments: Sequence[Mask], cloth: int, across: Floats, down: Floats) -> None:
     """Gives each garment the texture of its cloth, some a fall of brightness, and all of them folds, in place.
 
     rgb: (h, w, 3) in 0 to 255. garments: (h, w) each, always as many and in one order, so that a person's cloths are
@@ -81,7 +83,7 @@ def weave(rgb: Floats, garments: Sequence[Mask], cloth: int, across: Floats, dow
     np.clip(rgb, 0, 255, out=rgb)
 
 
-def vary_scene(pixels: Floats, rng: np.random.Generator) -> None:
+def vary_scene(pixels: FloatImage, rng: np.random.Generator) -> None:
     """Gives a place a texture of any colour, and things that stand about, in place. pixels: (h, w, 3), 0 to 255."""
     height, width = pixels.shape[:2]
     grain = texture(rng, float(rng.uniform(0.8, 1.8)))
@@ -98,7 +100,7 @@ def vary_scene(pixels: Floats, rng: np.random.Generator) -> None:
         thing += float(rng.uniform(0.3, 1.0)) * (np.array(any_colour(rng), np.float32) - thing)
 
 
-def _laid(tile: Floats, across: Floats, down: Floats, zoom: float) -> Floats:
+def _laid(tile: FloatImage, across: Floats, down: Floats, zoom: float) -> FloatImage:
     """The tile on a body, so many of its pixels a height."""
-    laid: Floats = tile[(down * zoom).astype(np.int64) % TILE, (across * zoom).astype(np.int64) % TILE]
+    laid: FloatImage = tile[(down * zoom).astype(np.int64) % TILE, (across * zoom).astype(np.int64) % TILE]
     return laid
