@@ -20,7 +20,7 @@ from resight.embedding.card import Measurement, Part
 from resight.evaluation.evaluate import Evaluation
 from resight.export.graph import int8_forms, to_int8, to_onnx
 from resight.export.parity import MAX_LOSS, Parity, drawn_pictures, measure_parity
-from resight.export.plain import OWN, SUFFIX, PlainNetwork, plain_network
+from resight.export.plain import OWN, SUFFIX, PlainNetwork, left_to_the_program, plain_network
 from resight.models.catalogue import embedding_parts
 from resight.models.saved import TrainedNetwork, load_model
 
@@ -73,6 +73,7 @@ def export_run(
     if calibration_pictures is None and data is not None:
         calibration_pictures = data.train or data.gallery
     trained = load_model(Path(run))
+    left_to_the_program(trained.config.preprocessing, scale, size)  # a mistake is told before the work
     if rights is not None:
         trained = replace(trained, config=replace(trained.config, rights=rights))
     exported = export(

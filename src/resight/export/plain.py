@@ -54,18 +54,8 @@ def plain_network(bundle: Bundle, scale: str = OWN, size: tuple[int, int] | None
     """
     manifest = bundle.manifest
     own, layout = manifest.preprocessing, manifest.network.layout
-    if scale not in (OWN, *SCALES):
-        raise unknown_name("scale", scale, (OWN, *SCALES))
-    height, width = size or (own.height, own.width)
-    if height % own.height or width % own.width:
-        raise ConfigError(
-            f"a size of {height}x{width} is no whole multiple of the network's {own.height}x{own.width}, height x width"
-        )
-    told = replace(own, height=height, width=width)
+    told = left_to_the_program(own, scale, size)
     onnx = bundle.onnx
-    if scale != OWN:
-        mean, std = SCALES[scale]
-        told = replace(told, mean=mean, std=std, image_centring=0.0)
     if told != own:
         onnx = fed(onnx, bundle.facts.inputs[0], bundle.facts.outputs[0], _feed(told, own, layout))
         layout = "nchw"
@@ -85,6 +75,22 @@ def plain_network(bundle: Bundle, scale: str = OWN, size: tuple[int, int] | None
     }
     metadata = {PREFIX + name: json.dumps(value, ensure_ascii=False) for name, value in facts.items()}
     return PlainNetwork(with_metadata(onnx, metadata), told, layout, unit, facts)
+
+
+def left_to_the_program(own: Preprocessing, scale: str, size: tuple[int, int] | None) -> Preprocessing:
+    """What of a network's preprocessing the program does. Raises ConfigError."""
+    if scale not in (OWN, *SCALES):
+        raise unknown_name("scale", scale, (OWN, *SCALES))
+    height, width = size or (own.height, own.width)
+    if height % own.height or width % own.width:
+        raise ConfigError(
+            f"a size of {height}x{width} is no whole multiple of the network's {own.height}x{own.width}, height x width"
+        )
+    told = replace(own, height=height, width=width)
+    if scale == OWN:
+        return told
+    mean, std = SCALES[scale]
+    return replace(told, mean=mean, std=std, image_centring=0.0)
 
 
 def _feed(told: Preprocessing, own: Preprocessing, layout: str) -> Feed:
