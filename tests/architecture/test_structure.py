@@ -29,11 +29,12 @@ NO_TEXT = (
     "src/resight/embedding/models/default-int8.resight",
     "src/resight/embedding/models/default.resight",
     "src/resight/embedding/models/market.resight",
+    "src/resight/embedding/models/open.resight",
     "src/resight/embedding/models/slicenet1.resight",
     "src/resight/embedding/models/slicenet2.resight",
     "tests/saved/v0.1.0/files.tar.xz",
 )
-MOST_BYTES = {"src/resight/embedding/models/": 18_500_000, "tests/saved/": 800_000, "docs/images/": 1_500_000}
+MOST_BYTES = {"src/resight/embedding/models/": 20_600_000, "tests/saved/": 800_000, "docs/images/": 1_500_000}
 
 
 def test_the_public_names() -> None:
