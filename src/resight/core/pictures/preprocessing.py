@@ -15,10 +15,7 @@ from resight.core.records import FloatArray
 
 CHANNEL_ORDERS = ("rgb", "bgr")
 MAX_SIDE_PX = 4096  # of a network's input, in training and in a bundle
-IMAGENET = (
-    (0.485, 0.456, 0.406),
-    (0.229, 0.224, 0.225),
-)  # mean and std of its pictures, which most networks begin with
+IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))  # mean and std, of values in [0, 1]
 LEVEL = 0.42  # in [0, 1]: how bright crops of people are on the mean
 
 
