@@ -166,6 +166,10 @@ def test_forgetting_from_the_command_line(site: Path, picture: Path, tmp_path: P
     assert "entries forgotten" in told
     assert row not in path.read_bytes()
     assert lines(resight("gallery", "audit", path).stdout)[-1]["who"] == "officer"
+    asked = [("--who", "OFFIC"), ("--action", "forget"), ("--who", "officer", "--action", "link"), ("--who", "nobody")]
+    some = [lines(resight("gallery", "audit", path, *options).stdout) for options in asked]
+    found = [[(line["who"], line["action"]) for line in each] for each in some]
+    assert found == [[("officer", "forget")], [("officer", "forget")], [], []]
     assert "0 entries" in resight("gallery", "forget", path, "--older-than", "30d", "--camera", "nowhere").stdout
     assert "no entry" in resight("gallery", "forget", path, "--person", "bbo").stderr
     assert "link 1" in resight("gallery", "link", path, "1", "2").stdout

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from html import unescape
 from html.parser import HTMLParser
 from importlib.resources import files
 from pathlib import Path
@@ -306,3 +307,26 @@ def test_numbers_of_any_length_are_no_defect(service: Service) -> None:
     for path, name in (("/", "entry"), ("/forget", "pid"), ("/forget", "id"), ("/correct", "pid")):
         form = urlencode({"csrf": session["X-CSRF-Token"], "purpose": "a test", "act": "apart", name: digits})
         assert service.ask("POST", path, None, form.encode(), {**session, **FORM}).status in (404, 409, 422)
+
+
+def test_the_audit_is_shown_by_action_and_by_who(service: Service, people: Dataset) -> None:
+    visitor, store = Visitor(service, "admin"), service.desk.gallery.store
+    purposes = [f"purpose {number} of <one>" for number in range(150)]
+    for purpose in purposes:
+        store.append_audit("export", "Anna & Bo", purpose, {})
+    store.append_audit("export", "Carl", "purpose of another", {})
+
+    def shown(path: str) -> list[str]:
+        page = unescape(visitor.get(path).body.decode())
+        assert "The chain is whole" in page
+        return re.findall(r"<td>(purpose[^/]*)</td>", page)
+
+    assert shown("/audit?action=export&who=anna+%26+b") == purposes[:49:-1]
+    page = visitor.get("/audit?action=export&who=anna+%26+b").body.decode()
+    (earlier,) = re.findall(r'href="[^"]*(audit\?[^"]*)"', page)
+    assert shown(f"/{unescape(earlier)}") == purposes[49::-1]
+    assert shown("/audit")[0] == "purpose of another"
+    assert (shown("/audit?who=carl"), shown("/audit?who=dora")) == (["purpose of another"], [])
+    assert shown("/audit?action=link") == []
+    refused = visitor.get("/audit?action=other")
+    assert (refused.status, "unknown action" in refused.body.decode()) == (422, True)

@@ -25,6 +25,7 @@ from resight.core.times import format_time
 from resight.core.words import counted
 from resight.embedding.card import short_of
 from resight.embedding.loading import load
+from resight.gallery.audit import Action
 from resight.gallery.gallery import Gallery
 from resight.gallery.opening import open_gallery
 from resight.gallery.people import pid_of_name
@@ -350,14 +351,19 @@ def unlink(uri: Uri, number: int, *, who: Who = None, purpose: Purpose = "") -> 
     output.tell(f"link {number} undone")
 
 
-def audit(uri: Uri) -> None:
+def audit(
+    uri: Uri,
+    action: Annotated[Action | None, typer.Option(help="Lines of this action alone.")] = None,
+    who: Annotated[str, typer.Option(help="Lines of those alone whose name has this text.")] = "",
+) -> None:
     """Prints the audit as lines of JSON: who searched, and who deleted, linked and migrated.
 
     Keep a copy of the last hash elsewhere: it proves that no line before it was changed.
     """
     with opened(uri, read_only=True) as gallery:
-        for line in gallery.audit():
-            output.tell(json.dumps(line.to_dict()))
+        for line in gallery.audit(actions=[action] if action else ()):
+            if who.casefold() in line.who.casefold():
+                output.tell(json.dumps(line.to_dict()))
 
 
 def export(uri: Uri, out: Annotated[Path, typer.Option("--out", "-o", help="The file to write (.jsonl).")]) -> None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections import deque
+from itertools import takewhile
 from typing import Any
 
 from fastapi import Request, Response
 
-from resight.core.errors import ConfigError
+from resight.core.errors import ConfigError, unknown_name
 from resight.embedding.card import short_of
+from resight.gallery.audit import ACTIONS, AuditLine
 from resight.gallery.curation.promise import kept_promise
+from resight.gallery.gallery import Gallery
 from resight.service.api import about, forgetting, keys
 from resight.service.api.common import caller_of, desk_of, read, view_of, whole_gallery, write
 from resight.service.api.forms import checked
@@ -58,14 +62,27 @@ async def forget_confirm(request: Request) -> Response:
 
 @page
 async def audit_page(request: Request) -> Response:
-    """The audit's state and its lines, the latest first."""
+    """The audit's state and its lines, the latest first: all, or those of one action or of whose name has a text."""
     desk, gallery = desk_of(request), whole_gallery(request)
     await write(request, desk.ledger.write, desk.gallery.store)
     head = await read(request, about.head_of, gallery)
+    shown = {name: request.query_params.get(name, "").strip() for name in ("action", "who")}
+    if shown["action"] not in ("", *ACTIONS):
+        raise unknown_name("action", shown["action"], ACTIONS)
     asked = request.query_params.get("until", "")
-    until = min(int(asked), head.lines) if asked.isdecimal() and len(asked) < 10 else head.lines
-    lines = await read(request, about.audit_page, gallery, max(0, until - LINES), min(LINES, until))
-    return render(request, "audit.html", head=head, lines=lines[::-1], before=max(0, until - LINES))
+    until = int(asked) if asked.isdecimal() and len(asked) < 10 else head.lines
+    lines = await read(request, _last_lines, gallery, until, **shown)
+    earlier = lines[LINES].number if len(lines) > LINES else 0
+    return render(
+        request, "audit.html", head=head, lines=lines[:LINES], earlier=earlier, shown=shown, actions=sorted(ACTIONS)
+    )
+
+
+def _last_lines(gallery: Gallery, until: int, action: str, who: str) -> list[AuditLine]:
+    """The latest lines up to that number, of this action and of whose name has this text, if any; one more than are
+    shown."""
+    lines = takewhile(lambda line: line.number <= until, gallery.audit(actions=[action] if action else ()))
+    return list(deque((line for line in lines if who.casefold() in line.who.casefold()), LINES + 1))[::-1]
 
 
 @page
