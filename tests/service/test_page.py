@@ -326,6 +326,15 @@ def test_the_audit_is_shown_by_action_and_by_who(service: Service, people: Datas
     (earlier,) = re.findall(r'href="[^"]*(audit\?[^"]*)"', page)
     assert shown(f"/{unescape(earlier)}") == purposes[49::-1]
     assert shown("/audit")[0] == "purpose of another"
+    numbers: list[str] = []
+    following = ["audit"]
+    while following:
+        page = visitor.get(f"/{unescape(following[0])}").body.decode()
+        numbers += re.findall(r"<tr><td>(\d+)</td>", page)
+        following = re.findall(r'href="[^"]*(audit\?[^"]*)"', page)
+    last = int(numbers[0])
+    assert numbers == [str(number) for number in range(last, 0, -1)]
+    assert visitor.get("/audit?until=999999999").body.decode().count("<tr><td>") == min(last, 100)
     assert (shown("/audit?who=carl"), shown("/audit?who=dora")) == (["purpose of another"], [])
     assert shown("/audit?action=link") == []
     refused = visitor.get("/audit?action=other")

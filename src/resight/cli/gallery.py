@@ -362,7 +362,7 @@ def audit(
     """
     with opened(uri, read_only=True) as gallery:
         for line in gallery.audit(actions=[action] if action else ()):
-            if who.casefold() in line.who.casefold():
+            if line.is_by(who):
                 output.tell(json.dumps(line.to_dict()))
 
 

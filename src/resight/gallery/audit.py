@@ -55,6 +55,10 @@ class AuditLine:
     before: str
     hash: str
 
+    def is_by(self, text: str) -> bool:
+        """Whether its caller's name has this text, in small letters or capitals."""
+        return text.casefold() in self.who.casefold()
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
         return asdict(self)

@@ -70,7 +70,7 @@ async def audit_page(request: Request) -> Response:
     if shown["action"] not in ("", *ACTIONS):
         raise unknown_name("action", shown["action"], ACTIONS)
     asked = request.query_params.get("until", "")
-    until = int(asked) if asked.isdecimal() and len(asked) < 10 else head.lines
+    until = min(int(asked), head.lines) if asked.isdecimal() and len(asked) < 10 else head.lines
     lines = await read(request, _last_lines, gallery, until, **shown)
     earlier = lines[LINES].number if len(lines) > LINES else 0
     return render(
@@ -81,8 +81,9 @@ async def audit_page(request: Request) -> Response:
 def _last_lines(gallery: Gallery, until: int, action: str, who: str) -> list[AuditLine]:
     """The latest lines up to that number, of this action and of whose name has this text, if any; one more than are
     shown."""
-    lines = takewhile(lambda line: line.number <= until, gallery.audit(actions=[action] if action else ()))
-    return list(deque((line for line in lines if who.casefold() in line.who.casefold()), LINES + 1))[::-1]
+    unread = 0 if action or who else max(0, until - LINES - 1)
+    lines = takewhile(lambda line: line.number <= until, gallery.audit(unread, actions=[action] if action else ()))
+    return list(deque((line for line in lines if line.is_by(who)), LINES + 1))[::-1]
 
 
 @page
