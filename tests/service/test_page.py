@@ -186,6 +186,23 @@ def test_a_role_sees_only_what_it_may_press(service: Service) -> None:
     assert [route.path for route in PAGES if route.method == "POST" and route.role == "viewer"] == ["/logout"]
 
 
+def test_a_refusal_is_a_page_for_a_browser_and_a_problem_for_a_program(service: Service) -> None:
+    visitor = Visitor(service, "searcher")
+    browser = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+    cases = (("GET", "/gone/33", 404, "nothing at this address"), ("GET", "/keys", 403, "needs the role admin"))
+    for method, path, status, text in (*cases, ("POST", "/audit", 405, "here is GET only")):
+        page = service.ask(method, path, None, headers={**visitor.session, **browser})
+        assert (page.status, page.headers["content-type"]) == (status, "text/html; charset=utf-8")
+        assert text in unescape(page.body.decode())
+        assert "Back to the start" in page.body.decode()
+        told = service.ask(method, path, None, headers={**visitor.session, "Accept": "*/*"})
+        assert (told.status, told.headers["content-type"]) == (status, "application/problem+json")
+        assert text in told.json["detail"]
+        assert page.headers.get("allow") == told.headers.get("allow")
+    api = service.ask("GET", "/api/v1/gone", None, headers={**visitor.session, **browser})
+    assert (api.status, api.headers["content-type"]) == (404, "application/problem+json")
+
+
 def test_the_systemd_unit_of_the_documents_is_one(tmp_path: Path) -> None:
     program, unit = shutil.which("systemd-analyze"), DOCS / "resight.service"
     if program is None or not unit.exists():

@@ -6,15 +6,17 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
 from starlette.formparsers import MultiPartParser
-from starlette.types import ASGIApp
+from starlette.responses import Response
+from starlette.types import ASGIApp, Scope
 
 from resight.core.version import VERSION
 from resight.service.api.answers import Problem
 from resight.service.api.table import REST
 from resight.service.desk import Desk
 from resight.service.guard import Guard, UnderRoot
+from resight.service.page.rendering import trouble_page
 from resight.service.page.table import PAGES
 from resight.service.problems import MEDIA, answer_errors
 from resight.service.routes import Route, Table
@@ -29,7 +31,7 @@ def application(desk: Desk) -> ASGIApp:
     # A file of a form that does not fit is spooled to the temporary folder: none ever does.
     MultiPartParser.spool_max_size = max(MultiPartParser.spool_max_size, settings.max_body + 1)
     app = bare_application(desk)
-    return UnderRoot(Guard(app, desk, Table(ROUTES)), settings.root)
+    return UnderRoot(Guard(app, desk, Table(ROUTES), _as_page), settings.root)
 
 
 def bare_application(desk: Desk | None) -> FastAPI:
@@ -70,6 +72,10 @@ def bare_application(desk: Desk | None) -> FastAPI:
     answer_errors(app)
     _describe(app)
     return app
+
+
+def _as_page(scope: Scope, status: int, text: str) -> Response:
+    return trouble_page(Request(scope), status, text)
 
 
 def _describe(app: FastAPI) -> None:

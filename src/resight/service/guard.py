@@ -10,6 +10,7 @@ import hmac
 import logging
 import re
 import time
+from collections.abc import Callable
 from http.cookies import CookieError, SimpleCookie
 from typing import Any
 from urllib.parse import urlsplit
@@ -21,12 +22,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from resight.service.access.roles import Caller
 from resight.service.desk import Desk
-from resight.service.problems import problem
+from resight.service.problems import ProblemAnswer, problem
 from resight.service.routes import PUBLIC, Found, Route, Table
 
 CALLER = "resight.caller"  # where the scope has it
 HOST = re.compile(r"(\[[0-9a-f:.]+\]|[^:\[\]/@]+)(?::\d{1,5})?")  # a name or an address, and a port
 SAFE = ("GET", "HEAD", "OPTIONS")
+AsPage = Callable[[Scope, int, str], Response]  # shows a problem's status and text to people
 log = logging.getLogger("resight.service")
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; "
@@ -43,10 +45,11 @@ HEADERS = {
 class Guard:
     """Lets through what the table of routes allows to this caller."""
 
-    def __init__(self, app: ASGIApp, desk: Desk, table: Table) -> None:
+    def __init__(self, app: ASGIApp, desk: Desk, table: Table, as_page: AsPage) -> None:
         self.app = app
         self.desk = desk
         self.table = table
+        self.as_page = as_page
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """As ASGI has it."""
@@ -69,7 +72,7 @@ class Guard:
         try:
             refusal = self._refusal(scope, found)
             if refusal is not None:
-                await refusal(scope, receive, sending)
+                await self._for_its_reader(refusal, scope)(scope, receive, sending)
                 return
             streamed = found.route is not None and found.route.streamed
             await self.app(scope, self._limited(scope, receive, streamed), sending)
@@ -109,6 +112,17 @@ class Guard:
         if wait:
             return _too_often(wait, "this key asks too often")
         return self._too_large(headers, route)
+
+    def _for_its_reader(self, refusal: Response, scope: Scope) -> Response:
+        """A problem as a page, where a browser asked for one; everything else as it is."""
+        wants_page = "text/html" in Headers(scope=scope).get("accept", "") and not scope["path"].startswith("/api/")
+        if not wants_page or not isinstance(refusal, ProblemAnswer):
+            return refusal
+        shown = self.as_page(scope, refusal.status_code, refusal.text)
+        for name in ("Allow", "Retry-After", "WWW-Authenticate"):
+            if name in refusal.headers:
+                shown.headers[name] = refusal.headers[name]
+        return shown
 
     def _is_ours(self, host: str) -> bool:
         found = HOST.fullmatch(host.lower())

@@ -53,10 +53,18 @@ def missing(what: str) -> Refusal:
     return Refusal(404, f"there is no {what} here", "not-found")
 
 
-def problem(status: int, text: str, kind: str, headers: Mapping[str, str] | None = None, **more: Any) -> JSONResponse:
+class ProblemAnswer(JSONResponse):
+    """A problem as it is sent; `text` is its detail."""
+
+    def __init__(self, told: Mapping[str, Any], headers: Mapping[str, str]) -> None:
+        super().__init__(told, told["status"], dict(headers), MEDIA)
+        self.text: str = told["detail"]
+
+
+def problem(status: int, text: str, kind: str, headers: Mapping[str, str] | None = None, **more: Any) -> ProblemAnswer:
     """The answer. more: further fields."""
     told = {"type": f"{URN}{kind}", "title": TITLES.get(status, "Error"), "status": status, "detail": text, **more}
-    return JSONResponse(told, status, dict(headers or {}), MEDIA)
+    return ProblemAnswer(told, headers or {})
 
 
 def problem_of(error: Exception) -> JSONResponse:

@@ -71,9 +71,9 @@ def page(handler: Handler) -> Handler:
             return await handler(*args, **options)
         except ResightError as error:
             status = problem_of(error).status_code
-            return _trouble(request, status, str(error))
+            return trouble_page(request, status, str(error))
         except HTTPException as error:
-            return _trouble(request, error.status_code, str(error.detail))
+            return trouble_page(request, error.status_code, str(error.detail))
         finally:
             await request.close()  # the files of its form
 
@@ -113,5 +113,6 @@ def texts_in(form: FormData, name: str) -> list[str]:
     return [value.strip() for value in form.getlist(name) if isinstance(value, str) and value.strip()]
 
 
-def _trouble(request: Request, status: int, text: str) -> HTMLResponse:
+def trouble_page(request: Request, status: int, text: str) -> HTMLResponse:
+    """A page that says what is wrong."""
     return render(request, "error.html", status, title=TITLES.get(status, "Error"), text=text)
