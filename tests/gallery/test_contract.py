@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 
 from resight import Gallery, open_gallery
 from resight.core.errors import ConfigError, EmbeddingError, GalleryError
+from resight.gallery.people import pid_of_name
 from tests.gallery.helpers import CALIBRATED, DIM, MODEL, EightValues, pictures, unit
 
 Open = Callable[..., Gallery]
@@ -263,6 +265,49 @@ def test_what_is_to_be_forgotten_is_counted_and_stays(open_store: Open) -> None:
     assert len(gallery) == 41
     gone = gallery.forget(before=10.0, camera="north")
     assert (gone.entries, gone.untimed) == (told.entries, told.untimed)
+
+
+def test_a_period_takes_along_who_was_still_there_when_it_began(open_store: Open) -> None:
+    gallery = open_store()
+    walk = {"kind": "tracklet", "end": 130.0}
+    gallery.add(pictures(unit(1)), camera="north", time=10.0, attributes=walk)
+    gallery.add(pictures(unit(1, 1)), camera="north", time=20.0, attributes={**walk, "end": 90})
+    gallery.add(pictures(unit(1, 2)), camera="north", time=30.0, attributes={"end": "130"})
+    gallery.add(pictures(unit(1, 3)), camera="north", time=120.0)
+    gallery.add(pictures(unit(1, 4)), camera="south", time=10.0, attributes=walk)
+    assert gallery.to_forget(camera="north", after=100.0, before=200.0).entries == 2
+    assert gallery.forget(camera="north", after=100.0, before=200.0).entries == 2
+    assert [entry.id for entry in gallery.entries()] == [2, 3, 5]
+    assert gallery.forget(after=130.0).entries == 1
+    assert gallery.forget(after=130.1).entries == 0
+
+
+def test_a_name_is_one_person_however_its_letters_are_written(open_store: Open) -> None:
+    gallery = open_store()
+    composed, apart = "Jos\u00e9", "Jose\u0301"
+    gallery.add(pictures(unit(3)), camera="north", person=[composed, apart, apart])
+    assert [(person.entries, person.pid == pid_of_name(composed)) for person in gallery.people()] == [(3, True)]
+    of_old = 2**52 + int.from_bytes(hashlib.blake2b(apart.encode(), digest_size=8).digest(), "big") % 2**52
+    gallery.add(pictures(unit(1, 1)), camera="north", pid=of_old)
+    assert gallery.forget(people=[composed]).entries == 4
+
+
+def test_an_id_that_comes_again_is_found(open_store: Open) -> None:
+    gallery, vectors = open_store(), unit(3)
+    gallery.add_embeddings(vectors, model=MODEL.identity, camera="north", ids=[1, 2, 3])
+    gallery.forget(id=3)
+    assert [match.id for match in gallery.search_embeddings(vectors[2])[0]] != [3]
+    gallery.add_embeddings(vectors[2:], model=MODEL.identity, camera="north", ids=[3])
+    assert gallery.search_embeddings(vectors[2], 1)[0][0].id == 3
+
+
+def test_an_id_that_was_given_is_not_given_again(open_store: Open) -> None:
+    gallery, vectors = open_store(), unit(5)
+    gallery.add_embeddings(vectors[:1], model=MODEL.identity, camera="north")
+    gallery.add_embeddings(vectors[1:3], model=MODEL.identity, camera="north", ids=[2, 4])
+    ids = gallery.add_embeddings(vectors[3:], model=MODEL.identity, camera="north")
+    assert not {1, 2, 4} & set(ids)
+    assert len(gallery) == 5
 
 
 def test_ids_are_never_given_again(open_store: Open) -> None:

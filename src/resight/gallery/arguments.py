@@ -19,7 +19,7 @@ from resight.core.files import read_regular
 from resight.core.records import NO_PERSON_PID, FloatArray
 from resight.core.times import date_of_digits
 from resight.gallery.filters import Filter
-from resight.gallery.people import is_number, pid_of_name
+from resight.gallery.people import is_number, pid_of_name, pids_of_name, plain_name
 from resight.gallery.records import LAST_ID, UNIT, Attributes, Entry
 from resight.gallery.search.rows import RESERVED
 
@@ -86,6 +86,8 @@ def filter_of(filter: Filter | None = None, **conditions: Any) -> Filter:
             raise ConfigError(f"{name} is given twice, also as {field}")
         if field in ("after", "before", "untimed"):
             found[field] = limit_of(value)
+        elif field == "lasting":
+            found[field] = bool(value)
         elif field == "attributes":
             found[field] = attributes_of(value)
         else:
@@ -94,7 +96,7 @@ def filter_of(filter: Filter | None = None, **conditions: Any) -> Filter:
             found[field] = tuple(whole_of(v) if numbers else text_of(str(v)) for v in values)
     for name, value in people.items():
         names = tuple(value) if isinstance(value, list | tuple | set | frozenset) else (value,)
-        pids = tuple(pid_of_name(person_name_of(each) or "") for each in names)
+        pids = (pid for each in names for pid in pids_of_name(person_name_of(each) or ""))
         found[PEOPLE[name]] = (*found.get(PEOPLE[name], ()), *pids)
     return Filter(**found)
 
@@ -114,11 +116,9 @@ def forgotten_of(
     wanted = filter_of(filter, **conditions)
     if not wanted.names():
         raise ConfigError("say what to forget: pid, track, camera, before, ...")
-    if untimed is None:
-        return wanted
-    if wanted.before is None:
+    if untimed is not None and wanted.before is None:
         raise ConfigError("untimed says what else is old: it goes with older_than or before")
-    return replace(wanted, untimed=untimed)
+    return replace(wanted, untimed=untimed if untimed is not None else wanted.untimed, lasting=wanted.after is not None)
 
 
 def entries_of(
@@ -187,7 +187,7 @@ def person_name_of(name: Any) -> str | None:
     """A person's name, or None. Raises ConfigError if it is none."""
     if name is not None and not isinstance(name, str):
         raise ConfigError(f"a person is a name, not {name!r}; a number is a pid")
-    return None if name is None else text_of(name)
+    return None if name is None else plain_name(text_of(name))
 
 
 def listed(crops: Any) -> list[Any]:

@@ -14,10 +14,11 @@ from resight.gallery.records import Attributes, Value
 class Filter:
     """Selects the entries for which every given condition holds. An empty filter selects all entries.
 
-    after, before: after <= time < before, in seconds since 1970. untimed: with `before`, entries of unknown time match
-    too, and those of this time or later, which is in the future. pids, exclude_pids: with links applied. attributes:
-    equal in each of these. An entry whose time, track or pid is unknown does not match a condition on it, and is never
-    excluded by it.
+    after, before: after <= time < before, in seconds since 1970. lasting: with `after`, tracklets of video match too
+    that began before and were still seen then (their attribute `end`). untimed: with `before`, entries of unknown time
+    match too, and those of this time or later, which is in the future. pids, exclude_pids: with links applied.
+    attributes: equal in each of these. An entry whose time, track or pid is unknown does not match a condition on it,
+    and is never excluded by it.
 
     Example:
         >>> from resight.gallery.filters import Filter
@@ -37,6 +38,7 @@ class Filter:
     attributes: Attributes = field(default_factory=dict)
     ids: tuple[int, ...] | None = None
     untimed: float | None = None
+    lasting: bool = False
 
     def names(self) -> tuple[str, ...]:
         """The names of the conditions that are given, without their values: what the audit may record."""
@@ -52,6 +54,7 @@ class Filter:
 
 
 EVERY_ENTRY = Filter()
+LASTING = "end"  # the attribute of a tracklet of video: when it was seen last
 
 
 @dataclass(frozen=True)
@@ -66,11 +69,12 @@ class AmongTerm:
 @dataclass(frozen=True)
 class TimeTerm:
     """The time is known and compares so. value: seconds since 1970. untimed: if given, it matches too if it is not
-    known, or is this or later."""
+    known, or is this or later. lasting: it matches too if the attribute LASTING is a number, and this or later."""
 
     relation: Literal[">=", "<"]
     value: float
     untimed: float | None = None
+    lasting: bool = False
 
 
 @dataclass(frozen=True)
@@ -97,7 +101,7 @@ def terms_of(filter: Filter, links: LinkTable) -> list[Term]:
     if filter.exclude_cameras:
         terms.append(AmongTerm("camera", filter.exclude_cameras, never=True))
     if filter.after is not None:
-        terms.append(TimeTerm(">=", filter.after))
+        terms.append(TimeTerm(">=", filter.after, lasting=filter.lasting))
     if filter.before is not None:
         terms.append(TimeTerm("<", filter.before, filter.untimed))
     if filter.tracks is not None:

@@ -7,6 +7,7 @@ forgotten with the entries. Nothing keeps a table of names.
 from __future__ import annotations
 
 import hashlib
+import unicodedata
 from collections.abc import Collection, Mapping
 from functools import cached_property
 
@@ -34,6 +35,21 @@ def pid_of_name(name: str) -> int:
         raise ConfigError(f"{name!r} is no person's name")
     if is_number(name):
         return int(name) or PERSON_ZERO
+    return _pid_of_letters(plain_name(name))
+
+
+def pids_of_name(name: str) -> tuple[int, ...]:
+    """That of `pid_of_name`, and the one that the name had in earlier galleries if it came from macOS. Raises alike."""
+    pid = pid_of_name(name)
+    return (pid,) if is_number(name) else tuple({pid, _pid_of_letters(unicodedata.normalize("NFD", name))})
+
+
+def plain_name(name: str) -> str:
+    """The name with each letter as one character: macOS writes an é of file names as two."""
+    return unicodedata.normalize("NFC", name)
+
+
+def _pid_of_letters(name: str) -> int:
     return NAMED + int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "big") % NAMED
 
 

@@ -122,10 +122,13 @@ class Bookkeeping:
         return ids
 
     def taken(self, ids: Sequence[int]) -> None:
-        """Marks ids that were assigned elsewhere as used: ranges that are claimed from now on begin above them."""
+        """Marks ids that were assigned elsewhere as used: ranges that are claimed from now on begin above them, and
+        this opening's own range goes on above those that lie in it."""
         number = (max(ids) - 1) // RANGE
         if self._latest_range() < number:
             self._write(CLAIM, f"{CLAIM}/{number}/{uuid4().hex}", number, "")
+        within = [each for each in ids if self._next_id <= each < self._end_of_range]
+        self._next_id = max(within, default=self._next_id - 1) + 1
 
     def _claim(self) -> None:
         """Claims the next range. Of two claims at once, the later to write sees the other: never do both get it."""

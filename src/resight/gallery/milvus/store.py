@@ -18,7 +18,7 @@ from resight.core.errors import GalleryError
 from resight.core.progress import Progress, silent
 from resight.core.records import FloatArray
 from resight.gallery.audit import Action, AuditLine
-from resight.gallery.filters import EVERY_ENTRY, AmongTerm, AttributeTerm, Filter, TimeTerm, terms_of
+from resight.gallery.filters import EVERY_ENTRY, LASTING, AmongTerm, AttributeTerm, Filter, TimeTerm, terms_of
 from resight.gallery.milvus.bookkeeping import Bookkeeping, person_key
 from resight.gallery.milvus.rows import crop_of, raw, row_of, sighting_of
 from resight.gallery.milvus.searching import compared_here, compared_there
@@ -112,12 +112,11 @@ class MilvusStore(Store):
     def add(self, entries: Sequence[Entry]) -> list[int]:
         self._check_writable()
         with self._lock:
-            fresh = iter(self._records.new_ids(sum(not entry.id for entry in entries)))
-            ids = [entry.id or next(fresh) for entry in entries]
-            given = [entry.id for entry in entries if entry.id]
-            told = [row_of(entry, number) for entry, number in zip(entries, ids, strict=True)]
-            if given:
+            if given := [entry.id for entry in entries if entry.id]:
                 self._records.taken(given)
+            fresh = iter(self._records.new_ids(len(entries) - len(given)))
+            ids = [entry.id or next(fresh) for entry in entries]
+            told = [row_of(entry, number) for entry, number in zip(entries, ids, strict=True)]
             self._records.remember(entries)
             self._db.insert(told)
             self._sited.added(entries, ids)
@@ -353,8 +352,9 @@ class MilvusStore(Store):
                     inside = form.holds(field, among(field, values)) if values else "id < 0"
                     unknown = "" if field in ("camera", "id") else f"{form.missing(field)} or "  # the two are known
                     texts.append(f"({unknown}not ({inside}))" if never else inside)
-                case TimeTerm(relation, moment, untimed):
+                case TimeTerm(relation, moment, untimed, lasting):
                     more = "" if untimed is None else f" or {form.missing('time')} or time >= {quoted(untimed)}"
+                    more += f" or attributes[{quoted(LASTING)}] >= {quoted(moment)}" if lasting else ""
                     texts.append(f"(({form.known('time')} and time {relation} {quoted(moment)}){more})")
                 case AttributeTerm(name, value):
                     texts.append(form.equals(name, value))

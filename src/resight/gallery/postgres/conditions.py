@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from resight.gallery.filters import AmongTerm, AttributeTerm, Filter, TimeTerm, terms_of
+from resight.gallery.filters import LASTING, AmongTerm, AttributeTerm, Filter, TimeTerm, terms_of
 from resight.gallery.people import LinkTable
 
 
@@ -20,8 +20,11 @@ def condition_of(filter: Filter, links: LinkTable) -> tuple[str, dict[str, Any]]
                 inside = f"e.{field} IN (SELECT value::{kind} FROM json_array_elements_text(:{key}))"
                 texts.append(f"({inside}) IS NOT TRUE" if never else inside)
                 values[key] = json.dumps(among)
-            case TimeTerm(relation, moment, untimed):
+            case TimeTerm(relation, moment, untimed, lasting):
                 more = "" if untimed is None else f" OR e.time IS NULL OR e.time >= :{key}u"
+                if lasting:
+                    end = f"e.attributes::jsonb -> '{LASTING}'"
+                    more += f" OR CASE jsonb_typeof({end}) WHEN 'number' THEN ({end})::float8 >= :{key} ELSE FALSE END"
                 texts.append(f"(e.time {relation} :{key}{more})")
                 values |= {key: moment} if untimed is None else {key: moment, f"{key}u": untimed}
             case AttributeTerm(name, value):

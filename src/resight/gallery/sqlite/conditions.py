@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 
 from resight.core.records import IntArray
-from resight.gallery.filters import AmongTerm, AttributeTerm, Filter, TimeTerm, terms_of
+from resight.gallery.filters import LASTING, AmongTerm, AttributeTerm, Filter, TimeTerm, terms_of
 from resight.gallery.people import LinkTable
 from resight.gallery.search.columns import EVERY_ROW, Selection
 
 INSIDE = "IN (SELECT value FROM json_each(?))"
+ATTRIBUTE = "SELECT 1 FROM json_each(attributes) a WHERE a.key = ?"
 
 
 def condition_of(filter: Filter, links: LinkTable) -> tuple[str, list[Any]]:
@@ -28,14 +29,18 @@ def condition_of(filter: Filter, links: LinkTable) -> tuple[str, list[Any]]:
             case AmongTerm(field, among, never):
                 texts.append(f"({field} IS NULL OR NOT {field} {INSIDE})" if never else f"{field} {INSIDE}")
                 values.append(json.dumps(among))
-            case TimeTerm(relation, moment, None):
-                texts.append(f"time {relation} ?")
+            case TimeTerm(relation, moment, untimed, lasting):
+                told = [f"time {relation} ?"]
                 values.append(moment)
-            case TimeTerm(relation, moment, untimed):
-                texts.append(f"(time {relation} ? OR time IS NULL OR time >= ?)")
-                values += [moment, untimed]
+                if untimed is not None:
+                    told.append("time IS NULL OR time >= ?")
+                    values.append(untimed)
+                if lasting:
+                    told.append(f"EXISTS ({ATTRIBUTE} AND a.type IN ('integer', 'real') AND a.value >= ?)")
+                    values += [LASTING, moment]
+                texts.append(f"({' OR '.join(told)})")
             case AttributeTerm(name, value):
-                texts.append("EXISTS (SELECT 1 FROM json_each(attributes) a WHERE a.key = ? AND a.value = ?)")
+                texts.append(f"EXISTS ({ATTRIBUTE} AND a.value = ?)")
                 values += [name, value]
     return " AND ".join(texts), values
 
@@ -53,7 +58,7 @@ def selection_of(db: sqlite3.Connection, filter: Filter, links: LinkTable) -> Se
 
     if not filter.names():
         return EVERY_ROW
-    if filter.untimed is not None:
+    if filter.untimed is not None or filter.lasting:
         return Selection(only=ids(filter))
     only = never = cameras = None
     if filter.tracks is not None or filter.pids is not None or filter.attributes or filter.ids is not None:

@@ -94,11 +94,6 @@ class SqliteStore(Store):
         self._index = LiveIndex(self._db, self.settings.dim, self._linked)
 
     def _prepare(self, settings: Settings | None, read_only: bool) -> None:
-        self._db.execute("PRAGMA foreign_keys = ON")
-        if not read_only:
-            self._db.execute("PRAGMA journal_mode = WAL")
-            self._db.execute("PRAGMA synchronous = FULL")
-            self._db.execute("PRAGMA secure_delete = ON")  # deleted content is overwritten with zeros
         version = self._db.one("PRAGMA user_version")
         if settings is None and self._db.one("PRAGMA application_id") != APPLICATION_ID:
             raise GalleryError(f"{self.path} is a database, but no gallery")
@@ -109,6 +104,11 @@ class SqliteStore(Store):
             )
         if version < READABLE and read_only:
             raise GalleryError(f"{self.path} has schema version {version}; open it for writing once, to upgrade it")
+        self._db.execute("PRAGMA foreign_keys = ON")
+        if not read_only:  # and not before: the journal's mode is written into the file, whose ever it is
+            self._db.execute("PRAGMA journal_mode = WAL")
+            self._db.execute("PRAGMA synchronous = FULL")
+            self._db.execute("PRAGMA secure_delete = ON")  # deleted content is overwritten with zeros
         if version < VERSION and not read_only:
             self._upgrade(settings)
         self.settings = self._settings()
@@ -349,9 +349,11 @@ class SqliteStore(Store):
         return None if found is None else int(found)
 
     def _insert_all(self, entries: Iterable[tuple[Entry, int]]) -> list[int]:
-        last = int(self._db.one("SELECT max(id) FROM entries") or 0)
+        last = int(self._db.one("SELECT seq FROM sqlite_sequence WHERE name = 'entries'") or 0)
         ids = [self._insert(entry, camera) for entry, camera in entries]
-        if ids and min(ids) <= last:  # of another gallery, whose numbers they keep
+        if (
+            ids and min(ids) <= last
+        ):  # of another gallery, whose numbers they keep; the index reads what is above `last`
             self._index.kept.outdate()
         return ids
 

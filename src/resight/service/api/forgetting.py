@@ -6,12 +6,11 @@ import asyncio
 import secrets
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any
 
 from fastapi import Request
 
-from resight.core.errors import ConfigError, GalleryBusy
-from resight.gallery.arguments import filter_of, period_of, seen_until
+from resight.core.errors import GalleryBusy
+from resight.gallery.arguments import forgotten_of, seen_until
 from resight.gallery.audit import AuditLine
 from resight.gallery.curation.forgetting import ToForget
 from resight.gallery.filters import Filter
@@ -130,14 +129,4 @@ def certificate(gone: Forgotten, line: AuditLine | None, who: str, purpose: str,
 
 
 def _filter_of(body: ForgetBody) -> Filter:
-    conditions: dict[str, Any] = body.conditions()
-    if body.older_than_s is not None:
-        if "before" in conditions:
-            raise ConfigError("give either older_than_s or before")
-        conditions["before"] = datetime.now(UTC).timestamp() - period_of(body.older_than_s)
-    wanted = filter_of(None, **conditions)
-    if not wanted.names():
-        raise ConfigError("say whom to forget: pids, tracks, cameras, before, ...")
-    if body.untimed and wanted.before is None:
-        raise ConfigError("untimed says what else is old: it goes with older_than_s or before")
-    return replace(wanted, untimed=seen_until()) if body.untimed else wanted
+    return forgotten_of(None, body.older_than_s, seen_until() if body.untimed else None, body.conditions())

@@ -28,6 +28,7 @@ def conditions(filter: Filter | None = None, **conditions: Any) -> dict[str, Any
     told = {name: getattr(wanted, name) for name in wanted.names()}
     if told.pop("untimed", None) is not None:
         raise ConfigError("untimed goes with older_than or before here, not in a filter")
+    told.pop("lasting", None)  # the service knows when it deletes
     return {name: list(value) if isinstance(value, tuple) else value for name, value in told.items()}
 
 
