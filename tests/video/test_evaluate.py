@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -102,3 +103,25 @@ def test_truth_in_files(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="holds no truth"):
         read_truth(tmp_path / "empty")
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("seqinfo.ini", "frameRate=25"),
+        ("seqinfo.ini", "[Sequence]\nframeRate=abc"),
+        ("seqinfo.ini", "[Sequence]\nframeRate=0"),
+        ("starts.json", "[1"),
+        ("starts.json", "[1]"),
+        ("starts.json", '{"north": "2026-03-01T08:00Z"}'),
+        ("starts.json", '{"north": NaN}'),
+    ],
+)
+def test_a_broken_file_beside_the_truth_is_named(tmp_path: Path, name: str, text: str) -> None:
+    (tmp_path / "north.txt").write_text(mot_line(1, 3, (10.0, 0.0, 50.0, 120.0)))
+    (tmp_path / "seqinfo.ini").write_text("[Sequence]\nframeRate=25")
+    (tmp_path / "starts.json").write_text('{"north": 1000}')
+    assert read_truth(tmp_path).times.tolist() == [1000]
+    (tmp_path / name).write_text(text)
+    with pytest.raises(DataError, match=re.escape(str(tmp_path / name))):
+        read_truth(tmp_path)

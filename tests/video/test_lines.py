@@ -41,7 +41,19 @@ def test_json_keeps_time_embedding_and_model() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["1,2,3", "1 2 3", '{"box": [1, 2, 3, 4]}', '{"time": 1}', "1,x,3,4,5,6", '{"time": 1']
+    "text",
+    [
+        "1,2,3",
+        "1 2 3",
+        '{"box": [1, 2, 3, 4]}',
+        '{"time": 1}',
+        "1,x,3,4,5,6",
+        '{"time": 1',
+        "0,1,3,4,5,6",
+        "c2 1 -1 3 4 5 6",
+        '{"frame": 0, "box": [1, 2, 3, 4]}',
+        '{"time": null, "box": [1, 2, 3, 4]}',
+    ],
 )
 def test_a_line_that_is_none_is_named(text: str) -> None:
     with pytest.raises(DataError, match="here, line 2"):
@@ -76,6 +88,26 @@ def test_lines_meet_their_frames(tmp_path: Path) -> None:
     found = list(with_boxes(frames, moments_of(file, "north", report), report, 0.0))
     assert [len(frame.found or ()) for frame in found] == [1, 0, 1, 0]
     assert report.without_frame == 1
+
+
+def test_frames_of_ai_city_begin_at_0(tmp_path: Path) -> None:
+    file = tmp_path / "all.txt"
+    file.write_text("\n".join(f"north 7 {number} 10 20 40 120" for number in (0, 2)))
+    report = LinesReport()
+    frames = [Frame(number / 10, None) for number in range(4)]
+    found = list(with_boxes(frames, moments_of(file, "north", report), report, 0.0))
+    assert [len(frame.found or ()) for frame in found] == [1, 0, 1, 0]
+    assert (report.fitted, report.without_frame) == (2, 0)
+
+
+@pytest.mark.parametrize("time", [math.nan, math.inf])
+def test_a_time_that_is_none_hides_no_others(time: float) -> None:
+    lines = [Line("", 0, time, 1, BOX), Line("", 1, math.nan, 2, BOX), Line("", 3, math.nan, 3, BOX)]
+    report = LinesReport()
+    frames = [Frame(number / 10, None) for number in range(4)]
+    found = list(with_boxes(frames, by_moment(lines), report, 0.0))
+    assert [(frame.found or NOBODY).tracks.tolist() for frame in found] == [[2], [], [3], []]
+    assert report.told() == ["1 moment of the lines has no frame in the video: left out"]
 
 
 def test_lines_with_times_go_to_the_nearest_frame(tmp_path: Path) -> None:

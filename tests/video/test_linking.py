@@ -221,7 +221,7 @@ def test_links_are_made_once_audited_and_taken_back(gallery: Gallery) -> None:
     found = people_of(gallery)
     assert len({found[number] for number in (1, 4, 7)}) == 1
     assert len(set(found.values())) == 3
-    assert all(number < 100 for number in found.values())  # numbers that a person can type
+    assert all(1_000_000 < number < 1_000_100 for number in found.values())  # which can be typed, and no data set has
     chances = own_links(gallery)
     assert len(chances) == len(plan.links) == 9
     assert all(0.5 <= chance <= 1 for chance in chances.values())
@@ -278,6 +278,30 @@ def test_a_person_is_found_again_and_numbers_are_not_given_twice(gallery: Galler
     assert next_number(gallery) > max(after.values())
     link(gallery)
     assert not set(people_of(gallery).values()) & set(after.values())
+
+
+def test_somebody_of_a_data_set_is_not_a_person_of_linking(gallery: Gallery) -> None:
+    add(gallery, [0, 1, 0, 1])
+    link(gallery)
+    for pid in (1, 1501):  # as Market-1501 numbers people
+        vector = looks_of([pid], dim=gallery.settings.dim)
+        gallery.add_embeddings(vector, model=gallery.settings.model, camera="c5", pid=pid)
+        assert gallery.forget(pid=pid).entries == 1
+    assert len(gallery) == 4
+
+
+def test_people_of_before_keep_their_low_numbers(gallery: Gallery, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(linker, "PEOPLE", 0)
+    add(gallery, [0, 1, 0, 1])
+    link(gallery)
+    before = people_of(gallery)
+    monkeypatch.undo()
+    add(gallery, [0, 1, 2, 2], start=START + 3600, first=4)
+    link(gallery)
+    after = people_of(gallery)
+    assert max(before.values()) < 10
+    assert after == before | {5: before[1], 6: before[2], 7: after[7], 8: after[7]}
+    assert after[7] > 1_000_000
 
 
 def test_tracklets_that_share_a_pid_are_linked_once(gallery: Gallery) -> None:

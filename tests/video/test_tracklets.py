@@ -105,6 +105,47 @@ def test_a_number_that_comes_again_is_another_tracklet(monkeypatch: pytest.Monke
     assert [each.track.split("/")[1] for each in found] == ["1", "2", "3", "4"]
 
 
+def names_and_lefts(found: list[Tracklet]) -> set[tuple[str, int, int]]:
+    """Of each: its name without the time, how many boxes it has, and where it stands."""
+    return {(each.track.split("000Z", 1)[1], len(each.times), int(each.boxes[0, 0])) for each in found}
+
+
+@pytest.mark.parametrize(
+    ("tracks", "names"),
+    [
+        ([[1]] * 10 + [[-1]] * 10, {("/1", 10, 0), ("b/1", 10, 300)}),
+        ([[-1]] * 10 + [[1]] * 10, {("/1", 10, 0), ("b/1", 10, 300)}),
+        ([[1, -1]] * 20, {("/1", 20, 0), ("b/1", 20, 300)}),
+        ([[5]] * 10 + [[6]] * 10, {("/5", 10, 0), ("/6", 10, 300)}),
+        ([[-1]] * 10 + [[-1]] * 10, {("/1", 10, 0), ("/2", 10, 300)}),
+    ],
+)
+def test_numbers_of_two_trackers_never_meet(tracks: list[list[int]], names: set[tuple[str, int, int]]) -> None:
+    """Somebody at the left, and then, or at once, somebody at the right."""
+    people = [[0, 50, 60, 200], [300, 50, 360, 200]]
+
+    def source() -> Iterator[Frame]:
+        for number, each in enumerate(tracks):
+            boxes = people if len(each) == 2 else [people[number >= 10]]
+            yield Frame(100 + number / 10, None, found=detections(boxes, [0.9] * len(boxes), each))
+
+    found, _ = tracklets(source())
+    assert names_and_lefts(found) == names
+
+
+def test_what_is_still_open_is_left_to_another_run() -> None:
+    def source(length: int) -> Iterator[Frame]:
+        for number in range(length):
+            boxes = [[0, 50, 60, 200]] if number < 10 else [[300, 50, 360, 200]]
+            yield Frame(100 + number / 10, None, found=detections(boxes, tracks=[1 if number < 10 else 2]))
+
+    whole, _ = tracklets(source(80))
+    stopped, refused = tracklets(source(60), halted=lambda: True)
+    assert [(each.track, len(each.times)) for each in stopped] == [(whole[0].track, 10)]
+    assert not refused
+    assert len(tracklets(source(60), halted=lambda: False)[0]) == len(whole) == 2
+
+
 def test_no_part_is_named_as_half_of_another() -> None:
     """A number that comes a hundred times, the first time for two people."""
     one, other = np.eye(8, dtype=np.float32)[:2]

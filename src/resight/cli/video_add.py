@@ -12,7 +12,7 @@ import typer
 from resight.cli import output
 from resight.cli.gallery_add import Model_, Uri
 from resight.cli.stopping import exit_code, stopping
-from resight.core.errors import ConfigError, EmbeddingError
+from resight.core.errors import ConfigError, DataError, EmbeddingError
 from resight.core.progress import Advance
 from resight.core.times import format_time, names_zone
 from resight.core.words import counted
@@ -95,6 +95,7 @@ def add(
         raise ConfigError("name a video, or lines with embeddings: --tracks")
     began = output.moment("--start", start)
     live = source is not None and is_stream(source)
+    once = live or (source is None and tracks == "-")  # no second run sees the same
     report, lines = VideoReport(), LinesReport()
     opened = None if source is None else open_frames(source, began, rate)
     if isinstance(opened, Stream):
@@ -121,16 +122,21 @@ def add(
         with output.progress(f"camera {camera}", total) as advance:
             seen = _until(_counted(frames, advance), came)
             guarded = seen if live or origin.end < inf else _checked(seen, gallery, origin, uri)
-            found = tracklets_of(guarded, camera, detector=finder, gates=gates, counts=report.boxes)
+            halted = None if once else lambda: came
+            found = tracklets_of(guarded, camera, detector=finder, gates=gates, counts=report.boxes, halted=halted)
             batch = 1 if live or tracks == "-" else 8  # what ends while it is watched is durable at once
             told = {"source": name, "film": origin.film, "run": origin.run}
             for _ in add_tracklets(gallery, found, report, **told, gates=gates, batch=batch, on_refused=refused):
                 pass
         _tell(report, lines, opened, len(gallery))
     if came:
-        kept = "what had ended is kept" if live else "the same command again goes on: what is there is left out"
+        kept = "what was seen is kept" if once else "the same command again goes on: what is there is left out"
         output.say(f"stopped by {came[0].name}: {kept}")
         raise typer.Exit(exit_code(came[0]))
+    if lines.without_frame and not lines.fitted:
+        raise DataError(
+            f"not one moment of {tracks} has a frame in {source}: are these lines of this video, and is --start right?"
+        )
 
 
 def _opened(uri: str, model: str | None, source: str | None, live: bool) -> Gallery:

@@ -37,7 +37,7 @@ def follow(
 
     The page is one file that loads nothing. It shows pictures where the gallery keeps them.
 
-    Example: resight video follow site.db --pid 12 -o timeline.html
+    Example: resight video follow site.db --pid 1000012 -o timeline.html
     """
     check_folder_of(out, "--out")
     place = read_site(site)

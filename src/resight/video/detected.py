@@ -19,12 +19,14 @@ NEAR_S = 1.0  # boxes whose time is further from that of each frame belong to a 
 @dataclass
 class LinesReport:
     """What did not fit, and was left out. without_frame: moments whose frame the video does not have. other_camera:
-    lines of other cameras. shared: boxes whose track has a surer one in the same frame. empty: files without a line."""
+    lines of other cameras. shared: boxes whose track has a surer one in the same frame. empty: files without a line.
+    fitted: moments whose frame is there."""
 
     without_frame: int = 0
     other_camera: int = 0
     shared: int = 0
     empty: int = 0
+    fitted: int = 0
 
     def told(self) -> list[str]:
         """A line for each kind that occurred."""
@@ -105,12 +107,13 @@ def with_boxes(frames: Frames, moments: Moments, report: LinesReport, start: flo
                 here, away_s = line.frame == number, 0.0
             else:
                 at = _time_in_video(line, number, start)
-                if not at < limit:
+                if limit <= at < math.inf:  # a time that is none hides no others
                     break
                 away_s = abs(at - frame.time)
                 here = away_s <= nearest_s
             report.without_frame += (not here) or found is not None
             if here:
+                report.fitted += 1
                 found, nearest_s = moment[1], away_s
             moment = next(waiting, None)
         yield replace(frame, found=NOBODY if found is None else found)

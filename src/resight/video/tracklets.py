@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -34,6 +34,7 @@ BETTER = 1.05  # a crop replaces another of its time if it is better by so much:
 HOLD_S = 3.5  # a track that was not seen for so long has ended
 LONGEST_S = 300.0  # of a tracklet: one that goes on longer goes on as another
 HALVES = 100  # `looks` names the halves of a split part HALVES * (part + 1) and one more: no whole part is named so
+SECOND = "b"  # in the names of tracks: of the second kind of numbers, where an epoch has two
 REMEMBERED = 10_000  # numbers of tracks that have ended; of older ones the highest number and part
 
 
@@ -90,10 +91,12 @@ class _Track:
 class Builder:
     """Collects the boxes of tracks of one camera, frame by frame, and gives out tracklets when they have ended."""
 
-    def __init__(self, camera: str, epoch: float, gates: Gates = GATES, hold_s: float = HOLD_S) -> None:
+    def __init__(
+        self, camera: str, epoch: float, gates: Gates = GATES, hold_s: float = HOLD_S, *, second: bool = False
+    ) -> None:
         """epoch: the time of the first frame, which names the tracks. hold_s: see HOLD_S; more than the tracker's
-        memory."""
-        self.camera, self.epoch = camera, epoch_name(epoch)
+        memory. second: another builder of the epoch has the plain names."""
+        self.camera, self.epoch = camera, epoch_name(epoch) + (SECOND if second else "")
         self._gates, self._hold_s = gates, hold_s
         self._open: dict[int, _Track] = {}
         self._next_part: dict[int, int] = {}  # of numbers that have ended, the latest last
@@ -195,13 +198,16 @@ def tracklets_of(
     tracker: Tracker | None = None,
     gates: Gates = GATES,
     counts: Cleaned | None = None,
+    halted: Callable[[], object] | None = None,
 ) -> Iterator[Tracklet | Refused]:
     """Tracklets of one camera's frames, each once it has ended, not embedded; and refused ones.
 
     frames: in rising order of time, see `frames.clock.rising`. detector: finds people in the pixels of a frame.
     tracker: of ours or any other; None: a TimeTracker. A new epoch begins a new one, so give none where there are
-    several. gates: what a tracklet needs. counts: counts broken boxes. A frame that comes with detections needs no
-    detector, and those that have tracks keep them.
+    several. gates: what a tracklet needs. counts: counts broken boxes. halted: asked after the last frame; true: the
+    same frames and more come in another run, so that what is still open is left to that. A frame that comes with
+    detections needs no detector, and those that have tracks keep them; the tracker follows the others. Both kinds of
+    numbers are kept apart: the one that comes second in an epoch is named with a SECOND.
 
     Raises ConfigError where a frame has neither.
 
@@ -214,21 +220,27 @@ def tracklets_of(
         [('19700101T000000.000Z/1', 10)]
     """
     broken = counts if counts is not None else Cleaned()
-    builder: Builder | None = None
+    builders: dict[bool, Builder] = {}  # of tracks that came with their boxes: False; of the tracker's: True
     follow: Tracker | None = None
-    epoch = -1
+    epoch, began = -1, 0.0
     for frame in frames:
-        if builder is None or frame.epoch != epoch:
-            if builder is not None:
+        if follow is None or frame.epoch != epoch:
+            for builder in builders.values():
                 yield from builder.finish()
-            builder, epoch = Builder(camera, frame.time, gates), frame.epoch
+            builders, epoch, began = {}, frame.epoch, frame.time
             follow = tracker or TimeTracker()
         found = cleaned(_found(detector, frame), frame.size, broken)
-        if follow is not None and not (found.tracks != NO_TRACK).any():
-            found = Detections(found.boxes, found.scores, follow(found, frame.time), found.embeddings)
-        yield from builder.add(frame, found)
-    if builder is not None:
-        yield from builder.finish()
+        free = found.tracks == NO_TRACK
+        ours = np.full(len(found), NO_TRACK, np.int64)
+        ours[free] = follow(found[free], frame.time)
+        for of_tracker, tracks in ((False, found.tracks), (True, ours)):
+            if of_tracker not in builders and (tracks != NO_TRACK).any():
+                builders[of_tracker] = Builder(camera, began, gates, second=bool(builders))
+            if of_tracker in builders:
+                yield from builders[of_tracker].add(frame, replace(found, tracks=tracks))
+    if halted is None or not halted():
+        for builder in builders.values():
+            yield from builder.finish()
 
 
 def _found(detector: Detector | None, frame: Frame) -> Detections:

@@ -3,7 +3,7 @@
 | format | a line | |
 |---|---|---|
 | MOT | `frame,track,left,top,width,height,score[,class,visibility]` | frames from 1; track -1: not tracked |
-| AI City | `camera track frame left top width height [x y]` | as its 2024 truth has it |
+| AI City | `camera track frame left top width height [x y]` | as its 2024 truth has it: frames from 0 |
 | JSON | `{"time": ..., "track": 7, "box": [l, t, r, b]}` | with `camera`, `score`, `frame`, `embedding` where known |
 """
 
@@ -110,7 +110,10 @@ def parsed(lines: Iterable[str], where: str) -> Iterator[Line]:
     parse = _of_json if first[1].startswith("{") else _of_mot if "," in first[1] else _of_aicity
     for number, line in chain([first], numbered):
         try:
-            yield parse(line)
+            box = parse(line)
+            if box.frame < 0 or (box.frame == 0 and math.isnan(box.time)):
+                raise ValueError("no time, and no frame from 1 on (AI City: 0)")
+            yield box
         except (ValueError, TypeError, KeyError, IndexError, OverflowError) as error:
             why = f"no {error} in it" if isinstance(error, KeyError) else str(error)
             raise DataError(f"{where}, line {number}: {why}: {line[:80]!r} is no box; see docs/video.md") from None
@@ -163,9 +166,10 @@ def mot_line(frame: int, track: int, box: Sequence[float], score: float = 1.0, v
 
 
 def aicity_line(camera: str | int, track: int, frame: int, box: Sequence[float]) -> str:
-    """One line in the AI City Challenge's form, without a place in the world. box: left, top, right, bottom."""
+    """One line in the AI City Challenge's form, without a place in the world. frame: from 1, where the form itself
+    begins at 0. box: left, top, right, bottom."""
     left, top, right, bottom = (float(side) for side in box)
-    return f"{camera} {track} {frame} {left:.0f} {top:.0f} {right - left:.0f} {bottom - top:.0f}"
+    return f"{camera} {track} {frame - 1} {left:.0f} {top:.0f} {right - left:.0f} {bottom - top:.0f}"
 
 
 def json_line(line: Line) -> str:
@@ -220,7 +224,7 @@ def _of_aicity(line: str) -> Line:
         raise ValueError(f"{len(cells)} columns where AI City has 7 to 9")
     left, top, width, height = (float(cell) for cell in cells[3:7])
     box = (left, top, left + width, top + height)
-    return Line(cells[0], int(cells[2]), math.nan, int(cells[1]), box)
+    return Line(cells[0], int(cells[2]) + 1, math.nan, int(cells[1]), box)  # whose first frame is 0
 
 
 def _of_json(line: str) -> Line:

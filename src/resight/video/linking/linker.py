@@ -23,6 +23,7 @@ from resight.video.linking.sightings import Sightings, sightings_of
 from resight.video.linking.site import UNKNOWN_PLACE, Site
 
 WINDOW = 3000  # tracklets that are compared at once; windows overlap by half
+PEOPLE = 1_000_000  # who is made here is numbered above it, out of the way of data sets' own people 1, 2, 3, ...
 PURPOSE = "video link"
 PROBABILITY = re.compile(rf"{PURPOSE}: P (\d\.\d+)")
 
@@ -118,7 +119,8 @@ def undo_links(gallery: Gallery, *, who: str | None = None) -> Done:
 
 def next_number(gallery: Gallery) -> int:
     """A number for a person that nobody ever had: links are numbered too, and a person has two of them or more."""
-    return max((int(line.detail.get("link") or 0) for line in gallery.audit(actions=["link"])), default=0) + 1
+    links = max((int(line.detail.get("link") or 0) for line in gallery.audit(actions=["link"])), default=0)
+    return PEOPLE + links + 1
 
 
 def check_cameras(site: Site, entries: list[Entry]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import configparser
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from resight.gallery.people import root_of
 from resight.video.adding import boxes_of, is_tracklet
 from resight.video.formats.lines import Boxes, read_boxes
 from resight.video.scoring.evaluate import Track
+
+LAST_S = 1e12  # since 1970: no time is so late
 
 
 def tracks_of_gallery(gallery: Gallery) -> list[Track]:
@@ -36,7 +39,7 @@ def read_truth(path: Path, start: float | None = None, rate: float | None = None
     MOT has it). start: of the first frame, seconds since 1970, for lines that have frame numbers only; else as
     `starts.json` beside says. rate: frames a second; else as MOT's `seqinfo.ini` says.
 
-    Raises DataError where there is none, ConfigError where the times cannot be known.
+    Raises DataError where there is none or a file is broken, ConfigError where the times cannot be known.
     """
     if path.is_dir() and not (path / "truth.jsonl").exists():
         files = [each for each in sorted(path.glob("*.txt")) if each.name != "seqinfo.ini"]
@@ -59,14 +62,38 @@ def _timed(boxes: Boxes, file: Path, camera: str, start: float | None, rate: flo
         return boxes
     for folder in (file.parent, file.parent.parent):
         if rate is None and (folder / "seqinfo.ini").exists():
-            found = configparser.ConfigParser()
-            found.read(folder / "seqinfo.ini")
-            rate = found.getfloat("Sequence", "frameRate", fallback=None)
+            rate = _rate_of(folder / "seqinfo.ini")
         if start is None and (folder / "starts.json").exists():
-            start = json.loads((folder / "starts.json").read_text()).get(camera)
+            start = _start_of(folder / "starts.json", camera)
     if rate is None or start is None:
         raise ConfigError(f"{file} has frame numbers and no times: --start of frame 1, and --rate in frames a second")
     return boxes.timed(start, rate)
+
+
+def _rate_of(file: Path) -> float | None:
+    """Frames a second, or None where it does not say. Raises DataError where it is broken."""
+    found = configparser.ConfigParser(interpolation=None)
+    try:
+        found.read_string(file.read_text(encoding="utf-8-sig"))
+        rate = found.getfloat("Sequence", "frameRate", fallback=None)
+    except (OSError, ValueError, configparser.Error):
+        rate = math.nan
+    if rate is not None and not 0 < rate < math.inf:
+        raise DataError(f"{file} tells no frame rate: a line [Sequence] and one such as frameRate=25 are expected")
+    return rate
+
+
+def _start_of(file: Path, camera: str) -> float | None:
+    """Seconds since 1970, or None where it does not say. Raises DataError where it is broken."""
+    try:
+        start = json.loads(file.read_text(encoding="utf-8")).get(camera)
+    except (OSError, ValueError, AttributeError):
+        raise DataError(f"{file} is no JSON object of seconds since 1970 by camera") from None
+    if start is None:
+        return None
+    if isinstance(start, bool) or not isinstance(start, int | float) or not abs(start) < LAST_S:
+        raise DataError(f"{file}: camera {camera} begins at {start!r}, which is not seconds since 1970")
+    return float(start)
 
 
 def _joined(parts: list[Boxes]) -> Boxes:
