@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import stat
+import subprocess
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+import resight
 from resight.core.errors import ConfigError, DataError, GalleryBusy
 from resight.gallery.opening import open_with_model
 from resight.service.access.holding import HOLDER, held
@@ -18,7 +22,7 @@ from resight.service.access.keys import Keys
 from resight.service.access.roles import ROLES, reaches
 from resight.service.application import ROUTES, bare_application
 from resight.service.routes import PUBLIC, Route
-from resight.service.serving import Listening, check_root, state_folder
+from resight.service.serving import Listening, address_of, check_root, state_folder
 from resight.service.serving import serve as serve_gallery
 from resight.service.settings import ServiceSettings
 from tests.service.conftest import API, Serve, Service
@@ -272,6 +276,31 @@ def test_a_bounded_key_sees_its_cameras_and_no_sign_of_others(service: Service) 
     assert service.post("/keys", {"name": "x", "role": "admin", "cameras": ["0"]}).status == 422
 
 
+def test_a_bounded_key_is_told_of_the_site_at_its_cameras_alone(serve: Serve, tmp_path: Path) -> None:
+    place = tmp_path / "sited.db"
+    rows = np.random.default_rng(0).normal(size=(400, 256)).astype(np.float32)
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    with resight.open_gallery(place, resight.load("city"), new=True) as gallery:
+        cameras = [*["north", "staff entrance"] * 133, *["yard"] * 132, "south", "back door"]
+        gallery.add_embeddings(rows, model=gallery.settings.model, camera=cameras)
+        gallery.site.fit(without=["yard", "south"])
+    service = serve(place=str(place))
+    whole = service.get("/site").json
+    assert set(whole["cameras"]) == {"north", "staff entrance"}
+    assert "back door" in whole["left_out"]
+    assert whole["source"]
+    assert any("back door" in warning for warning in whole["warnings"])
+    for own in ("north", "south"):
+        key = service.post("/keys", {"name": own, "role": "viewer", "cameras": [own]}).json["key"]
+        told = service.get("/site", key=key).json
+        assert told.keys() == whole.keys()
+        assert (told["identity"], told["source"], told["warnings"]) == (whole["identity"], "", [])
+        for name in ("cameras", "left_out", "without"):
+            assert list(told[name]) == [camera for camera in whole[name] if camera == own]
+        page = service.ask("GET", "/health", None, headers=service.log_in(key)).body.decode()
+        assert [camera in page for camera in ("staff entrance", "yard", "back door")] == [False] * 3
+
+
 def test_the_first_start_opens_one_session_and_no_second(service: Service) -> None:
     secret = service.desk.sessions.one_time_secret()
     session = service.log_in(secret)
@@ -308,3 +337,33 @@ def test_other_machines_need_tls_or_a_word(tmp_path: object) -> None:
     assert check_root("/resight/") == "/resight"
     with pytest.raises(ConfigError, match="path"):
         check_root("resight")
+
+
+def test_an_address_of_ipv6_is_printed_and_answered_to_in_brackets(serve: Serve) -> None:
+    for host, names, address, answered in (
+        ("::1", (), "http://[::1]:8000/r/", "[::1]"),
+        ("fd00:0::2", (), "http://[fd00::2]:8000/r/", "[fd00::2]"),
+        ("::", ("fd00::2",), "http://[fd00::2]:8000/r/", "[fd00::2]"),
+        ("0.0.0.0", ("gate.example",), "http://gate.example:8000/r/", "gate.example"),
+        ("127.0.0.2", (), "http://127.0.0.2:8000/r/", "127.0.0.2"),
+    ):
+        listening = Listening(host, plain_http=True)
+        told, settings = address_of(listening, ServiceSettings(hosts=names, root="/r"))
+        assert (told, settings.hosts) == (address, (answered,))
+    service = serve(ServiceSettings(hosts=("[fd00::2]",)))
+    assert service.get("/livez", None, headers={"Host": "[fd00::2]:8765"}).status == 200
+    assert service.get("/livez", None, headers={"Host": "[fd00::3]:8765"}).status == 421
+
+
+def test_a_certificate_that_is_none_is_refused_before_anything_is_said(tmp_path: Path) -> None:
+    cert, key, other = (tmp_path / name for name in ("cert.pem", "key.pem", "a.jsonl"))
+    other.write_text('{"camera": "n"}\n')
+    with pytest.raises(ConfigError, match=r"--tls-cert .*a\.jsonl and --tls-key .*a\.jsonl are not a certificate"):
+        Listening(tls_cert=other, tls_key=other)
+    if (program := shutil.which("openssl")) is None:
+        return
+    made = [program, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=x", "-keyout"]
+    subprocess.run([*made, key, "-out", cert], check=True, capture_output=True)
+    assert Listening(tls_cert=cert, tls_key=key).tls_key == key
+    with pytest.raises(ConfigError, match=r"cert\.pem.*a\.jsonl"):
+        Listening(tls_cert=cert, tls_key=other)

@@ -19,8 +19,10 @@ import pytest
 from PIL import Image
 from starlette.requests import Request
 
+from resight.core.errors import UnreadableImage
 from resight.gallery.filters import Filter
 from resight.service.api.entries import _batches
+from resight.service.batching import Batcher
 from resight.service.settings import ServiceSettings
 from tests.service.conftest import API, Serve, Service, multipart
 from tests.service.test_rest import text_of
@@ -186,6 +188,82 @@ def test_lines_are_taken_while_the_next_is_incomplete(service: Service) -> None:
     assert service.desk.gallery.store.count(Filter(cameras=("n",))) == 1
 
 
+@pytest.mark.parametrize("end", ["silent", "cut", "revoked"])
+def test_lines_that_were_kept_are_audited_however_the_stream_ends(serve: Serve, end: str) -> None:
+    service = serve(ServiceSettings(body_s=0.5 if end == "silent" else 30.0))
+    made, key = service.desk.keys.make("a camera", "operator")
+    with socket.create_connection(("127.0.0.1", service.port), 20) as wire:
+        wire.sendall(lines_head(service, f"{API}/entries/lines", key) + piece(line_of(service)))
+        told = b""
+        while b'"id"' not in told:
+            told += wire.recv(4096)
+        if end == "revoked":
+            service.desk.keys.revoke(made.id)
+            wire.sendall(piece(line_of(service, 1)))
+        while end != "cut" and not told.endswith(b"\r\n0\r\n\r\n"):  # the answer is whole
+            more = wire.recv(4096)
+            assert more, told
+            told += more
+    if end != "cut":
+        problem = json.loads(told.split(b"\r\n")[-4])
+        assert (problem["line"], problem["problem"]["status"]) == (2, {"silent": 408, "revoked": 401}[end])
+    assert service.desk.gallery.store.count(Filter(cameras=("n",))) == 1
+    service.desk.ledger.write(service.desk.gallery.store)
+    added = [(line.who, dict(line.detail)) for line in service.desk.gallery.audit() if line.action == "add"]
+    assert added == [("a camera (operator)", {"what": "lines", "times": 1})]
+
+
+def test_a_session_that_was_ended_adds_no_more_by_its_open_stream(service: Service) -> None:
+    session = service.log_in(service.keys["operator"])
+    head = f"POST {API}/entries/lines?strict=true HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n"
+    told = "".join(f"{name}: {value}\r\n" for name, value in {**session, "Expect": "100-continue"}.items())
+    with socket.create_connection(("127.0.0.1", service.port), 20) as wire:
+        wire.sendall(f"{head}{told}\r\n".encode())
+        assert wire.recv(4096).startswith(b"HTTP/1.1 100 ")  # the guard let it in
+        wire.sendall(piece(line_of(service)))
+        service.desk.sessions.close(session["Cookie"].split("=", 1)[1])
+        wire.sendall(piece(b""))
+        assert wire.recv(4096).startswith(b"HTTP/1.1 401 ")
+    assert service.desk.gallery.store.count(Filter(cameras=("n",))) == 0
+
+
+class Flaky:
+    """A model that fails at a picture of its own kind, in every way that a model may."""
+
+    def embed(self, pictures: Any, strict: bool = True) -> np.ndarray[Any, np.dtype[np.float32]]:
+        if isinstance(pictures, bytes):
+            raise UnreadableImage("picture", "it shows nothing") if pictures == b"unreadable" else RuntimeError("alone")
+        if b"together" in pictures:
+            raise RuntimeError("together")
+        return np.array([[1.0 if picture == b"good" else np.nan] for picture in pictures], np.float32)
+
+
+def test_what_fails_at_one_request_is_told_to_it_and_ends_nothing() -> None:
+    batcher = Batcher(Flaky(), 100, 20.0)  # type: ignore[arg-type]
+
+    async def asked() -> list[Any]:
+        pictures = (b"good", b"alone", b"together", b"unreadable", b"good")
+        return await asyncio.gather(*(batcher.embed([each]) for each in pictures), return_exceptions=True)
+
+    for _ in range(2):
+        found = asyncio.run(asked())
+        assert [type(each).__name__ for each in found[1:4]] == ["RuntimeError", "RuntimeError", "UnreadableImage"]
+        assert [each.tolist() for each in (found[0], found[4])] == [[[1.0]], [[1.0]]]
+    assert batcher.runs
+    batcher.close()
+    assert not batcher.runs
+
+
+def test_a_service_that_cannot_embed_is_not_ready(service: Service) -> None:
+    assert service.desk.batcher is not None
+    service.desk.batcher.close()
+    answer = service.get("/readyz", None)
+    assert (answer.status, "thread that embeds" in answer.json["detail"]) == (503, True)
+    assert service.get("/metrics").body.count(b"resight_ready 0") == 1
+    session = service.log_in(service.keys["viewer"])
+    assert b"Searches wait" in service.ask("GET", "/health", None, headers=session).body
+
+
 def test_lines_that_are_all_or_none_are_refused_while_they_come(serve: Serve) -> None:
     service = serve(ServiceSettings(max_body=100_000))
     for line, status in ((b'{"camera": "n"}\n' * 10, 422), (b'{"camera": "' + b"x" * 20_000 + b'"}\n', 413)):
@@ -221,6 +299,15 @@ def piece(data: bytes) -> bytes:
     return f"{len(data):x}\r\n".encode() + data + b"\r\n"
 
 
-def lines_head(service: Service, path: str) -> bytes:
-    head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {service.keys['operator']}\r\n"
+def line_of(service: Service, place: int = 0) -> bytes:
+    """A line with an embedding that has its one at this place."""
+    embedding = [0.0] * 256
+    embedding[place] = 1.0
+    told = {"camera": "n", "embedding": embedding, "model": service.desk.gallery.settings.model}
+    return json.dumps(told).encode() + b"\n"
+
+
+def lines_head(service: Service, path: str, key: str = "") -> bytes:
+    key = key or service.keys["operator"]
+    head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {key}\r\n"
     return f"{head}Transfer-Encoding: chunked\r\n\r\n".encode()

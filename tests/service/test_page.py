@@ -199,8 +199,28 @@ def test_a_refusal_is_a_page_for_a_browser_and_a_problem_for_a_program(service: 
         assert (told.status, told.headers["content-type"]) == (status, "application/problem+json")
         assert text in told.json["detail"]
         assert page.headers.get("allow") == told.headers.get("allow")
+    for path, status in (("/people/abc", 422), ("/static/none.js", 404)):  # which the application itself refuses
+        page = service.ask("GET", path, None, headers={**visitor.session, **browser})
+        assert (page.status, page.headers["content-type"]) == (status, "text/html; charset=utf-8")
+        told = service.ask("GET", path, None, headers={**visitor.session, "Accept": "*/*"})
+        assert (told.status, told.headers["content-type"]) == (status, "application/problem+json")
+        assert told.json["detail"] in unescape(page.body.decode())
     api = service.ask("GET", "/api/v1/gone", None, headers={**visitor.session, **browser})
     assert (api.status, api.headers["content-type"]) == (404, "application/problem+json")
+
+
+def test_two_ways_to_say_whom_to_forget_are_refused_at_once(service: Service) -> None:
+    visitor = Visitor(service, "controller")
+    person, other = service.get("/people?limit=2").json["people"]
+    entry = service.get(f"/entries?pid={other['pid']}&limit=1").json["entries"][0]
+    for fields in ({"pid": "1", "track": "2"}, {"person": "Ada", "id": "1"}, {"track": "2", "id": "1"}):
+        told = visitor.post("/forget", fields)
+        assert (told.status, "not two of them" in unescape(told.body.decode())) == (422, True)
+    both = visitor.post("/forget", {"pid": str(person["pid"]), "person": str(other["pid"])}).body.decode()
+    assert f"{person['entries'] + other['entries']} entries of 2 people" in both
+    for camera, number in ((entry["camera"], 1), ("none", 0)):  # which narrows it, as it says
+        one = visitor.post("/forget", {"id": str(entry["id"]), "camera": camera}).body.decode()
+        assert f"{number} entries of" in one
 
 
 def test_the_systemd_unit_of_the_documents_is_one(tmp_path: Path) -> None:

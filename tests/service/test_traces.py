@@ -161,7 +161,7 @@ def test_a_service_whose_first_search_fails_is_ready_later(
     monkeypatch.setattr(desk.previews, "sweep", swept := Mock())
     desk.open()
     until = time.monotonic() + 30
-    while not (desk.ready and swept.called):
+    while not (not desk.unready and swept.called):
         assert time.monotonic() < until
         time.sleep(0.01)
     desk.close()

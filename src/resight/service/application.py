@@ -69,7 +69,7 @@ def bare_application(desk: Desk | None) -> FastAPI:
             include_in_schema=route.is_api,
             **{**{k: v for k, v in route.options.items() if k != "responses"}, **options},
         )
-    answer_errors(app)
+    answer_errors(app, _as_page)
     _describe(app)
     return app
 

@@ -42,6 +42,11 @@ class Batcher:
         except TimeoutError:
             raise ServiceBusy(f"this took longer than {self._deadline_s:g} s; try again later") from None
 
+    @property
+    def runs(self) -> bool:
+        """Whether the thread is there to embed."""
+        return self._thread.is_alive()
+
     def close(self) -> None:
         """Embeds what waits, and ends."""
         self._queue.put(None)
@@ -66,23 +71,27 @@ class Batcher:
                 self._embed(wanted)
 
     def _embed(self, batch: Sequence[Waiting]) -> None:
+        """Answers each request of a batch. What goes wrong is told to the request that it is of, and ends no thread."""
         try:
             vectors = self._model.embed([data for pictures, _ in batch for data in pictures], strict=False)
         except Exception as error:
-            for _, future in batch:
-                future.set_exception(error)
+            if len(batch) == 1:
+                batch[0][1].set_exception(error)
+            else:  # whose it is, each alone tells
+                for each in batch:
+                    self._embed([each])
             return
         start = 0
         for pictures, future in batch:
             rows = vectors[start : start + len(pictures)]
             start += len(pictures)
-            if np.isfinite(rows).all():
-                future.set_result(rows)
-                continue
             try:
-                future.set_result(np.concatenate([self._alone(*each) for each in enumerate(pictures, 1)]))
-            except UnreadableImage as error:  # which says what is wrong with it
+                if not np.isfinite(rows).all():  # alone, a picture that cannot be read says what is wrong with it
+                    rows = np.concatenate([self._alone(*each) for each in enumerate(pictures, 1)])
+            except Exception as error:
                 future.set_exception(error)
+            else:
+                future.set_result(rows)
 
     def _alone(self, number: int, picture: bytes) -> FloatArray:
         """One picture's embedding. Raises UnreadableImage with its number in the request, from 1."""

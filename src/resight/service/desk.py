@@ -105,9 +105,18 @@ class Desk:
         # Browsers send cookies to every port of a host: another service there has a name of its own.
         own = hashlib.sha256(str(keys.absolute()).encode()).hexdigest()[:8]
         self.cookie = f"__Host-resight-{own}" if settings.secure else f"resight-{own}"
-        self.ready = False
+        self._index_is_read = False
         self._closing = Event()
         self._ticking: Thread | None = None
+
+    @property
+    def unready(self) -> str:
+        """Why searches are not answered, in words; empty where they are."""
+        if not self._index_is_read:
+            return "the gallery's index is being read"
+        if self.batcher is not None and not self.batcher.runs:
+            return "the thread that embeds pictures has ended: start the service again"
+        return ""
 
     def open(self) -> None:
         """Begins to read the index, and to write the ledger now and then."""
@@ -129,9 +138,9 @@ class Desk:
 
     def _tick(self) -> None:
         written: Future[None] | None = None
-        self.ready = self._searched()
+        self._index_is_read = self._searched()
         while not self._closing.wait(WITHIN_S):
-            self.ready = self.ready or self._searched()
+            self._index_is_read = self._index_is_read or self._searched()
             for remembered in (self.previews, self.certificates, self.answers):
                 remembered.sweep()
             if written is None or written.done():

@@ -10,7 +10,6 @@ import hmac
 import logging
 import re
 import time
-from collections.abc import Callable
 from http.cookies import CookieError, SimpleCookie
 from typing import Any
 from urllib.parse import urlsplit
@@ -22,13 +21,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from resight.service.access.roles import Caller
 from resight.service.desk import Desk
-from resight.service.problems import ProblemAnswer, problem
+from resight.service.problems import AsPage, ProblemAnswer, for_its_reader, problem
 from resight.service.routes import PUBLIC, Found, Route, Table
 
 CALLER = "resight.caller"  # where the scope has it
 HOST = re.compile(r"(\[[0-9a-f:.]+\]|[^:\[\]/@]+)(?::\d{1,5})?")  # a name or an address, and a port
 SAFE = ("GET", "HEAD", "OPTIONS")
-AsPage = Callable[[Scope, int, str], Response]  # shows a problem's status and text to people
+CHALLENGE = {"WWW-Authenticate": 'Bearer realm="resight"'}  # with a 401
 log = logging.getLogger("resight.service")
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; "
@@ -72,7 +71,9 @@ class Guard:
         try:
             refusal = self._refusal(scope, found)
             if refusal is not None:
-                await self._for_its_reader(refusal, scope)(scope, receive, sending)
+                if isinstance(refusal, ProblemAnswer):
+                    refusal = for_its_reader(refusal, scope, self.as_page)
+                await refusal(scope, receive, sending)
                 return
             streamed = found.route is not None and found.route.streamed
             await self.app(scope, self._limited(scope, receive, streamed), sending)
@@ -93,11 +94,11 @@ class Guard:
             return self._denied(None, "origin", 403, "the request comes from another site's page")
         route = found.route
         if route is not None and route.role == PUBLIC:
-            scope[CALLER] = self._by_cookie(headers)
+            scope[CALLER] = _by_cookie(self.desk, headers)
             return self._too_large(headers, route)
         address = (scope.get("client") or ("unknown", 0))[0]
         key = _key_of(headers)
-        caller = self._by_key(key) if key is not None else self._by_cookie(headers)
+        caller = who_asks(self.desk, headers)
         if caller is None:
             return self._unknown(scope, found, address, key is not None)
         scope[CALLER] = caller
@@ -113,17 +114,6 @@ class Guard:
             return _too_often(wait, "this key asks too often")
         return self._too_large(headers, route)
 
-    def _for_its_reader(self, refusal: Response, scope: Scope) -> Response:
-        """A problem as a page, where a browser asked for one; everything else as it is."""
-        wants_page = "text/html" in Headers(scope=scope).get("accept", "") and not scope["path"].startswith("/api/")
-        if not wants_page or not isinstance(refusal, ProblemAnswer):
-            return refusal
-        shown = self.as_page(scope, refusal.status_code, refusal.text)
-        for name in ("Allow", "Retry-After", "WWW-Authenticate"):
-            if name in refusal.headers:
-                shown.headers[name] = refusal.headers[name]
-        return shown
-
     def _is_ours(self, host: str) -> bool:
         found = HOST.fullmatch(host.lower())
         return found is not None and found[1] in self.desk.hosts
@@ -138,14 +128,6 @@ class Guard:
                 return True
         return headers.get("sec-fetch-site", "none") not in ("same-origin", "none")
 
-    def _by_key(self, key: str) -> Caller | None:
-        found = self.desk.keys.check(key)
-        return found.caller if found else None
-
-    def _by_cookie(self, headers: Headers) -> Caller | None:
-        token = token_of(headers, self.desk.cookie)
-        return self.desk.sessions.caller(token) if token else None
-
     def _unknown(self, scope: Scope, found: Found, address: str, with_key: bool) -> Response:
         if with_key:
             if wait := self.desk.failures.take(address):
@@ -155,7 +137,7 @@ class Guard:
         if route is not None and not route.is_api and scope["method"] == "GET":
             return RedirectResponse(f"{up(scope['path'])}login", 303)
         text = "a key is needed: Authorization: Bearer KEY, or log in on the page"
-        return problem(401, text, "no-key", {"WWW-Authenticate": 'Bearer realm="resight"'})
+        return problem(401, text, "no-key", CHALLENGE)
 
     def _no_route(self, found: Found) -> Response:
         if found.methods:
@@ -219,6 +201,15 @@ class UnderRoot:
         await self.app(scope, receive, send)
 
 
+def who_asks(desk: Desk, headers: Headers) -> Caller | None:
+    """Whose key or session the headers have, if it is active now."""
+    key = _key_of(headers)
+    if key is None:
+        return _by_cookie(desk, headers)
+    found = desk.keys.check(key)
+    return found.caller if found else None
+
+
 def csrf_fits(caller: Caller, headers: Headers, given: str = "") -> bool:
     """Whether the request has the token of the caller's session. given: of a form."""
     token = given or headers.get("x-csrf-token", "")
@@ -238,6 +229,11 @@ def up(path: str) -> str:
     """The relative way from a path up to the root of the service: so the page works wherever a proxy shows it."""
     depth = path.count("/") - 1
     return "../" * depth or "./"
+
+
+def _by_cookie(desk: Desk, headers: Headers) -> Caller | None:
+    token = token_of(headers, desk.cookie)
+    return desk.sessions.caller(token) if token else None
 
 
 def _key_of(headers: Headers) -> str | None:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response
+from starlette.types import Scope
 
 from resight.core.errors import (
     ConfigError,
@@ -25,6 +29,7 @@ from resight.service.lanes import ServiceBusy
 
 MEDIA = "application/problem+json"
 URN = "urn:resight:problem:"
+AsPage = Callable[[Scope, int, str], Response]  # shows a problem's status and text to people
 log = logging.getLogger("resight.service")
 # The first class that fits. A gallery that refuses is a conflict with what it holds.
 STATUS: tuple[tuple[type[ResightError], int], ...] = (
@@ -67,40 +72,54 @@ def problem(status: int, text: str, kind: str, headers: Mapping[str, str] | None
     return ProblemAnswer(told, headers or {})
 
 
-def problem_of(error: Exception) -> JSONResponse:
+def problem_of(error: Exception) -> ProblemAnswer:
     """The answer to an error that was raised on purpose."""
     if isinstance(error, Refusal):
         return problem(error.status, str(error), error.kind, error.headers)
+    if isinstance(error, HTTPException):
+        text = str(error.detail) or TITLES.get(error.status_code, "Error")
+        return problem(error.status_code, text, "http", error.headers)
     status = next((status for kind, status in STATUS if isinstance(error, kind)), 500)
     headers = {"Retry-After": "1"} if status == 503 else {}
     return problem(status, str(error), type(error).__name__, headers)
 
 
-def answer_errors(app: FastAPI) -> None:
-    """Makes the application answer every error as a problem, without a traceback."""
+def for_its_reader(told: ProblemAnswer, scope: Scope, as_page: AsPage) -> Response:
+    """A problem as a page, where a browser asked for one; else as it is."""
+    if "text/html" not in Headers(scope=scope).get("accept", "") or scope["path"].startswith("/api/"):
+        return told
+    shown = as_page(scope, told.status_code, told.text)
+    for name in ("Allow", "Retry-After", "WWW-Authenticate"):
+        if name in told.headers:
+            shown.headers[name] = told.headers[name]
+    return shown
 
-    async def told(request: Request, error: Exception) -> JSONResponse:
-        return problem_of(error)
 
-    async def invalid(request: Request, error: Exception) -> JSONResponse:
+def answer_errors(app: FastAPI, as_page: AsPage) -> None:
+    """Makes the application answer every error as a problem, or as a page, without a traceback."""
+
+    async def told(request: Request, error: Exception) -> Response:
+        return for_its_reader(problem_of(error), request.scope, as_page)
+
+    async def left(request: Request, error: Exception) -> Response:
+        return problem(400, "the connection ended before the request did", "http")  # which nobody reads
+
+    async def invalid(request: Request, error: Exception) -> Response:
         wrongs = error.errors() if isinstance(error, RequestValidationError) else []
         wrong = [{"where": ".".join(map(str, each["loc"])), "what": each["msg"]} for each in wrongs[:20]]
         text = "; ".join(f"{each['where']}: {each['what']}" for each in wrong[:3]) or "the request is not as it must be"
-        return problem(422, text, "invalid", wrong=wrong)
+        return for_its_reader(problem(422, text, "invalid", wrong=wrong), request.scope, as_page)
 
-    async def http(request: Request, error: Exception) -> JSONResponse:
-        status = error.status_code if isinstance(error, HTTPException) else 500
-        headers = getattr(error, "headers", None)
-        return problem(status, str(getattr(error, "detail", "")) or TITLES.get(status, "Error"), "http", headers)
-
-    async def defect(request: Request, error: Exception) -> JSONResponse:
+    async def defect(request: Request, error: Exception) -> Response:
         number = secrets.token_hex(4)
         log.error("defect %s: %s", number, type(error).__name__, exc_info=error)
-        return problem(500, f"a defect of resight's own; the service's log has it as {number}", "defect")
+        text = f"a defect of resight's own; the service's log has it as {number}"
+        return for_its_reader(problem(500, text, "defect"), request.scope, as_page)
 
     app.add_exception_handler(ResightError, told)
     app.add_exception_handler(RequestValidationError, invalid)
-    app.add_exception_handler(HTTPException, http)
+    app.add_exception_handler(HTTPException, told)
+    app.add_exception_handler(ClientDisconnect, left)
     app.add_exception_handler(Exception, defect)
 
 

@@ -6,6 +6,7 @@ import ipaddress
 import logging
 import os
 import socket
+import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -42,6 +43,8 @@ class Listening:
                 f"on {self.host} other machines reach this service, and their keys would cross the network in the "
                 "clear: give --tls-cert and --tls-key, or --plain-http if a proxy before it has TLS"
             )
+        if self.tls_cert is not None and self.tls_key is not None:
+            _check_pair(self.tls_cert, self.tls_key)
 
 
 def is_loopback(host: str) -> bool:
@@ -52,6 +55,27 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return False
+
+
+def address_of(listening: Listening, settings: ServiceSettings) -> tuple[str, ServiceSettings]:
+    """Where people reach it, and the settings as they are there: which names it answers to, and whether it has TLS."""
+    secure = settings.secure or listening.tls_cert is not None
+    own = _in_address(listening.host)
+    hosts = tuple(map(_in_address, settings.hosts))
+    name = hosts[0] if hosts else own
+    port = "" if secure and listening.tls_cert is None else f":{listening.port}"  # behind a proxy: the usual one
+    address = f"{'https' if secure else 'http'}://{name}{port}{settings.root}/"
+    answered = hosts if own in ("0.0.0.0", "[::]") else (*hosts, own)
+    return address, replace(settings, secure=secure, hosts=answered)
+
+
+def _in_address(host: str) -> str:
+    """A name or an address as browsers write it: one of IPv6 in brackets, and as short as it can be."""
+    try:
+        found = ipaddress.ip_address(host.strip("[]"))
+    except ValueError:
+        return host
+    return f"[{found}]" if found.version == 6 else str(found)
 
 
 def state_folder(place: str, state: Path | None) -> Path:
@@ -94,13 +118,7 @@ def serve(
         from resight.service.desk import Desk
     except ModuleNotFoundError as error:
         raise MissingExtra(f"{error.name}, which the service needs,", "service") from None
-    secure = settings.secure or listening.tls_cert is not None
-    own = () if is_loopback(listening.host) or listening.host in ("0.0.0.0", "::") else (listening.host,)
-    settings = replace(settings, secure=secure, hosts=(*settings.hosts, *own))
-    name = settings.hosts[0] if settings.hosts else listening.host
-    scheme = "https" if secure else "http"
-    port = "" if secure and listening.tls_cert is None else f":{listening.port}"  # behind a proxy: the usual one
-    address = f"{scheme}://{name}{port}{settings.root}/"
+    address, settings = address_of(listening, settings)
     with held(state, address):
         _check_free(listening)
         desk = Desk(gallery, state / KEYS, settings, offered)
@@ -125,6 +143,18 @@ def serve(
             timeout_keep_alive=20,
             h11_max_incomplete_event_size=32_768,
         )
+
+
+def _check_pair(cert: Path, key: Path) -> None:
+    """Raises ConfigError where TLS could not begin with them."""
+    try:
+        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(cert, key)
+    except OSError as error:  # ssl.SSLError is one, which names the library where it has no reason
+        why = error.reason if isinstance(error, ssl.SSLError) else error.strerror
+        raise ConfigError(
+            f"--tls-cert {cert} and --tls-key {key} are not a certificate and its key, both in PEM"
+            + (f" ({why})" if why else "")
+        ) from None
 
 
 def _check_free(listening: Listening) -> None:

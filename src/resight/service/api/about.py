@@ -22,6 +22,7 @@ from resight.service.api.answers import AuditHeadOut, AuditLineOut, AuditOut
 from resight.service.api.common import Why, caller_of, desk_of, purpose_of, read, view_of, whole_gallery, write
 from resight.service.desk import Desk
 from resight.service.problems import Refusal, problem
+from resight.site.transform import SiteFacts
 
 
 async def livez() -> dict[str, str]:
@@ -30,10 +31,10 @@ async def livez() -> dict[str, str]:
 
 
 async def readyz(request: Request) -> Response:
-    """Whether searches are answered: the index has been read."""
-    if desk_of(request).ready:
-        return JSONResponse({"status": "ready"})
-    return problem(503, "the gallery's index is being read", "not-ready", {"Retry-After": "1"})
+    """Whether searches are answered: the index has been read, and pictures are embedded."""
+    if unready := desk_of(request).unready:
+        return problem(503, unready, "not-ready", {"Retry-After": "1"})
+    return JSONResponse({"status": "ready"})
 
 
 async def me(request: Request) -> dict[str, Any]:
@@ -77,11 +78,23 @@ async def calibration(request: Request) -> dict[str, Any]:
 
 
 async def site(request: Request) -> dict[str, Any]:
-    """The site transform that searches apply: its identity, how it was fitted, and whether it is calibrated."""
+    """The site transform that searches apply: its identity, how it was fitted, and whether it is calibrated. A key that
+    is bounded to cameras is told of those, and neither `source` nor `warnings`, which tell of others too."""
     found = await read(request, lambda: desk_of(request).gallery.site.transform)
     if found is None:
         raise Refusal(404, "this gallery has no site transform: `resight site fit` makes one", "not-found")
-    return {"identity": found.identity, "calibrated": found.calibration is not None, **asdict(found.facts)}
+    return {"identity": found.identity, "calibrated": found.calibration is not None, **_seen(found.facts, request)}
+
+
+def _seen(facts: SiteFacts, request: Request) -> dict[str, Any]:
+    """What the caller may see of them."""
+    told, cameras = asdict(facts), caller_of(request).cameras
+    if cameras is None:
+        return told
+    for name in ("cameras", "left_out"):
+        told[name] = {camera: each for camera, each in told[name].items() if camera in cameras}
+    without = [camera for camera in facts.without if camera in cameras]
+    return {**told, "without": without, "source": "", "warnings": []}
 
 
 async def stats(request: Request) -> dict[str, Any]:
@@ -175,7 +188,7 @@ def gauges(desk: Desk, entries: int) -> dict[str, float]:
     """Figures of the moment."""
     return {
         "entries": entries,
-        "ready": desk.ready,
+        "ready": not desk.unready,
         "lane_reading_busy": desk.reading.busy,
         "lane_writing_busy": desk.writing.busy,
         "jobs_running": sum(job.state == "running" for job in desk.jobs.all()),

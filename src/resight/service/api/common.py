@@ -13,7 +13,7 @@ from resight.embedding.card import is_model, short_of
 from resight.gallery.gallery import Gallery
 from resight.service.access.roles import Caller
 from resight.service.desk import Desk
-from resight.service.guard import CALLER
+from resight.service.guard import CALLER, CHALLENGE, who_asks
 from resight.service.problems import Refusal
 
 T = TypeVar("T")
@@ -30,6 +30,12 @@ def caller_of(request: Request) -> Caller:
     """Who asks; the guard has found out."""
     caller: Caller = request.scope[CALLER]
     return caller
+
+
+def check_active(request: Request) -> None:
+    """Raises Refusal (401) where the key or session has ended since the guard looked: a body may come for hours."""
+    if who_asks(desk_of(request), request.headers) is None:
+        raise Refusal(401, "this key or session has ended meanwhile; nothing more is done for it", "no-key", CHALLENGE)
 
 
 def purpose_of(header: str) -> str:

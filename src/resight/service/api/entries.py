@@ -12,6 +12,7 @@ from datetime import UTC
 from typing import Annotated, Any
 
 from fastapi import File, Form, Header, Query, Request, Response, UploadFile
+from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
@@ -19,12 +20,14 @@ from resight.core.errors import ConfigError, DataError, EmbeddingError, ResightE
 from resight.data.crops import Crop
 from resight.gallery.arguments import filter_of
 from resight.gallery.gallery import Gallery
+from resight.gallery.records import Added
 from resight.gallery.results import names_of
 from resight.gallery.transfer.lines import rows_of_lines
 from resight.gallery.transfer.rows import Row
 from resight.service.api.answers import AddedOut, EntriesOut, EntryOut, entry_out
 from resight.service.api.common import (
     caller_of,
+    check_active,
     check_model,
     checked_pictures,
     desk_of,
@@ -129,20 +132,17 @@ async def add_lines(
         return await _all_or_none(request, view, first or [], lines)
 
     async def answers() -> AsyncIterator[bytes]:
-        number, part, total = 1, first, 0
-        while part is not None:
-            try:
-                outcomes = await _kept(request, view, await read(request, _rows, part, number, desk))
-                total += sum(isinstance(each.get("id"), int) for each in outcomes)
+        number, part = 1, first
+        try:
+            while part is not None:
+                outcomes = await _kept(request, view, await read(request, _rows, part, number, desk), "lines")
                 for place, outcome in enumerate(outcomes, number):
                     yield json.dumps({"line": place, **outcome}).encode() + b"\n"
                 number += len(part)
                 part = await anext(lines, None)
-            except ResightError as error:
-                told = json.loads(bytes(problem_of(error).body))
-                yield json.dumps({"line": number, "problem": told}).encode() + b"\n"
-                break
-        desk.ledger.count("add", caller_of(request).who, "lines", number=total)
+        except (ResightError, HTTPException) as error:  # the latter is the guard's, of a body that no longer comes
+            told = json.loads(bytes(problem_of(error).body))
+            yield json.dumps({"line": number, "problem": told}).encode() + b"\n"
 
     return Answering(answers())
 
@@ -157,8 +157,7 @@ async def _all_or_none(
             raise ConfigError(f"more than {LINES_AT_ONCE} lines; all or none is for {LINES_AT_ONCE} at most")
         if sum(map(len, first)) > desk.settings.max_body:
             raise Refusal(413, f"all or none is for {desk.settings.max_body:,} bytes at most", "too-large")
-    outcomes = await _kept(request, view, await read(request, _rows, first, 1, desk), strict=True)
-    desk.ledger.count("add", caller_of(request).who, "lines", number=len(outcomes))
+    outcomes = await _kept(request, view, await read(request, _rows, first, 1, desk), "lines", strict=True)
     told = [json.dumps({"line": place, **outcome}) for place, outcome in enumerate(outcomes, 1)]
     return Response("\n".join(told) + "\n", media_type="application/x-ndjson")
 
@@ -225,7 +224,7 @@ async def _once(request: Request, key: str | None, body: bytes, rows: Sequence[R
         raise ConfigError(f"{len(pictures)} pictures; a request has {desk.settings.max_items} at most")
     view = view_of(request)
     looked = [_look(row, desk) for row in rows]
-    outcomes = await _kept(request, view, looked)
+    outcomes = await _kept(request, view, looked, "entries")
     left_out = [each["error"] for each in outcomes if "error" in each]
     if left_out and len(rows) == 1:
         raise DataError(left_out[0])
@@ -236,16 +235,26 @@ async def _once(request: Request, key: str | None, body: bytes, rows: Sequence[R
     )
     if key is not None:
         desk.answers.put(f"{caller.key}/{key}", (digest, added))
-    desk.ledger.count("add", caller.who, "entries", number=len(rows) - len(left_out))
     return added
 
 
 async def _kept(
-    request: Request, view: Gallery, rows: Sequence[Row | DataError], strict: bool = False
+    request: Request, view: Gallery, rows: Sequence[Row | DataError], what: str, strict: bool = False
 ) -> list[dict[str, Any]]:
-    """What became of each row, once it is on the disk: pictures are embedded in one lane, and written in the other."""
+    """What became of each row, once it is on the disk: pictures are embedded in one lane, and written in the other.
+    what: for the audit, which has what was kept, whatever becomes of the request. Raises Refusal where the caller's
+    key or session has ended."""
+    ledger, who = desk_of(request).ledger, caller_of(request).who
     ready = await read(request, _embedded, view, rows)
-    added = (await write(request, lambda: list(view.add_batches([ready], strict=strict))))[0]
+
+    def written() -> Added:
+        check_active(request)  # here, after all that it waited for
+        (added,) = view.add_batches([ready], strict=strict)
+        if number := sum(isinstance(each, int) for each in added.rows):
+            ledger.count("add", who, what, number=number)
+        return added
+
+    added = await write(request, written)
     there = set(added.there)
     return [
         {"error": each} if isinstance(each, str) else {"id": each, **({"there": True} if each in there else {})}

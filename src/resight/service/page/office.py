@@ -44,6 +44,12 @@ async def forget_preview(request: Request) -> Response:
     told |= {name: text for name in ("after", "before") if (text := text_in(form, name))}
     if text := text_in(form, "id"):
         told["ids"] = [number_of(each) for each in text.replace(",", " ").split()]
+    if len({"pids" if name == "people" else name for name in told} & {"pids", "tracks", "ids"}) > 1:
+        # Conditions are joined by "and": with two of these, less would go than somebody reads into the form.
+        raise ConfigError(
+            "fill in a pid or name, or a track, or ids, and not two of them, which would delete only the entries that "
+            "fit both. Forget by one first, then by the other. Nothing was deleted"
+        )
     preview = await forgetting.previewed(request, checked(ForgetBody, told))
     shown = {name: ", ".join(map(str, value)) if isinstance(value, list) else value for name, value in told.items()}
     return render(request, "forget.html", preview=preview, certificate=None, shown={**ASKED, **shown})
@@ -101,7 +107,7 @@ async def health_page(request: Request) -> Response:
         sited=await read(request, lambda: view.site.transform) is not None,
         model=model,
         short=short_of(model["identity"]),
-        ready=desk.ready,
+        unready=desk.unready,
         jobs=desk.jobs.all() if caller_of(request).may("admin") else [],
     )
 

@@ -69,11 +69,9 @@ def page(handler: Handler) -> Handler:
         request: Request = options["request"]
         try:
             return await handler(*args, **options)
-        except ResightError as error:
-            status = problem_of(error).status_code
-            return trouble_page(request, status, str(error))
-        except HTTPException as error:
-            return trouble_page(request, error.status_code, str(error.detail))
+        except (ResightError, HTTPException) as error:
+            told = problem_of(error)
+            return trouble_page(request, told.status_code, told.text)
         finally:
             await request.close()  # the files of its form
 
