@@ -269,7 +269,7 @@ def test_what_is_to_be_forgotten_is_counted_and_stays(open_store: Open) -> None:
 
 def test_a_period_takes_along_who_was_still_there_when_it_began(open_store: Open) -> None:
     gallery = open_store()
-    walk = {"kind": "tracklet", "end": 130.0}
+    walk: dict[str, Any] = {"kind": "tracklet", "end": 130.0}
     gallery.add(pictures(unit(1)), camera="north", time=10.0, attributes=walk)
     gallery.add(pictures(unit(1, 1)), camera="north", time=20.0, attributes={**walk, "end": 90})
     gallery.add(pictures(unit(1, 2)), camera="north", time=30.0, attributes={"end": "130"})

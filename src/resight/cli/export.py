@@ -11,6 +11,7 @@ from rich.table import Table
 from resight.cli import output
 from resight.cli.data import open_data
 from resight.core.errors import ConfigError
+from resight.site.rounds import SITE_FILE
 
 if TYPE_CHECKING:
     from resight.export.plain import PlainNetwork
@@ -124,6 +125,8 @@ def export(
         output.say("the run's calibration is of fp32 and was left out: calibrate the bundle anew")
     if exported.plain is not None:
         _tell_plain(exported.plain)
+    elif (site := Path(model) / SITE_FILE).exists():
+        output.say(f"{site} is of the run, not of the bundle: resight site fit PICTURES --model {out} -o FILE.site")
     output.tell(f"{out.stat().st_size / 1e6:.1f} MB, {exported.bundle.manifest.identity}: {out}")
 
 

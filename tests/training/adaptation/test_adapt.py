@@ -474,5 +474,6 @@ def test_killed_at_any_moment_it_goes_on(
         process.communicate()
     subprocess.run(command(tmp_path / "broken"), check=True, capture_output=True)
     assert left(tmp_path / "broken") == left(tmp_path / "whole")
-    resight("export", tmp_path / "whole", "-o", tmp_path / "mine.resight")
+    exported = resight("export", tmp_path / "whole", "-o", tmp_path / "mine.resight")
+    assert f"{SITE_FILE} is of the run, not of the bundle" in exported.stderr
     assert load(tmp_path / "mine.resight").dim == 16
