@@ -224,3 +224,18 @@ def test_tracks_times_and_names_of_cameras_are_read(tmp_path: Path) -> None:
     np.savez(path, **common, time=["noon"] * 3)
     with pytest.raises(DatasetError, match="time must be seconds"):
         read_rows(path)
+
+
+@pytest.mark.parametrize("unit", ["us", "ns", "s"])
+def test_timestamps_are_seconds(unit: str, tmp_path: Path) -> None:
+    times = np.array(["2024-01-01T00:00:00", "NaT"], f"M8[{unit}]")
+    np.savez(tmp_path / "e.npz", vector=np.eye(2), time=times)
+    assert read_rows(tmp_path / "e.npz").times[0] == 1704067200.0
+    assert np.isnan(read_rows(tmp_path / "e.npz").times[1])
+
+
+@pytest.mark.parametrize("changes", [{"name": "x"}, {"track": np.zeros((2, 2))}, {"split": "query"}])
+def test_columns_have_one_value_a_row(changes: dict[str, Any], tmp_path: Path) -> None:
+    np.savez(tmp_path / "e.npz", vector=np.eye(2), **changes)
+    with pytest.raises(DatasetError, match="one value a row"):
+        read_rows(tmp_path / "e.npz")

@@ -235,3 +235,13 @@ def test_embeddings_of_any_length_are_moved_alike() -> None:
     mean, zero, one = np.array([[0.6, 0.8]], np.float32), np.zeros(2, np.float32), np.eye(2, dtype=np.float32)
     at_mean = SiteTransform("", ("c",), mean, zero, one)
     np.testing.assert_allclose(at_mean.apply(np.array([[3.0, 4.0]]), "c"), [[0.6, 0.8]], atol=1e-6)
+
+
+def test_a_cameras_number_is_its_name() -> None:
+    rows = np.random.default_rng(0).normal(size=(240, 8)).astype(np.float32)
+    cameras = [1, 2] * 120
+    site = fit_site(rows, cameras)  # type: ignore[arg-type]
+    assert site.knows(1)  # type: ignore[arg-type]
+    assert np.array_equal(site.apply(rows, cameras), site.apply(rows, list(map(str, cameras))))  # type: ignore[arg-type]
+    with pytest.raises(EmbeddingError, match="3 tracks"):
+        fit_site(rows, cameras, tracks=np.arange(3))  # type: ignore[arg-type]

@@ -29,8 +29,9 @@ from resight.training.batches.augmentation import (
     shrink,
 )
 from resight.training.batches.images import load_training_images
-from resight.training.batches.plan import Plan, check_filled, epoch_batches
+from resight.training.batches.plan import Plan, check_filled, epoch_batches, share_of
 from resight.training.batches.samplers import balanced_batches, shuffled_batches
+from resight.training.execution import World
 from resight.training.recipes import BASELINE, RECIPES, Recipe, find_recipe
 from resight.training.updates.averaging import WeightAverage
 from resight.training.updates.schedule import rate_factor
@@ -339,3 +340,22 @@ def test_without_an_average_the_network_itself_is_kept() -> None:
     average = WeightAverage(network, 0.0)
     average.update(0)
     assert average.network is network
+
+
+@pytest.mark.parametrize(("sampler", "mixed"), [("cameras", False), ("balanced", False), ("balanced", True)])
+def test_each_process_has_all_pictures_of_its_people(sampler: str, mixed: bool) -> None:
+    labels = np.repeat(np.arange(40), 8)
+    if mixed:
+        labels = np.concatenate([labels, np.full(200, -1)])
+    recipe = replace(RECIPES["stripnet"], sampler=sampler, batch_size=64)
+    rows = epoch_batches(recipe, labels, labels % 3, 0, 0)[0]
+    plan = Plan(recipe, labels, labels, 0, 1)
+    shares = [share_of(plan, rows, World(rank, 4, torch.device("cpu"))) for rank in range(4)]
+    assert sorted(np.concatenate(shares)) == sorted(rows)
+    for share in shares:
+        assert len(share) == 16
+        people = labels[share][labels[share] >= 0]
+        assert set(np.unique(people, return_counts=True)[1]) == {recipe.images_per_identity}
+    assert np.array_equal(share_of(plan, rows, World(0, 1, torch.device("cpu"))), rows)
+    with pytest.raises(ConfigError, match="do not divide among 32 processes"):
+        share_of(plan, rows, World(0, 32, torch.device("cpu")))

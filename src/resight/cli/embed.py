@@ -80,7 +80,7 @@ def embed(
     if not rows:
         raise DataError(f"shard {shard} of {len(rows)} pictures holds none")
     listing = hashlib.sha256(
-        "\0".join(f"{split}/{crop.name}" for split, crop in rows).encode("utf-8", "surrogateescape")
+        "\0".join(f"{split}/{crop.name}\0{_labels_of(crop)}" for split, crop in rows).encode("utf-8", "surrogateescape")
     )
     plan = {"columns": 3, "model": loaded.identity, "pictures": listing.hexdigest(), "num": len(rows), "part": PART}
     more = {name: any(getattr(crop, field) is not None for _, crop in rows) for name, field in COLUMNS.items()}
@@ -90,6 +90,8 @@ def embed(
         plan["site"] = site.identity
     file = EmbeddingFile(out, {**plan, **more})
     check_folder_of(out, "--out")
+    if out.exists() and any(Path(path).exists() and out.samefile(path) for path in paths):
+        raise ConfigError(f"--out: {out} is what is read; name another")
     context.with_resource(file.alone())
     file.begin()
     parts = dict(enumerate(rows[start : start + PART] for start in range(0, len(rows), PART)))
@@ -136,6 +138,11 @@ def _known(embedded: EmbeddedCrops, part: Sequence[tuple[str, Crop]], more: Coll
     splits, shown = zip(*(of_name[name] for name in embedded.names), strict=True) if embedded.names else ((), ())
     known = {"pid": embedded.pids, "camid": embedded.camids, "split": np.array(splits, np.str_)}
     return known | dict(_labels(shown, more))
+
+
+def _labels_of(crop: Crop) -> str:
+    """What a part keeps beside the embedding: where any is corrected meanwhile, a broken run is not gone on with."""
+    return repr((crop.pid, crop.camid, crop.person, *(getattr(crop, field) for field in COLUMNS.values())))
 
 
 def _cluster(engine: str) -> tuple[str | None] | None:

@@ -91,7 +91,7 @@ class EmbeddingFile:
         """Writes part `number`, counted from 0. columns: of equal lengths; `vector` is (n, dim) float32, others
         (n,)."""
         buffer = io.BytesIO()
-        np.savez(buffer, allow_pickle=False, **columns)
+        np.savez(buffer, **dict[str, Any](columns))  # NumPy before 2.2 takes allow_pickle for a column
         write_whole(self._part(number), buffer.getvalue())
 
     def finish(self, num_parts: int, model: str) -> int:

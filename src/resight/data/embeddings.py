@@ -37,6 +37,7 @@ from resight.data.labels import (
 
 REQUIRED = ("vector", "pid", "camid", "split")
 SPLITS = ("query", "gallery")
+COLUMNS = ("pid", "camid", "split", "name", "person", "camera", "track", "time", "blank", "content")
 NAMED_BY = {"pid": "person", "camid": "camera"}
 UNKNOWN = -1
 SHOWN = 5  # rows that a message names
@@ -176,6 +177,9 @@ def _columns_of(path: Path, required: Sequence[str]) -> dict[str, Any]:
         raise DatasetError(f"{path} has no {', '.join(missing)}. Looked for {', '.join(required)}; found {found}.")
     if np.ndim(columns["vector"]) != 2:
         raise DatasetError(f"{path}: vector must be (n, dim), not {np.shape(columns['vector'])}")
+    for name in COLUMNS:
+        if name in columns and np.ndim(columns[name]) != 1:
+            raise DatasetError(f"{path}: {name} must have one value a row, not the shape {np.shape(columns[name])}")
     return columns
 
 
@@ -261,7 +265,7 @@ def _rows_of(path: Path, columns: dict[str, Any]) -> EmbeddingRows:
         raise DatasetError(f"{path}: split {strange[0]!r} is none of {', '.join(SPLITS)}")
     blank = np.asarray(columns.get("blank", np.zeros(num))).astype(np.bool_)
     try:
-        times = np.asarray(columns.get("time", np.full(num, np.nan)), dtype=np.float64)
+        times = _seconds_of(np.asarray(columns.get("time", np.full(num, np.nan))))
     except (TypeError, ValueError) as error:
         raise DatasetError(f"{path}: time must be seconds ({error})") from None
     given = (vectors, pids, camids, splits, names, persons, cameras, blank, tracks, times)
@@ -271,6 +275,16 @@ def _rows_of(path: Path, columns: dict[str, Any]) -> EmbeddingRows:
     model = str(columns.get("model", ""))
     contents = _contents(path, columns.get("content"), names, pids, camids, "name" in columns)
     return EmbeddingRows(vectors, pids, camids, splits, names, contents, model, persons, cameras, blank, tracks, times)
+
+
+def _seconds_of(times: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    """Seconds since 1970, NaN where not known. Raises TypeError or ValueError where they are no times."""
+    if times.dtype.kind == "m":
+        raise TypeError("not lengths of time")
+    if times.dtype.kind == "M":  # timestamps, of pandas and Parquet
+        since = times.astype("M8[us]")
+        return np.where(np.isnat(since), np.nan, since.astype(np.int64) / 1e6)
+    return np.asarray(times, dtype=np.float64)
 
 
 def _labels_of(column: Any) -> npt.NDArray[np.str_]:

@@ -32,9 +32,9 @@ class DoubtfulLabel:
 
 def sample_sheet(diagnosis: Diagnosis) -> Image.Image | None:
     """A contact sheet of eight people, evenly chosen over the identities, a row each, by each camera; None where there
-    is no picture. Raises UnreadableImage where a crop that could be read can no longer be."""
+    is no picture of anybody. Raises UnreadableImage where a crop that could be read can no longer be."""
     s = diagnosis.survey
-    if not s.crops:
+    if not s.crops or not len(diagnosis.ids):
         return None
     places = np.unique(np.linspace(0, len(diagnosis.ids) - 1, SHEET_PEOPLE).round().astype(int))
     shown: list[Crop] = []

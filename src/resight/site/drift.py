@@ -61,7 +61,8 @@ def drift_of(
         fitted = site.means[site.cameras.index(name)] * np.float32(1 + SHRINKAGE / facts.pictures)
         moved = float(np.linalg.norm(rows[own].mean(axis=0) - fitted))
         seen = {tracks[row] for row in own.tolist() if tracks[row] is not None} if tracks is not None else set()
-        independent = len(seen) or max(1.0, len(own) / OF_A_PERSON)
+        alone = len(own) if tracks is None else sum(tracks[row] is None for row in own.tolist())
+        independent = max(1.0, len(seen) + alone / OF_A_PERSON)
         before = facts.tracklets or facts.pictures / OF_A_PERSON
         by_chance = facts.spread * float(np.sqrt(1 / independent + 1 / before))
         far = moved > SURE * by_chance and moved > FAR * between

@@ -77,7 +77,9 @@ def fit_site(
     """
     rows = _checked(embeddings)
     if len(cameras) != len(rows) or (tracks is not None and len(tracks) != len(rows)):
-        raise EmbeddingError(f"{len(rows)} embeddings, but {len(cameras)} cameras, {len(tracks or ())} tracks")
+        raise EmbeddingError(
+            f"{len(rows)} embeddings, but {len(cameras)} cameras, {0 if tracks is None else len(tracks)} tracks"
+        )
     seen = np.full(len(rows), np.nan) if times is None else np.asarray(times, np.float64)
     if seen.shape != (len(rows),):
         raise EmbeddingError(f"{len(rows)} embeddings, but times of shape {seen.shape}")

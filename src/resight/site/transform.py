@@ -124,7 +124,7 @@ class SiteTransform:
 
     def knows(self, camera: str | None) -> bool:
         """Whether it has a mean of the camera."""
-        return camera in self._rows
+        return self._row_of(camera) >= 0
 
     def apply(self, embeddings: npt.ArrayLike, cameras: Sequence[str | None] | str | None) -> FloatArray:
         """The transformed embeddings, (n, dim) float32 of unit length.
@@ -140,7 +140,7 @@ class SiteTransform:
             cameras = [cameras] * len(rows)
         if len(cameras) != len(rows):
             raise EmbeddingError(f"{len(rows)} embeddings, but {len(cameras)} cameras")
-        known = np.fromiter((self._rows.get(camera, -1) for camera in cameras), np.int64, len(cameras))
+        known = np.fromiter(map(self._row_of, cameras), np.int64, len(cameras))
         subtracted = np.concatenate([self.means, self.site_mean[None]])  # row -1 is the site's mean
         found = np.empty_like(rows)
         for start in range(0, len(rows), CHUNK_ROWS):
@@ -158,6 +158,10 @@ class SiteTransform:
     def with_calibration(self, calibration: Calibration | None) -> SiteTransform:
         """The same transform with another calibration."""
         return replace(self, calibration=calibration)
+
+    def _row_of(self, camera: Any) -> int:
+        """-1 where it has no mean. A camera's number is its name, as in `fit_site`."""
+        return self._rows.get(None if camera is None else str(camera), -1)
 
     @cached_property
     def _rows(self) -> dict[Any, int]:

@@ -239,3 +239,11 @@ def test_the_interval_of_p_same_narrows_with_people_and_holds_the_truth() -> Non
 def test_a_place_of_one_person_is_named() -> None:
     with pytest.raises(DataError, match="place 2 of 2 has fewer than two people"):
         calibrate([crowd(12), crowd(1)], **FIT)
+
+
+def test_a_place_whose_people_one_camera_sees_tells_of_strangers_alone() -> None:
+    one_camera = crowd(12)
+    one_camera.camids[:] = 1
+    search = calibrate([crowd(30), one_camera], **FIT).calibration.search
+    assert search is not None
+    assert np.isfinite(search.slope)

@@ -90,6 +90,8 @@ def _outcomes(places: Sequence[EmbeddedCrops], searches: Searches, rng: np.rando
     there, strangers = slice(0, len(rows)), slice(len(rows), None)
     for place, start, end in zip(places, starts, starts[1:], strict=False):
         inside = np.flatnonzero((rows >= start) & (rows < end))
+        if not len(inside):  # nobody there is seen by two cameras, or none of its searches was drawn
+            continue
         best, _, people = best_by_person(place.take(rows[inside] - start), place)
         nearest = -np.sort(-best, axis=1)[:, : min(BESIDE, len(people) - 1)]
         for first, others in ((0, 0), (len(rows), 1)):

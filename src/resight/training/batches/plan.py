@@ -140,8 +140,25 @@ def local_batches(
     images: TrainingImages, plan: Plan, first_step: int, world: World
 ) -> Iterator[tuple[IntArray, npt.NDArray[np.uint8]]]:
     """This process's share of each batch: its rows (those past the pictures are mirrored ones), and pixels."""
-    mine, again = itertools.tee(rows[world.rank :: world.size] for rows in plan.batches(first_step))
+    mine, again = itertools.tee(share_of(plan, rows, world) for rows in plan.batches(first_step))
     yield from zip(mine, images.batches(rows % len(images) for rows in again), strict=True)
+
+
+def share_of(plan: Plan, rows: IntArray, world: World) -> IntArray:
+    """This process's part of a batch: all pictures of a person together, as far as the people divide among the
+    processes, since each compares its own pictures only (triplets, circle loss).
+
+    Raises ConfigError where the labelled people do not divide.
+    """
+    group = 1 if plan.recipe.sampler == "shuffled" else plan.recipe.images_per_identity
+    labelled = plan.labels[rows] >= 0
+    people = rows[labelled].reshape(-1, group)
+    if len(people) % world.size:
+        what = "pictures" if group == 1 else f"people with {group} pictures each"
+        raise ConfigError(
+            f"a batch has {len(people)} labelled {what}, which do not divide among {world.size} processes"
+        )
+    return np.concatenate([people[world.rank :: world.size].ravel(), rows[~labelled][world.rank :: world.size]])
 
 
 def check_seed(seed: int) -> None:
