@@ -39,14 +39,14 @@ def site(tmp_path: Path) -> Path:
 
 
 def stop_at(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ctrl-C at that frame, once."""
+    """SIGTERM at that frame, once: in the background, SIGINT may be ignored."""
     counted = video_add._counted
 
     def stopping(*arguments: Any) -> Iterator[Any]:
         for place, frame in enumerate(counted(*arguments), 1):
             if place == number:
                 monkeypatch.undo()
-                os.kill(os.getpid(), signal.SIGINT)
+                os.kill(os.getpid(), signal.SIGTERM)
             yield frame
 
     monkeypatch.setattr(video_add, "_counted", stopping)
@@ -65,7 +65,7 @@ def seen(site: Path) -> dict[str, int]:
 
 def test_the_same_command_after_a_stop_adds_nobody_twice(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stop_at(50, monkeypatch)
-    assert "the same command again goes on" in add(site, 130).stderr
+    assert "the same command again goes on" in add(site, 143).stderr
     assert seen(site) == {"20260301T080000.000Z/1": 10}
     assert add(site).stdout.startswith("1 tracklet added, 1 there already")
     assert seen(site) == {"20260301T080000.000Z/1": 10, LAST: 50}
@@ -80,7 +80,7 @@ def test_of_lines_that_come_once_a_stop_keeps_what_was_seen(site: Path, monkeypa
     stop_at(20, monkeypatch)
     text = "\n".join(map(json_line, lines))
     command = ("video", "add", site / "site.db", "--camera", "north", "--tracks", "-")
-    assert "what was seen is kept" in resight(*command, code=130, stdin=text).stderr
+    assert "what was seen is kept" in resight(*command, code=143, stdin=text).stderr
     assert list(seen(site).values()) == [20]
 
 
