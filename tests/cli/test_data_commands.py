@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import shlex
 from pathlib import Path
+from unittest.mock import Mock
 
+import pyarrow.compute
 import pyarrow.parquet
 import pytest
 
 from resight.cli.compare import folded
+from resight.data.embedding_files import EmbeddingFile
 from tests.cli.calling import CITY, resight
 
 
@@ -211,3 +214,33 @@ def test_tables_that_are_not_as_they_should_be(tmp_path: Path) -> None:
     done = resight("embed", "city", tmp_path / "o.csv", "-o", tmp_path / "odd.parquet", code=2)
     assert "write an .npz" in done.stderr
     resight("embed", "city", tmp_path / "o.csv", "-o", tmp_path / "odd.npz")
+
+
+def test_embed_keeps_the_table_and_the_labels_that_it_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    small = "synthetic:train_people=1,test_people=2,cameras=2,crops_per_camera=2,height=64,width=32"
+    table, out = tmp_path / "t.parquet", tmp_path / "e.npz"
+    resight("data", "export", small, "-o", table, "--pictures", tmp_path / "pictures")
+    content = table.read_bytes()
+    assert "is what is read" in resight("embed", "city", table, "-o", table, code=2).stderr
+    assert table.read_bytes() == content
+    with monkeypatch.context() as broken:
+        broken.setattr(EmbeddingFile, "finish", Mock(side_effect=KeyboardInterrupt))
+        resight("embed", "city", table, "-o", out, code=130)
+    columns = pyarrow.parquet.read_table(table)
+    place = columns.column_names.index("pid")
+    corrected = columns.set_column(place, "pid", pyarrow.compute.add(columns["pid"], 100))
+    pyarrow.parquet.write_table(corrected, table)
+    assert "parts of other work" in resight("embed", "city", table, "-o", out, code=2).stderr
+    pyarrow.parquet.write_table(columns, table)
+    assert "going on after" in resight("embed", "city", table, "-o", out).stderr
+
+
+def test_the_doctors_page_takes_data_of_nobody(tmp_path: Path) -> None:
+    small = "synthetic:train_people=1,test_people=2,cameras=2,crops_per_camera=2,height=64,width=32"
+    resight("data", "export", small, "-o", tmp_path / "t.csv", "--pictures", tmp_path / "pictures")
+    first, *lines = (tmp_path / "t.csv").read_text().splitlines()
+    place = first.split(",").index("pid")
+    nobody = [",".join("-1" if n == place else cell for n, cell in enumerate(line.split(","))) for line in lines]
+    (tmp_path / "n.csv").write_text("\n".join([first, *nobody]))
+    resight("doctor", tmp_path / "n.csv", "-o", tmp_path / "doctor", "--fail-on", "never")
+    assert (tmp_path / "doctor" / "index.html").exists()

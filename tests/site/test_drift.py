@@ -28,3 +28,14 @@ def test_new_cameras_and_few_pictures_are_told() -> None:
         ("c0", 29, "too few"),
         ("c9", 11, "no mean"),
     ]
+
+
+def test_pictures_without_tracks_count_beside_a_few_with_them() -> None:
+    before, after = place(seed=1), place(seed=2)
+    site = fit_site(before.embeddings, before.cameras)
+    few = [None if number % 60 else track for number, track in enumerate(after.tracks)]
+    alone, beside = (drift_of(site, after.embeddings, after.cameras, tracks) for tracks in (None, few))
+    for one, other in zip(alone, beside, strict=True):
+        assert one.by_chance is not None
+        assert other.by_chance is not None
+        assert other.by_chance < 1.5 * one.by_chance

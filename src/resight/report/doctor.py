@@ -34,7 +34,7 @@ def sample_sheet(diagnosis: Diagnosis) -> Image.Image | None:
     """A contact sheet of eight people, evenly chosen over the identities, a row each, by each camera; None where there
     is no picture of anybody. Raises UnreadableImage where a crop that could be read can no longer be."""
     s = diagnosis.survey
-    if not s.crops or not len(diagnosis.ids):
+    if not len(diagnosis.ids):
         return None
     places = np.unique(np.linspace(0, len(diagnosis.ids) - 1, SHEET_PEOPLE).round().astype(int))
     shown: list[Crop] = []
@@ -87,7 +87,7 @@ def doctor_page(diagnosis: Diagnosis, doubtful: Sequence[DoubtfulLabel] = (), do
             "cameras (down), all splits together. No colour: none.",
             presence_drawing(diagnosis.presence, diagnosis.cameras),
         )
-        if diagnosis.survey.crops
+        if len(diagnosis.ids)
         else None,
         sheet=_png(sheet) if sheet is not None else None,
         doubtful=doubtful,
