@@ -11,7 +11,7 @@ import typer
 from resight.cli import output
 from resight.cli.data import tell
 from resight.core.errors import ConfigError
-from resight.core.files import check_folder_of
+from resight.core.files import check_folder_of, is_same
 from resight.data.crops import Dataset
 from resight.data.formats.catalogue import open_dataset
 
@@ -42,7 +42,7 @@ def data_export(
     """
     if pictures is None:
         check_folder_of(out, "--out")
-    if Path(data).is_file() and out.exists() and out.samefile(data):
+    if is_same(out, Path(data)):
         raise ConfigError(f"--out: {out} is the table that is read; name another")
     dataset = open_dataset(data, format, columns=columns_of(column or ()))
     tell(dataset, strict)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Collection, Iterator, Sequence
+from itertools import starmap
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,7 +18,7 @@ from resight.cli.data import tell
 from resight.cli.models import MODEL_HELP
 from resight.cli.sites import SiteOption, open_site
 from resight.core.errors import ConfigError, DataError, DatasetError
-from resight.core.files import check_folder_of
+from resight.core.files import check_folder_of, is_same
 from resight.core.records import EmbeddedCrops
 from resight.data.crops import SPLITS, Crop, Problem
 from resight.data.pictures import is_picture, open_pictures
@@ -79,9 +80,7 @@ def embed(
     rows = rows[first:last]
     if not rows:
         raise DataError(f"shard {shard} of {len(rows)} pictures holds none")
-    listing = hashlib.sha256(
-        "\0".join(f"{split}/{crop.name}\0{_labels_of(crop)}" for split, crop in rows).encode("utf-8", "surrogateescape")
-    )
+    listing = hashlib.sha256("\0".join(starmap(_listed, rows)).encode("utf-8", "surrogateescape"))
     plan = {"columns": 3, "model": loaded.identity, "pictures": listing.hexdigest(), "num": len(rows), "part": PART}
     more = {name: any(getattr(crop, field) is not None for _, crop in rows) for name, field in COLUMNS.items()}
     more["names"] |= any(crop.person for _, crop in rows)
@@ -90,7 +89,7 @@ def embed(
         plan["site"] = site.identity
     file = EmbeddingFile(out, {**plan, **more})
     check_folder_of(out, "--out")
-    if out.exists() and any(Path(path).exists() and out.samefile(path) for path in paths):
+    if any(is_same(out, Path(path)) for path in paths):
         raise ConfigError(f"--out: {out} is what is read; name another")
     context.with_resource(file.alone())
     file.begin()
@@ -140,9 +139,10 @@ def _known(embedded: EmbeddedCrops, part: Sequence[tuple[str, Crop]], more: Coll
     return known | dict(_labels(shown, more))
 
 
-def _labels_of(crop: Crop) -> str:
-    """What a part keeps beside the embedding: where any is corrected meanwhile, a broken run is not gone on with."""
-    return repr((crop.pid, crop.camid, crop.person, *(getattr(crop, field) for field in COLUMNS.values())))
+def _listed(split: str, crop: Crop) -> str:
+    """All that a part keeps of a picture beside its embedding: parts of other labels are not gone on with."""
+    labels = (crop.pid, crop.camid, crop.person, *(getattr(crop, field) for field in COLUMNS.values()))
+    return f"{split}/{crop.name}\0{labels}"
 
 
 def _cluster(engine: str) -> tuple[str | None] | None:

@@ -12,6 +12,7 @@ from resight.cli import output
 from resight.cli.gallery_add import Uri, Wait
 from resight.cli.proof import tell_proof
 from resight.core.errors import ConfigError, DataError, GalleryError
+from resight.core.files import is_same
 from resight.core.words import counted
 from resight.embedding.loading import load
 from resight.gallery.engines import open_store
@@ -45,7 +46,7 @@ def migrate(
 
       resight gallery migrate site.db "postgresql://localhost/sites?gallery=site"
     """
-    if uri == to or (Path(to).exists() and Path(uri).exists() and Path(to).samefile(uri)):
+    if uri == to or is_same(Path(to), Path(uri)):
         raise ConfigError("the new gallery needs another place than the old one")
     with _old(uri, wait) as old:
         if model is None:

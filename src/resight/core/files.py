@@ -95,6 +95,11 @@ def check_folder_of(path: Path, option: str) -> None:
         raise ConfigError(f"{option}: the folder {path.parent} does not exist")
 
 
+def is_same(one: Path, other: Path) -> bool:
+    """Whether both are there, and one file, by whatever names."""
+    return one.is_file() and other.is_file() and one.samefile(other)
+
+
 def read_regular(path: Path) -> bytes:
     """The bytes of a file. Raises OSError, of what is no regular file too: a named pipe may never end."""
     # Unbuffered: a third of Path.read_bytes' time.

@@ -161,10 +161,10 @@ class SiteTransform:
 
     def _row_of(self, camera: Any) -> int:
         """-1 where it has no mean. A camera's number is its name, as in `fit_site`."""
-        return self._rows.get(None if camera is None else str(camera), -1)
+        return -1 if camera is None else self._rows.get(str(camera), -1)
 
     @cached_property
-    def _rows(self) -> dict[Any, int]:
+    def _rows(self) -> dict[str, int]:
         return {camera: row for row, camera in enumerate(self.cameras)}
 
 

@@ -145,20 +145,19 @@ def local_batches(
 
 
 def share_of(plan: Plan, rows: IntArray, world: World) -> IntArray:
-    """This process's part of a batch: all pictures of a person together, as far as the people divide among the
-    processes, since each compares its own pictures only (triplets, circle loss).
+    """This process's part of a batch: where a batch is of people, all pictures of each of its people, since each
+    process compares its own pictures only (triplets, circle loss).
 
-    Raises ConfigError where the labelled people do not divide.
+    Raises ConfigError where the people do not divide among the processes.
     """
-    group = 1 if plan.recipe.sampler == "shuffled" else plan.recipe.images_per_identity
+    mine = slice(world.rank, None, world.size)
+    if plan.recipe.sampler == "shuffled":
+        return rows[mine]
     labelled = plan.labels[rows] >= 0
-    people = rows[labelled].reshape(-1, group)
+    people = rows[labelled].reshape(-1, plan.recipe.images_per_identity)
     if len(people) % world.size:
-        what = "pictures" if group == 1 else f"people with {group} pictures each"
-        raise ConfigError(
-            f"a batch has {len(people)} labelled {what}, which do not divide among {world.size} processes"
-        )
-    return np.concatenate([people[world.rank :: world.size].ravel(), rows[~labelled][world.rank :: world.size]])
+        raise ConfigError(f"a batch has {len(people)} people, who do not divide among {world.size} processes")
+    return np.concatenate([people[mine].ravel(), rows[~labelled][mine]])
 
 
 def check_seed(seed: int) -> None:

@@ -11,13 +11,12 @@ from pathlib import Path
 import numpy as np
 
 from resight.core.errors import ConfigError, DataError
+from resight.gallery.arguments import LAST_S
 from resight.gallery.gallery import Gallery
 from resight.gallery.people import root_of
 from resight.video.adding import boxes_of, is_tracklet
 from resight.video.formats.lines import Boxes, read_boxes
 from resight.video.scoring.evaluate import Track
-
-LAST_S = 1e12  # since 1970: no time is so late
 
 
 def tracks_of_gallery(gallery: Gallery) -> list[Track]:
