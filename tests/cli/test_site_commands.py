@@ -224,6 +224,19 @@ def test_what_cannot_work_is_said(tmp_path: Path, town: Path, arguments: tuple[s
     assert why in told
 
 
+def test_a_site_is_not_applied_to_embeddings_of_another_model(tmp_path: Path, town: Path) -> None:
+    site = tmp_path / "town.site"
+    resight("site", "fit", town, "-o", site)
+    columns = dict(np.load(town))
+    other, silent = tmp_path / "other.npz", tmp_path / "silent.npz"
+    np.savez(other, **{**columns, "model": np.array("sha256:0123")})
+    np.savez(silent, **{name: column for name, column in columns.items() if name != "model"})
+    refused = resight("evaluate", "--embeddings", other, "--site", site, code=2)
+    assert "another model" in refused.stderr
+    assert "0123" in refused.stderr
+    resight("evaluate", "--embeddings", silent, "--site", site)
+
+
 def test_unlabelled_embeddings_of_another_model_are_refused(tmp_path: Path, town: Path) -> None:
     columns = {name: column for name, column in np.load(town).items() if name != "model"}
     own, narrow, out = tmp_path / "own.npz", tmp_path / "narrow.npz", tmp_path / "out.resight"

@@ -8,11 +8,17 @@ import numpy as np
 import pytest
 
 from resight.core.errors import ConfigError, DataError
+from resight.core.records import EmbeddedCrops
 from resight.data.embedding_files import EmbeddingFile
 from resight.data.embeddings import read_embeddings
 
 PLAN = {"model": "m", "pictures": "p"}
 SUFFIXES = (".npz", ".parquet")
+
+
+def read(*paths: Path, zeros: bool = False) -> tuple[EmbeddedCrops, EmbeddedCrops]:
+    found = read_embeddings(*paths, zeros=zeros)
+    return found.query, found.gallery
 
 
 def _columns(start: int, stop: int) -> dict[str, Any]:
@@ -34,7 +40,7 @@ def test_parts_become_one_file_that_evaluate_reads(tmp_path: Path, suffix: str) 
         file.write_part(number, _columns(start, stop))
     assert file.finish(3, "sha256:abc") == 9
     assert [path.name for path in tmp_path.iterdir()] == [f"it{suffix}"]
-    query, gallery = read_embeddings(file.path)
+    query, gallery = read(file.path)
     assert query.embeddings.tolist() == [[row, row + 0.5] for row in (1, 3, 5, 7)]
     assert gallery.pids.tolist() == [1, 2, 3, 4, 5]
     assert gallery.names[4] == "ä" + "x" * 8 + ".jpg"
@@ -57,7 +63,7 @@ def test_goes_on_where_it_was(tmp_path: Path, suffix: str) -> None:
     whole.finish(3, "m")
     again.finish(3, "m")
     assert whole.path.read_bytes()[-400:] == again.path.read_bytes()[-400:] or suffix == ".npz"
-    assert read_embeddings(whole.path)[1].embeddings.tolist() == read_embeddings(again.path)[1].embeddings.tolist()
+    assert read(whole.path)[1].embeddings.tolist() == read(again.path)[1].embeddings.tolist()
 
 
 def test_parts_of_other_work_are_left_alone(tmp_path: Path) -> None:
@@ -100,10 +106,10 @@ def test_shards_join_and_models_do_not_mix(tmp_path: Path) -> None:
         file.write_part(0, _columns(4 * number, 4 * number + 4))
         file.finish(1, model)
         paths.append(file.path)
-    query, gallery = read_embeddings(*paths[:2])
+    query, gallery = read(*paths[:2])
     assert len(query) == len(gallery) == 4
     with pytest.raises(DataError, match="different models"):
-        read_embeddings(*paths)
+        read(*paths)
 
 
 def test_a_folder_of_parts_that_a_kill_left_empty_is_begun_anew(tmp_path: Path) -> None:

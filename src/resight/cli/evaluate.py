@@ -13,7 +13,7 @@ from resight.cli import evaluate_tables as tables
 from resight.cli import output
 from resight.cli.data import open_data
 from resight.cli.models import MODEL_HELP
-from resight.cli.sites import SiteOption, at_site, open_site, tell_unknown
+from resight.cli.sites import SiteOption, at_site, check_fits, open_site, tell_unknown
 from resight.core.errors import ConfigError
 from resight.core.files import check_folder_of
 
@@ -97,7 +97,6 @@ def evaluate(
       resight evaluate --embeddings theirs.npz --rerank
     """
     from resight.core.files import write_whole
-    from resight.data.embed import QueryGallery
     from resight.data.embeddings import read_embeddings
     from resight.embedding.explain import measure_hidden
     from resight.embedding.loading import embed_as_trained, load
@@ -141,7 +140,7 @@ def evaluate(
             if given:
                 raise ConfigError(f"{option} takes a model and its data, not embeddings")
         loaded, dataset = None, None
-        embedded = QueryGallery(*read_embeddings(*embeddings, zeros=distance == "euclidean"))
+        embedded = read_embeddings(*embeddings, zeros=distance == "euclidean")
         described: dict[str, Any] = {"embeddings": [str(path) for path in embeddings]}
     elif model is not None and data is not None and not embeddings:
         loaded = load(model, device=device, runtime=runtime)
@@ -158,6 +157,8 @@ def evaluate(
         raise ConfigError("name a model and its data, or --embeddings FILE alone")
     query, gallery = embedded.query, embedded.gallery
     site = open_site(site_, loaded)
+    if site is not None and site_ is not None and loaded is None:
+        check_fits(site, site_, embedded.model, query.embeddings.shape[1], "the model of these files")
     if centre_cameras:
         query, gallery = centre(query, gallery)
     if site is not None:

@@ -52,14 +52,21 @@ def needed_site(spec: str, model: Model | None) -> SiteTransform:
             raise ConfigError(f"{without_password(spec)} has no site transform; `resight site fit` makes one")
     else:
         site = load_site(Path(spec))
-    if model is not None and site.model not in ("", model.identity):
+    if model is not None:
+        check_fits(site, spec, model.identity, model.dim, model.name)
+    return site
+
+
+def check_fits(site: SiteTransform, spec: str, identity: str, dim: int, named: str) -> None:
+    """Raises ConfigError where the site is of another model than embeddings are. identity: of their model, empty where
+    not known. dim: theirs. named: that model, in words."""
+    if "" not in (site.model, identity) and site.model != identity:
         raise ConfigError(
             f"{without_password(spec)} was fitted to embeddings of another model ({short_of(site.model)}) than "
-            f"{model.name} ({short_of(model.identity)})"
+            f"{named} ({short_of(identity)})"
         )
-    if model is not None and site.dim != model.dim:
-        raise ConfigError(f"{spec} is of dimension {site.dim}, the model's is {model.dim}")
-    return site
+    if site.dim != dim:
+        raise ConfigError(f"{without_password(spec)} is of dimension {site.dim}, embeddings of {named} have {dim}")
 
 
 def site_in_force(gallery: Gallery) -> SiteTransform | None:

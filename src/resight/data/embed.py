@@ -13,12 +13,14 @@ from resight.data.crops import Problem
 
 @dataclass(frozen=True, eq=False)
 class QueryGallery:
-    """Query and gallery, embedded; problems: the pictures left out. blank: the names of those that show nothing."""
+    """Query and gallery, embedded; problems: the pictures left out. blank: the names of those that show nothing.
+    model: the identity of the model that embedded them, empty where not known."""
 
     query: EmbeddedCrops
     gallery: EmbeddedCrops
     problems: tuple[Problem, ...] = ()
     blank: tuple[str, ...] = ()
+    model: str = ""
 
 
 def in_order(parts: Sequence[EmbeddedCrops], names: Sequence[str]) -> EmbeddedCrops:

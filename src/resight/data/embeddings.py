@@ -25,6 +25,7 @@ import numpy.typing as npt
 from resight.core.errors import DAMAGED_NPZ, DatasetError, EmbeddingError, MissingExtra
 from resight.core.records import DISTRACTOR_PID, EmbeddedCrops, FloatArray, IntArray, whole_numbers
 from resight.core.words import counted
+from resight.data.embed import QueryGallery
 from resight.data.labels import (
     NOTHING,
     Numbering,
@@ -43,7 +44,7 @@ UNKNOWN = -1
 SHOWN = 5  # rows that a message names
 
 
-def read_embeddings(*paths: Path, zeros: bool = False) -> tuple[EmbeddedCrops, EmbeddedCrops]:
+def read_embeddings(*paths: Path, zeros: bool = False) -> QueryGallery:
     """Query and gallery of embeddings made by any tool, from one file or several shards. zeros: whether one may be all
     zeros, which has no cosine.
 
@@ -75,7 +76,7 @@ def read_embeddings(*paths: Path, zeros: bool = False) -> tuple[EmbeddedCrops, E
                 _cameras(chosen),
             )
         )
-    return parts[0], parts[1]
+    return QueryGallery(parts[0], parts[1], model="".join(models))
 
 
 @dataclass(frozen=True, eq=False)

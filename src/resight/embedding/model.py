@@ -274,7 +274,7 @@ class Model:
         options: dict[str, Any] = {"flip": flip, "strict": strict, "progress": progress, "on_blank": blank.append}
         query, query_problems = self.embed_crops(dataset.query, **options, what="embedding the query")
         gallery, gallery_problems = self.embed_crops(dataset.gallery, **options, what="embedding the gallery")
-        return QueryGallery(query, gallery, query_problems + gallery_problems, tuple(blank))
+        return QueryGallery(query, gallery, query_problems + gallery_problems, tuple(blank), self.identity)
 
     def similarity(self, first: npt.ArrayLike, second: npt.ArrayLike) -> float | FloatArray:
         """Cosine similarity in [-1, 1]: of two embeddings a float, of (n, dim) and (m, dim) an array (n, m).
