@@ -11,6 +11,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from resight.video.formats.lines import Line, json_line
@@ -141,6 +142,38 @@ def test_a_video_is_there_once(town: Path, gallery: Path, added: Path) -> None:
     again = resight("video", "add", added, *later, "--replace")  # of the same run: nothing to replace
     assert again.stdout.startswith("0 tracklets added")
     assert _entries(added) == entries
+
+
+def test_crops_of_two_films_are_a_site(town: Path, tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    call: list[Path | str] = ["video", "crops", site, town / "camera1.mp4", "--camera", "north", "--start", START]
+    assert "say who finds the people" in resight(*call, code=2).stderr
+    call += ["--tracks", town / "truth" / "camera1.txt", "--rights", "drawn by code"]
+    told = resight(*call).stdout
+    first, pictures = map(int, re.findall(r"(\d+) (?:tracklets added|pictures written)", told))
+    assert first
+    assert re.match(f"0 tracklets added, {first} there already", resight(*call).stdout)
+    south: list[Path | str] = [
+        town / "camera2.mp4",
+        "--camera",
+        "south",
+        "--start",
+        START,
+        "--tracks",
+        town / "truth" / "camera2.txt",
+    ]
+    more = int(re.findall(r"(\d+) pictures written", resight("video", "crops", site, *south).stdout)[0])
+    embedded = tmp_path / "all.npz"
+    resight("embed", "city", site, "-o", embedded)
+    columns = np.load(embedded)
+    assert len(columns["vector"]) == pictures + more
+    assert set(columns["camera"].tolist()) == {"north", "south"}
+    assert len(set(columns["track"].tolist())) > first
+    assert np.isfinite(columns["time"]).all()
+    told = " ".join(resight("adapt", "city", site, "-o", tmp_path / "run", code=3).stderr.split())
+    assert "2 cameras" in told
+    assert "rights" not in told
+    assert "100 different pictures each" in told  # of a film of 24 s
 
 
 def test_the_command_of_the_refusal_forgets_the_video(town: Path, gallery: Path, added: Path) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from resight.cli import video_add
+from resight.cli import video_source
 from resight.embedding.loading import load
 from resight.gallery.opening import open_gallery
 from resight.video.formats.lines import Line, json_line, mot_line
@@ -40,7 +40,7 @@ def site(tmp_path: Path) -> Path:
 
 def stop_at(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """SIGTERM at that frame, once: in the background, SIGINT may be ignored."""
-    counted = video_add._counted
+    counted = video_source._counted
 
     def stopping(*arguments: Any) -> Iterator[Any]:
         for place, frame in enumerate(counted(*arguments), 1):
@@ -49,7 +49,7 @@ def stop_at(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
                 os.kill(os.getpid(), signal.SIGTERM)
             yield frame
 
-    monkeypatch.setattr(video_add, "_counted", stopping)
+    monkeypatch.setattr(video_source, "_counted", stopping)
 
 
 def add(site: Path, code: int = 0) -> Done:
@@ -69,6 +69,18 @@ def test_the_same_command_after_a_stop_adds_nobody_twice(site: Path, monkeypatch
     assert seen(site) == {"20260301T080000.000Z/1": 10}
     assert add(site).stdout.startswith("1 tracklet added, 1 there already")
     assert seen(site) == {"20260301T080000.000Z/1": 10, LAST: 50}
+
+
+def test_crops_after_a_stop_are_those_of_one_go(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    film = [str(site / "film"), "--rate", "10", "--start", START, "--camera", "north", "--tracks"]
+    stop_at(50, monkeypatch)
+    stopped = resight("video", "crops", site / "cut", *film, site / "tracks.txt", code=143)
+    assert "the same command again goes on" in stopped.stderr
+    resight("video", "crops", site / "cut", *film, site / "tracks.txt")
+    resight("video", "crops", site / "whole", *film, site / "tracks.txt")
+    tables = [(site / name / "manifest.csv").read_text() for name in ("cut", "whole")]
+    assert tables[0] == tables[1]
+    assert len(tables[0].splitlines()) > 5
 
 
 def test_of_lines_that_come_once_a_stop_keeps_what_was_seen(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -47,6 +47,7 @@ class _VideoVerbs(LazyGroup):
     help_text: ClassVar[str] = "From video to people across cameras."
     verbs: ClassVar[Verbs] = {
         "add": "video_add:add",
+        "crops": "video_crops:crops",
         "link": "video_link:link",
         "evaluate": "video_evaluate:evaluate",
         "follow": "video_follow:follow",

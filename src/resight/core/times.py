@@ -57,8 +57,8 @@ def date_of_digits(text: str) -> datetime | None:
     return _moment_of_digits(text) if len(text) == _DATE else None
 
 
-def format_time(seconds: float | None) -> str:
-    """ISO 8601, UTC; a dash if it is unknown.
+def format_time(seconds: float | None, timespec: str = "seconds") -> str:
+    """ISO 8601, UTC; a dash if it is unknown. timespec: how exact, as `datetime.isoformat` has it.
 
     Example:
         >>> format_time(1772352000.0)
@@ -67,7 +67,7 @@ def format_time(seconds: float | None) -> str:
     if seconds is None:
         return "-"
     try:
-        return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+        return datetime.fromtimestamp(seconds, UTC).isoformat(timespec=timespec).replace("+00:00", "Z")
     except (ValueError, OverflowError, OSError):
         return f"{seconds:g}"
 

@@ -6,7 +6,6 @@ import hashlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from math import ceil, floor, inf
 from pathlib import Path
 from shlex import quote
@@ -24,6 +23,7 @@ from resight.video.tracklets import LONGEST_S
 END_BYTES = 1 << 20  # of a file that are read at its beginning and at its end
 SLACK_S = 2.0  # by so much the files of a recorder may overlap, and clocks be rounded
 FILM, RUN = "film", "run"  # attributes of entries
+MS = "milliseconds"
 
 
 @dataclass(frozen=True)
@@ -165,11 +165,7 @@ def _forgetting(entries: Sequence[Entry], uri: str) -> str:
     """The commands that forget these: of one camera and time, at which there is nothing else."""
     return " ; ".join(
         f"resight gallery forget {quote(without_password(uri))} --camera {quote(camera)} "
-        f"--after {_exact(floor(min(times) * 1000))} --before {_exact(ceil(max(times) * 1000) + 1)}"
+        f"--after {format_time(floor(min(times) * 1000) / 1000, MS)} "
+        f"--before {format_time((ceil(max(times) * 1000) + 1) / 1000, MS)}"
         for camera, times in _by_camera(entries).items()
     )
-
-
-def _exact(milliseconds: int) -> str:
-    found = datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(timespec="milliseconds")
-    return found.replace("+00:00", "Z")
