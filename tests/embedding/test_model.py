@@ -91,6 +91,16 @@ def test_every_kind_of_picture_is_the_same(model: Model, tmp_path: Path) -> None
     assert model.embed(iter([])).shape == (0, DIM)
 
 
+def test_one_opened_picture_several_times(model: Model, tmp_path: Path) -> None:
+    """Pillow decodes it where it is needed first, which several threads do at one time."""
+    pixels = _pictures(1, 900, 600)[0]
+    pixels[:450] //= 4
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    for _ in range(3):
+        opened = Image.open(tmp_path / "a.png")
+        assert np.ptp(model.embed([opened] * 16), axis=0).max() < 1e-6
+
+
 def test_grey_is_three_equal_channels(model: Model) -> None:
     grey = _pictures(1)[0][:, :, 0]
     assert model.embed(grey) == pytest.approx(model.embed(np.repeat(grey[:, :, None], 3, axis=2)), abs=1e-6)

@@ -22,6 +22,7 @@ from resight.core.errors import ConfigError, DataError, DatasetError, ResightErr
 from resight.core.words import counted, first_of
 from resight.data.crops import SPLITS, Crop
 from resight.data.embeddings import holds_embeddings
+from resight.data.listing import files_below
 from resight.data.pictures import is_picture, open_pictures
 from resight.gallery.gallery import Gallery
 from resight.gallery.opening import open_gallery
@@ -205,7 +206,8 @@ def _rows_of(
         output.say(
             f"{source}: {counted(len(pictures), 'picture')} by the camera {camera}, of people whom nobody has named"
         )
-        _name_others(Path(source))
+        if Path(source).is_dir():
+            _name_others(Path(source))
         return rows_of_crops(pictures, camera)
     return rows_of_crops(crops_of(dataset, split or SPLITS), camera, not unnamed)
 
@@ -220,9 +222,7 @@ def _pictures_at(place: Path) -> list[Crop]:
 
 def _name_others(folder: Path) -> None:
     """Names the files of a folder that are taken for no pictures, but for hidden ones."""
-    below = (path for path in folder.rglob("*") if path.is_file() and not is_picture(path))
-    names = sorted(str(path.relative_to(folder)) for path in below)
-    if names := [name for name in names if not any(part.startswith(".") for part in Path(name).parts)]:
+    if names := sorted(str(path.relative_to(folder)) for path in files_below(folder) if not is_picture(path)):
         number = counted(len(names), "file that is no picture", "files that are no pictures")
         output.say(f"left out: {number} by the suffix: {first_of(names, NAMED_FILES)}")
 

@@ -12,21 +12,42 @@ from resight.core.words import first_of
 
 # Files that lie about in data sets and claim to be no picture.
 NO_PICTURES = {".txt", ".json", ".csv", ".md", ".xml", ".db", ".mat", ".html", ".yaml", ".yml"}
+# Folders that systems and storages keep beside people's own: thumbnails, bins, halves of archives.
+NOT_OURS = frozenset({"@eaDir", "__MACOSX", "$RECYCLE.BIN", "System Volume Information", "lost+found"})
 
 
 def picture_files(folder: Path) -> Iterator[Path]:
     """The files of a folder that may be pictures, in the order of their names."""
     for entry in _entries(folder):
-        hidden = entry.name.startswith(".") or entry.name == "Thumbs.db"
-        if not hidden and Path(entry.name).suffix.lower() not in NO_PICTURES and not _is_folder(entry):
+        if not _is_hidden(entry) and Path(entry.name).suffix.lower() not in NO_PICTURES and not _is_folder(entry):
             yield folder / entry.name
 
 
 def subfolders(folder: Path) -> Iterator[str]:
     """The names of the folders in a folder, in their order, without hidden ones."""
     for entry in _entries(folder):
-        if not entry.name.startswith(".") and _is_folder(entry):
+        if not _is_hidden(entry) and _is_folder(entry):
             yield entry.name
+
+
+def files_below(folder: Path) -> Iterator[Path]:
+    """All files in a folder and in those below it, without hidden ones, bins and thumbnails; a linked folder once."""
+    seen: set[tuple[int, int]] = set()
+
+    def below(place: Path) -> Iterator[Path]:
+        facts = place.stat()
+        if (facts.st_dev, facts.st_ino) in seen:
+            return
+        seen.add((facts.st_dev, facts.st_ino))
+        for entry in _entries(place):
+            if _is_hidden(entry):
+                continue
+            if _is_folder(entry):
+                yield from below(place / entry.name)
+            else:
+                yield place / entry.name
+
+    return below(folder)
 
 
 def holds_folders_of_pictures(root: Path, looked_at: int = 8) -> bool:
@@ -53,6 +74,10 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
             return sorted(entries, key=lambda entry: entry.name)
     except OSError as error:
         raise DatasetError(f"{folder} cannot be read ({error.strerror})") from None
+
+
+def _is_hidden(entry: os.DirEntry[str]) -> bool:
+    return entry.name.startswith(".") or entry.name == "Thumbs.db" or entry.name in NOT_OURS
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

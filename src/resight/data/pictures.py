@@ -6,19 +6,21 @@ from pathlib import Path
 
 from resight.core.errors import DatasetError
 from resight.data.crops import UNKNOWN_PID, Crop
+from resight.data.listing import files_below
 
 SUFFIXES = frozenset([".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"])
 NOT_READ = frozenset([".heic", ".heif", ".avif", ".jxl", ".jp2"])  # pictures all the same: named, not passed over
 
 
 def open_pictures(*paths: str | Path) -> list[Crop]:
-    """The pictures named, and those in the folders named, at any depth, sorted by path; pid and camid are -1.
+    """The pictures named, and those in the folders named, at any depth, sorted by path; pid and camid are -1. Hidden
+    files, bins and thumbnails are passed over.
 
-    Raises DatasetError for a folder without any.
+    Raises DatasetError for a folder without any, or one that cannot be read.
     """
     crops: list[Crop] = []
     for path in map(Path, paths):
-        found = sorted(p for p in path.rglob("*") if is_picture(p)) if path.is_dir() else [path]
+        found = sorted(filter(is_picture, files_below(path))) if path.is_dir() else [path]
         if not found:
             raise DatasetError(f"{path} holds no pictures")
         crops.extend(Crop(str(p), UNKNOWN_PID, -1, path=p) for p in found)

@@ -15,7 +15,7 @@ from resight.data.formats.catalogue import FORMATS, open_dataset
 from resight.data.formats.manifest import looks_like_manifest, read_manifest
 from resight.data.formats.tables import OF_NOBODY
 from resight.data.labels import LIKE_A_CAMERA, number_cameras
-from resight.data.listing import list_entries, subfolders
+from resight.data.listing import files_below, list_entries, subfolders
 from resight.data.pictures import is_picture, open_pictures
 
 CAMERAS = "cameras"  # a format of theirs: a folder whose sub-folders are a camera each
@@ -73,7 +73,7 @@ def read_cameras(root: Path) -> Dataset:
 
 
 def _holds_pictures(folder: Path) -> bool:
-    return any(is_picture(path) for path in folder.rglob("*"))
+    return any(map(is_picture, files_below(folder)))
 
 
 def read_unlabelled(folders: Iterable[Path], first_camid: int) -> tuple[Crop, ...]:

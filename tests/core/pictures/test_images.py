@@ -175,8 +175,10 @@ def test_exif_rotation_is_undone(orientation: int, corner: tuple[int, int]) -> N
     upright[:8, :8] = 250
     exif = Image.Exif()
     exif[0x0112] = orientation
-    for format in ("JPEG", "PNG"):
-        pixels = decode_image(encoded(Image.fromarray(upright), format, exif=exif))
+    for format in ("JPEG", "PNG", "TIFF"):
+        data = encoded(Image.fromarray(upright), format, exif=exif)
+        pixels = decode_image(data)
+        assert size_of(data) == pixels.shape[:2]
         assert pixels.shape[:2] == ((32, 16) if orientation in (6, 8) else (16, 32))
         assert pixels[corner].min() > 200
 

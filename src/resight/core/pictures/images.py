@@ -33,6 +33,7 @@ FULL_16_BITS = 1 << 15  # a picture whose brightest value is less does not use i
 PAPER = 128  # what shows through where a picture is transparent
 # Nothing else is opened: Pillow hands EPS, for one, to Ghostscript, a program of its own.
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
+_LOADING = tuple(threading.Lock() for _ in range(64))
 # What people have in place of pictures: how it begins, what it is, and what to do.
 _TO_JPEG = "convert it to JPEG"
 _FOREIGN: tuple[tuple[re.Pattern[bytes], str, str], ...] = tuple(
@@ -128,7 +129,9 @@ def _between_nearest(pixels: Pixels, height: int, width: int) -> Pixels:
 
 def rgb_of(picture: Image.Image) -> Pixels:
     """An opened picture's pixels, by the rules of `decode_image`: (h, w, 3) uint8."""
-    return np.asarray(_to_rgb(ImageOps.exif_transpose(picture)))
+    with _LOADING[(id(picture) >> 4) % len(_LOADING)]:  # Pillow decodes late, and one may be given several times
+        turned = ImageOps.exif_transpose(picture)
+    return np.asarray(_to_rgb(turned))
 
 
 def content_id(pixels: Pixels) -> int:
@@ -263,7 +266,8 @@ def size_of(picture: bytes | Path) -> tuple[int, int] | None:
     """(height, width) of a picture as it is shown, from its head alone; None where that says nothing."""
     try:
         with _QUIET, Image.open(picture if isinstance(picture, Path) else io.BytesIO(picture), formats=FORMATS) as head:
-            width, height = head.size
+            tags = getattr(head, "tag_v2", {})  # of a TIFF, whose size Pillow 13 has turned already
+            width, height = (int(tags.get(tag, size)) for tag, size in zip((256, 257), head.size, strict=True))
             turned = head.getexif().get(ExifTags.Base.Orientation, 1) > 4
     except Exception:  # as above; whoever decodes it says what is wrong
         return None
