@@ -245,3 +245,25 @@ def test_columns_have_one_value_a_row(changes: dict[str, Any], tmp_path: Path) -
     np.savez(tmp_path / "e.npz", vector=np.eye(2), **changes)
     with pytest.raises(DatasetError, match="one value a row"):
         read_rows(tmp_path / "e.npz")
+
+
+def test_what_c_and_trackers_write(tmp_path: Path) -> None:
+    np.savez(
+        tmp_path / "e.npz",
+        vector=np.eye(2),
+        person=np.array([b"Ann", b"Bob"]),
+        camera=np.array([b"gate", b"door"]),
+        split=np.array([b"query", b"gallery"]),
+        name=np.array([b"a.jpg", b"b.jpg"]),
+        track=np.array([-1, 7]),
+    )
+    rows = read_rows(tmp_path / "e.npz")
+    assert rows.persons.tolist() == ["Ann", "Bob"]
+    assert rows.camera_names == ["gate", "door"]
+    assert rows.names.tolist() == ["a.jpg", "b.jpg"]
+    assert rows.tracks.tolist() == ["", "7"]
+    np.savez(tmp_path / "e.npz", vector=np.eye(2), blank=["False", "True"])
+    with pytest.raises(DatasetError, match="blank must be true or false"):
+        read_rows(tmp_path / "e.npz")
+    parquet.write_table(pyarrow.table({"vector": [[1.0], [2.0]], "blank": [None, True]}), tmp_path / "e.parquet")
+    assert read_rows(tmp_path / "e.parquet").blank.tolist() == [False, True]

@@ -55,6 +55,11 @@ def test_special_numbers_stay_special_among_names() -> None:
     assert number_people(["-1", "0", "5"]).numbers == {"-1": -1, "0": 0, "5": 5}
 
 
+def test_nobody_and_distractors_as_mars_and_market_write_them() -> None:
+    numbers = number_people(["00-1", "0000", "0001", "0017"]).numbers
+    assert dict(numbers) == {"00-1": -1, "0000": 0, "0001": 1, "0017": 17}
+
+
 def test_cameras_may_have_a_letter_before_their_number() -> None:
     assert number_cameras(["c2", "Cam10", "camera3", "4"]).numbers == {"c2": 2, "Cam10": 10, "camera3": 3, "4": 4}
     assert "'2' and 'c2' are both 2" in number_cameras(["c2", "2"]).doubts[0]

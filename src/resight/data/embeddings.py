@@ -7,7 +7,7 @@ that column is absent, rows of one name, pid and camid are one. `model` (npz: on
 metadata): the identity of the model that made them, where known.
 
 pid and camid are whole numbers, of any type, or names, which `labels` numbers; in place of one that is missing `person`
-or `camera` is taken. NaN, -1 and an empty name are not known. What pid 0 means, `labels` says.
+or `camera` is taken. NaN, -1 and an empty name are not known, in `track` too. What pid 0 means, `labels` says.
 """
 
 from __future__ import annotations
@@ -226,9 +226,7 @@ def _numbered(
 
 def _numbers_or_names(column: Any, named: str) -> IntArray | npt.NDArray[np.str_]:
     """(n,) int64, or texts. Raises DatasetError where they are neither."""
-    values = np.asarray(column)
-    if values.dtype.kind == "S":
-        values = np.char.decode(values, "utf-8", "replace")
+    values = _decoded(column)
     if values.dtype.kind == "O":  # of Parquet: texts, or numbers among which some are missing
         listed = values.tolist()
         if all(value is None or isinstance(value, int) for value in listed):
@@ -257,14 +255,18 @@ def _rows_of(path: Path, columns: dict[str, Any]) -> EmbeddingRows:
     except (TypeError, ValueError) as error:
         raise DatasetError(f"{path}: vector must be numbers ({error})") from None
     pids, camids = columns["pid"], columns["camid"]
-    splits = np.asarray(columns["split"]).astype(str)
-    names = np.asarray(columns.get("name", [f"{path.name} row {row}" for row in range(len(vectors))])).astype(str)
+    splits = _decoded(columns["split"]).astype(str)
+    names = _decoded(columns.get("name", [f"{path.name} row {row}" for row in range(len(vectors))])).astype(str)
     none = np.full(num, "")
     persons, cameras, tracks = (_labels_of(columns.get(name, none)) for name in ("person", "camera", "track"))
+    tracks = np.where(tracks == str(UNKNOWN), "", tracks)  # of trackers: not tracked
     strange = sorted(set(splits.tolist()) - {*SPLITS, "train"})
     if strange:
         raise DatasetError(f"{path}: split {strange[0]!r} is none of {', '.join(SPLITS)}")
-    blank = np.asarray(columns.get("blank", np.zeros(num))).astype(np.bool_)
+    try:
+        blank = _truths_of(columns.get("blank", np.zeros(num)))
+    except ValueError as error:
+        raise DatasetError(f"{path}: blank must be true or false, {error}") from None
     try:
         times = _seconds_of(np.asarray(columns.get("time", np.full(num, np.nan))))
     except (TypeError, ValueError) as error:
@@ -288,9 +290,23 @@ def _seconds_of(times: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
     return np.asarray(times, dtype=np.float64)
 
 
+def _decoded(column: Any) -> npt.NDArray[Any]:
+    """Texts where the column holds bytes, as h5py and Fortran leave them."""
+    values = np.asarray(column)
+    return np.char.decode(values, "utf-8", "replace") if values.dtype.kind == "S" else values
+
+
+def _truths_of(column: Any) -> npt.NDArray[np.bool_]:
+    """Raises ValueError for what is neither true nor false, as the text False, which is no number and not empty."""
+    values = np.asarray(column)
+    if values.dtype.kind not in "biuf" and not all(value in (None, True, False) for value in values.tolist()):
+        raise ValueError(f"not {values.dtype}")
+    return values.astype(np.bool_)
+
+
 def _labels_of(column: Any) -> npt.NDArray[np.str_]:
     """Texts, empty where there is none, or NaN in a column of numbers; 7.0 is 7, whose column had NaN elsewhere."""
-    labels = np.asarray(column)
+    labels = _decoded(column)
     if labels.dtype.kind == "f":
         return np.array(["" if np.isnan(label) else f"{label:.17g}" for label in labels], np.str_)
     return np.array(["" if label is None else str(label) for label in labels.tolist()], np.str_)

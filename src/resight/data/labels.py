@@ -20,6 +20,7 @@ from resight.core.records import DISTRACTOR_PID, NO_PERSON_PID, IntArray
 from resight.data.crops import Crop, Dataset, Problem
 
 PERSON_ZERO = 1_000_000_000  # more digits than the pids of any layout may have
+SPECIAL = re.compile(r"0*-1|0+", re.ASCII)  # 00-1, 0000: as MARS and Market-1501 write nobody and distractors
 MOST_DIGITS = 18  # so that a number fits into 64 bits
 PERSON = re.compile(r"(-1|\d+)")
 CAMERA = re.compile(r"(?:(?:camera|cam|c)(?=\d))?(-?\d+)", re.IGNORECASE)  # cam-1 is a name, and not below 0
@@ -50,7 +51,7 @@ def number_people(labels: Iterable[str]) -> Numbering:
     are, and a doubt says so.
     """
     distinct = sorted(set(labels))
-    special = {label: int(label) for label in distinct if label == "-1" or (label.isascii() and not label.strip("0"))}
+    special = {label: int(label.lstrip("0") or 0) for label in distinct if SPECIAL.fullmatch(label)}
     names = [label for label in distinct if label not in special]
     numbering = _number(names, PERSON, "person", "people")
     return replace(numbering, numbers={**special, **numbering.numbers}) if special else numbering

@@ -118,6 +118,8 @@ def train(
             "this recipe learns nothing from a teacher: take --recipe general, or give --imitation or --distillation a "
             "weight above 0"
         )
+    if recipe.mutual and not dataset.train:
+        raise ConfigError("mutual learning is of people with names, and there are none: leave --mutual (mutual=) out")
     if dataset.unlabelled and not teachers:
         raise ConfigError(
             "nothing is learnt from unlabelled pictures without teachers: --recipe general and --teacher MODEL "

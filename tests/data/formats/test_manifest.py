@@ -259,3 +259,25 @@ def test_times_of_a_table_are_dates_or_seconds_from_any_beginning(tmp_path: Path
     data = read_manifest(path)
     assert [crop.time for crop in data.train] == [1772352000.0, 2026.0]
     assert ["can be meant as a date" in data.problems[0].reason, "is no time" in data.problems[1].reason] == [True] * 2
+
+
+@pytest.mark.parametrize("labels", [{"person": "NA"}, {"camera": " none"}])
+def test_names_that_mean_nothing_are_not_written(labels: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(b"x")
+    crop = Crop("a.jpg", 1, 1, path=tmp_path / "a.jpg", **labels)  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="cannot be in a table"):
+        write_manifest(Dataset("d", "folder", (crop,), (), ()), tmp_path / "t.csv")
+    assert not (tmp_path / "t.csv").exists()
+
+
+def test_a_track_of_minus_one_is_none(tmp_path: Path) -> None:
+    data = read_manifest(
+        table(tmp_path, "a.jpg,1,1,train,-1", "b.jpg,1,1,train,7", header="path,pid,camid,split,track")
+    )
+    assert [crop.track for crop in data.train] == [None, "7"]
+
+
+def test_half_a_character_of_json_is_said(tmp_path: Path) -> None:
+    (tmp_path / "t.jsonl").write_text('{"path": "a\\ud83d.jpg", "pid": 1, "camid": 1, "split": "train"}')
+    with pytest.raises(DatasetError, match="line 1: not JSON in UTF-8"):
+        read_manifest(tmp_path / "t.jsonl")

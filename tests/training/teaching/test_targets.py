@@ -273,6 +273,8 @@ def test_what_cannot_be_taught(city: Dataset, small_city: Dataset, tmp_path: Pat
             train(recipe, city, tmp_path / "a", 0, CPU, teachers=teachers)
     with pytest.raises(ConfigError, match="nothing is learnt from unlabelled pictures without teachers"):
         train(plain, city, tmp_path / "b", 0, CPU)
+    with pytest.raises(ConfigError, match="mutual learning is of people with names"):
+        train(replace(TINY, mutual=True), replace(city, train=()), tmp_path / "b", 0, CPU, teachers=[teacher()])
     (tmp_path / "c").mkdir()
     (tmp_path / "c" / "config.json").write_text("{}")
     with pytest.raises(ConfigError, match="holds"):  # nobody is asked before the directory is free

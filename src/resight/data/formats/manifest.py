@@ -125,8 +125,8 @@ def write_manifest(
     below its split, with the table again as manifest.csv, so that the folder can be read alone; without it the table
     has the paths of the pictures where they are. Returns the pictures that could not be copied; they stay in the table.
 
-    Raises ConfigError for another suffix than .csv or .parquet, for crops without files and no `pictures`, and for
-    `pictures` that hold files already.
+    Raises ConfigError for another suffix than .csv or .parquet, for crops without files and no `pictures`, for
+    `pictures` that hold files already, and for a person or a camera whose name is one of NOTHING.
     """
     if table.suffix.lower() not in WRITTEN:
         raise ConfigError(f"{table}: a manifest ends in .csv or .parquet")
@@ -135,6 +135,12 @@ def write_manifest(
     crops = [(split, crop) for split in SPLITS for crop in getattr(dataset, split)]
     if pictures is None and any(crop.path is None for _, crop in crops):
         raise ConfigError(f"the pictures of {dataset.name} are not files; name a folder to write them to (--pictures)")
+    for what in ("person", "camera"):
+        lost = {getattr(crop, what) for _, crop in crops if (getattr(crop, what) or "-").strip().lower() in NOTHING}
+        if lost:
+            raise ConfigError(
+                f"a {what} called {lost.pop()!r} cannot be in a table, where that says that there is none: rename it"
+            )
     problems: list[Problem] = []
     places: list[Path | None] = []
     with progress("writing", len(crops)) as advance:
@@ -231,7 +237,7 @@ def _optional(row: Row) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, kind in (("time", partial(parse_time, counted=True)), ("track", str), ("sequence", int), ("frame", int)):
         text = _text(row.get(name))
-        if not text:
+        if not text or (name == "track" and text == "-1"):  # of trackers: not tracked
             continue
         try:
             found[name] = kind(text)

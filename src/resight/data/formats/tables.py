@@ -159,6 +159,8 @@ def _json_rows(table: Path, data: bytes, wanted: Wanted) -> list[Row]:
             continue
         try:
             value = json.loads(line.decode("utf-8-sig"))
+            if b"\\ud" in line.lower():
+                json.dumps(value, ensure_ascii=False).encode()  # half a character is no text
         except (ValueError, RecursionError):
             raise DatasetError(f"{table}, line {number}: not JSON in UTF-8; one object a line is wanted") from None
         if not isinstance(value, dict):
