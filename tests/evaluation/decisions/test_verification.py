@@ -7,7 +7,7 @@ import pytest
 
 from resight.core.errors import DataError
 from resight.core.records import EmbeddedCrops
-from resight.evaluation.decisions.verification import score_pairs, verify
+from resight.evaluation.decisions.verification import SortedSimilarities, score_pairs, verify
 
 
 def crops(people: int, each: int, spread: float, seed: int, camid: int, places_seed: int = 9) -> EmbeddedCrops:
@@ -134,3 +134,14 @@ def test_nothing_to_verify() -> None:
     query = crops(3, 1, 1.0, 1, 1)
     with pytest.raises(DataError, match="verification takes both"):
         verify(query, crops(3, 1, 1.0, 2, 1))  # the same camera
+
+
+def test_a_threshold_is_the_lowest_that_keeps_to_its_rate() -> None:
+    """Pairs of one person between the last impostor that is let in and the first that is not are accepted."""
+    impostor = SortedSimilarities(np.array([0.9, 0.4, 0.4, 0.1], np.float32))
+    weights = impostor.weights(np.ones(4))
+    for share, above, accepted in ((0.25, 0.4, 0.25), (0.5, 0.4, 0.25), (0.75, 0.1, 0.75), (0.1, 0.9, 0.0)):
+        threshold = impostor.threshold(share, weights)
+        assert np.float32(above) < threshold < above + 1e-6
+        assert impostor.share_above(threshold, weights) == accepted
+    assert impostor.threshold(1.0, weights) == pytest.approx(0.1)

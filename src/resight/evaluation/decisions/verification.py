@@ -243,17 +243,12 @@ class SortedSimilarities:
         return float(running[count - 1] / running[-1]) if count else 0.0
 
     def threshold(self, share: float, running: Values) -> float:
-        """The lowest threshold with at most this weighted share at or above it; above all, where one pair is too
-        many."""
+        """The lowest threshold with at most this weighted share at or above it."""
         count = int(np.searchsorted(running, share * running[-1] * (1 + 1e-12), "right"))
         if count == len(self._falling):
             return float(-self._falling[-1])
-        # Pairs as similar as the first that is too many are too many with it: between it and the next above.
-        first_out = self._falling[count]
-        inside = int(np.searchsorted(self._falling, first_out, "left"))
-        if inside:
-            return float(-self._falling[inside - 1])
-        return float(np.nextafter(np.float32(-first_out), np.float32(np.inf)))
+        # Just above the first pair that is too many: those as similar are too many with it.
+        return float(np.nextafter(np.float32(-self._falling[count]), np.float32(np.inf)))
 
 
 def equal_error_rate(genuine: FloatArray, impostor: FloatArray) -> float:
