@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
+from pathlib import Path
 
 import pytest
 from rich.table import Table
@@ -13,6 +14,7 @@ from resight.cli.evaluate_tables import print_breakdown
 from resight.data.crops import Crop
 from resight.evaluation.bootstrap import Interval
 from resight.evaluation.breakdown import Breakdown, CameraPair, Person
+from tests.cli.calling import resight
 
 NAMES = [r"D:\data\[set1]\0001.jpg", r"\[/set1]\a.jpg", ":smile:.jpg", "[bold]x[/bold]", "入口.jpg"]
 
@@ -69,3 +71,13 @@ def test_a_breakdown_calls_people_and_cameras_as_the_data_do(capsys: pytest.Capt
     assert "person Zoë Müller 110 王" in printed
     assert "person 7 " in printed
     assert "camera door among 2 " in printed
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="where root may not write either: on Linux alone")
+def test_a_place_that_cannot_be_written_to_is_named_as_it_was_given(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    small = "synthetic:train_people=2,test_people=2"
+    for number, place in enumerate(("/proc/t.csv", tmp_path / "file" / "below" / "t.csv")):
+        told = resight("data", "export", small, "-o", place, "--pictures", tmp_path / str(number), code=2).stderr
+        assert "cannot be used (No" in told
+        assert ".part" not in told

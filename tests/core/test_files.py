@@ -55,6 +55,18 @@ def test_two_who_write_one_file_leave_one_of_the_two(tmp_path: Path, last: bytes
     assert [each.name for each in tmp_path.iterdir()] == ["model.bin"]
 
 
+@pytest.mark.skipif(os.name != "posix", reason="links take rights on Windows")
+def test_a_link_stays_one(tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    for name in ("old", "new"):
+        (tmp_path / name).symlink_to(tmp_path / "there" / name)
+    (tmp_path / "there" / "old").write_bytes(b"before")
+    for name in ("old", "new"):
+        write_whole(tmp_path / name, b"after")
+        assert (tmp_path / name).is_symlink()
+        assert (tmp_path / "there" / name).read_bytes() == b"after"
+
+
 def test_what_a_kill_left_is_known_and_removed(tmp_path: Path) -> None:
     for name in ("model.bin", "theirs.part", "rounds"):
         (tmp_path / name).mkdir() if name == "rounds" else (tmp_path / name).touch()

@@ -12,11 +12,13 @@ import typer
 from resight.cli import output
 from resight.cli.lazy import LazyGroup, Verbs, options_of
 from resight.core.errors import MissingExtra, ResightError
+from resight.core.files import without_part
 
 EXIT_CODES = """Exit codes: 0 done, 1 a defect of resight's own, 2 a wrong option or name, 3 data that cannot be used,
 4 weights that do not fit, 5 training cannot go on, 6 a part is not installed, 7 the doctor or
 `site check` found a warning, 8 an error (see --fail-on), 9 another process is writing, 129, 130, 143
 stopped by a signal."""
+OF_A_PLACE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR, errno.EISDIR)
 
 
 class _ModelVerbs(LazyGroup):
@@ -134,15 +136,23 @@ def main() -> None:
         missing = MissingExtra(f"{error.name}, which this command needs,", "train")
         sys.exit(_fail(missing, missing.exit_code))
     except OSError as error:
-        if error.errno == errno.ENAMETOOLONG:
-            sys.exit(_fail(error, 2, f"a name is too long for a file: {str(error.filename)[:60]}..."))
-        if error.errno == errno.ENOSPC:
-            where = f" for {error.filename}" if error.filename else ""
-            sys.exit(_fail(error, 1, f"no space is left on the disk{where}; free some, and run the command again"))
-        sys.exit(_fail(error, 1))
+        sys.exit(_fail(error, *_of_a_file(error)))
     except Exception as error:
         defect = f"{type(error).__name__}: {error}. This is a defect of resight's own; --debug shows where."
         sys.exit(_fail(error, 1, defect))
+
+
+def _of_a_file(error: OSError) -> tuple[int, str | None]:
+    """The exit code, and in words what a file or its place does not allow."""
+    name = without_part(str(error.filename or ""))
+    if error.errno == errno.ENAMETOOLONG:
+        return 2, f"a name is too long for a file: {name[:60]}..."
+    if error.errno == errno.ENOSPC:
+        where = f" for {name}" if name else ""
+        return 1, f"no space is left on the disk{where}; free some, and run the command again"
+    if error.errno in OF_A_PLACE and name:
+        return 2, f"{name} cannot be used ({error.strerror})"
+    return 1, None
 
 
 def _fail(error: Exception, code: int, text: str | None = None) -> int:

@@ -15,6 +15,7 @@ from typing import BinaryIO
 from resight.core.errors import ConfigError
 
 NO_WAITING = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)  # the one of Unix, the other of Windows
+PART_ENDING = -len(".01234567.part")
 _UNFINISHED = re.compile(r".+\.[0-9a-f]{8}\.part", re.DOTALL)
 
 
@@ -27,8 +28,9 @@ def write_whole(path: Path, data: bytes, *, private: bool = False) -> None:
 @contextmanager
 def written_whole(path: Path, *, private: bool = False) -> Iterator[BinaryIO]:
     """Opens a file for writing under a name that no other writer has, and gives it its own at the end, if nothing was
-    raised: of several writers the last one's file stays. One that was there before keeps its rights. private: a new
-    one only its owner may read; on Windows nothing changes."""
+    raised: of several writers the last one's file stays. One that was there before keeps its rights, and a link leads
+    to the new one. private: a new one only its owner may read; on Windows nothing changes."""
+    path = path.resolve() if path.is_symlink() else path
     temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
     try:
         with open(temporary, "xb", opener=_for_owner if private else None) as file:
@@ -45,6 +47,11 @@ def written_whole(path: Path, *, private: bool = False) -> Iterator[BinaryIO]:
 
 def _for_owner(path: str, flags: int) -> int:
     return os.open(path, flags, 0o600)
+
+
+def without_part(name: str) -> str:
+    """The name of the file that was being written, for a message."""
+    return name[:PART_ENDING] if _UNFINISHED.fullmatch(name) else name
 
 
 def is_left_over(path: Path) -> bool:
