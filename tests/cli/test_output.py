@@ -77,7 +77,7 @@ def test_a_breakdown_calls_people_and_cameras_as_the_data_do(capsys: pytest.Capt
 def test_a_place_that_cannot_be_written_to_is_named_as_it_was_given(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     small = "synthetic:train_people=2,test_people=2"
-    for number, place in enumerate(("/proc/t.csv", tmp_path / "file" / "below" / "t.csv")):
+    for number, place in enumerate((Path("/proc/t.csv"), tmp_path / "file" / "below" / "t.csv")):
         told = resight("data", "export", small, "-o", place, "--pictures", tmp_path / str(number), code=2).stderr
         assert "cannot be used (No" in told
         assert ".part" not in told

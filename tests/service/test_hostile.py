@@ -21,6 +21,7 @@ from starlette.requests import Request
 
 from resight.core.errors import UnreadableImage
 from resight.gallery.filters import Filter
+from resight.service.api import about
 from resight.service.api.entries import _batches
 from resight.service.batching import Batcher
 from resight.service.settings import ServiceSettings
@@ -211,6 +212,28 @@ def test_lines_that_were_kept_are_audited_however_the_stream_ends(serve: Serve, 
     service.desk.ledger.write(service.desk.gallery.store)
     added = [(line.who, dict(line.detail)) for line in service.desk.gallery.audit() if line.action == "add"]
     assert added == [("a camera (operator)", {"what": "lines", "times": 1})]
+
+
+def test_an_export_ends_with_its_key(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    service = serve(ServiceSettings())
+    made, key = service.desk.keys.make("who copies", "controller")
+    monkeypatch.setattr(about, "CHECKED_EVERY", 1)
+    entries = service.desk.gallery.entries
+
+    def slowly() -> Iterator[Any]:
+        for number, entry in enumerate(entries()):
+            if number == 1:
+                service.desk.keys.revoke(made.id)
+            yield entry
+
+    monkeypatch.setattr(service.desk.gallery, "entries", slowly)
+    with socket.create_connection(("127.0.0.1", service.port), 20) as wire:
+        wire.sendall(f"GET {API}/export HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {key}\r\n\r\n".encode())
+        told = b""
+        while more := wire.recv(65536):
+            told += more
+    assert told.count(b'"embedding"') == 1
+    assert not told.endswith(b"0\r\n\r\n")  # whoever reads it knows that it is not whole
 
 
 def test_a_session_that_was_ended_adds_no_more_by_its_open_stream(service: Service) -> None:

@@ -19,10 +19,22 @@ from resight.gallery.search.meaning import calibration_of
 from resight.gallery.transfer.lines import header_line, last_line, line_of
 from resight.gallery.transfer.origins import origins_of
 from resight.service.api.answers import AuditHeadOut, AuditLineOut, AuditOut
-from resight.service.api.common import Why, caller_of, desk_of, purpose_of, read, view_of, whole_gallery, write
+from resight.service.api.common import (
+    Why,
+    caller_of,
+    check_active,
+    desk_of,
+    purpose_of,
+    read,
+    view_of,
+    whole_gallery,
+    write,
+)
 from resight.service.desk import Desk
 from resight.service.problems import Refusal, problem
 from resight.site.transform import SiteFacts
+
+CHECKED_EVERY = 1000  # entries of an export
 
 
 async def livez() -> dict[str, str]:
@@ -169,6 +181,10 @@ async def export(request: Request, why: Why = "") -> Response:
         number = 0
         for entry in gallery.entries():
             number += 1
+            if number % CHECKED_EVERY == 0:
+                check_active(
+                    request
+                )  # whoever reads slowly reads for hours; without a last line it is no whole gallery
             yield line_of(entry, gallery.settings.model).encode() + b"\n"
         yield last_line(number).encode() + b"\n"
 
