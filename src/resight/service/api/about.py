@@ -182,9 +182,7 @@ async def export(request: Request, why: Why = "") -> Response:
         for entry in gallery.entries():
             number += 1
             if number % CHECKED_EVERY == 0:
-                check_active(
-                    request
-                )  # whoever reads slowly reads for hours; without a last line it is no whole gallery
+                check_active(request)  # a slow reader reads for hours; without its last line it is no whole gallery
             yield line_of(entry, gallery.settings.model).encode() + b"\n"
         yield last_line(number).encode() + b"\n"
 
