@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from math import inf
+from contextlib import closing
 from typing import Annotated
 
 import typer
@@ -20,7 +20,7 @@ from resight.gallery.opening import open_gallery, open_with_model
 from resight.video.adding import add_tracklets
 from resight.video.detected import moments_of, without_video
 from resight.video.origin import Origin, check_film, check_times, forget_earlier
-from resight.video.records import Frame, Frames
+from resight.video.records import Frame
 
 STREAM_WAIT_S = 60.0  # for another process that writes to the gallery
 
@@ -73,21 +73,22 @@ def add(
         if not live:
             check_film(gallery, origin, uri)
 
-        def guard(seen: Frames) -> Frames:
-            return seen if live or origin.end < inf else _checked(seen, gallery, origin, uri)
+        def check(first: float, last: float) -> None:
+            check_times(gallery, origin, first, last, uri)
 
-        for _ in add_tracklets(
-            gallery,
-            watched.tracklets(frames, came, guard),
-            watched.report,
-            source=origin.name,
-            film=origin.film,
-            run=origin.run,
-            gates=watched.gates,
-            batch=1 if live or tracks == "-" else 8,  # what ends while it is watched is durable at once
-            on_refused=watching.name_refused if show_refused else None,
-        ):
-            pass
+        with closing(watched.tracklets(frames, came, check)) as found:
+            for _ in add_tracklets(
+                gallery,
+                found,
+                watched.report,
+                source=origin.name,
+                film=origin.film,
+                run=origin.run,
+                gates=watched.gates,
+                batch=1 if live or tracks == "-" else 8,  # what ends while it is watched is durable at once
+                on_refused=watching.name_refused if show_refused else None,
+            ):
+                pass
         watched.tell(counted(len(gallery), "entry", "entries"))
     watched.end(came)
 
@@ -117,13 +118,3 @@ def _forget_earlier(gallery: Gallery, origin: Origin, uri: str) -> None:
         output.say(f"{counted(gone.entries, 'tracklet')} of before forgotten, and their links")
         for text in (*filter(None, [gone.site]), *gone.beyond, *(f"left: {trace}" for trace in gone.traces)):
             output.say(f"note: {text}")
-
-
-def _checked(frames: Frames, gallery: Gallery, origin: Origin, uri: str) -> Iterator[Frame]:
-    """The frames, once a minute of them compared with what the gallery has of that camera and time."""
-    checked_to = -inf
-    for frame in frames:
-        if frame.time >= checked_to or frame.time < checked_to - 60:
-            check_times(gallery, origin, frame.time, frame.time + 60, uri)
-            checked_to = frame.time + 60
-        yield frame

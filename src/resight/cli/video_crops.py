@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated
 
@@ -45,13 +46,14 @@ def crops(
     watched = watching.Watched(
         source, camera, start, detector, detector_pixels, tracks, rate, at_most, min_height, keep_trying, threads
     )
-    written = CropFolder(folder, rights)
-    written.check(watched.origin)
     pictures = 0
-    with stopping(watched.stop) as came:
-        found = watched.tracklets(watched.frames(), came)
-        told = watching.name_refused if show_refused else None
-        for paths in written.add(found, watched.report, watched.origin, on_refused=told):
+    told = watching.name_refused if show_refused else None
+    with (
+        CropFolder(folder, watched.origin, rights) as written,
+        stopping(watched.stop) as came,
+        closing(watched.tracklets(watched.frames(), came, written.check_times)) as found,
+    ):
+        for paths in written.add(found, watched.report, on_refused=told):
             pictures += len(paths)
     watched.tell(f"{counted(pictures, 'picture')} written to {folder}")
     watched.end(came)

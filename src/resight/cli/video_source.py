@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from math import inf
 from pathlib import Path
@@ -17,6 +17,7 @@ from resight.core.errors import ConfigError, DataError
 from resight.core.progress import Advance
 from resight.core.times import format_time, names_zone
 from resight.core.words import counted
+from resight.gallery.arguments import camera_of, seen_at, seen_until
 from resight.video.adding import VideoReport
 from resight.video.detected import LinesReport, moments_of, with_boxes
 from resight.video.detector import OnnxDetector
@@ -84,7 +85,8 @@ class Watched:
             )
         if self.source is None and self.tracks is None:
             raise ConfigError("name a video, or lines with embeddings: --tracks")
-        self.began = output.moment("--start", self.start)
+        self.camera = camera_of(self.camera)
+        self.began = seen_at(output.moment("--start", self.start), seen_until())
         self.live = self.source is not None and is_stream(self.source)
         self.once = self.live or (self.source is None and self.tracks == "-")  # no second run sees the same
         self.opened: Source | None = None
@@ -116,16 +118,19 @@ class Watched:
         return with_boxes(self.opened, moments, self.lines, getattr(self.opened, "start", None) or 0.0)
 
     def tracklets(
-        self, frames: Frames, came: Sequence[object], guard: Callable[[Frames], Frames] = lambda frames: frames
-    ) -> Iterator[Tracklet | Refused]:
-        """Who is in the frames, followed. came: signals; the first one ends it. guard: looks at each frame, once its
-        time is known."""
+        self, frames: Frames, came: Sequence[object], check: Callable[[float, float], object]
+    ) -> Generator[Tracklet | Refused, None, None]:
+        """Who is in the frames, followed; close it where it is not taken to its end. came: signals; the first one ends
+        it. check: of a source whose end is not known, told of each minute, in seconds from and to, before it is
+        looked at."""
         frames = rising(frames, self.report.clock)
         if self.at_most is not None:
             frames = at_most(frames, self.at_most)
         total = self.opened.frames if self.opened is not None else 0
         with output.progress(f"camera {self.camera}", total) as advance:
-            seen = guard(_until(_counted(frames, advance), came))
+            seen = _until(_counted(frames, advance), came)
+            if not self.live and self.origin.end == inf:
+                seen = _checked(seen, check)
             halted = None if self.once else lambda: came
             yield from tracklets_of(
                 seen, self.camera, detector=self._finder, gates=self.gates, counts=self.report.boxes, halted=halted
@@ -192,3 +197,12 @@ def _until(frames: Frames, came: Sequence[object]) -> Iterator[Frame]:
         yield frame
         if came:
             return
+
+
+def _checked(frames: Frames, check: Callable[[float, float], object]) -> Iterator[Frame]:
+    checked_to = -inf
+    for frame in frames:
+        if frame.time >= checked_to or frame.time < checked_to - 60:
+            check(frame.time, frame.time + 60)
+            checked_to = frame.time + 60
+        yield frame
