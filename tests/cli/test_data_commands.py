@@ -120,7 +120,7 @@ def test_labelled_people_are_divided(tmp_path: Path) -> None:
     assert len(out.read_text().splitlines()) == 17
     for place in (out, labels):
         assert "exists already" in resight("data", "split", labels, *named, "-o", place, code=2).stderr
-    assert "is the table that is read" in resight("data", "export", out, "-o", out, code=2).stderr
+    assert "is what is read" in resight("data", "export", out, "-o", out, code=2).stderr
     assert "OURS=THEIRS" in resight("data", "export", out, "--column", "pid", "-o", tmp_path / "x.csv", code=2).stderr
 
 

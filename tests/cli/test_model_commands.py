@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -44,6 +45,33 @@ def test_a_bundle_scores_what_its_run_scores(run: Path, bundle: Path, tmp_path: 
     assert flipped.stdout != resight("evaluate", bundle, CITY).stdout
     compared = resight("compare", run, bundle, CITY, "-o", tmp_path / "page.html")
     assert "noise" in compared.stdout
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("model", "card", "{model}", "-o", "{file}"),
+        ("evaluate", "{model}", CITY, "--json", "{file}"),
+        ("compare", "city", "{model}", CITY, "-o", "{file}"),
+        ("compare", "{model}", "city", CITY, "--json", "{file}"),
+        ("calibrate", "{model}", CITY, "--page", "{file}"),
+        ("site", "fit", CITY, "--model", "{model}", "-o", "{file}"),
+        ("embed", "{model}", CITY, "-o", "{file}"),
+    ],
+)
+def test_nothing_is_written_over_the_model_that_is_read(
+    command: tuple[str, ...], run: Path, bundle: Path, tmp_path: Path
+) -> None:
+    file = Path(shutil.copy(bundle, tmp_path / "own.npz"))
+    link = tmp_path / "link.npz"
+    link.symlink_to(file)
+    shutil.copytree(run, tmp_path / "run")
+    for model, over in ((file, file), (link, file), (tmp_path / "run", tmp_path / "run" / "model.json")):
+        before = over.read_bytes()
+        words = [word.format(model=model, file=over) for word in command]
+        if command[0] != "embed" or over == file:
+            assert "is what is read" in resight(*words, code=2).stderr
+        assert over.read_bytes() == before
 
 
 def test_a_bundle_tells_what_it_is(bundle: Path, tmp_path: Path) -> None:

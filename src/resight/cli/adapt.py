@@ -77,8 +77,8 @@ def adapt(
 
     if is_gallery(site):
         raise ConfigError(
-            "a gallery holds embeddings; training takes the pictures: a folder, a manifest or a data set. Those of films "
-            "and streams are written by `resight video crops`"
+            "a gallery holds embeddings; training takes the pictures: a folder, a manifest or a data set. `resight "
+            "video crops` writes those of films and streams"
         )
     asked = {"rounds": rounds, "eps": eps, "learning_rate": learning_rate, "batch_size": batch_size}
     settings = replace(Adaptation(), **{name: value for name, value in asked.items() if value is not None})  # type: ignore[arg-type]

@@ -107,7 +107,9 @@ def calibrate(
         if not 0 < rate < 1:
             raise ConfigError(f"--far: a rate lies between 0 and 1, not at {rate:g}")
     if page is not None:
-        check_folder_of(page, "--page")
+        check_folder_of(page, "--page", model, site_, *data)
+        if page == out:
+            raise ConfigError(f"--page and --out are both {page}; name another file")
     opened = load(model, device=device)
     site = open_site(site_, opened)
     if out is not None:

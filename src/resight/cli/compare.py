@@ -68,7 +68,7 @@ def compare(
 
     for option, path in (("--out", out), ("--json", json_file)):
         if path is not None:
-            check_folder_of(path, option)
+            check_folder_of(path, option, first, second, data, first_site, second_site)
     names = _names(first, second, first_site, second_site)
     models = [load(path, device=device) for path in (first, second)]
     sites = [open_site(spec, model) for spec, model in zip((first_site, second_site), models, strict=True)]

@@ -43,7 +43,7 @@ def data_export(
     if pictures is None:
         check_folder_of(out, "--out")
     if is_same(out, Path(data)):
-        raise ConfigError(f"--out: {out} is the table that is read; name another")
+        raise ConfigError(f"--out: {out} is what is read; name another file")
     dataset = open_dataset(data, format, columns=columns_of(column or ()))
     tell(dataset, strict)
     write(dataset, out, pictures)

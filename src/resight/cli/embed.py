@@ -18,7 +18,7 @@ from resight.cli.data import tell
 from resight.cli.models import MODEL_HELP
 from resight.cli.sites import SiteOption, open_site
 from resight.core.errors import ConfigError, DataError, DatasetError
-from resight.core.files import check_folder_of, is_same
+from resight.core.files import check_folder_of
 from resight.core.records import EmbeddedCrops
 from resight.data.crops import SPLITS, Crop, Problem
 from resight.data.pictures import is_picture, open_pictures
@@ -88,9 +88,7 @@ def embed(
     if site is not None:
         plan["site"] = site.identity
     file = EmbeddingFile(out, {**plan, **more})
-    check_folder_of(out, "--out")
-    if any(is_same(out, Path(path)) for path in paths):
-        raise ConfigError(f"--out: {out} is what is read; name another")
+    check_folder_of(out, "--out", model, site_, *paths)
     context.with_resource(file.alone())
     file.begin()
     parts = dict(enumerate(rows[start : start + PART] for start in range(0, len(rows), PART)))

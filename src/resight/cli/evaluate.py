@@ -115,7 +115,7 @@ def evaluate(
     for name in protocol or ():
         find_protocol(name)  # before the work
     if json_file is not None:
-        check_folder_of(json_file, "--json")
+        check_folder_of(json_file, "--json", model, data, site_, *(embeddings or ()))
     expanded = query_expansion or database_augmentation
     if alpha and not expanded:
         raise ConfigError("--alpha says how --query-expansion or --database-augmentation weigh; give one of them")

@@ -49,7 +49,7 @@ def card(
     if out is None:
         output.tell(text.rstrip("\n"))
         return
-    check_folder_of(out, "--out")
+    check_folder_of(out, "--out", model)
     write_whole(out, text.encode())
 
 

@@ -82,7 +82,7 @@ def fit(
       resight site fit my_data --model default --split train -o my.site
     """
     if out is not None:
-        check_folder_of(out, "--out")
+        check_folder_of(out, "--out", place, model)
     period = {"after": output.moment("--after", after), "before": output.moment("--before", before)}
     options = {"tracked": tracks, "exponent": exponent, "without": tuple(without or ()), **period}
     if is_gallery(place) and out is None:

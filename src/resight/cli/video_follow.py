@@ -39,7 +39,7 @@ def follow(
 
     Example: resight video follow site.db --pid 1000012 -o timeline.html
     """
-    check_folder_of(out, "--out")
+    check_folder_of(out, "--out", uri, site, model)
     place = read_site(site)
     first, last = output.moment("--after", after), output.moment("--before", before)
     with open_with_model(uri, model, reading=True) as gallery:

@@ -67,7 +67,7 @@ def link(
     pause = None if watch is None else max(0.1, parse_period_s(watch))
     first, last = output.moment("--after", after), output.moment("--before", before)
     if review is not None:
-        check_folder_of(review, "--review")
+        check_folder_of(review, "--review", uri, site)
     stop = threading.Event()
     with stopping(stop.set) as came, open_with_model(uri, model, wait_s=wait, who=who) as gallery:
         while True:

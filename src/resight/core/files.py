@@ -16,6 +16,7 @@ from resight.core.errors import ConfigError
 
 NO_WAITING = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)  # the one of Unix, the other of Windows
 PART_ENDING = -len(".01234567.part")
+OF_A_RUN = ("config.json", "model.json", "model.safetensors", "checkpoint.safetensors")
 _UNFINISHED = re.compile(r".+\.[0-9a-f]{8}\.part", re.DOTALL)
 
 
@@ -96,10 +97,14 @@ def check_new_file(path: Path, option: str) -> None:
         raise ConfigError(f"{option}: {path} exists already; remove it, or name another file")
 
 
-def check_folder_of(path: Path, option: str) -> None:
-    """Raises ConfigError if the folder that a file is to be written into does not exist. option: for the message."""
+def check_folder_of(path: Path, option: str, *read: str | Path | None) -> None:
+    """Raises ConfigError if the folder that a file is to be written into does not exist, or the file is one that is
+    read, or of a run that is. option: for the message. read: what the command reads, where that may be a file."""
     if not path.parent.is_dir():
         raise ConfigError(f"{option}: the folder {path.parent} does not exist")
+    for given in (Path(each) for each in read if each is not None):
+        if any(is_same(path, one) for one in (given, *(given / name for name in OF_A_RUN))):
+            raise ConfigError(f"{option}: {path} is what is read; name another file")
 
 
 def is_same(one: Path, other: Path) -> bool:
