@@ -27,6 +27,7 @@ from resight.embedding.loading import of_bundle
 from resight.embedding.model import Model
 from resight.embedding.packaged import packaged_bundle
 from resight.embedding.pictures import ahead, shape_notes
+from tests.core.test_calibration import CALIBRATION
 from tests.embedding.networks import DIM, HEIGHT, PREPROCESSING, WIDTH, linear, manifest_of, small_bundle, weights
 
 RUNTIMES = ("onnxruntime", "openvino")
@@ -225,6 +226,17 @@ def test_open_files_are_pictures(model: Model, tmp_path: Path) -> None:
         model.embed([text])  # type: ignore[list-item]
 
 
+def test_a_calibration_is_not_kept_with_another_model(tmp_path: Path) -> None:
+    path = tmp_path / "small.resight"
+    write_bundle(path, small_bundle())
+    model = resight.load(path)
+    write_bundle(path, small_bundle(batch=2))
+    before = path.read_bytes()
+    with pytest.raises(WeightsError, match="another model by now"):
+        model.save_calibration(CALIBRATION)
+    assert path.read_bytes() == before
+
+
 def test_load(tmp_path: Path) -> None:
     path = tmp_path / "small.resight"
     write_bundle(path, small_bundle())
@@ -237,6 +249,18 @@ def test_load(tmp_path: Path) -> None:
         resight.load(path, runtime="tensorrt")
     with pytest.raises(ConfigError, match="Known: auto, cpu, cuda"):
         resight.load(path, device="tpu")
+    with pytest.raises(ConfigError, match="unknown device 'cudaX'"):
+        resight.load(path, device="cudaX")
+    for options in ({"threads": "2"}, {"threads": 2.5}, {"batch_size": 1.5}, {"device": None}):
+        with pytest.raises(ConfigError):
+            resight.load(path, **options)
+    with pytest.raises(ConfigError, match="uint8"):
+        model.embed_pixels(np.zeros((1, HEIGHT, WIDTH, 3), np.float32))
+    if os.name == "posix":
+        os.mkfifo(tmp_path / "pipe.resight")
+        for endless in ("/dev/zero", tmp_path / "pipe.resight"):
+            with pytest.raises(WeightsError, match="not a regular file"):
+                resight.load(endless)
     with pytest.raises(ConfigError, match="1 at the least"):
         resight.load(path, batch_size=0)
 

@@ -52,7 +52,9 @@ def test_whatever_a_program_gives_the_embeddings_are_the_bundles(scale: str, lay
     bundle = _bundle(CENTRED, layout)
     pixels = np.random.default_rng(1).integers(0, 256, (3, HEIGHT, WIDTH, 3), np.uint8)
     expected = of_bundle(bundle).embed_pixels(pixels)
-    found = _by_metadata(plain_network(bundle, scale), [Image.fromarray(one) for one in pixels])
+    network = plain_network(bundle, scale)
+    assert network.layout == (layout if scale == "own" else "nchw")  # what a program gives has channels first
+    found = _by_metadata(network, [Image.fromarray(one) for one in pixels])
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
@@ -65,6 +67,7 @@ def test_a_larger_size_is_brought_down_by_means() -> None:
     near = of_bundle(bundle).embed_pixels(np.rint(small).astype(np.uint8))  # it takes whole numbers alone
     np.testing.assert_allclose(found, near, atol=0.02)
     assert network.facts["image_centring"] == 0
+    assert in_words(network)[0].startswith("it takes float32 (2, 3, 16, 12)")
     with pytest.raises(ConfigError, match="no whole multiple of the network's 8x4"):
         plain_network(bundle, "0-255", (2 * HEIGHT, WIDTH + 1))
     with pytest.raises(ConfigError, match="unknown scale"):

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from resight.core.errors import WeightsError
+from resight.core.errors import ConfigError, WeightsError
 from resight.core.pictures.preprocessing import Preprocessing
+from resight.models import saved as module
 from resight.models.catalogue import Architecture, build_network
 from resight.models.saved import (
     CARD_FILE,
@@ -16,6 +17,7 @@ from resight.models.saved import (
     ModelConfig,
     Origin,
     TrainedNetwork,
+    copy_calibrated,
     load_model,
     load_strictly,
     save_calibration,
@@ -46,12 +48,37 @@ def test_what_is_saved_is_what_is_loaded(tmp_path: Path) -> None:
 
 def test_saved_anew_it_keeps_its_calibration_and_another_model_does_not(tmp_path: Path) -> None:
     model = saved(tmp_path)
-    save_calibration(tmp_path, CALIBRATION)
+    identity = load_model(tmp_path).config.identity
+    save_calibration(tmp_path, CALIBRATION, identity)
     saved(tmp_path)
     assert load_model(tmp_path).config.calibration == CALIBRATION
     other = replace(model.config, preprocessing=replace(model.config.preprocessing, image_centring=0.5))
     save_model(tmp_path, model.network, other)
     assert load_model(tmp_path).config.calibration is None
+    with pytest.raises(WeightsError, match="another model by now"):
+        save_calibration(tmp_path, CALIBRATION, identity)
+    assert load_model(tmp_path).config.calibration is None
+
+
+def test_a_calibrated_copy_is_whole_or_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    saved(tmp_path / "run")
+    written = module._write_card
+
+    def full(directory: Path, card: ModelConfig) -> None:
+        raise OSError("full")
+
+    monkeypatch.setattr(module, "_write_card", full)
+    with pytest.raises(OSError, match="full"):
+        copy_calibrated(tmp_path / "run", CALIBRATION, tmp_path / "copies" / "one")
+    assert not list((tmp_path / "copies").iterdir())
+    monkeypatch.setattr(module, "_write_card", written)
+    (tmp_path / "copies" / "one").mkdir()
+    copy_calibrated(tmp_path / "run", CALIBRATION, tmp_path / "copies" / "one")
+    assert [path.name for path in (tmp_path / "copies").iterdir()] == ["one"]
+    copy = load_model(tmp_path / "copies" / "one").config
+    assert (copy.identity, copy.calibration) == (load_model(tmp_path / "run").config.identity, CALIBRATION)
+    with pytest.raises(ConfigError, match="not empty"):
+        copy_calibrated(tmp_path / "run", CALIBRATION, tmp_path / "copies" / "one")
 
 
 def test_damage_is_told(tmp_path: Path) -> None:

@@ -258,7 +258,7 @@ def test_two_trainings_do_not_take_one_directory_and_a_killed_one_gives_it_back(
 def test_a_finished_run_keeps_its_calibration(unbroken: Path, small_city: Dataset, tmp_path: Path) -> None:
     run_dir = tmp_path / "run"
     shutil.copytree(unbroken, run_dir)
-    save_calibration(run_dir, CALIBRATION)
+    save_calibration(run_dir, CALIBRATION, load_model(run_dir).config.identity)
     assert train(TINY, small_city, run_dir, 5, replace(CPU, resume=True)).finished
     assert load_model(run_dir).config.calibration == CALIBRATION
 

@@ -146,7 +146,7 @@ def _export_bundle(
     plain = plain_network(bundle, scale, size)
     write_whole(out, plain.onnx)
     _tell_plain(plain)
-    output.tell(f"rights: {bundle.manifest.rights}")
+    output.tell(f"rights: {' '.join(bundle.manifest.rights.split())}")
     output.tell(f"{out.stat().st_size / 1e6:.1f} MB, {bundle.manifest.identity}: {out}")
 
 

@@ -18,7 +18,7 @@ from typing import Any
 
 from resight.core.calibration import Calibration
 from resight.core.errors import CalibrationError, ConfigError, WeightsError
-from resight.core.files import write_whole
+from resight.core.files import read_regular, write_whole
 from resight.core.pictures.preprocessing import MAX_SIDE_PX, Preprocessing
 from resight.embedding.card import Card, Measurement, Part
 from resight.embedding.graph import GraphFacts, inspect_graph
@@ -167,7 +167,7 @@ def read_bundle(path: Path) -> Bundle:
         size = path.stat().st_size
         if size > MAX_BUNDLE_BYTES:
             raise WeightsError(f"{path} is larger than the {MAX_BUNDLE_BYTES >> 20} MiB that a bundle may have")
-        data = path.read_bytes()
+        data = read_regular(path)
     except OSError as error:
         raise WeightsError(f"{path} cannot be read ({error.strerror})") from None
     return parse_bundle(data, str(path))

@@ -7,6 +7,7 @@ network of crops to embeddings has no use for is refused. Field numbers: onnx.pr
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from math import prod
 
@@ -150,6 +151,11 @@ def _node(data: memoryview, facts: GraphFacts, depth: int) -> None:
     facts.values.update(makes)
     if operator == "Shape":
         facts.shapes.update(makes)
+    if operator == "BatchNormalization" and (len([name for name in makes if name]) > 1 or _is_training(attributes)):
+        raise _Refused(
+            "its batch normalisation is in training mode, so that an embedding depends on the other pictures of its "
+            "batch. Export it in evaluation mode (network.eval())"
+        )
     as_large_as_another = operator == "Expand" and facts.shapes.issuperset(takes[1:])
     if operator not in OPERATORS and not as_large_as_another:
         raise _Refused(
@@ -161,6 +167,15 @@ def _node(data: memoryview, facts: GraphFacts, depth: int) -> None:
         raise _Refused(f"it has more than {MAX_NODES:,} operators")
     for attribute in attributes:
         _attribute(attribute, facts, depth + 1)
+
+
+def _is_training(attributes: Iterable[memoryview]) -> bool:
+    """Whether one of these is training_mode, and not 0."""
+    for attribute in attributes:
+        found = dict(fields(attribute))
+        if text(found.get(1, memoryview(b""))) == "training_mode" and found.get(3, 0):
+            return True
+    return False
 
 
 def _attribute(data: memoryview, facts: GraphFacts, depth: int) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from functools import partial
+from numbers import Integral
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +25,8 @@ from resight.embedding.packaged import packaged_bundle, packaged_models
 if TYPE_CHECKING:
     from resight.models.saved import TrainedNetwork
 
+CUDA_NUMBER = re.compile(r"cuda:\d+")
+OF_A_RUN = "onnxruntime"  # what `runtime` is where nothing is said
 RUN_CARD = "model.json"  # in the directory of a finished run
 
 
@@ -37,9 +41,9 @@ def load(
     """Opens a model. model: a run's directory, a bundle's path, the name of a packaged one (`resight models`), or None,
     the default. A packaged name means the packaged model, unless the path of that name holds a model.
 
-    runtime: of a bundle, `onnxruntime`, or `openvino` where resight[openvino] is installed. device: auto, cpu or cuda
-    (of a run cuda:N too). threads: of the network, and as many to decode; None: one a core. Nothing is ever downloaded,
-    and PyTorch is imported only for a run.
+    runtime: of a bundle, `onnxruntime`, or `openvino` where resight[openvino] is installed; a run is PyTorch's. device:
+    auto, cpu or cuda (of a run cuda:N too). threads: of the network, and as many to decode; None: one a core. Nothing
+    is ever downloaded, and PyTorch is imported only for a run.
 
     The model can be pickled, for a process of its own: its source is opened anew there.
 
@@ -53,6 +57,11 @@ def load(
     """
     if model is not None and not isinstance(model, str | PathLike):
         raise ConfigError(f"a model is opened by a path or a packaged name, not by {type(model).__name__} {model!r}")
+    for name, number in (("threads", threads), ("batch_size", batch_size)):
+        if number is not None and (not isinstance(number, Integral) or number < 1):
+            raise ConfigError(f"{name} is a whole number, 1 at the least, not {number!r}")
+    if not isinstance(device, str):
+        raise ConfigError(f"device is auto, cpu or cuda, not {device!r}")
     options: dict[str, Any] = {"runtime": runtime, "threads": threads, "device": device, "batch_size": batch_size}
     opened = _opened(model, **options)
     packaged = model is None or not Path(model).exists() or _means_the_packaged(Path(model))
@@ -66,12 +75,14 @@ def _opened(model: str | Path | None, *, runtime: str, threads: int | None, devi
     if path is not None and is_run(path):
         from resight.models.saved import load_model
 
+        if runtime != OF_A_RUN:
+            raise ConfigError(f"{path} is a run, which PyTorch runs; `resight export` makes a bundle for {runtime}")
         return of_run(load_model(path), path, device=device, threads=threads, batch_size=batch_size)
     bundle = find_bundle(model)
     write = None
     if path is not None and path.is_file() and not _means_the_packaged(path):
         write = _writer(path, bundle)
-    device = "cuda" if device.startswith("cuda") else device
+    device = "cuda" if CUDA_NUMBER.fullmatch(device) else device
     return of_bundle(
         bundle, runtime=runtime, threads=threads, device=device, batch_size=batch_size, write_calibration=write
     )
@@ -120,7 +131,7 @@ def of_run(
     from resight.models.saved import save_calibration
 
     def write(calibration: Calibration) -> Path:
-        save_calibration(path, calibration)
+        save_calibration(path, calibration, trained.config.identity)
         return path / RUN_CARD
 
     return Model(
@@ -170,10 +181,9 @@ def calibrated_copy(model: str | Path, calibration: Calibration, out: Path) -> P
     """
     path = Path(model)
     if is_run(path):
-        from resight.models.saved import copy_model, save_calibration
+        from resight.models.saved import copy_calibrated
 
-        copy_model(path, out)
-        save_calibration(out, calibration)
+        copy_calibrated(path, calibration, out)
         return out / RUN_CARD
     write_bundle(out, with_calibration(find_bundle(model), calibration))
     return out
@@ -238,7 +248,10 @@ def _means_the_packaged(path: Path) -> bool:
 
 def _writer(path: Path, bundle: Bundle) -> Callable[[Calibration], Path]:
     def write(calibration: Calibration) -> Path:
-        write_bundle(path, with_calibration(bundle, calibration))
+        there = read_bundle(path)
+        if there.manifest.identity != bundle.manifest.identity:
+            raise WeightsError(f"{path} is another model by now than the one that was calibrated")
+        write_bundle(path, with_calibration(there, calibration))
         return path
 
     return write

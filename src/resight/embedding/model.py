@@ -190,7 +190,7 @@ class Model:
         self, pictures: Iterable[Picture], *, channel_order: str = "rgb", strict: bool = False
     ) -> Iterator[EmbeddedBatch]:
         """Batch by batch, in order and in bounded memory: `pictures` need not end. Threads decode what comes next
-        while the network runs.
+        while the network runs; who leaves the loop waits for the one that is being fetched.
 
         A picture that cannot be read, or shows nothing (a covered lens), is named among the batch's problems; with
         strict=True it raises UnreadableImage.
@@ -210,8 +210,11 @@ class Model:
     def embed_pixels(self, pixels: Pixels, *, preprocessing: Preprocessing | None = None) -> FloatArray:
         """(n, height, width, 3) uint8 RGB, of the network's size already, to (n, dim) float32 of unit length.
 
-        preprocessing: another than the model's own, to find out what it would be worth.
+        preprocessing: another than the model's own, to find out what it would be worth. Raises ConfigError for pixels
+        of another type.
         """
+        if pixels.dtype != np.uint8:
+            raise ConfigError(f"pixels are uint8, from 0 to 255, not {pixels.dtype}")
         return self._network(pixels, preprocessing or self.preprocessing)
 
     def embed_crops(

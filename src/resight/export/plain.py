@@ -56,13 +56,15 @@ def plain_network(bundle: Bundle, scale: str = OWN, size: tuple[int, int] | None
     own, layout = manifest.preprocessing, manifest.network.layout
     told = left_to_the_program(own, scale, size)
     onnx = bundle.onnx
-    if told != own:
+    if told != own or (scale != OWN and layout != "nchw"):
         onnx = fed(onnx, bundle.facts.inputs[0], bundle.facts.outputs[0], _feed(told, own, layout))
         layout = "nchw"
     unit = _check(onnx, bundle, told, layout)
     facts = {
         **asdict(told),  # height, width, mean, std, resize, channel_order, image_centring
         "layout": layout,
+        "batch": manifest.network.batch,  # null: any
+        "dim": manifest.network.dim,
         "precision": manifest.network.precision,
         "parts": [asdict(part) for part in manifest.parts],
         "unit_length": unit,
@@ -73,7 +75,7 @@ def plain_network(bundle: Bundle, scale: str = OWN, size: tuple[int, int] | None
         "rights": manifest.rights,
         "weaknesses": manifest.weaknesses,
     }
-    metadata = {PREFIX + name: json.dumps(value, ensure_ascii=False) for name, value in facts.items()}
+    metadata = {PREFIX + name: json.dumps(value) for name, value in facts.items()}
     return PlainNetwork(with_metadata(onnx, metadata), told, layout, unit, facts)
 
 
@@ -128,20 +130,20 @@ def in_words(network: PlainNetwork) -> list[str]:
     """How a program feeds it, in lines."""
     p, facts = network.preprocessing, network.facts
     order, centring = p.channel_order.upper(), p.image_centring
+    batch = facts["batch"] or "n"
     sides = f"3, {p.height}, {p.width}" if network.layout == "nchw" else f"{p.height}, {p.width}, 3"
     lines = [
-        f"it takes float32 (n, {sides}), {order}: each crop stretched to {p.height} x {p.width} (height x width) by "
-        f"{p.resize}, {_scaled(p)}"
+        f"it takes float32 ({batch}, {sides}), {order}: each crop stretched to {p.height} x {p.width} (height x width) "
+        f"by {p.resize}, {_scaled(p)}"
     ]
     if centring:
         lines.append(
             f"before the mean, each picture's each channel x is shifted: x + {centring:g} ({LEVEL:g} - its own mean). "
             "For a program that cannot, --scale 0-255, 0-1 or imagenet puts that into the network"
         )
-    parts = ", ".join(f"{part['name']} {part['start']} to {part['stop'] - 1}" for part in facts["parts"])
+    parts = ", ".join(f"{part['name']} {part['start']} to {part['stop'] - 1}" for part in facts["parts"]) or "one whole"
     length = "of unit length" if network.unit else "to be brought to unit length"
-    dim = max(part["stop"] for part in facts["parts"])
-    lines.append(f"it gives float32 (n, {dim}), {length}, compared by {facts['similarity']}: {parts}")
+    lines.append(f"it gives float32 ({batch}, {facts['dim']}), {length}, compared by {facts['similarity']}: {parts}")
     lines.append(f"the same is in the file's metadata_props, as {PREFIX}height and so on, each as JSON")
     return lines
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import secrets
+import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
@@ -16,7 +18,7 @@ from torch import Tensor, nn
 
 from resight.core.calibration import Calibration
 from resight.core.errors import CalibrationError, ConfigError, WeightsError
-from resight.core.files import check_new, write_whole
+from resight.core.files import check_new, read_regular, write_whole
 from resight.core.pictures.preprocessing import Preprocessing
 from resight.core.version import VERSION
 from resight.models.catalogue import Architecture, build_network
@@ -112,23 +114,39 @@ def save_model(directory: Path, network: nn.Module, card: ModelConfig) -> None:
         if card.calibration is None and before.identity == card.identity:
             card = replace(card, calibration=before.calibration)
     write_whole(directory / WEIGHTS_FILE, data)
-    write_whole(directory / CARD_FILE, json.dumps(card.to_dict(), indent=2).encode())
+    _write_card(directory, card)
 
 
-def save_calibration(directory: Path, calibration: Calibration) -> None:
-    """Into the card of the saved model; its weights stay as they are. Raises WeightsError as `load_model` does."""
-    card = replace(read_card(directory), calibration=calibration)
-    write_whole(directory / CARD_FILE, json.dumps(card.to_dict(), indent=2).encode())
+def save_calibration(directory: Path, calibration: Calibration, identity: str) -> None:
+    """Into the card of the saved model; its weights stay as they are. identity: of the model that was calibrated.
+    Raises WeightsError as `load_model` does, and where it is another model by now."""
+    card = read_card(directory)
+    if card.identity != identity:
+        raise WeightsError(f"{directory} is another model by now than the one that was calibrated")
+    _write_card(directory, replace(card, calibration=calibration))
 
 
-def copy_model(directory: Path, out: Path) -> None:
-    """The weights and the card, without the rest of a run. Raises ConfigError where `out` is not empty, WeightsError as
-    `load_model` does."""
+def copy_calibrated(directory: Path, calibration: Calibration, out: Path) -> None:
+    """The weights and the card with this calibration, without the rest of a run: the whole directory or none. Raises
+    ConfigError where `out` is not empty, WeightsError as `load_model` does."""
     check_new(out)
-    read_card(directory)
-    out.mkdir(parents=True, exist_ok=True)
-    for name in (WEIGHTS_FILE, CARD_FILE):
-        write_whole(out / name, (directory / name).read_bytes())
+    card = replace(read_card(directory), calibration=calibration)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = out.with_name(f"{out.name}.{secrets.token_hex(4)}.part")
+    unfinished.mkdir()
+    try:
+        write_whole(unfinished / WEIGHTS_FILE, read_regular(directory / WEIGHTS_FILE))
+        _write_card(unfinished, card)
+        if out.is_dir():
+            out.rmdir()
+        unfinished.replace(out)
+    except BaseException:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        raise
+
+
+def _write_card(directory: Path, card: ModelConfig) -> None:
+    write_whole(directory / CARD_FILE, json.dumps(card.to_dict(), indent=2).encode())
 
 
 def load_model(directory: Path) -> TrainedNetwork:
@@ -136,7 +154,7 @@ def load_model(directory: Path) -> TrainedNetwork:
     card = read_card(directory)
     path = directory / WEIGHTS_FILE
     try:
-        data = path.read_bytes()
+        data = read_regular(path)
     except OSError as error:
         raise WeightsError(f"{path} cannot be read ({error.strerror})") from None
     if card.weights_sha256 != hashlib.sha256(data).hexdigest():
@@ -179,8 +197,8 @@ def read_card(directory: Path) -> ModelConfig:
             f"{path.parent} holds no finished model ({path.name} is not there). A run that was stopped is "
             "finished by the command that began it (`resight train`, `resight adapt`), with --resume."
         ) from None
-    except (OSError, ValueError) as error:
-        raise WeightsError(f"{path} cannot be read ({error})") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise WeightsError(f"{path} cannot be read ({str(error) or type(error).__name__})") from None
     try:
         if fields["schema"] != SCHEMA:
             raise WeightsError(f"{path} is of schema {fields['schema']!r}; this version reads {SCHEMA!r}")

@@ -13,7 +13,7 @@ import numpy as np
 
 from resight.core.calibration import Calibration
 from resight.core.errors import DAMAGED_NPZ, CalibrationError, DataError
-from resight.core.files import write_whole
+from resight.core.files import read_regular, write_whole
 from resight.site.transform import CameraFacts, SiteFacts, SiteTransform
 
 SCHEMA = "resight.site/1"
@@ -28,7 +28,7 @@ def save_site(site: SiteTransform, path: str | Path) -> None:
 def load_site(path: str | Path) -> SiteTransform:
     """Reads what `save_site` wrote. Raises DataError where the file cannot be read or is something else."""
     try:
-        data = Path(path).read_bytes()
+        data = read_regular(Path(path))
     except OSError as error:
         raise DataError(f"{path} cannot be read ({error.strerror})") from None
     return from_bytes(data, str(path))

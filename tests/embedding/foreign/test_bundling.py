@@ -222,6 +222,17 @@ def _in_training() -> onnx.ModelProto:
     return network(nodes, [("normed", FLOAT, ("n", DIM))], constants=constants)
 
 
+def _of_the_batchs_light() -> onnx.ModelProto:
+    """Less the mean of all pictures, which is the same wherever they are noise."""
+    nodes = (
+        node("ReduceMean", "images", "mean", axes=[0, 1, 2, 3], keepdims=1),
+        node("Sub", "images mean", "light"),
+        node("Flatten", "light", "flat"),
+        node("MatMul", "flat w", "out"),
+    )
+    return network(nodes, [OUT])
+
+
 def _beyond(field: str) -> onnx.ModelProto:
     model = linear()
     if field == "ir_version":
@@ -259,6 +270,7 @@ REFUSED: dict[str, tuple[Callable[[], onnx.ModelProto], Preprocessing, str]] = {
     "video": (lambda: network(DENSE, [OUT], image=("n", 4, *IMAGE[1:])), PREPROCESSING, "network of video"),
     "grey": (lambda: network(DENSE, [OUT], image=("n", 1, HEIGHT, WIDTH)), PREPROCESSING, "grey pictures"),
     "in training": (_in_training, PREPROCESSING, r"other pictures of its batch.*network\.eval\(\)"),
+    "of the batch's light": (_of_the_batchs_light, PREPROCESSING, r"other pictures of its batch.*network\.eval\(\)"),
     "an opset to come": (lambda: _beyond("opset"), PREPROCESSING, "opset_version=17"),
     "a format to come": (lambda: _beyond("ir_version"), PREPROCESSING, "opset_version=17"),
     "optimised": (_of_another_domain, PREPROCESSING, "before any runtime's optimiser"),

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from resight.core.errors import DatasetError, MissingExtra
+from resight.core.files import read_regular
 from resight.core.words import counted
 
 REQUIRED = ("path", "pid", "camid", "split")
@@ -78,7 +79,7 @@ def read_rows(table: Path, wanted: Wanted | None = None) -> Rows:
     try:
         if table.suffix.lower() == ".parquet":
             return Rows(list(_parquet_rows(table, wanted)))
-        data = table.read_bytes()
+        data = read_regular(table)
     except OSError as error:
         raise DatasetError(f"{table} cannot be read ({error.strerror})") from None
     if table.suffix.lower() == ".jsonl":

@@ -8,6 +8,7 @@ import zipfile
 from pathlib import Path
 
 from resight.core.errors import ConfigError, WeightsError
+from resight.core.files import read_regular
 from resight.embedding.bundle import MANIFEST, MAX_BUNDLE_BYTES
 from resight.embedding.graph import EXTERNAL
 from resight.embedding.wire import MalformedError, Value, encode, fields, message, raw_fields, text
@@ -40,7 +41,7 @@ def read_network(path: Path) -> bytes:
         raise ConfigError(f"{path} {what}; name the network's .onnx file")
     if path.stat().st_size > MAX_BUNDLE_BYTES:
         raise ConfigError(f"{path} is larger than the {MAX_BUNDLE_BYTES >> 20} MiB that a bundle may have")
-    data = path.read_bytes()
+    data = read_regular(path)
     if not data:
         raise WeightsError(f"{path} is empty")
     if data.startswith(b"PK\x03\x04"):
@@ -104,7 +105,7 @@ def _beside(path: Path, source: str, read: int) -> bytes:
         size = path.stat().st_size
         if size + read > MAX_BUNDLE_BYTES:
             raise ConfigError(f"{path} is larger than the {MAX_BUNDLE_BYTES >> 20} MiB that a bundle may have")
-        return path.read_bytes()
+        return read_regular(path)
     except OSError as error:
         raise WeightsError(
             f"{source}: its weights lie in {path.name}, which cannot be read beside it ({error.strerror}): copy that "

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from resight.core.errors import WeightsError
+from resight.core.files import read_regular
 from resight.models.foreign import inert
 
 MAX_BYTES = 8 << 30
@@ -58,7 +59,7 @@ def _read(path: Path) -> bytes:
     try:
         if path.stat().st_size > MAX_BYTES:
             raise WeightsError(f"{path} is larger than {MAX_BYTES >> 30} GiB")
-        return path.read_bytes()
+        return read_regular(path)
     except OSError as error:
         raise WeightsError(f"{path} cannot be read ({error.strerror})") from None
 

@@ -7,17 +7,16 @@ inside a block is the same, so a rename of each key is the whole mapping. The cl
 
 from __future__ import annotations
 
-import pickle
 import re
 from collections.abc import Mapping
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
-from resight.core.errors import ConfigError, WeightsError
+from resight.core.errors import ConfigError
 from resight.core.pictures.preprocessing import Preprocessing
 from resight.models.catalogue import Architecture, build_network
+from resight.models.foreign.reading import read_tensors
 from resight.models.saved import ModelConfig, TrainedNetwork, load_strictly
 
 # The channel mean and deviation of the paper's training set, which its weights were trained with.
@@ -57,7 +56,7 @@ def import_reference_weights(
         raise ConfigError(f"no weights of the reference paper are known for {network!r}. Known: {', '.join(PREFIXES)}.")
     architecture = Architecture(network, REFERENCE_DIM, 1 if network == "bignet" else REFERENCE_SLICES)
     module = build_network(architecture, REFERENCE_HEIGHT, REFERENCE_WIDTH)
-    tensors = read_state_dict(path)
+    tensors = read_tensors(path)
     renamed = {rename(key, network): value for key, value in tensors.items() if key not in CLASSIFIER_KEYS}
     load_strictly(module, renamed, str(path))
     config = ModelConfig(
@@ -79,18 +78,3 @@ def told_network(tensors: Mapping[str, Tensor]) -> str | None:
     if dense is None:
         return None
     return "bignet" if len(dense) == REFERENCE_DIM else "slicenet1"
-
-
-def read_state_dict(path: Path) -> Mapping[str, Tensor]:
-    """The tensors of a PyTorch file, by torch's weights-only reader, which runs no code from the file. Raises
-    WeightsError where it cannot be read, or holds anything but tensors by name."""
-    try:
-        loaded = torch.load(path, map_location="cpu", weights_only=True)
-    except OSError as error:
-        raise WeightsError(f"{path} cannot be read ({error.strerror})") from None
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, IndexError) as error:
-        reason = str(error).split("\n", 1)[0]
-        raise WeightsError(f"{path} is not a file of PyTorch weights that can be read safely: {reason}") from None
-    if not isinstance(loaded, Mapping) or not all(isinstance(value, Tensor) for value in loaded.values()):
-        raise WeightsError(f"{path} holds no state dict (a mapping of names to tensors)")
-    return loaded
