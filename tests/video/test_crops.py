@@ -71,6 +71,7 @@ def test_the_same_again_adds_nothing_and_another_camera_does(tmp_path: Path) -> 
     before = (tmp_path / "manifest.csv").read_bytes()
     assert write(tmp_path).there == 2
     assert (tmp_path / "manifest.csv").read_bytes() == before
+    assert write(tmp_path, replace(MORNING, name="copied.mp4")).there == 2
     south = Origin("b.mp4", "the/south, side", "other", "second", 100.0, 110.0)
     assert write(tmp_path, south).added == 2
     alike = replace(south, camera="the_south__side", film="third", run="third")

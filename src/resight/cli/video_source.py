@@ -101,8 +101,8 @@ class Watched:
             self._finder = OnnxDetector(self.detector, threads=self.threads, pixels=self.detector_pixels)
         self.gates = Gates(height_px=self.min_height)
         self.origin = self._origin()
+        # The time that was understood, in UTC, unless `output.moment` said it.
         if self.origin.start > -inf and (self.start is None or names_zone(self.start)):
-            # the time that was understood, in UTC, unless `output.moment` said it
             output.say(f"camera {self.camera}: the video begins {format_time(self.origin.start)}")
 
     @property

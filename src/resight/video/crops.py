@@ -108,8 +108,8 @@ class CropFolder:
 
         on_refused: told of each track that became no tracklet. Raises DataError where the disk takes no more.
         """
-        origin = self._origin
-        there = self._there.get((origin.camera, origin.name, origin.film, origin.run), {})
+        ours = (self._origin.camera, self._origin.run)
+        there = {track for (camera, *_, run), tracks in self._there.items() if (camera, run) == ours for track in tracks}
         for each in found:
             if isinstance(each, Refused):
                 report.refused[each.kind] += 1
