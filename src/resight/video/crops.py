@@ -109,7 +109,9 @@ class CropFolder:
         on_refused: told of each track that became no tracklet. Raises DataError where the disk takes no more.
         """
         ours = (self._origin.camera, self._origin.run)
-        there = {track for (camera, *_, run), tracks in self._there.items() if (camera, run) == ours for track in tracks}
+        there = {
+            track for (camera, *_, run), tracks in self._there.items() if (camera, run) == ours for track in tracks
+        }
         for each in found:
             if isinstance(each, Refused):
                 report.refused[each.kind] += 1
