@@ -1,7 +1,8 @@
 """What `resight video` reaches: linking, tracking, dropped frames, speed, memory. One command a claim.
 
-    python benchmarks/video.py market DATA [--models default-int8 market]    # tracklets of Market-1501's file names
+    python benchmarks/video.py market DATA [--models default-int8] [--uncalibrated]  # tracklets of Market-1501's names
     python benchmarks/video.py town DETECTOR [--seeds 5] [--dropped 0 .3 .6]  # the drawn town, detector to people
+    python benchmarks/video.py towns [--models city default open]             # linking with and without a calibration
     python benchmarks/video.py campus FOLDER [--peer LINES]                   # four real cameras, a detector's boxes
     python benchmarks/video.py speed DETECTOR [VIDEO]                         # 1280 x 720, decode to gallery
     python benchmarks/video.py soak [--hours 1]                               # a stream with cuts: memory, numbers
@@ -19,6 +20,8 @@ import resource
 import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -33,13 +36,14 @@ from resight.data.formats.catalogue import open_dataset
 from resight.embedding.loading import load
 from resight.gallery.opening import open_gallery
 from resight.video.adding import VideoReport, add_tracklets
+from resight.video.detected import LinesReport, moments_of, with_boxes
 from resight.video.detector import OnnxDetector
 from resight.video.formats.lines import Boxes, parsed, table_of
 from resight.video.frames.clock import at_most, rising
 from resight.video.frames.opening import open_frames
 from resight.video.linking.clustering import cluster
 from resight.video.linking.evidence import evidence_of, line_of
-from resight.video.linking.linker import carry_out, plan_links
+from resight.video.linking.linker import carry_out, plan_links, undo_links
 from resight.video.linking.sightings import Sightings
 from resight.video.linking.site import Site, read_site
 from resight.video.records import Detections, Frame, detections
@@ -62,6 +66,7 @@ def main() -> None:
     part = parts.add_parser("market")
     part.add_argument("data")
     part.add_argument("--models", nargs="+", default=["default-int8", "market"])
+    part.add_argument("--uncalibrated", action="store_true", help="also as if the models had no calibration")
     part = parts.add_parser("town")
     part.add_argument("detector", type=Path)
     part.add_argument("--seeds", nargs="+", type=int, default=[5])
@@ -72,6 +77,11 @@ def main() -> None:
     part.add_argument("--look", type=float, default=8, help="frames a second that are looked at")
     part.add_argument("--dropped", nargs="+", type=float, default=[0.0])
     part.add_argument("--films", type=Path, help="a folder that keeps the films, in place of a temporary one")
+    part = parts.add_parser("towns")
+    part.add_argument("--models", nargs="+", default=["city", "default", "open"])
+    part.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3])
+    part.add_argument("--people", type=int, default=30)
+    part.add_argument("--seconds", type=float, default=100)
     part = parts.add_parser("campus")
     part.add_argument("folder", type=Path)
     part.add_argument("--peer", type=Path)
@@ -82,11 +92,11 @@ def main() -> None:
     part = parts.add_parser("soak")
     part.add_argument("--hours", type=float, default=1.0)
     options = vars(parser.parse_args())
-    claims: dict[str, Any] = {"market": market, "town": town, "campus": campus, "speed": speed, "soak": soak}
+    claims: dict[str, Any] = {each.__name__: each for each in (market, town, towns, campus, speed, soak)}
     claims[options.pop("part")](**options)
 
 
-def market(data: str, models: list[str]) -> None:
+def market(data: str, models: list[str], uncalibrated: bool) -> None:
     """Tracklets of file names: camera, sequence and frame, at most GAP frames apart."""
     dataset = open_dataset(data)
     crops = [crop for crop in (*dataset.query, *dataset.gallery) if crop.pid > 0]
@@ -96,10 +106,10 @@ def market(data: str, models: list[str]) -> None:
         model = load(name)
         embedded, _ = model.embed_crops(crops)
         found, pids, sizes = _of_names(crops, embedded.embeddings)
-        line = line_of(model.calibration)
+        lines = {name: line_of(model.calibration)} | ({f"{name}, uncalibrated": line_of(None)} if uncalibrated else {})
         overlapping = frozenset(frozenset((a, b)) for a in found.names for b in found.names if a != b)
         print(f"| {name} | not linked | | {len(found)} | {_idf1(pids, np.arange(len(pids)), sizes):.3f} | | | |")
-        for people in (None, float(len(set(pids.tolist())))):
+        for (told_name, line), people in product(lines.items(), (None, float(len(set(pids.tolist()))))):
             site = Site(people=people, overlaps=overlapping)  # its views do overlap
             evidence = evidence_of(found, line, site)
             linked = cluster(evidence.ratios, evidence.prior, evidence.forbidden)
@@ -111,7 +121,7 @@ def market(data: str, models: list[str]) -> None:
             both = (same & together & pairs).sum()
             told = "no" if people is None else f"{people:.0f}"
             print(
-                f"| {name} | {told} | {evidence.people:.0f} | {linked.labels.max() + 1} | "
+                f"| {told_name} | {told} | {evidence.people:.0f} | {linked.labels.max() + 1} | "
                 f"{_idf1(pids, linked.labels, sizes):.3f} | {both / (together & pairs).sum():.2f} | "
                 f"{both / (same & pairs).sum():.2f} | {_wrong(pids, linked.labels, linked.probability)} |",
                 flush=True,
@@ -203,6 +213,43 @@ def town(
                 f"{result.people_per_identity:.2f} |",
                 flush=True,
             )
+
+
+def towns(models: list[str], seeds: list[int], people: int, seconds: float) -> None:
+    """Drawn towns by the boxes of the truth: linked from each model's calibration, and as if it had none."""
+    print("| town | model | alone | linked | uncalibrated | perfect |")
+    print("|---|---|---|---|---|---|", flush=True)
+    sums = []
+    for seed, name in product(seeds, models):
+        config = TownConfig(seed=seed, people=people, cameras=3, seconds=seconds, rate=5, height=180, width=320)
+        model = load(name)
+        with tempfile.TemporaryDirectory() as scratch:
+            root, report, lines = Path(scratch) / "town", VideoReport(), LinesReport()
+            save_town(Town(config), root)
+            truth = read_truth(root / "truth")
+            with open_gallery(Path(scratch) / "town.db", model, new=True) as gallery:
+                for camera in Town(config).names:
+                    boxes = moments_of(str(root / "truth" / f"{camera}.txt"), camera, lines)
+                    frames = with_boxes(open_frames(root / f"{camera}.mp4", START), boxes, lines, START)
+                    found = tracklets_of(rising(frames, report.clock), camera)
+                    for _ in add_tracklets(gallery, found, report, source=camera):
+                        pass
+                scored = []
+                for calibration in (model.card.calibration, None):
+                    model.card = replace(model.card, calibration=calibration)
+                    for plan in plan_links(gallery):
+                        carry_out(gallery, plan)
+                    result = evaluate_tracks(tracks_of_gallery(gallery), truth)
+                    scored.append(result.linked.identity.idf1)
+                    undo_links(gallery)
+        sums.append(scored)
+        print(
+            f"| {seed} | {name} | {result.alone.identity.idf1:.3f} | {scored[0]:.3f} | {scored[1]:.3f} | "
+            f"{result.perfect.identity.idf1:.3f} |",
+            flush=True,
+        )
+    own, none = np.mean(sums, axis=0)
+    print(f"| mean | | | {own:.3f} | {none:.3f} ({none - own:+.3f}) | |")
 
 
 def _seen(path: Path, find: OnnxDetector, look: float) -> list[tuple[float, Detections]]:

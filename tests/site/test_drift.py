@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from resight.site.drift import drift_of
@@ -28,6 +30,22 @@ def test_new_cameras_and_few_pictures_are_told() -> None:
         ("c0", 29, "too few"),
         ("c9", 11, "no mean"),
     ]
+
+
+def test_a_camera_of_a_number_has_other_names() -> None:
+    """A data set's camera 2 is what a gallery was told to call camera2."""
+    before = place(seed=1)
+    numbers = [name.replace("c", "") for name in before.cameras]
+    site = fit_site(before.embeddings, numbers)
+    for names in (before.cameras, [f"camera{number}" for number in numbers], [f"cam0{number}" for number in numbers]):
+        assert (site.apply(before.embeddings, names) == site.apply(before.embeddings, numbers)).all()
+        assert {drift.state for drift in drift_of(site, before.embeddings, names)} == {"as it was"}
+    named = fit_site(before.embeddings, [f"camera{number}" for number in numbers])
+    assert (named.apply(before.embeddings, numbers) == site.apply(before.embeddings, numbers)).all()
+    assert named.own_name("2") == "camera2"
+    assert named.own_name("north") is None
+    both = replace(site, cameras=("1", "c1", "2"))
+    assert (both.own_name("c1"), both.own_name("1"), both.own_name("cam1")) == ("c1", "1", None)
 
 
 def test_pictures_without_tracks_count_beside_a_few_with_them() -> None:

@@ -23,7 +23,7 @@ from resight.gallery.transfer.exporting import export, restore
 from resight.video.following import follow
 from resight.video.linking import linker
 from resight.video.linking.clustering import cluster
-from resight.video.linking.evidence import Line, cannot_link, evidence_of, fitted_line, line_of, share_of_same
+from resight.video.linking.evidence import Line, cannot_link, evidence_of, fitted_line, line_of, moved, share_of_same
 from resight.video.linking.linker import carry_out, next_number, own_links, plan_links, undo_links
 from resight.video.linking.planning import Plan
 from resight.video.linking.sightings import Sightings
@@ -79,8 +79,27 @@ def test_a_calibration_goes_on_beyond_its_last_step() -> None:
     knots = np.array(calibration.similarity)[inner]
     told = line(knots.astype(np.float32))
     assert np.abs(told - np.array(calibration.log_odds)[inner]).mean() < 1  # and follows it between them
-    with pytest.raises(ConfigError, match="resight calibrate"):
-        line_of(None)
+
+
+def test_a_model_without_a_calibration_begins_as_the_packaged_ones_do() -> None:
+    lines = [line_of(load(name, threads=1).calibration) for name in ("city", "default", "market", "open")]
+    usual = line_of(None)
+    assert min(line.slope for line in lines) < usual.slope < max(line.slope for line in lines)
+    even = [-line.offset / line.slope for line in lines]  # where a pair is as likely one person as two, by looks alone
+    assert min(even) < -usual.offset / usual.slope < max(even)
+
+
+def test_where_no_strangers_are_known_all_pairs_stand_for_them() -> None:
+    line = Line(10.0, -4.0, 0.1)
+    similarity = np.random.default_rng(0).normal(0.3, 0.05, (60, 60)).astype(np.float32)
+    nobody = np.zeros((60, 60), np.bool_)
+    here = moved(line, similarity, nobody)
+    assert here.offset == pytest.approx(-4.0 - 10 * 0.2, abs=0.05)
+    assert moved(line, similarity[:5, :5], nobody[:5, :5]) == line  # ten pairs say little
+    known = nobody.copy()
+    known[:10, 10:20] = True
+    similarity[:10, 10:20] = 0.5
+    assert moved(line, similarity, known).offset == pytest.approx(-4.0 - 10 * 0.4, abs=0.01)
 
 
 def test_a_logistic_line_is_found_again() -> None:
@@ -102,6 +121,8 @@ def test_the_number_of_people_follows_from_the_pairs() -> None:
     assert share_of_same(ratios, UNKNOWN_PLACE) == pytest.approx(0.02, rel=0.15)
     assert share_of_same(ratios, Site(people=40)) == pytest.approx(1 / 40)
     assert share_of_same(np.full(1000, 9.0), UNKNOWN_PLACE, least_people=20) == pytest.approx(1 / 20)
+    # Where looks hardly tell people apart a guess of four tracklets a person holds: 112 people, and not a few.
+    assert 1 / 224 < share_of_same(rng.normal(-0.05, 0.447, 100_000), UNKNOWN_PLACE) < 1 / 28
 
 
 def test_clusters_are_cut_where_pairs_are_expected_to_be_right() -> None:

@@ -70,6 +70,11 @@ def link(
         check_folder_of(review, "--review", uri, site)
     stop = threading.Event()
     with stopping(stop.set) as came, open_with_model(uri, model, wait_s=wait, who=who) as gallery:
+        if gallery.needed_model().calibration is None:
+            output.say(
+                "note: the model has no calibration, so that linking begins with a usual one and fits it to this "
+                "place: look at the links before they are relied on (--dry-run, `resight video follow`)"
+            )
         while True:
             begin = first if period is None else datetime.now(UTC).timestamp() - period
             try:

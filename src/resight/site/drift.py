@@ -51,14 +51,15 @@ def drift_of(
     found = []
     for name in sorted(set(names.tolist())):
         own = np.flatnonzero(names == name)
-        if not site.knows(name):
+        known = site.own_name(name)
+        if known is None:
             found.append(Drift(name, len(own), None, None, "no mean"))
             continue
         if len(own) < LEAST_PICTURES:
             found.append(Drift(name, len(own), None, None, "too few"))
             continue
-        facts = site.facts.cameras[name]
-        fitted = site.means[site.cameras.index(name)] * np.float32(1 + SHRINKAGE / facts.pictures)
+        facts = site.facts.cameras[known]
+        fitted = site.means[site.cameras.index(known)] * np.float32(1 + SHRINKAGE / facts.pictures)
         moved = float(np.linalg.norm(rows[own].mean(axis=0) - fitted))
         seen = {tracks[row] for row in own.tolist() if tracks[row] is not None} if tracks is not None else set()
         alone = len(own) if tracks is None else sum(tracks[row] is None for row in own.tolist())

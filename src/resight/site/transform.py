@@ -19,6 +19,7 @@ from resight.core.calibration import Calibration
 from resight.core.distances import unit_rows
 from resight.core.errors import DataError, EmbeddingError
 from resight.core.records import FloatArray
+from resight.data.labels import camera_label
 
 CHUNK_ROWS = 16_384  # transformed at a time
 
@@ -126,6 +127,12 @@ class SiteTransform:
         """Whether it has a mean of the camera."""
         return self._row_of(camera) >= 0
 
+    def own_name(self, camera: str | None) -> str | None:
+        """What the camera is called here; None where it has no mean. c2 is 2, unless both are cameras here: data sets
+        whose cameras have numbers name them so, and galleries as they were told."""
+        row = self._row_of(camera)
+        return None if row < 0 else self.cameras[row]
+
     def apply(self, embeddings: npt.ArrayLike, cameras: Sequence[str | None] | str | None) -> FloatArray:
         """The transformed embeddings, (n, dim) float32 of unit length.
 
@@ -161,11 +168,18 @@ class SiteTransform:
 
     def _row_of(self, camera: Any) -> int:
         """-1 where it has no mean. A camera's number is its name, as in `fit_site`."""
-        return -1 if camera is None else self._rows.get(str(camera), -1)
+        if camera is None:
+            return -1
+        return self._rows.get(str(camera), self._rows_by_label.get(camera_label(str(camera), ()), -1))
 
     @cached_property
     def _rows(self) -> dict[str, int]:
         return {camera: row for row, camera in enumerate(self.cameras)}
+
+    @cached_property
+    def _rows_by_label(self) -> dict[str, int]:
+        labels = [camera_label(camera, ()) for camera in self.cameras]
+        return {label: row for row, label in enumerate(labels) if labels.count(label) == 1}
 
 
 def short_of_site(identity: str) -> str:

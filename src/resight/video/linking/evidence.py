@@ -35,7 +35,9 @@ KNOWN_STRANGERS = 20  # pairs
 ENOUGH_PAIRS = 40.0  # expected pairs of one person, below which nothing is fitted to the place
 SHRINK = 30.0  # pairs for which the pooled travel times count, beside a camera pair's own
 MOST_PEOPLE = 1e5
-GUESSED_TRACKLETS, GUESSED_PAIRS = 4.0, 100.0  # of a person, where little is known; and how many pairs that outweighs
+# Tracklets of a person, where little is known; and how many pairs that outweighs: a few, and a share of all, since the
+# pairs of one tracklet depend on each other.
+GUESSED_TRACKLETS, GUESSED_PAIRS, GUESSED_SHARE = 4.0, 100.0, 0.1
 
 
 @dataclass(frozen=True)
@@ -77,12 +79,15 @@ class Evidence:
         return 1 + float(np.exp(-self.prior))
 
 
+# Where a model has no calibration, as one that was adapted without names: amid those of the packaged models.
+USUAL = Line(14.0, -3.8, 0.05)
+
+
 def line_of(calibration: Calibration | None) -> Line:
-    """The parametric form of a model's calibration. Raises ConfigError where the model has none."""
+    """The parametric form of a model's calibration; USUAL where it has none. Raises ConfigError where it has one step
+    only."""
     if calibration is None:
-        raise ConfigError(
-            "linking needs a calibrated model: `resight calibrate` on people of your site (docs/guide.md)"
-        )
+        return USUAL
     similarity, odds = np.array(calibration.similarity), np.array(calibration.log_odds)
     if calibration.method == "isotonic" and len(odds) > 3:  # its first and last steps are level for want of data
         inner = (odds > odds.min() + 0.05) & (odds < odds.max() - 0.05)
@@ -99,8 +104,10 @@ def line_of(calibration: Calibration | None) -> Line:
 
 def moved(line: Line, similarity: FloatArray, strangers: Bools) -> Line:
     """The line, moved by how much more alike people are here. strangers: (n, n) pairs that are known to be two people;
-    with fewer than KNOWN_STRANGERS of them it stays."""
+    with fewer than KNOWN_STRANGERS of them all pairs stand for them, of which few are of one person."""
     known = similarity[np.triu(strangers, 1)]
+    if len(known) < KNOWN_STRANGERS:
+        known = similarity[np.triu_indices(len(similarity), 1)]
     if line.strangers is None or len(known) < KNOWN_STRANGERS:
         return line
     shift = max(0.0, float(np.median(known)) - line.strangers)
@@ -180,9 +187,10 @@ def share_of_same(ratios: npt.NDArray[np.floating], site: Site, least_people: in
         return 1 / max(2.0, site.people)
     odds = np.exp(np.clip(ratios.astype(np.float64), -30, 30))
     start = share = 1 / max(5.0, (1 + (1 + 8 * len(odds)) ** 0.5) / 2 / GUESSED_TRACKLETS)
+    guessed = GUESSED_PAIRS + GUESSED_SHARE * len(odds)
     for _ in range(200):
         same = float(np.sum(share * odds / (share * odds + 1 - share)))
-        last, share = share, (same + GUESSED_PAIRS * start) / (len(odds) + GUESSED_PAIRS)
+        last, share = share, (same + guessed * start) / (len(odds) + guessed)
         if abs(np.log(share / last)) < 1e-4:
             break
     return float(np.clip(share, 1 / MOST_PEOPLE, 1 / max(2, least_people)))

@@ -45,8 +45,8 @@ def plan_links(
 
     after, before: seconds since 1970. sure: the least probability of a link.
 
-    Raises ConfigError if the model has no calibration, or the site file names cameras that are not there; DataError if
-    there are no tracklets.
+    Raises ConfigError if the model's calibration has one step only, or the site file names cameras that are not there;
+    DataError if there are no tracklets.
     """
     if not 0 < sure < 1:
         raise ConfigError(f"a probability lies between 0 and 1, not at {sure}")
