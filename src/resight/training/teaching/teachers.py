@@ -13,7 +13,7 @@ import torch
 from resight.core.pictures.images import Pixels
 from resight.core.pictures.preprocessing import Preprocessing
 from resight.core.records import FloatArray
-from resight.embedding.loading import load
+from resight.embedding.loading import is_run, load
 from resight.models.saved import Origin
 
 
@@ -30,9 +30,9 @@ class Teacher:
 def open_teacher(path: Path, device: str = "auto") -> Teacher:
     """A run's directory, a bundle's file, or a packaged model's name. Raises WeightsError where it cannot be used."""
     # OpenVINO is the faster one of the two runtimes where both are there (docs/results.md, Embedding).
-    runtime = "openvino" if find_spec("openvino") and not device.startswith("cuda") else "onnxruntime"
-    if not path.is_dir() and "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
+    faster = find_spec("openvino") and not device.startswith("cuda") and not is_run(path)
+    if not is_run(path) and "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
         device = "cpu"
-    model = load(path, device=device, runtime=runtime, threads=torch.get_num_threads())
+    model = load(path, device=device, runtime="openvino" if faster else "onnxruntime", threads=torch.get_num_threads())
     origin = Origin(model.identity, model.card.trained_on, model.card.rights)
     return Teacher(origin, model.preprocessing, model.dim, model.embed_pixels)
