@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from functools import partial
-from numbers import Integral
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +17,7 @@ from resight.data.crops import Dataset, Problem
 from resight.data.embed import QueryGallery, in_order
 from resight.embedding.bundle import Bundle, read_bundle, with_calibration, write_bundle
 from resight.embedding.card import Card, Part
-from resight.embedding.model import BATCH, Model
+from resight.embedding.model import BATCH, Model, check_counts
 from resight.embedding.networks import BundleNetwork
 from resight.embedding.packaged import packaged_bundle, packaged_models
 
@@ -57,9 +56,7 @@ def load(
     """
     if model is not None and not isinstance(model, str | PathLike):
         raise ConfigError(f"a model is opened by a path or a packaged name, not by {type(model).__name__} {model!r}")
-    for name, number in (("threads", threads), ("batch_size", batch_size)):
-        if number is not None and (not isinstance(number, Integral) or number < 1):
-            raise ConfigError(f"{name} is a whole number, 1 at the least, not {number!r}")
+    check_counts(threads, batch_size)  # before a runtime meets them
     if not isinstance(device, str):
         raise ConfigError(f"device is auto, cpu or cuda, not {device!r}")
     options: dict[str, Any] = {"runtime": runtime, "threads": threads, "device": device, "batch_size": batch_size}

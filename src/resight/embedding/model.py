@@ -79,8 +79,7 @@ class Model:
 
         Raises WeightsError where the network does not give what the card tells.
         """
-        if batch_size < 1 or (threads is not None and threads < 1):
-            raise ConfigError("batch_size and threads are 1 at the least")
+        check_counts(threads, batch_size)
         self.card = card
         self.identity = identity
         self.source = source
@@ -328,6 +327,13 @@ class Model:
             raise ConfigError("boxes are of one full frame; call embed once for each frame")
         name = name_of(frame, 0)
         return cut_boxes(read_picture(content_of(frame), name, channel_order), boxes, name)
+
+
+def check_counts(threads: object, batch_size: object) -> None:
+    """Raises ConfigError where one is no whole number from 1 on; threads may be None."""
+    for name, number in (("threads", 1 if threads is None else threads), ("batch_size", batch_size)):
+        if not isinstance(number, int | np.integer) or number < 1:
+            raise ConfigError(f"{name} is a whole number, 1 at the least, not {number!r}")
 
 
 def _of_unit_length(embeddings: FloatArray) -> FloatArray:

@@ -41,6 +41,12 @@ class VideoReport:
     boxes: Cleaned = field(default_factory=Cleaned)
     warnings: list[str] = field(default_factory=list)
 
+    def refuse(self, refused: Refused, told: Callable[[Refused], object] | None) -> None:
+        """Counts a track that became no tracklet. told: hears of it."""
+        self.refused[refused.kind] += 1
+        if told is not None:
+            told(refused)
+
 
 def add_tracklets(
     gallery: Gallery,
@@ -68,9 +74,7 @@ def add_tracklets(
         rows: list[Row | DataError] = []
         for each in embedded(found, gallery.model, gates=gates, batch=batch):
             if isinstance(each, Refused):
-                report.refused[each.kind] += 1
-                if on_refused is not None:
-                    on_refused(each)
+                report.refuse(each, on_refused)
                 continue
             rows.append(_row(each, gallery.settings.model, source, {FILM: film, RUN: run}, keep))
             if len(rows) >= batch:

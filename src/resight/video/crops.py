@@ -114,9 +114,7 @@ class CropFolder:
         }
         for each in found:
             if isinstance(each, Refused):
-                report.refused[each.kind] += 1
-                if on_refused is not None:
-                    on_refused(each)
+                report.refuse(each, on_refused)
             elif each.track in there:
                 report.there += 1
             else:
