@@ -170,7 +170,8 @@ class SiteTransform:
         """-1 where it has no mean. A camera's number is its name, as in `fit_site`."""
         if camera is None:
             return -1
-        return self._rows.get(str(camera), self._rows_by_label.get(camera_label(str(camera), ()), -1))
+        row = self._rows.get(str(camera))  # of a million rows nearly all are found so
+        return self._rows_by_label.get(camera_label(str(camera), ()), -1) if row is None else row
 
     @cached_property
     def _rows(self) -> dict[str, int]:
