@@ -194,6 +194,12 @@ def test_the_old_name_of_a_protocol_is_taken_with_a_warning() -> None:
     assert found.mean_ap == 0.5
 
 
+def test_the_table_gives_the_ranks_that_papers_give() -> None:
+    found = scored([[0.1, 0.2, 0.3, 0.4, 0.5, 0.6]], rows([1], [1]), rows([2, 2, 2, 2, 2, 1], [2] * 6), max_rank=10)
+    assert list(found.cells()) == ["rank-1", "rank-5", "rank-10", "mAP", "mINP"]
+    assert [found.cells()[title][:5] for title in ("rank-1", "rank-5", "rank-10")] == ["0.000", "0.000", "1.000"]
+
+
 def test_a_metric_is_a_function_and_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is added to METRICS is measured, told with its interval, and left out where a protocol has none."""
     share = Metric("hits in 3", lambda hits, num_relevant: (hits < 3).sum() / 3, by_whole_rankings)

@@ -86,7 +86,7 @@ def evaluate(
     seed: Annotated[int, typer.Option(min=0, help="Of the bootstrap.")] = 0,
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first unreadable picture.")] = False,
 ) -> None:
-    """Prints rank-1, rank-5, mAP and mINP with 95% intervals, under named protocols.
+    """Prints rank-1, rank-5, rank-10, mAP and mINP with 95% intervals, under named protocols.
 
     Examples:
 

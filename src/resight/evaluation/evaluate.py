@@ -98,13 +98,13 @@ class Evaluation:
 
     def cells(self) -> dict[str, str]:
         """For a table: each metric by its name in print as `0.912 [0.871, 0.950]`, or `-` where the protocol does not
-        define it; rank-5 of the CMC curve, where that is so long, follows rank-1."""
+        define it; rank-5 and rank-10 of the CMC curve, as far as it goes, follow rank-1."""
         cells = {}
         for name, metric in METRICS.items():
             found = self.metrics.get(name)
             cells[metric.title] = format_figure(found.value, found.interval) if found else format_figure(None)
-            if name == "rank1" and len(self.cmc) >= 5:
-                cells["rank-5"] = format_figure(self.rank(5))
+            if name == "rank1":
+                cells |= {f"rank-{k}": format_figure(self.rank(k)) for k in (5, 10) if len(self.cmc) >= k}
         return cells
 
     def to_dict(self) -> dict[str, Any]:
