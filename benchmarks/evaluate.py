@@ -63,7 +63,7 @@ elif side == "simple":
             first.append(hits[0] == 0)
     figures = [float(np.mean(first)), float(np.mean(ap)), float(np.mean(inp))]
 else:
-    found = evaluate(query, gallery, bootstrap_samples=1)
+    found = evaluate(query, gallery)
     figures = [found.rank(1), found.mean_ap, found.mean_inp]
 seconds = time.perf_counter() - began
 print(json.dumps({"s": seconds, "mb": memory("VmHWM") - before, "figures": figures}))

@@ -118,7 +118,7 @@ def _at(site: SiteTransform, split: Split) -> tuple[EmbeddedCrops, EmbeddedCrops
 
 
 def _figures(query: EmbeddedCrops, gallery: EmbeddedCrops) -> tuple[float, float, float]:
-    found = resight.evaluate(query, gallery, bootstrap_samples=1)
+    found = resight.evaluate(query, gallery)
     pairs = score_pairs(query, gallery)
     return found.rank(1), found.mean_ap, equal_error_rate(pairs.genuine, pairs.impostor)
 

@@ -22,9 +22,9 @@ import numpy.typing as npt
 from resight.core.records import EmbeddedCrops
 from resight.data.formats.catalogue import open_dataset
 from resight.embedding.loading import load
-from resight.evaluation.bootstrap import percentile_interval
 from resight.evaluation.centring import centre_cameras
 from resight.evaluation.evaluate import evaluate
+from resight.evaluation.intervals import percentile_interval
 
 SAMPLES = 1000
 Values = npt.NDArray[np.float64]
@@ -65,7 +65,7 @@ def main() -> None:
 
 def _of_queries(query: EmbeddedCrops, gallery: EmbeddedCrops) -> tuple[Values, Values]:
     """Of each query that is scored: whether the first answer is right, and the average precision."""
-    found = evaluate(query, gallery, bootstrap_samples=1)
+    found = evaluate(query, gallery)
     return (found.first_hit == 0).astype(np.float64), found.ap
 
 

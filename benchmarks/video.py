@@ -47,7 +47,7 @@ from resight.video.linking.linker import carry_out, plan_links, undo_links
 from resight.video.linking.sightings import Sightings
 from resight.video.linking.site import Site, read_site
 from resight.video.records import Detections, Frame, detections
-from resight.video.scoring.evaluate import Track, evaluate_tracks
+from resight.video.scoring.evaluate import GAP_S, Track, evaluate_tracks
 from resight.video.scoring.metrics import identity
 from resight.video.scoring.moments import Seen, compare
 from resight.video.scoring.reading import read_truth, tracks_of_gallery
@@ -293,7 +293,7 @@ def _within(
                 if track >= 0:
                     boxes.setdefault(track, []).append((at, found.boxes[row]))
     tracks = [
-        Track(camera, track, np.array([at for at, _ in rows]), np.array([box for _, box in rows], np.float32))
+        Track(camera, track, np.array([at for at, _ in rows]), np.array([box for _, box in rows], np.float32), GAP_S)
         for track, rows in boxes.items()
         if len(rows) >= 3
     ]
@@ -307,7 +307,7 @@ def _visits(truth: Boxes) -> Boxes:
         rows = np.flatnonzero(truth.tracks == person)
         rows = rows[np.argsort(truth.times[rows])]
         numbers[rows] = person * 1000 + np.concatenate([[0], np.cumsum(np.diff(truth.times[rows]) > 5)])
-    return Boxes(truth.cameras, truth.frames, truth.times, numbers, truth.boxes, truth.scores, truth.visibility)
+    return replace(truth, tracks=numbers)
 
 
 def campus(folder: Path, peer: Path | None) -> None:

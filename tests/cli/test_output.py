@@ -12,8 +12,8 @@ from rich.table import Table
 from resight.cli import output
 from resight.cli.evaluate_tables import print_breakdown
 from resight.data.crops import Crop
-from resight.evaluation.bootstrap import Interval
 from resight.evaluation.breakdown import Breakdown, CameraPair, Person
+from resight.evaluation.intervals import Interval
 from tests.cli.calling import resight
 
 NAMES = [r"D:\data\[set1]\0001.jpg", r"\[/set1]\a.jpg", ":smile:.jpg", "[bold]x[/bold]", "入口.jpg"]

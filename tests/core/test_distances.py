@@ -55,6 +55,19 @@ def test_a_zero_row_has_no_direction() -> None:
     with pytest.raises(EmbeddingError, match="embedding 1 is all zeros"):
         distmat(np.array([[1, 0], [0, 0]], np.float32), np.ones((1, 2), np.float32), "cosine")
 
+    with pytest.raises(EmbeddingError, match="or next to it"):  # whose inverse is beyond float32
+        distmat(np.full((1, 2), 1e-40, np.float32), np.ones((1, 2), np.float32), "cosine")
+
+
+@pytest.mark.parametrize(("queries", "rows"), [(1, 236), (39, 236), (7, 1001)])
+def test_equal_gallery_rows_are_equally_far_wherever_they_stand(queries: int, rows: int) -> None:
+    rng = np.random.default_rng(1)
+    gallery = np.tile(rng.normal(size=(2, 172)).astype(np.float32), (rows, 1))
+    found = distmat(rng.normal(size=(queries, 172)).astype(np.float32), gallery, "cosine")
+    assert (found[:, ::2] == found[:, :1]).all()
+    assert (found[:, 1::2] == found[:, 1:2]).all()
+    assert (found[:, 0] != found[:, 1]).all()
+
 
 @pytest.mark.parametrize("scale", [1e20, 1e-23])
 def test_the_squares_of_huge_and_tiny_numbers_do_not_count(scale: float) -> None:

@@ -54,5 +54,13 @@ def test_queries_whose_person_that_camera_did_not_see_are_not_counted() -> None:
     query = EmbeddedCrops(rows, np.array([1, 2, 3, 4]), np.zeros(4, np.int64))
     gallery = EmbeddedCrops(rows, np.array([1, 2, 3, 4]), np.array([1, 1, 2, 2]))
     for protocol in ("market1501", "top10"):
-        found = break_down(query, gallery, protocol, bootstrap_samples=2).camera_pairs
+        found = break_down(query, gallery, protocol).camera_pairs
         assert [(pair.gallery_camid, pair.num_scored, pair.rank1) for pair in found] == [(1, 2, 1.0), (2, 2, 1.0)]
+
+
+def test_queries_of_nobody_are_not_counted_under_top10() -> None:
+    rows = np.eye(4, dtype=np.float32)
+    query = EmbeddedCrops(rows, np.array([1, 2, -1, -1]), np.zeros(4, np.int64))
+    gallery = EmbeddedCrops(rows, np.array([1, 2, -1, 0]), np.ones(4, np.int64))
+    (pair,) = break_down(query, gallery, "top10").camera_pairs
+    assert (pair.num_scored, pair.mean_ap) == (2, 1.0)

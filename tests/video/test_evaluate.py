@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from resight.core.errors import ConfigError, DataError
-from resight.video.formats.lines import Boxes, Line, aicity_line, mot_line, table_of
+from resight.video.formats.lines import Boxes, Line, aicity_line, mot_line, parsed, table_of
 from resight.video.scoring.evaluate import Track, evaluate_tracks, tracks_of_lines
 from resight.video.scoring.reading import read_truth
 
@@ -77,8 +77,27 @@ def test_boxes_where_the_truth_has_no_frame_are_false() -> None:
 
 def test_every_second_frame_is_enough() -> None:
     """Between two boxes of a tracklet it was there too."""
-    given = [replace(track, times=track.times[::2], boxes=track.boxes[::2]) for track in tracks(truth())]
+    given = [replace(track, times=track.times[::2], boxes=track.boxes[::2], gap_s=1.0) for track in tracks(truth())]
     assert evaluate_tracks(given, truth()).linked.identity.idf1 > 0.98
+
+
+def test_lines_are_scored_as_they_were_written() -> None:
+    """TrackEval 1.3 has 0.571, 0.400 and 0.400 for these four boxes of ten."""
+    real = table_of(parsed([f"{frame},1,0,0,50,100,1,1,1" for frame in range(1, 11)], "truth")).timed(0, 10)
+    found = table_of(parsed([f"{frame},7,0,0,50,100,.9,-1,-1,-1" for frame in range(1, 11, 3)], "lines")).timed(0, 10)
+    linked = evaluate_tracks(tracks(found), real).linked
+    assert [linked.identity.idf1, linked.hota.hota, linked.hota.det_a] == pytest.approx([4 / 7, 0.4, 0.4])
+
+
+def test_distractors_count_neither_found_nor_missed() -> None:
+    """As in MOTChallenge: a box on a static person is left out, and one on a person stays."""
+    lines = [f"{frame},1,0,0,50,100,1,1,1\n{frame},2,200,0,50,100,0,7,1" for frame in range(1, 11)]
+    real = table_of(parsed("\n".join(lines).split("\n"), "truth")).timed(0, 10)
+    lines = [f"{frame},1,0,0,50,100,1\n{frame},2,200,0,50,100,1\n{frame},3,400,0,50,100,1" for frame in range(1, 11)]
+    found = table_of(parsed("\n".join(lines).split("\n"), "lines")).timed(0, 10)
+    linked = evaluate_tracks(tracks(found[found.tracks < 3]), real).linked
+    assert (linked.identity.idf1, linked.hota.hota) == (1, 1)
+    assert evaluate_tracks(tracks(found), real).linked.identity.precision == pytest.approx(0.5)
 
 
 def test_no_camera_in_common() -> None:
@@ -91,13 +110,13 @@ def test_truth_in_files(tmp_path: Path) -> None:
     (tmp_path / "north").mkdir()
     (tmp_path / "north" / "gt").mkdir()
     (tmp_path / "north" / "seqinfo.ini").write_text("[Sequence]\nframeRate=25\n")
-    lines = [mot_line(1, 3, box), mot_line(26, 3, box), mot_line(2, 4, box, 0.0)]  # of score 0: not to be counted
+    lines = [mot_line(1, 3, box), mot_line(26, 3, box), mot_line(2, 4, box, 0.0)]
     (tmp_path / "north" / "gt" / "gt.txt").write_text("\n".join(lines))
     with pytest.raises(ConfigError, match="--start of frame 1"):
         read_truth(tmp_path)
     found = read_truth(tmp_path, start=1000)
-    assert found.times.tolist() == [1000, 1001]
-    assert found.cameras.tolist() == ["north", "north"]
+    assert (found.times.tolist(), found.scores.tolist()) == ([1000, 1001, 1000.04], [1, 1, 0])
+    assert found.cameras.tolist() == ["north"] * 3
     (tmp_path / "aic.txt").write_text("\n".join(aicity_line("c1", 3, frame, box) for frame in (1, 11)))
     assert read_truth(tmp_path / "aic.txt", start=0, rate=10).times.tolist() == [0, 1]
     (tmp_path / "empty").mkdir()

@@ -13,7 +13,7 @@ from rich.table import Table
 from resight.cli import output
 from resight.core.errors import ConfigError
 from resight.core.visibility import THIRDS
-from resight.evaluation.bootstrap import format_figure
+from resight.evaluation.intervals import format_figure
 
 if TYPE_CHECKING:
     from resight.evaluation.evaluate import Evaluation

@@ -83,7 +83,7 @@ def evaluate(
     format: Annotated[str | None, typer.Option(help="The data's format, where it is not to be guessed.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     runtime: Annotated[str, typer.Option(help="Of a bundle: onnxruntime or openvino.")] = "onnxruntime",
-    seed: Annotated[int, typer.Option(min=0, help="Of the bootstrap.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Of what --verification and --open-set draw.")] = 0,
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first unreadable picture.")] = False,
 ) -> None:
     """Prints rank-1, rank-5, rank-10, mAP and mINP with 95% intervals, under named protocols.
@@ -176,7 +176,6 @@ def evaluate(
             expansion=Expansion(query_expansion, database_augmentation, alpha) if expanded else None,
             reranking=Reranking() if rerank else None,
             aligned=Aligned(loaded.strips) if aligned and loaded else None,
-            seed=seed,
         )
         for name in protocol or ["market1501"]
     ]
@@ -215,11 +214,11 @@ def evaluate(
         tables.print_open_set(strangers)
         values["open_set"] = strangers.to_dict()
     if occlusion and loaded and dataset:
-        rows = measure_hidden(loaded, dataset, embedded, first, progress=output.progress, seed=seed)
+        rows = measure_hidden(loaded, dataset, embedded, first, progress=output.progress)
         tables.print_occlusion(rows)
         values["occlusion"] = [asdict(row) for row in rows]
     if breakdown:
-        broken = break_down(query, gallery, first, seed=seed)
+        broken = break_down(query, gallery, first)
         tables.print_breakdown(broken, [*dataset.query, *dataset.gallery] if dataset else ())
         values["breakdown"] = broken.to_dict()
     if json_file is not None:

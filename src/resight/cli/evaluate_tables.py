@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 
 from resight.cli import output
-from resight.evaluation.bootstrap import Interval, format_figure
+from resight.evaluation.intervals import Interval, format_figure
 from resight.evaluation.metrics import METRICS
 
 if TYPE_CHECKING:

@@ -122,7 +122,7 @@ def name_blank(blank: Sequence[str], done: str = "scored") -> None:
         say(f"{len(blank):,} picture(s) show nothing and are {done} like others: {', '.join(blank[:5])}")
 
 
-INTERVALS = "in brackets: 95% bootstrap intervals over the queries"
+INTERVALS = "in brackets: 95% intervals over the queries"
 
 
 def counts(evaluation: Evaluation) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 
 from resight.core.cores import available_cores, blas_by_one_thread
 from resight.core.errors import ConfigError, EmbeddingError, unknown_name
-from resight.core.records import FloatArray
+from resight.core.records import FloatArray, IntArray
 
 T = TypeVar("T")
 BLOCK_BYTES = 16 * 2**20  # of distances held at a time: more does not stay in the processor's cache
@@ -28,7 +28,7 @@ def distance_blocks(
 
     One buffer of `block_bytes` (or of 16 rows, if that is more) serves every block: use it before the next, and write
     into it as you like. distance: `cosine` (1 - cosine of the angle) or `euclidean` (not squared; computed in float64,
-    since the difference of large squares cancels in float32).
+    since the difference of large squares cancels in float32). Equal gallery rows are equally far.
 
     Raises EmbeddingError where the dims differ or, for cosine, an embedding is all zeros; ConfigError for an unknown
     distance.
@@ -95,6 +95,7 @@ def _prepared(query: FloatArray, gallery: FloatArray, distance: str, block_bytes
 def _cosine(query: FloatArray, gallery: FloatArray) -> Fill:
     _inverse_lengths(query)  # so that a row of zeros is found before the work
     lengths = _inverse_lengths(gallery)
+    later, first = _repeated(gallery)
 
     def fill(rows: FloatArray, block: FloatArray) -> None:
         unit = unit_rows(rows)
@@ -103,8 +104,23 @@ def _cosine(query: FloatArray, gallery: FloatArray) -> Fill:
             np.matmul(unit, gallery[start : start + CHUNK_ROWS].T, out=part)
             part *= -lengths[start : start + CHUNK_ROWS]
             part += 1
+        block[:, later] = block[:, first]  # a product rounds equal rows otherwise at its edges, and they would not tie
 
     return fill
+
+
+def _repeated(gallery: FloatArray) -> tuple[IntArray, IntArray]:
+    """The rows that are equal to an earlier one, bit by bit, and the first such row of each: (r,) int64 both."""
+    factors = np.random.default_rng(0).integers(1, 2**63, gallery.shape[1] * gallery.itemsize // 4, np.uint64) | 1
+    hashes = np.empty(len(gallery), np.uint64)
+    for start in range(0, len(gallery), CHUNK_ROWS):
+        bits = np.ascontiguousarray(gallery[start : start + CHUNK_ROWS]).view(np.uint32)
+        hashes[start : start + CHUNK_ROWS] = bits.astype(np.uint64) @ factors
+    _, first, which = np.unique(hashes, return_index=True, return_inverse=True)
+    earliest = first[which]
+    later = np.flatnonzero(earliest != np.arange(len(gallery)))
+    equal = (gallery[later] == gallery[earliest[later]]).all(axis=1)
+    return later[equal].astype(np.int64), earliest[later[equal]].astype(np.int64)
 
 
 def _euclidean(query: FloatArray, gallery: FloatArray) -> Fill:
@@ -131,9 +147,9 @@ def _inverse_lengths(embeddings: FloatArray) -> FloatArray:
     # The squares of huge or tiny numbers are beyond float32.
     strange = np.flatnonzero(~((lengths > 1e-15) & (lengths < np.inf)))
     lengths[strange] = np.linalg.norm(np.asarray(embeddings[strange], np.float64), axis=1)
-    zero = strange[lengths[strange] == 0]
+    zero = strange[lengths[strange] < np.finfo(np.float32).tiny]
     if zero.size:
-        raise EmbeddingError(f"embedding {zero[0]} is all zeros, so it has no direction ({zero.size} such)")
+        raise EmbeddingError(f"embedding {zero[0]} is all zeros, or next to it: it has no direction ({zero.size} such)")
     inverse: FloatArray = np.divide(1, lengths, dtype=np.float32)
     return inverse
 

@@ -69,12 +69,10 @@ def measure_hidden(
     protocol: str = "market1501",
     *,
     progress: Progress = silent,
-    seed: int = 0,
 ) -> list[OcclusionRow]:
     """Rank-1 and mAP with each third of every query painted over in turn, compared plainly and on what both show.
 
-    embedded: query and gallery of `dataset` by `model`. seed: of the bootstrap. An embedding without strips is compared
-    plainly alone.
+    embedded: query and gallery of `dataset` by `model`. An embedding without strips is compared plainly alone.
     """
     size, parts = model.preprocessing, model.strips if has_strips(model.parts) else None
     picture = mean_picture(dataset.gallery, size.height, size.width, size.resize)
@@ -86,4 +84,4 @@ def measure_hidden(
         )[0]
         for third in THIRDS
     }
-    return measure_occlusion(embedded.query, hidden, embedded.gallery, parts, protocol, seed=seed)
+    return measure_occlusion(embedded.query, hidden, embedded.gallery, parts, protocol)

@@ -9,8 +9,9 @@ import numpy as np
 
 from resight.core.errors import DataError
 from resight.core.records import EmbeddedCrops
-from resight.evaluation.bootstrap import Interval
 from resight.evaluation.evaluate import Evaluation, evaluate, rankings
+from resight.evaluation.intervals import Interval
+from resight.evaluation.protocols import DISTRACTOR_PID
 
 SCHEMA = "resight.breakdown/1"
 COSTLY_QUERIES = 10
@@ -71,45 +72,45 @@ class Breakdown:
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
         values = asdict(self)
-        return {"schema": SCHEMA, "interval": "95% bootstrap over queries", "metric": values.pop("distance"), **values}
+        return {
+            "schema": SCHEMA,
+            "interval": "95% score interval over queries",
+            "metric": values.pop("distance"),
+            **values,
+        }
 
 
 def break_down(
     query: EmbeddedCrops,
     gallery: EmbeddedCrops,
     protocol: str = "market1501",
-    *,
-    bootstrap_samples: int = 200,
-    seed: int = 0,
 ) -> Breakdown:
-    """The breakdown of an evaluation by cosine similarity, without re-ranking. bootstrap_samples: of the intervals of
-    pairs of cameras.
+    """The breakdown of an evaluation by cosine similarity, without re-ranking.
 
     Raises DataError where there is nothing to score, EmbeddingError where embeddings cannot be compared, ConfigError
     for an unknown protocol.
     """
-    whole = evaluate(query, gallery, protocol, bootstrap_samples=1, seed=seed)
+    whole = evaluate(query, gallery, protocol)
     return Breakdown(
         whole.protocol,
         whole.distance,
-        _camera_pairs(query, gallery, protocol, bootstrap_samples, seed),
+        _camera_pairs(query, gallery, protocol),
         _people(query, whole),
         _costly(query, gallery, whole),
     )
 
 
-def _camera_pairs(
-    query: EmbeddedCrops, gallery: EmbeddedCrops, protocol: str, samples: int, seed: int
-) -> tuple[CameraPair, ...]:
+def _camera_pairs(query: EmbeddedCrops, gallery: EmbeddedCrops, protocol: str) -> tuple[CameraPair, ...]:
     found = []
     for query_camid in np.unique(query.camids).tolist():
         for gallery_camid in np.unique(gallery.camids).tolist():
             searched = gallery.take(gallery.camids == gallery_camid)
-            searching = query.take((query.camids == query_camid) & np.isin(query.pids, searched.pids))
+            known = (query.pids > DISTRACTOR_PID) & np.isin(query.pids, searched.pids)
+            searching = query.take((query.camids == query_camid) & known)
             if not len(searching):  # that camera saw none of them
                 continue
             try:
-                e = evaluate(searching, searched, protocol, bootstrap_samples=samples, seed=seed)
+                e = evaluate(searching, searched, protocol)
             except DataError:  # the protocol leaves out the camera's own pictures
                 continue
             figures = (e.rank(1), e.rank1_interval, e.mean_ap, e.mean_ap_interval)

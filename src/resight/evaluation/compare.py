@@ -9,8 +9,8 @@ import numpy as np
 
 from resight.core.errors import DataError
 from resight.core.records import EmbeddedCrops, IntArray
-from resight.evaluation.bootstrap import CONFIDENCE, Interval, resampled_means
 from resight.evaluation.evaluate import Evaluation, evaluate
+from resight.evaluation.intervals import CONFIDENCE, Interval, resampled_means, small_sample
 from resight.evaluation.metrics import Values
 
 OUTCOMES = ("gained", "lost", "both wrong", "both right")
@@ -93,7 +93,7 @@ def compare(
             np.array_equal(getattr(one, name), getattr(other, name)) for name in ("pids", "camids")
         ):
             raise DataError("two models can only be compared on the same pictures, in the same order")
-    a, b = (evaluate(query, gallery, protocol, seed=seed) for query, gallery in (first, second))
+    a, b = (evaluate(query, gallery, protocol) for query, gallery in (first, second))
     people = first[0].pids[a.query_index]
     right_a, right_b = a.first_hit == 0, b.first_hit == 0
     outcome = np.select([~right_a & right_b, right_a & ~right_b, ~right_a & ~right_b], [0, 1, 2], default=3)
@@ -120,11 +120,19 @@ def paired_difference(
     find differences where there are none.
     The p-value counts the samples of the differences, moved to a mean of zero, that lie as far out as the mean does
     (Efron and Tibshirani, 1993, ch. 16), and is never 0. The interval has the mean in its middle and leaves zero out
-    where that test does at 5%: as far to both sides as 95% of the samples lie from the mean.
+    where that test does at 5%: as far to both sides as 95% of the samples lie from the mean. Samples of few people lie
+    too close (`small_sample`); and however alike their differences, so few could all have come out on one side by
+    chance: p is 2^(1 - people) at the least, so that of five people and fewer nothing can be told.
     """
     difference = second - first
     mean = float(difference.mean())
-    apart = np.abs(resampled_means(difference, samples, seed, groups) - mean)
-    reach = float(np.quantile(apart, CONFIDENCE))
+    num_groups = len(np.unique(groups))
+    if num_groups < 2:
+        return Difference(mean, Interval(-1.0, 1.0), 1.0)
+    apart = small_sample(num_groups) * np.abs(resampled_means(difference, samples, seed, groups) - mean)
+    reach = float(np.quantile(apart, CONFIDENCE, method="higher"))
     beyond = int((apart >= abs(mean) - 1e-12).sum())
-    return Difference(mean, Interval(mean - reach, mean + reach), (1 + beyond) / (1 + samples))
+    p = max((1 + beyond) / (1 + samples), 2.0 ** (1 - num_groups)) if mean else 1.0
+    if p > 1 - CONFIDENCE:
+        reach = max(reach, abs(mean))
+    return Difference(mean, Interval(max(-1.0, mean - reach), min(1.0, mean + reach)), p)

@@ -15,8 +15,8 @@ import numpy.typing as npt
 from resight.core.distances import BLOCK_BYTES, distance_blocks, map_blocks
 from resight.core.errors import ConfigError, DataError, EmbeddingError
 from resight.core.records import UNKNOWN_CAMERA, EmbeddedCrops, FloatArray, IntArray
-from resight.evaluation.bootstrap import Interval, bootstrap_interval, format_figure
 from resight.evaluation.expansion import Expansion
+from resight.evaluation.intervals import Interval, format_figure, mean_interval
 from resight.evaluation.metrics import METRICS, Measured, Values, cmc_curve
 from resight.evaluation.parts.aligned import Aligned
 from resight.evaluation.protocols import GalleryRows, Protocol, Rows, find_protocol, rows_of, same_camera
@@ -24,6 +24,7 @@ from resight.evaluation.ranking import QueryRanks, nearest, rank_block, relevant
 from resight.evaluation.rerank import Reranking, rerank_blocks
 
 SCHEMA = "resight.evaluation/1"
+INTERVAL = "95% score interval over queries; over people where it says so"
 Ranks = Callable[[int, FloatArray], list[QueryRanks]]
 EveryBlock = Callable[[Ranks], Iterable[list[QueryRanks]]]  # what the function makes of each block, in order
 
@@ -47,8 +48,6 @@ class Evaluation:
     num_skipped: int
     num_gallery: int
     num_junk: int
-    bootstrap_samples: int
-    seed: int
     query_index: IntArray
     first_hit: IntArray
 
@@ -128,9 +127,7 @@ class Evaluation:
             "num_skipped": self.num_skipped,
             "num_gallery": self.num_gallery,
             "num_junk": self.num_junk,
-            "interval": "95% bootstrap over queries; over people where it says so",
-            "bootstrap_samples": self.bootstrap_samples,
-            "seed": self.seed,
+            "interval": INTERVAL,
         }
 
 
@@ -155,14 +152,12 @@ def evaluate(
     reranking: Reranking | None = None,
     aligned: Aligned | None = None,
     max_rank: int = 50,
-    bootstrap_samples: int = 1000,
-    seed: int = 0,
 ) -> Evaluation:
     """Scores embeddings under a protocol: CMC, and each metric of METRICS, in bounded memory.
 
     protocol: a name of PROTOCOLS. distance: `cosine` or `euclidean`. expansion, reranking: change the ranking first;
     they support cosine only, and are named in the evaluation's `distance`. aligned: compares aligned strips instead of
-    whole embeddings. max_rank: the length of the CMC curve. bootstrap_samples, seed: of the intervals.
+    whole embeddings. max_rank: the length of the CMC curve.
 
     Warns where a protocol asks for cameras that are not known. Raises DataError where there is nothing to score,
     EmbeddingError where embeddings cannot be compared, ConfigError for an unknown protocol or distance, or for two
@@ -186,7 +181,7 @@ def evaluate(
         >>> found.rank(1), round(found.mean_ap, 3)
         (1.0, 0.833)
     """
-    settings = _Settings(protocol, distance, max_rank, bootstrap_samples, seed)
+    settings = _Settings(protocol, distance, max_rank)
     rows = (rows_of(query), rows_of(gallery))
     unknown = sum(int((side.camids == UNKNOWN_CAMERA).sum()) for side in rows)
     if unknown and find_protocol(protocol).junk is same_camera:
@@ -221,8 +216,6 @@ def evaluate_distmat(
     *,
     distance: str = "given",
     max_rank: int = 50,
-    bootstrap_samples: int = 1000,
-    seed: int = 0,
 ) -> Evaluation:
     """Scores a distmat (q, g) float32, lower is closer. distance: what to call it in the evaluation.
 
@@ -244,7 +237,7 @@ def evaluate_distmat(
         raise EmbeddingError(
             f"the distmat is {distmat.shape}, for {len(query)} queries and {len(gallery)} gallery rows"
         )
-    settings = _Settings(protocol, distance, max_rank, bootstrap_samples, seed)
+    settings = _Settings(protocol, distance, max_rank)
     return _evaluate(_in_turn(_slices(distmat)), query, gallery, settings)
 
 
@@ -285,14 +278,12 @@ class _Settings:
     protocol: str
     distance: str
     max_rank: int
-    bootstrap_samples: int
-    seed: int
 
 
 def _evaluate(every: EveryBlock, query: Rows, gallery: Rows, settings: _Settings) -> Evaluation:
     rule = find_protocol(settings.protocol)
-    if settings.max_rank < 1 or settings.bootstrap_samples < 1:
-        raise ConfigError("max_rank and bootstrap_samples must be at least 1")
+    if settings.max_rank < 1:
+        raise ConfigError("max_rank must be at least 1")
     if not len(query) or not len(gallery):
         raise DataError(f"nothing to score: {len(query)} queries, {len(gallery)} gallery rows")
     among = GalleryRows(gallery)
@@ -306,20 +297,18 @@ def _evaluate(every: EveryBlock, query: Rows, gallery: Rows, settings: _Settings
         protocol=rule.name,
         distance=settings.distance,
         cmc=cmc_curve(first_hit, settings.max_rank),
-        metrics=_measure(found, query.pids[scored], rule, settings),
+        metrics=_measure(found, query.pids[scored], rule),
         num_query=len(query),
         num_scored=len(scored),
         num_skipped=len(query) - len(scored),
         num_gallery=len(gallery),
         num_junk=sum(r.num_junk for r in found),
-        bootstrap_samples=settings.bootstrap_samples,
-        seed=settings.seed,
         query_index=np.array(scored, dtype=np.int64),
         first_hit=first_hit,
     )
 
 
-def _measure(ranks: list[QueryRanks], people: IntArray, rule: Protocol, settings: _Settings) -> dict[str, Measured]:
+def _measure(ranks: list[QueryRanks], people: IntArray, rule: Protocol) -> dict[str, Measured]:
     """Each metric that the protocol defines. people: of each query."""
     measured = {}
     for name, metric in METRICS.items():
@@ -327,9 +316,8 @@ def _measure(ranks: list[QueryRanks], people: IntArray, rule: Protocol, settings
             continue
         counted = ((r.hits, len(r.hits) if rule.hits_only else r.num_relevant) for r in ranks)
         per_query = np.array([metric.of_query(hits, num_relevant) for hits, num_relevant in counted])
-        samples = per_query, settings.bootstrap_samples, settings.seed
-        over_people = bootstrap_interval(*samples, people)
-        measured[name] = Measured(float(per_query.mean()), bootstrap_interval(*samples), per_query, over_people)
+        intervals = mean_interval(per_query), mean_interval(per_query, people)
+        measured[name] = Measured(float(per_query.mean()), intervals[0], per_query, intervals[1])
     return measured
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from resight.core.records import IntArray
-from resight.evaluation.bootstrap import Interval
+from resight.evaluation.intervals import Interval
 from resight.evaluation.protocols import Protocol
 
 Values = npt.NDArray[np.float64]
@@ -51,9 +51,9 @@ def by_whole_rankings(protocol: Protocol) -> bool:
 
 @dataclass(frozen=True)
 class Metric:
-    """title: its name in print. of_query: (hits, num_relevant) to the metric of one query: hits are the 0-based places
-    of the right answers in its ranking, ascending, int64; num_relevant is how many right answers the protocol counts,
-    found or not. defined: whether a protocol defines it."""
+    """title: its name in print. of_query: (hits, num_relevant) to the metric of one query, from 0 to 1: hits are the
+    0-based places of the right answers in its ranking, ascending, int64; num_relevant is how many right answers the
+    protocol counts, found or not. defined: whether a protocol defines it."""
 
     title: str
     of_query: Callable[[IntArray, int], float]
@@ -69,8 +69,8 @@ METRICS: dict[str, Metric] = {
 
 @dataclass(frozen=True, eq=False)
 class Measured:
-    """One metric of one evaluation. value: the mean over the scored queries. interval: 95% bootstrap interval of the
-    mean over the queries. per_query: (num_scored,) float64. over_people: the interval over the people, whose queries
+    """One metric of one evaluation. value: the mean over the scored queries. interval: 95% interval of the mean
+    over the queries. per_query: (num_scored,) float64. over_people: the interval over the people, whose queries
     are not independent; None where it was not asked for."""
 
     value: float

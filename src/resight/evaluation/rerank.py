@@ -63,13 +63,13 @@ def rerank_blocks(
     """Re-ranked distances, block by block: (first query row, (b, g) float32). query (q, dim), gallery (g, dim):
     float32, compared by cosine.
 
-    Besides the blocks it holds both sets of embeddings at unit length, and k1 + 1 neighbours and some hundred weights
-    of each row; never a matrix of all pairs. One buffer serves every block, as for `distance_blocks`.
+    Besides the blocks it holds both sets of embeddings at unit length, and k1 + 1 (or k2) neighbours and some hundred
+    weights of each row; never a matrix of all pairs. One buffer serves every block, as for `distance_blocks`.
 
     Raises EmbeddingError where embeddings cannot be compared.
     """
     rows = unit_rows(np.concatenate((query, gallery)))
-    neighbours, largest = nearest_rows(rows, settings.k1 + 1)
+    neighbours, largest = nearest_rows(rows, max(settings.k1 + 1, settings.k2))
     weights = _weights(rows, neighbours, largest, settings)
     num_query = len(query)
     of_gallery = scipy.sparse.csc_array(weights[num_query:])
@@ -89,7 +89,7 @@ def jaccard_within(rows: FloatArray, k1: int, k2: int, most: float) -> Weights:
     rows: (n, dim) float32, compared by cosine. Raises EmbeddingError where embeddings cannot be compared.
     """
     rows = unit_rows(rows)
-    neighbours, largest = nearest_rows(rows, k1 + 1)
+    neighbours, largest = nearest_rows(rows, max(k1 + 1, k2))
     weights = _weights(rows, neighbours, largest, Reranking(k1, k2))
     columns = scipy.sparse.csc_array(weights)
     starts, found, values = [0], [], []
@@ -126,7 +126,7 @@ def nearest_rows(rows: FloatArray, k: int) -> tuple[IntArray, FloatArray]:
 
 def _weights(rows: FloatArray, neighbours: IntArray, largest: FloatArray, settings: Reranking) -> Weights:
     """V: (n, n) sparse float64, each row of sum 1."""
-    reciprocal = _reciprocal(neighbours)
+    reciprocal = _reciprocal(neighbours[:, : settings.k1 + 1])
     half = _reciprocal(neighbours[:, : round(settings.k1 / 2) + 1])
     size = np.asarray(half.sum(axis=1)).ravel()  # of each half set
     overlap = scipy.sparse.coo_array((reciprocal @ half).multiply(reciprocal))  # half is symmetric

@@ -10,9 +10,9 @@ import numpy as np
 from resight.core.distances import unit_rows
 from resight.core.records import EmbeddedCrops, FloatArray
 from resight.data.crops import Crop
-from resight.evaluation.bootstrap import format_figure
 from resight.evaluation.compare import OUTCOMES, Comparison, Difference
 from resight.evaluation.evaluate import Evaluation, RankedList, rankings
+from resight.evaluation.intervals import format_figure
 from resight.evaluation.metrics import METRICS
 from resight.evaluation.parts.strips import Faithfulness, strip_similarities, swap_losses
 from resight.report.drawings import cmc_drawing
@@ -128,8 +128,9 @@ def _curves(names: tuple[str, str], comparison: Comparison) -> Plot:
 
 def _about_intervals(by: Comparison) -> str:
     return (
-        "In brackets: 95% intervals. Those of a model are bootstrapped over the queries; those of the difference, and "
-        f"p, over the {by.num_people:,} people of the queries, both models on the same draw. Where p is above {NOISE}, "
+        "In brackets: 95% intervals. Those of a model are over the queries; those of the difference, and p, are "
+        f"bootstrapped over the {by.num_people:,} people of the queries, both models on the same draw. Where p is "
+        f"above {NOISE}, "
         "chance alone shows such a difference that often: these data do not show that one model is better."
     )
 

@@ -9,8 +9,8 @@ import numpy as np
 
 from resight.core.distances import unit_rows
 from resight.core.records import FloatArray, IntArray
-from resight.evaluation.bootstrap import percentile_interval
 from resight.evaluation.decisions.verification import SortedSimilarities, weighted_equal_error_rate
+from resight.evaluation.intervals import percentile_interval
 from resight.site.criterion import rows_by_camera
 
 SAMPLES = 500

@@ -34,12 +34,14 @@ def unpack_boxes(text: str, start: float) -> tuple[Times, FloatArray]:
 
 def boxes_at(times: Times, boxes: FloatArray, moments: Times, gap_s: float, near_s: float) -> FloatArray:
     """(m, 4): where the person was at each of the moments, between boxes that lie at most `gap_s` apart; NaN elsewhere.
-    near_s: at the ends, how far a moment may lie from a box."""
+    near_s: how far a moment may lie from a box beyond the ends and beside a wider gap, where it has that box itself."""
     found = np.stack([np.interp(moments, times, boxes[:, side]) for side in range(4)], axis=1)
     after = np.searchsorted(times, moments).clip(1, max(1, len(times) - 1))
     to_first = np.abs(moments - times[after - 1])
     to_second = np.abs(times[np.minimum(after, len(times) - 1)] - moments)
     inside = (moments >= times[0]) & (moments <= times[-1]) & (to_first + to_second <= gap_s)
     near = np.minimum(to_first, to_second) <= near_s
+    nearest = np.minimum(np.where(to_first <= to_second, after - 1, after), len(times) - 1)
+    found[~inside] = boxes[nearest[~inside]]
     found[~(inside | near)] = np.nan
     return found.astype(np.float32)

@@ -170,6 +170,9 @@ def test_cameras_that_are_none(city: Dataset) -> None:
     diagnosis = examine(one)
     assert found(diagnosis)["one-camera"].severity == "warning"
     assert diagnosis.advice.protocols == ("no-camera",)
+    single = tuple({crop.pid: crop for crop in one.query}.values())
+    own = examine(replace(one, query=single, gallery=tuple(map(renamed, single))))
+    assert own.advice.protocols == ()  # each one's only match is the picture itself, which no-camera leaves out
 
 
 def test_odd_files_and_sizes(city: Dataset) -> None:

@@ -10,8 +10,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from resight.data.doctor.label_checks import cameras_are_none
-from resight.data.doctor.people_checks import answered_across_cameras
-from resight.data.doctor.survey import Flags, Survey
+from resight.data.doctor.people_checks import answered_across_cameras, answered_at_all
+from resight.data.doctor.survey import Survey
 
 Z = 1.959964  # of a 95% interval
 RANK1_GUESSES = (0.5, 0.8, 0.95)
@@ -74,7 +74,7 @@ def advise(s: Survey, data: str, recipe: RecipeSizes | None = None) -> Advice:
     """data: what the user calls the data on the command line. recipe: the one that `resight train` takes by default, so
     that the command fits its sizes to the data; without it the command has no options."""
     protocols, reason = _protocols(s)
-    answered = answered_across_cameras(s) if protocols[:1] == ("market1501",) else _answered_at_all(s)
+    answered = answered_across_cameras(s) if protocols[:1] == ("market1501",) else answered_at_all(s)
     scored, people = int(answered.sum()), len(np.unique(s.pids[s.rows("query")][answered]))
     intervals = tuple(
         (guess, wilson_interval(guess, scored), wilson_interval(guess, people))
@@ -92,14 +92,10 @@ def wilson_interval(share: float, number: int) -> tuple[float, float]:
     return middle - half, middle + half
 
 
-def _answered_at_all(s: Survey) -> Flags:
-    return np.isin(s.pids[s.rows("query")], s.pids[s.rows("gallery")])
-
-
 def _protocols(s: Survey) -> tuple[tuple[str, ...], str]:
     if not len(s.rows("query")) or not len(s.rows("gallery")):
         return (), "There is no query or no gallery, so there is nothing to score."
-    across, at_all = int(answered_across_cameras(s).sum()), int(_answered_at_all(s).sum())
+    across, at_all = int(answered_across_cameras(s).sum()), int(answered_at_all(s).sum())
     if not at_all:
         return (), "No query's person is in the gallery, so there is nothing to score."
     if cameras_are_none(s):

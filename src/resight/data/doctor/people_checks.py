@@ -10,7 +10,7 @@ from resight.core.records import IntArray
 from resight.core.words import counted
 from resight.data.crops import RIGHTS_UNKNOWN, SPLITS, Crop
 from resight.data.doctor.findings import EXAMPLES, Finding
-from resight.data.doctor.survey import Flags, Survey, count_by
+from resight.data.doctor.survey import Flags, Ids, Survey, count_by
 
 UNEQUAL = 8  # times the median
 FEW_QUERIES, FEW_IDS = 100, 30
@@ -140,16 +140,21 @@ def what_is_missing(s: Survey) -> Iterator[Finding]:
 
 def answered_across_cameras(s: Survey) -> Flags:
     """(q,) bool: whether the gallery has the query's person by another camera."""
+    return _answered_by_another(s, s.camids)
+
+
+def answered_at_all(s: Survey) -> Flags:
+    """(q,) bool: whether the gallery has another picture of the query's person."""
+    return _answered_by_another(s, s.content_hashes)
+
+
+def _answered_by_another(s: Survey, kinds: IntArray | Ids) -> Flags:
+    """(q,) bool: whether the gallery has the query's person in a row of another kind. kinds: (n,) of each picture."""
     query, gallery = s.rows("query"), s.rows("gallery")
-    seen = {(pid, camid) for pid, camid in zip(s.pids[gallery].tolist(), s.camids[gallery].tolist(), strict=True)}
-    cameras_of = count_by(np.array([pid for pid, _ in seen], np.int64))
-    return np.array(
-        [
-            cameras_of.get(pid, 0) > ((pid, camid) in seen)
-            for pid, camid in zip(s.pids[query].tolist(), s.camids[query].tolist(), strict=True)
-        ],
-        dtype=np.bool_,
-    )
+    seen = set(zip(s.pids[gallery].tolist(), kinds[gallery].tolist(), strict=True))
+    kinds_of = count_by(np.array([pid for pid, _ in seen], np.int64))
+    asked = zip(s.pids[query].tolist(), kinds[query].tolist(), strict=True)
+    return np.array([kinds_of.get(pid, 0) > ((pid, kind) in seen) for pid, kind in asked], dtype=np.bool_)
 
 
 def _of_pid(s: Survey, rows: IntArray, pid: int) -> tuple[Crop, ...]:

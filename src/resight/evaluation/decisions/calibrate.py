@@ -18,12 +18,12 @@ import numpy.typing as npt
 from resight.core.calibration import Calibration, Rate, RateCurve
 from resight.core.errors import DataError
 from resight.core.records import EmbeddedCrops, IntArray
-from resight.evaluation.bootstrap import percentile_interval
 from resight.evaluation.decisions.probability import CENTRES, FITS, bins_of, histogram
 from resight.evaluation.decisions.rates import Trials, Values, share_above, share_below
 from resight.evaluation.decisions.search_odds import fit_search_odds
 from resight.evaluation.decisions.searches import Searches, searches_within
 from resight.evaluation.decisions.verification import FALSE_ACCEPT_RATES, Pairs, pairs_within
+from resight.evaluation.intervals import percentile_interval
 from resight.evaluation.protocols import DISTRACTOR_PID
 
 LEAST_PEOPLE = 10  # by two cameras: fewer say nothing of people in general

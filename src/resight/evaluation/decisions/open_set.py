@@ -17,9 +17,9 @@ import numpy as np
 
 from resight.core.errors import DataError
 from resight.core.records import EmbeddedCrops, FloatArray, IntArray
-from resight.evaluation.bootstrap import Interval, percentile_interval
 from resight.evaluation.decisions.searches import best_by_person
 from resight.evaluation.decisions.verification import SortedSimilarities, Values
+from resight.evaluation.intervals import Interval, percentile_interval, widened
 from resight.evaluation.protocols import DISTRACTOR_PID
 
 SCHEMA = "resight.open_set/1"
@@ -102,11 +102,12 @@ def measure_open_set(
         drawn = np.bincount(rng.choice(candidates, len(candidates)), minlength=len(people)).astype(np.float64)
         for rate in supported:
             resampled[rate].append(searches[sample % splits].miss_rate(rate, drawn)[0])
+    misses = {rate: float(np.mean([miss for miss, _ in found[rate]])) for rate in supported}
     points = tuple(
         IdentificationPoint(
             rate,
-            float(np.mean([miss for miss, _ in found[rate]])),
-            percentile_interval(np.array(resampled[rate])),
+            misses[rate],
+            widened(percentile_interval(np.array(resampled[rate])), misses[rate], len(candidates)),
             float(np.mean([threshold for _, threshold in found[rate]])),
         )
         if rate in supported

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from resight.core.distances import distance_blocks
 from resight.core.errors import DataError
 from resight.core.records import EmbeddedCrops, FloatArray, IntArray
-from resight.evaluation.bootstrap import Interval, percentile_interval
+from resight.evaluation.intervals import LEAST_GROUPS, Interval, percentile_interval, widened
 from resight.evaluation.protocols import DISTRACTOR_PID
 
 SCHEMA = "resight.verification/1"
@@ -47,7 +47,7 @@ class Pairs:
 @dataclass(frozen=True)
 class OperatingPoint:
     """The threshold for a false accept rate, and the true accept rate there with its 95% interval over people. All
-    three are None where the pairs of two people are too few for that rate."""
+    three are None where the pairs of two people, or the people in them, are too few for that rate."""
 
     false_accept_rate: float
     true_accept_rate: float | None
@@ -129,7 +129,12 @@ def verify_pairs(pairs: Pairs, *, bootstrap_samples: int = 200, seed: int = 0) -
             "verification takes both"
         )
     genuine, impostor = SortedSimilarities(pairs.genuine), SortedSimilarities(pairs.impostor)
-    supported = [far for far in FALSE_ACCEPT_RATES if far * len(pairs.impostor) >= LEAST_ACCEPTED]
+    supported = [
+        far
+        for far in FALSE_ACCEPT_RATES
+        if far * len(pairs.impostor) >= LEAST_ACCEPTED and _num_mistaken(pairs, impostor.highest(far)) >= LEAST_GROUPS
+    ]
+    people = len(np.unique(pairs.genuine_person))
     rng = np.random.default_rng(seed)
     eers, tars = np.empty(bootstrap_samples), np.empty((bootstrap_samples, len(supported)))
     for sample in range(bootstrap_samples):
@@ -149,23 +154,34 @@ def verify_pairs(pairs: Pairs, *, bootstrap_samples: int = 200, seed: int = 0) -
             continue
         threshold = impostor.threshold(far, ones_i)
         tar = genuine.share_above(threshold, ones_g)
-        points.append(OperatingPoint(far, tar, percentile_interval(tars[:, supported.index(far)]), threshold))
+        points.append(
+            OperatingPoint(
+                far, tar, widened(percentile_interval(tars[:, supported.index(far)]), tar, people), threshold
+            )
+        )
     lowest = min(1.0, LEAST_ACCEPTED / len(pairs.impostor))
     curve_far = np.geomspace(lowest, 1, CURVE_POINTS)
     curve_tar = np.array([genuine.share_above(impostor.threshold(far, ones_i), ones_g) for far in curve_far])
+    eer = weighted_equal_error_rate(genuine, ones_g, impostor, ones_i)
     return Verification(
         num_genuine=len(pairs.genuine),
         num_impostor=pairs.num_impostor,
         num_sampled=len(pairs.impostor),
         num_people=pairs.num_people,
-        eer=weighted_equal_error_rate(genuine, ones_g, impostor, ones_i),
-        eer_interval=percentile_interval(eers),
+        eer=eer,
+        eer_interval=widened(percentile_interval(eers), eer, people),
         points=tuple(points),
         curve_far=curve_far,
         curve_tar=curve_tar,
         bootstrap_samples=bootstrap_samples,
         seed=seed,
     )
+
+
+def _num_mistaken(pairs: Pairs, rows: IntArray) -> int:
+    """How many pairs of people these impostor pairs are of: many pictures of two people are one mistake."""
+    both = np.sort(pairs.impostor_people[rows], axis=1)
+    return len(np.unique(both[:, 0] * pairs.num_people + both[:, 1]))
 
 
 def score_pairs(
@@ -236,6 +252,10 @@ class SortedSimilarities:
         """(n,) the running sum of the pairs' weights, from the highest similarity down."""
         running: Values = np.cumsum(weight[self._order], dtype=np.float64)
         return running
+
+    def highest(self, share: float) -> IntArray:
+        """The rows of so large a share of the pairs, the most similar."""
+        return self._order[: int(share * len(self._order))]
 
     def share_above(self, threshold: float, running: Values) -> float:
         """The weighted share at or above the threshold."""

@@ -14,8 +14,8 @@ from resight.core.visibility import (
     rows_of_third,
     visibility_of_rows,
 )
-from resight.evaluation.bootstrap import Interval
 from resight.evaluation.evaluate import Evaluation, evaluate, evaluate_distmat
+from resight.evaluation.intervals import Interval
 from resight.evaluation.protocols import rows_of
 
 
@@ -38,8 +38,6 @@ def measure_occlusion(
     gallery: EmbeddedCrops,
     parts: Parts | None,
     protocol: str = "market1501",
-    *,
-    seed: int = 0,
 ) -> list[OcclusionRow]:
     """A row for the queries as they are, and two for each hidden third: compared plainly, and by the visible strips.
 
@@ -49,17 +47,17 @@ def measure_occlusion(
     Raises DataError where there is nothing to score, EmbeddingError where embeddings cannot be compared, ConfigError
     for an unknown protocol.
     """
-    rows = [_row("nothing", "plain", evaluate(query, gallery, protocol, seed=seed))]
+    rows = [_row("nothing", "plain", evaluate(query, gallery, protocol))]
 
     for third, queries in hidden.items():
         plain = EmbeddedCrops(queries.embeddings, query.pids, query.camids, query.content_hashes, query.names)
-        rows.append(_row(third, "plain", evaluate(plain, gallery, protocol, seed=seed)))
+        rows.append(_row(third, "plain", evaluate(plain, gallery, protocol)))
         if parts is not None:
             slices = len(parts.strips)
             known = np.tile(visibility_of_rows(rows_of_third(third), slices), (len(queries), 1))
             all_seen = np.ones((len(gallery), slices), np.float32)
             distances = distances_in_two_stages(queries.embeddings, gallery.embeddings, known, all_seen, parts)
-            again = evaluate_distmat(distances, rows_of(query), rows_of(gallery), protocol, seed=seed)
+            again = evaluate_distmat(distances, rows_of(query), rows_of(gallery), protocol)
             rows.append(_row(third, "mask", again))
     return rows
 

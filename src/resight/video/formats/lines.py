@@ -26,11 +26,14 @@ from resight.core.records import FloatArray, IntArray
 from resight.core.times import parse_time
 from resight.video.records import NO_TRACK, Detections, Times, detections
 
+MOT_DISTRACTORS = (2, 7, 8, 12)  # on a vehicle, static, distractor, reflection (Milan et al., arXiv 1603.00831)
+
 
 @dataclass(frozen=True)
 class Line:
     """One box of one frame. camera: empty where the line does not name it. frame: from 1; 0 where only the time is
-    known. time: seconds; NaN where only the frame is known. track: or NO_TRACK. box: left, top, right, bottom."""
+    known. time: seconds; NaN where only the frame is known. track: or NO_TRACK. box: left, top, right, bottom.
+    distractor: MOT's mark of who is in a truth and not to be followed: found or not, it counts as neither."""
 
     camera: str
     frame: int
@@ -39,6 +42,7 @@ class Line:
     box: tuple[float, float, float, float]
     score: float = 1.0
     visibility: float = 1.0
+    distractor: bool = False
     embedding: tuple[float, ...] | None = None
     model: str = ""
 
@@ -48,7 +52,8 @@ class Boxes:
     """The boxes of a file, n of them, in the order of its lines.
 
     cameras: (n,) str. frames: (n,) int64, from 1, or 0. times: (n,) seconds, or NaN. tracks: (n,) int64. boxes: (n, 4)
-    float32. scores, visibility: (n,) float32. embeddings: (n, dim) float32, if all lines have one; model: its identity.
+    float32. scores, visibility: (n,) float32. distractors: (n,) bool. embeddings: (n, dim) float32, if all lines have
+    one; model: its identity.
     """
 
     cameras: npt.NDArray[np.str_]
@@ -58,6 +63,7 @@ class Boxes:
     boxes: FloatArray
     scores: FloatArray
     visibility: FloatArray
+    distractors: npt.NDArray[np.bool_]
     embeddings: FloatArray | None = None
     model: str = ""
 
@@ -74,6 +80,7 @@ class Boxes:
             self.boxes[rows],
             self.scores[rows],
             self.visibility[rows],
+            self.distractors[rows],
             None if self.embeddings is None else self.embeddings[rows],
             self.model,
         )
@@ -135,6 +142,7 @@ def table_of(lines: Iterable[Line]) -> Boxes:
         np.array([row.box for row in rows], np.float32).reshape(-1, 4),
         np.array([row.score for row in rows], np.float32),
         np.array([row.visibility for row in rows], np.float32),
+        np.array([row.distractor for row in rows], np.bool_),
         np.array(with_embedding, np.float32) if with_embedding else None,
         min(models, default=""),
     )
@@ -215,7 +223,8 @@ def _of_mot(line: str) -> Line:
     left, top, width, height = cells[2:6]
     score = cells[6] if len(cells) > 6 and cells[6] >= 0 else 1.0
     seen = cells[8] if len(cells) > 8 and 0 <= cells[8] <= 1 else 1.0
-    return Line("", int(cells[0]), math.nan, int(cells[1]), (left, top, left + width, top + height), score, seen)
+    thing = len(cells) > 7 and cells[7] in MOT_DISTRACTORS
+    return Line("", int(cells[0]), math.nan, int(cells[1]), (left, top, left + width, top + height), score, seen, thing)
 
 
 def _of_aicity(line: str) -> Line:
@@ -242,6 +251,7 @@ def _of_json(line: str) -> Line:
         (left, top, right, bottom),
         float(values.get("score", 1.0)),
         float(values.get("visibility", 1.0)),
+        False,
         None if vector is None else tuple(float(value) for value in vector),
         str(values.get("model", "")),
     )

@@ -17,26 +17,28 @@ import scipy  # whose parts it imports when they are used
 
 from resight.core.errors import DataError
 from resight.core.records import FloatArray, IntArray
-from resight.evaluation.bootstrap import percentile_interval
+from resight.evaluation.intervals import percentile_interval, widened
 from resight.video.formats.lines import Boxes
 from resight.video.packing import boxes_at
 from resight.video.records import NO_TRACK, Times
 from resight.video.scoring.metrics import Scores, scores, together
-from resight.video.scoring.moments import Compared, Seen, compare
+from resight.video.scoring.moments import Compared, Seen, compare, lies_on
 
 SCHEMA = "resight.video-evaluation/1"
-GAP_S = 1.0  # between two boxes of a tracklet that lie closer it was there too
+GAP_S = 1.0  # of a gallery's tracklets, which hold a few moments a second
 SAMPLES = 1000
 
 
 @dataclass(frozen=True, eq=False)
 class Track:
-    """One tracklet to score. identity: whom it was linked to. times: (n,) seconds. boxes: (n, 4)."""
+    """One tracklet to score. identity: whom it was linked to. times: (n,) seconds, rising. boxes: (n, 4). gap_s:
+    between two boxes that lie no farther apart it was there too; 0 scores what was written and no more."""
 
     camera: str
     identity: int
     times: Times
     boxes: FloatArray
+    gap_s: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -93,16 +95,21 @@ class VideoEvaluation:
 
 
 def evaluate_tracks(tracks: Sequence[Track], truth: Boxes, *, samples: int = SAMPLES, seed: int = 0) -> VideoEvaluation:
-    """Scores tracklets against the truth. truth: boxes with times and cameras; `tracks` of it are the people.
+    """Scores tracklets against the truth. truth: boxes with times and cameras; `tracks` of it are the people. Its
+    boxes of score 0 do not count, and neither do those of a tracklet that lie on a distractor, as in MOTChallenge.
 
     Raises DataError where they have no camera in common.
     """
-    cameras = sorted(set(truth.cameras.tolist()))
+    cameras = sorted(set(truth.cameras[truth.scores > 0].tolist()))
+    truth = truth[np.isin(truth.cameras, cameras)]
+    truth = truth[np.argsort(truth.cameras, kind="stable")]
     kept = [track for track in tracks if track.camera in cameras]
     if not kept:
         there = ", ".join(sorted({track.camera for track in tracks})) or "none"
         raise DataError(f"the truth is of {', '.join(cameras)}, and the tracklets are of {there}: no camera in common")
     real, found, of_camera = _laid_out(kept, truth, cameras)
+    counted, free = truth.scores > 0, ~lies_on(real, truth.distractors, found)
+    real, found, of_camera = real[counted], found[free], (of_camera[0][counted], of_camera[1][free])
     compared = compare(real, found)  # identities are tracklets here: rows of kept
     counts = together(compared)
     whose = _whose(compared, counts, len(kept))
@@ -152,7 +159,7 @@ def _laid_out(
     tracks: Sequence[Track], truth: Boxes, cameras: Sequence[str]
 ) -> tuple[Seen, Seen, tuple[IntArray, IntArray]]:
     """Truth and tracklets on the moments of the truth, and on others where only a tracklet is. The tracklets' ids are
-    their rows; the last are the cameras' rows of either's boxes."""
+    their rows; the last are the cameras' rows of either's boxes. truth: camera after camera, whose order stays."""
     real: list[tuple[IntArray, IntArray, FloatArray]] = []
     found: list[tuple[IntArray, IntArray, FloatArray]] = []
     rows: tuple[list[IntArray], list[IntArray]] = ([], [])
@@ -167,7 +174,7 @@ def _laid_out(
         real.append((first + at, truth.tracks[mine], truth.boxes[mine]))
         rows[0].append(np.full(int(mine.sum()), number))
         for row, track in own:
-            boxes = boxes_at(track.times, track.boxes, moments, GAP_S, step / 2)
+            boxes = boxes_at(track.times, track.boxes, moments, track.gap_s, step / 2)
             there = np.flatnonzero(np.isfinite(boxes).all(axis=1))
             found.append((first + there, np.full(len(there), row), boxes[there]))
             rows[1].append(np.full(len(there), number))
@@ -241,5 +248,7 @@ def _interval(compared: Compared, samples: int, seed: int) -> tuple[float, float
     if not len(counts):
         return 0.0, 0.0
     values = 2 * right[drawn].sum(axis=1) / (compared.truth_counts + given + rest)[drawn].sum(axis=1)
-    found = percentile_interval(values)
-    return float(found.low), float(found.high)
+    drawn_from = percentile_interval(values)
+    whole = 2 * right.sum() / (compared.truth_counts + given + rest).sum()
+    found = widened(drawn_from, float(whole), len(counts))
+    return found.low, found.high

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import scipy  # whose parts it imports when they are used
 
 from resight.core.records import FloatArray, IntArray
 from resight.video.boxes import ious
 
+LEAST_IOU = 0.5
 Matrix = npt.NDArray[np.float64]
 
 
@@ -59,6 +61,21 @@ def compare(truth: Seen, result: Seen) -> Compared:
         for one, other in _together(truth.moments, result.moments)
     ]
     return Compared(moments, truth_ids, result_ids, truth_counts.astype(np.int64), result_counts.astype(np.int64))
+
+
+def lies_on(truth: Seen, distractors: npt.NDArray[np.bool_], result: Seen) -> npt.NDArray[np.bool_]:
+    """(t,): which boxes of the result belong to a distractor: matched one to one with all boxes of the truth, by an IoU
+    of LEAST_IOU (the preprocessing of MOTChallenge, as of TrackEval 1.3). distractors: (g,) of the truth."""
+    found = np.zeros(len(result), np.bool_)
+    if not distractors.any():
+        return found
+    for one, other in _together(truth.moments, result.moments):
+        if len(other) and distractors[one].any():
+            overlap = ious(truth.boxes[one], result.boxes[other])
+            overlap[overlap < LEAST_IOU - np.finfo(np.float64).eps] = 0
+            rows, columns = scipy.optimize.linear_sum_assignment(overlap, maximize=True)
+            found[other[columns]] = distractors[one[rows]] & (overlap[rows, columns] > 0)
+    return found
 
 
 def _together(first: IntArray, second: IntArray) -> Iterator[tuple[IntArray, IntArray]]:

@@ -16,7 +16,7 @@ from resight.gallery.gallery import Gallery
 from resight.gallery.people import root_of
 from resight.video.adding import boxes_of, is_tracklet
 from resight.video.formats.lines import Boxes, read_boxes
-from resight.video.scoring.evaluate import Track
+from resight.video.scoring.evaluate import GAP_S, Track
 
 
 def tracks_of_gallery(gallery: Gallery) -> list[Track]:
@@ -25,14 +25,14 @@ def tracks_of_gallery(gallery: Gallery) -> list[Track]:
     found = []
     for entry in gallery.entries():
         if is_tracklet(entry) and entry.pid is not None:
-            found.append(Track(entry.camera, root_of(entry.pid, links), *boxes_of(entry)))
+            found.append(Track(entry.camera, root_of(entry.pid, links), *boxes_of(entry), GAP_S))
     if not found:
         raise DataError("no tracklet of video is in the gallery: `resight video add` first")
     return found
 
 
 def read_truth(path: Path, start: float | None = None, rate: float | None = None) -> Boxes:
-    """Boxes with cameras and times, of a file or a folder.
+    """Boxes with cameras and times, of a file or a folder; a truth, or what is scored against it.
 
     A folder: its `truth.jsonl`, or else a file of lines a camera, named after it (`north.txt`, or `north/gt/gt.txt` as
     MOT has it). start: of the first frame, seconds since 1970, for lines that have frame numbers only; else as
@@ -52,11 +52,11 @@ def read_truth(path: Path, start: float | None = None, rate: float | None = None
 
 
 def _timed(boxes: Boxes, file: Path, camera: str, start: float | None, rate: float | None) -> Boxes:
-    """With a camera and a time for each box; MOT's own marks for what is not to be counted are left out."""
+    """With a camera and a time for each box."""
     if not len(boxes):
         raise DataError(f"{file} holds no boxes")
     names = np.where(boxes.cameras == "", camera, boxes.cameras)
-    boxes = replace(boxes, cameras=names)[boxes.scores > 0]
+    boxes = replace(boxes, cameras=names)
     if not np.isnan(boxes.times).any():
         return boxes
     for folder in (file.parent, file.parent.parent):
@@ -104,4 +104,5 @@ def _joined(parts: list[Boxes]) -> Boxes:
         np.concatenate([part.boxes for part in parts]),
         np.concatenate([part.scores for part in parts]),
         np.concatenate([part.visibility for part in parts]),
+        np.concatenate([part.distractors for part in parts]),
     )
