@@ -195,6 +195,7 @@ def _crops_of(crops: Sequence[Crop], embedded: EmbeddedCrops) -> list[Crop]:
 
 def _print(names: tuple[str, str], comparisons: list[Comparison], sides: Sequence[ComparedModel]) -> None:
     """What fits a terminal; the page and the JSON have each model's own intervals too."""
+    from resight.evaluation.compare import LEAST_PEOPLE
     from resight.evaluation.metrics import METRICS
     from resight.report.compare import difference_cells, strips_table
 
@@ -215,6 +216,12 @@ def _print(names: tuple[str, str], comparisons: list[Comparison], sides: Sequenc
     output.say(
         "difference: second less first, with its 95% interval; p: paired bootstrap over people; noise: p above 0.05"
     )
+    fewest = min(comparison.num_people for comparison in comparisons)
+    if fewest < LEAST_PEOPLE:
+        output.say(
+            f"of {counted(fewest, 'person', 'people')} no difference can be told from noise: it takes "
+            f"{LEAST_PEOPLE} at the least"
+        )
 
 
 def _print_table(caption: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

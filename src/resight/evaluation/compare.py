@@ -14,6 +14,7 @@ from resight.evaluation.intervals import CONFIDENCE, Interval, resampled_means, 
 from resight.evaluation.metrics import Values
 
 OUTCOMES = ("gained", "lost", "both wrong", "both right")
+LEAST_PEOPLE = 6  # of fewer, all lie on one side by chance in more than 5% of all comparisons
 
 
 @dataclass(frozen=True)
