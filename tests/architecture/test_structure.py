@@ -204,5 +204,5 @@ def test_the_command_says_what_to_install(bare_python: Path, tmp_path: Path) -> 
     assert run_bare(bare_python, "-m", "resight.cli", "train", "--help", cwd=tmp_path).returncode == 0
     done = run_bare(bare_python, "-m", "resight.cli", "train", "synthetic", "-o", "run", cwd=tmp_path)
     assert done.returncode == 6
-    assert "pip install 'resight[train]'" in done.stderr
+    assert "pip install '.[train]'" in done.stderr
     assert "Traceback" not in done.stderr

@@ -206,7 +206,7 @@ def test_a_missing_driver_says_what_to_install(
 ) -> None:
     monkeypatch.setitem(sys.modules, driver, None)
     monkeypatch.delitem(sys.modules, f"resight.gallery.{engine}.connection", raising=False)
-    with pytest.raises(MissingExtra, match=rf"resight\[{extra}\]") as raised:
+    with pytest.raises(MissingExtra, match=rf"\.\[{extra}\]") as raised:
         open_gallery(uri, MODEL)
     assert raised.value.exit_code == 6
 
@@ -215,7 +215,7 @@ def test_a_missing_hnsw_library_says_what_to_install(gallery: Gallery, monkeypat
     gallery.add(pictures(unit(2)), camera="north")
     monkeypatch.setitem(sys.modules, "usearch", None)
     monkeypatch.setitem(sys.modules, "usearch.index", None)
-    with pytest.raises(MissingExtra, match=r"resight\[approximate\]") as raised:
+    with pytest.raises(MissingExtra, match=r"\.\[approximate\]") as raised:
         gallery.approximate()
     assert raised.value.exit_code == 6
 

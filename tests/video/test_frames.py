@@ -139,7 +139,7 @@ def test_a_folder_of_pictures(tmp_path: Path) -> None:
 
 def test_without_pyav_it_is_said(video: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "av", None)
-    with pytest.raises(MissingExtra, match=r"resight\[video\]"):
+    with pytest.raises(MissingExtra, match=r"\.\[video\]"):
         files.VideoFile(video, START)
 
 

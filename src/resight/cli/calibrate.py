@@ -65,6 +65,10 @@ def calibrate(
             "embeddings too, of a place where no picture need have a name.",
         ),
     ] = False,
+    split: Annotated[
+        list[str] | None,
+        typer.Option("--split", help="With --unlabelled, of a data set: train, query or gallery; all unless given."),
+    ] = None,
     everybody: Annotated[
         bool,
         typer.Option(
@@ -120,8 +124,10 @@ def calibrate(
     if unlabelled:
         if everybody or page is not None or len(data) > 1:
             raise ConfigError("--unlabelled takes one place, all its pictures, and makes no page")
-        _without_labels(opened, data[0], site, site_, tuple(far or RATES), format, strict, seed, keep, out)
+        _without_labels(opened, data[0], split, site, site_, tuple(far or RATES), format, strict, seed, keep, out)
         return
+    if split:
+        raise ConfigError("--split goes with --unlabelled; with names the test people are taken, or --everybody")
     people = named_places(data, opened, site, format, everybody=everybody, strict=strict)
     places = people.places
     fitted = fit(
@@ -197,6 +203,7 @@ def _tell_written(written: str | Path, before: Calibration | None, out: Path | N
 def _without_labels(
     model: Model,
     place: str,
+    split: list[str] | None,
     site: SiteTransform | None,
     spec: str | None,
     rates: tuple[float, ...],
@@ -208,7 +215,7 @@ def _without_labels(
 ) -> None:
     from resight.evaluation.decisions.unlabelled import calibrate_unlabelled
 
-    crops = crops_of_place(place, model, None, format, strict, leave_known=True)
+    crops = crops_of_place(place, model, split, format, strict, leave_known=True)
     if site is not None:
         tell_unknown(site, crops.cameras)
     check_model(place, crops.model, crops.embeddings.shape[1], model)

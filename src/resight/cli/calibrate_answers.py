@@ -51,12 +51,13 @@ def tell_support(gallery: Gallery, result: SearchResult) -> None:
     calibration = calibration_of(gallery.model, gallery.site.transform)
     if calibration is not None:
         found = supported(calibration, result.num_people)
-        asked = ((POSITIVE, found.known.half or found.known.least), (NEGATIVE, found.nobody.half or found.nobody.least))
-        able = " ".join(f"{option} {rate:g}" for option, rate in asked if rate is not None)
-        output.say(
-            f"note: among {found.num_people:,} people this calibration supports "
-            + (f"{able} or more; lower rates take a calibration on more people" if able else "no verdict at any rate")
+        able, half = (
+            " ".join(f"{option} {rate:g}" for option, rate in zip((POSITIVE, NEGATIVE), rates, strict=True) if rate)
+            for rates in ((found.known.least, found.nobody.least), (found.known.half, found.nobody.half))
         )
+        told = f"note: among {found.num_people:,} people this calibration supports "
+        told += f"{able} or more; lower rates take a calibration on more people" if able else "no verdict at any rate"
+        output.say(f"{told}. Half of all searches are told their verdict at {half}" if half else told)
 
 
 def _cells(answer: Answer, default: float, option: str) -> tuple[str, str, str]:

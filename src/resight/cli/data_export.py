@@ -44,6 +44,8 @@ def data_export(
         check_folder_of(out, "--out")
     if is_same(out, Path(data)):
         raise ConfigError(f"--out: {out} is what is read; name another file")
+    if out.exists():
+        raise ConfigError(f"--out: {out} exists already; remove it, or name another file")
     dataset = open_dataset(data, format, columns=columns_of(column or ()))
     tell(dataset, strict)
     write(dataset, out, pictures)

@@ -78,8 +78,8 @@ def create(
     if loaded.calibration:
         output.say(
             f"calibrated on {shorten(loaded.calibration.data, 90, placeholder=' ...')}: where people and cameras are "
-            f"others, its rates need not hold. At yours: `resight calibrate {model} DATA -o mine.resight`, "
-            "then --model mine.resight with this gallery; without names by --unlabelled"
+            f"others, its rates need not hold. At yours: `resight calibrate {model} DATA -o calibrated.resight`, "
+            "then --model calibrated.resight with this gallery; without names by --unlabelled"
         )
 
 
@@ -197,7 +197,7 @@ def _tell_of_camera(gallery: Gallery, seen_by: str | None) -> None:
             output.say(f"note: --seen-by {seen_by} changes nothing: the gallery has no site transform")
     elif seen_by is None:
         output.say("note: the gallery has a site transform: say by --seen-by which camera saw the picture")
-    elif seen_by not in site.facts.cameras:
+    elif not site.knows(seen_by):
         known = ", ".join(list(site.facts.cameras)[:10])
         output.say(f"note: the site transform has no mean of the camera {seen_by}; it has one of {known}")
 

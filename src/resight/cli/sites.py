@@ -138,8 +138,10 @@ def crops_of_place(
     loaded = model if isinstance(model, Model) else load(model)
     dataset = open_data(place, format, strict, labelled=False)
     if leave_known and was_trained_on(loaded, dataset):
-        splits = [split for split in SPLITS if split != "train"]
+        splits = [split for split in splits or SPLITS if split != "train"]
         output.say(f"{loaded.name} was trained on the {len(dataset.train):,} training pictures: they are left out")
+        if not splits:
+            raise ConfigError("--split train: that is what the model was trained on, which says nothing of others")
     crops = crops_of(dataset, *([splits] if splits else []))
     embedded, problems = loaded.embed_crops(crops, leave_blank=True, strict=strict, progress=output.progress)
     output.name_problems(problems)

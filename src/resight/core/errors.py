@@ -120,7 +120,7 @@ class MissingExtra(ResightError):
     exit_code = 6
 
     def __init__(self, what: str, extra: str) -> None:
-        super().__init__(f"{what} is not installed here. Install it with: pip install 'resight[{extra}]'")
+        super().__init__(f"{what} is not installed here. In a clone of resight: pip install '.[{extra}]'")
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> ConfigError:

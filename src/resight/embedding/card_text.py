@@ -13,6 +13,8 @@ WATCHING = (
     "recorded, for what, for how long, and who may search."
 )
 
+LICENCES = {"Apache-2.0": "apache-2.0", "MIT": "mit", "BSD-3-Clause": "bsd-3-clause"}  # as model hubs have them
+
 
 def card_rows(card: Card, identity: str) -> list[tuple[str, str]]:
     """(title, text) of everything that a user should know, in that order."""
@@ -58,8 +60,8 @@ def describe_calibration(card: Card) -> str:
     index = calibration.accept_index(rate)
     same = "supports no" if index is None else f"{calibration.thresholds[index]:.3f} for a"
     return (
-        f"{same} false accept rate of {rate:g}, on {calibration.data}, {calibration.date}; at another site it may not "
-        "hold"
+        f"{same} false accept rate of {rate:g}, on {calibration.data} ({calibration.rights}), {calibration.date}; at "
+        "another site it may not hold"
     )
 
 
@@ -69,7 +71,9 @@ def model_card(card: Card, identity: str, loaded_as: str = "model.resight") -> s
     loaded_as: the path, or the packaged name, that its example loads.
     """
     # JSON strings are YAML strings, whatever is in them.
-    head = ["---", "license: other", f"license_name: {json.dumps(card.rights)}", "library_name: resight"]
+    known = LICENCES.get(card.rights.partition(" ")[0])
+    named = [f"license: {known}"] if known else ["license: other", f"license_name: {json.dumps(card.rights)}"]
+    head = ["---", *named, "library_name: resight"]
     head += ["pipeline_tag: image-feature-extraction", "tags:", "- person-re-identification", "- onnx"]
     if card.figures:
         head += ["model-index:", f"- name: {json.dumps(card.name)}", "  results:"]

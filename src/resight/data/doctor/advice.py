@@ -16,6 +16,7 @@ from resight.data.doctor.survey import Survey
 Z = 1.959964  # of a 95% interval
 RANK1_GUESSES = (0.5, 0.8, 0.95)
 WIDTH_STEP_PX = 8  # widths are advised in such steps
+SITE_PICTURES = 100  # of a camera, for its mean: LEAST_PICTURES of `resight.site.fitting`
 
 
 class RecipeSizes(Protocol):
@@ -93,6 +94,11 @@ def wilson_interval(share: float, number: int) -> tuple[float, float]:
 
 
 def _protocols(s: Survey) -> tuple[tuple[str, ...], str]:
+    if _is_nameless(s):
+        return (
+            (),
+            "Nobody is named, so nothing can be scored: the names of a few people would tell how right a model is.",
+        )
     if not len(s.rows("query")) or not len(s.rows("gallery")):
         return (), "There is no query or no gallery, so there is nothing to score."
     across, at_all = int(answered_across_cameras(s).sum()), int(answered_at_all(s).sum())
@@ -113,7 +119,25 @@ def _protocols(s: Survey) -> tuple[tuple[str, ...], str]:
     return ("market1501",), "Every query is answered by another camera. It is the protocol that the field compares by."
 
 
+def _is_nameless(s: Survey) -> bool:
+    return len(s.pids) > 0 and bool((s.pids < 0).all())
+
+
+def _without_names(s: Survey, data: str) -> tuple[str | None, str]:
+    pictures = {int(camid): len(np.unique(s.content_hashes[s.camids == camid])) for camid in np.unique(s.camids)}
+    able = sum(number >= SITE_PICTURES for number in pictures.values())
+    takes = (
+        f"`resight adapt` and `site fit` learn cameras without names, from {SITE_PICTURES} different pictures of each"
+    )
+    if able < 2:
+        return None, f"{takes} of two cameras at the least; here {able} of {len(pictures)} cameras have so many."
+    told = f"{takes}: {able} of {len(pictures)} cameras have so many."
+    return f"resight adapt default {shlex.quote(data)} -o runs/mine", told
+
+
 def _command(s: Survey, data: str, recipe: RecipeSizes | None) -> tuple[str | None, str]:
+    if _is_nameless(s):
+        return _without_names(s, data)
     train = s.rows("train")
     people = len(np.unique(s.pids[train]))
     if people < 2:

@@ -114,7 +114,8 @@ def open_dataset(spec: str | Path, format: str | None = None, *, columns: Mappin
         return draw_city(parse_city(text))
     root = Path(spec)
     if not os.path.exists(root):  # unlike Path's, never an OSError, however long the name
-        raise DatasetError(f"{root} does not exist. Name a folder of crops, a manifest, or `synthetic`.")
+        near = next((f" Is {root}{end} meant?" for end in (".csv", ".parquet") if os.path.exists(f"{root}{end}")), "")
+        raise DatasetError(f"{root} does not exist. Name a folder of crops, a manifest, or `synthetic`.{near}")
     name = name or find_format(root)
     chosen = FORMATS[name]
     check_columns(root, name == "manifest", columns or {})

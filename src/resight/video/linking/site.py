@@ -65,7 +65,10 @@ def read_site(path: str | Path | None) -> Site:
     except OSError as error:
         raise ConfigError(f"--site: {path} cannot be read ({error.strerror})") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"--site: {path} is no TOML ({error})") from None
+        raise ConfigError(
+            f"--site: {path} is no TOML ({error}). It takes what is known of the place (docs/video.md); a site "
+            "transform is the gallery's own: `resight site use`"
+        ) from None
     try:
         return _site_of(values)
     except ConfigError as error:
