@@ -44,12 +44,15 @@ class Adding(Asking):
         if pool is not None:
             raise ConfigError("a service makes an entry of each picture: to pool, embed here and use add_embeddings")
         items = listed(crops)
+        pictures = [bytes_of(item, place) for place, item in enumerate(items)]
         nothing = np.zeros((len(items), 0), np.float32)
         names = [name_of(item) for item in items]
         entries = entries_of(nothing, camera, time, track, pid, person, attributes, names, None, None)
         try:
-            pictures = (bytes_of(item, place) for place, item in enumerate(items))
-            lines = [line_of_entry(entry, "", data) for entry, data in zip(entries, pictures, strict=True)]
+            lines = [
+                line_of_entry(entry, "", data, f"picture {number}")
+                for number, (entry, data) in enumerate(zip(entries, pictures, strict=True), 1)
+            ]
             return [told["id"] for told in self._send(lines, True)]
         except UnreadableImage as error:
             raise titled(error, items) from None

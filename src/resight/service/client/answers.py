@@ -24,11 +24,16 @@ JSON = ("application/json",)
 LINES = ("application/x-ndjson",)
 PICTURE = ("image/", "application/octet-stream")
 NOTHING = ()
+NONE = "it is none of a resight service; check the address"
 T = TypeVar("T")
 
 
 class NotThere(GalleryError):
     """What is asked for is not there, or not for this key."""
+
+
+class Stranger(GalleryError):
+    """The answer is not what a service says: the address is another one's, or a proxy answered."""
 
 
 class NoPreview(GalleryError):
@@ -80,34 +85,29 @@ def job_of(told: Any) -> Job:
 def value_of(answer: Answer, media: tuple[str, ...], of: Callable[[Any], T], url: str) -> T:
     """What `of` makes of an answer: of its JSON, or of its bytes where it is something else.
 
-    Raises what the service's problem is of, and GalleryError for an answer that is none of a service.
+    Raises what the service's problem is of, and Stranger for an answer that is none of a service.
     """
     if answer.status >= 400:
         raise error_of(answer.status, answer.body)
     if 300 <= answer.status < 400:
-        raise GalleryError(
-            f"{url} leads elsewhere ({place_of(answer.location) or 'it does not say where'}), and nothing was done. "
-            "Give the address of the service itself"
+        raise Stranger(
+            f"{url} leads elsewhere ({place_of(answer.location) or 'it does not say where'}); give the address of the "
+            "service itself"
         )
     fits = answer.kind.startswith(media) if media else answer.status == 204
     if answer.status < 200 or not fits:
-        raise stranger(url)
+        raise Stranger(f"{url} answers, but {NONE}")
     return understood(lambda body: of(json.loads(body) if media == JSON else body), answer.body, url)
 
 
 def understood(of: Callable[[Any], T], told: Any, url: str) -> T:
-    """What `of` makes of it. Raises GalleryError where it is not what a service says."""
+    """What `of` makes of it. Raises Stranger where it is not what a service says."""
     try:
         return of(told)
     except ResightError:
         raise
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError):
-        raise stranger(url) from None
-
-
-def stranger(url: str) -> GalleryError:
-    """The error for an answer that is not what a service says."""
-    return GalleryError(f"{url}: the answer is none of a resight service; check the address")
+        raise Stranger(f"{url} answers, but {NONE}") from None
 
 
 def error_of(status: int, body: bytes) -> ResightError:
@@ -115,7 +115,7 @@ def error_of(status: int, body: bytes) -> ResightError:
     try:
         return error_in(json.loads(body))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        return GalleryError(f"the answer has status {status} and is none of a resight service; check the address")
+        return Stranger(f"the answer has status {status}, and {NONE}")
 
 
 def error_in(told: Any) -> ResightError:

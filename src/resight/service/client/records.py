@@ -14,10 +14,11 @@ import numpy as np
 
 from resight.core.calibration import Decision, Rate
 from resight.core.errors import ConfigError, UnreadableImage
+from resight.core.words import counted
 from resight.gallery.arguments import embeddings_of, encoded, entries_of, filter_of
 from resight.gallery.curation.listing import Person
 from resight.gallery.filters import Filter
-from resight.gallery.records import Damage, Entry, Forgotten, Settings
+from resight.gallery.records import Damage, Entry, Forgotten, Settings, Stats
 from resight.gallery.results import Match
 from resight.gallery.transfer.rows import Row, columns_of
 from resight.service.settings import ServiceSettings
@@ -50,12 +51,13 @@ def line_of(row: Row, settings: Settings) -> bytes:
     vectors = columns.pop("embeddings")
     (entry,) = entries_of(embeddings_of(vectors, settings.dim) if not made else np.stack(made), **columns)
     picture = row.picture.read() if row.embedding is None and row.picture is not None else None
-    return line_of_entry(entry, row.model, picture)
+    return line_of_entry(entry, row.model, picture, row.place)
 
 
-def line_of_entry(entry: Entry, model: str, picture: bytes | None = None) -> bytes:
-    """An entry as a line, with its picture, or its embedding of this model. A name determines the pid. Raises
-    UnreadableImage, or ConfigError, for a line that is longer than a service takes."""
+def line_of_entry(entry: Entry, model: str, picture: bytes | None = None, title: str = "") -> bytes:
+    """An entry as a line, with its picture, or its embedding of this model. A name determines the pid. title: what to
+    call it in a message, where it has no name. Raises UnreadableImage, or ConfigError, for a line that is longer than a
+    service takes."""
     told = {name: getattr(entry, name) for name in ("camera", "time", "track", "person", "name")}
     told |= {"pid": None if entry.person else entry.pid, "attributes": dict(entry.attributes) or None}
     if picture is None:
@@ -67,7 +69,7 @@ def line_of_entry(entry: Entry, model: str, picture: bytes | None = None) -> byt
         why = f"it is a line of {len(line):,} bytes, and a service takes {LONGEST:,} at most"
         if picture is None:
             raise ConfigError(f"{why}: leave attributes out")
-        raise UnreadableImage(entry.name or "a picture", f"{why}: make the picture smaller")
+        raise UnreadableImage(entry.name or title, f"{why}: make the picture smaller")
     return line + b"\n"
 
 
@@ -160,6 +162,13 @@ def settings_of(told: dict[str, Any]) -> Settings:
     return Settings(**{name: told[name] for name in Settings.__dataclass_fields__})
 
 
+def stats_of(told: dict[str, Any]) -> Stats:
+    """Counts in an answer. Raises ConfigError where they are of a part of the gallery."""
+    if "audit_lines" not in told and "settings" in told:
+        raise ConfigError("stats is of the whole gallery, and this key is bounded to some cameras")
+    return Stats(**{name: told[name] for name in Stats.__dataclass_fields__})
+
+
 def gone_of(told: dict[str, Any]) -> Forgotten:
     """What a certificate says of a deletion."""
     found: dict[str, Any] = {name: told[name] for name in Forgotten.__dataclass_fields__}
@@ -175,6 +184,6 @@ def damages_of(told: dict[str, Any]) -> list[Damage]:
         what, _, remedy = rest.partition("; ")
         found.append(Damage(where, what, remedy))
     if more := told["damages"] - len(found):
-        what = f"{more:,} more places are damaged, {told['damages']:,} in all; a service names the first {len(found):,}"
+        what = f"{counted(more, 'more place is', 'more places are')} damaged, {told['damages']:,} in all"
         found.append(Damage("the gallery", what, "`resight gallery verify` where the gallery is names all of them"))
     return found

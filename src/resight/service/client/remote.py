@@ -29,6 +29,7 @@ from resight.service.client.records import (
     person_of,
     settings_of,
     site_of,
+    stats_of,
 )
 from resight.service.client.records import conditions as conditions_of
 from resight.service.client.searching import Searching
@@ -235,10 +236,7 @@ class RemoteGallery(Adding, Searching):
 
     def stats(self) -> Stats:
         """As Gallery.stats."""
-        told: dict[str, Any] = self._to.call("GET", "/stats", dict)
-        if "audit_lines" not in told:
-            raise ConfigError("stats is of the whole gallery, and this key is bounded to some cameras")
-        return Stats(**{name: told[name] for name in Stats.__dataclass_fields__})
+        return self._to.call("GET", "/stats", stats_of)
 
     def unfinished(self) -> bool:
         """As Gallery.unfinished."""

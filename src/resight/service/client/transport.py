@@ -16,13 +16,14 @@ from urllib.parse import urlencode
 from resight.core.errors import GalleryBusy, GalleryError
 from resight.core.progress import Progress, silent
 from resight.service.client.address import address_of, key_of, trust_of, wait_of
-from resight.service.client.answers import ERRORS, JSON, LINES, Answer, NotThere, job_of, understood, value_of
+from resight.service.client.answers import ERRORS, JSON, LINES, Answer, NotThere, Stranger, job_of, understood, value_of
 
 API = "/api/v1"
 # What is not a GET, and changes nothing.
 LOOKING = ("/search", "/links/preview", "/forget/preview")
 # What may be asked twice: nothing is added or deleted twice there.
 REPEATABLE = (*LOOKING, "/entries/lines", "/forget")
+MAYBE_DONE = "It may have been done: look before you repeat it"
 Query = Mapping[str, Any]
 T = TypeVar("T")
 
@@ -83,6 +84,10 @@ class Transport:
                 if time.monotonic() >= until:
                     raise
                 time.sleep(0.2)
+            except Stranger as error:  # a proxy's too, that no longer waited for the service
+                if not _changes(method, path):
+                    raise
+                raise Stranger(f"{error}. {MAYBE_DONE}") from None
 
     def find(self, path: str, of: Callable[[Any], T], *, media: tuple[str, ...] = JSON) -> T | None:
         """As `call` with GET; None for what is not there."""
@@ -111,11 +116,11 @@ class Transport:
             connection.connect()
             sent = True
             connection.request("GET", self._path(path, None), headers=self._headers(headers))
-            answer = connection.getresponse()
-            body = answer.read() if answer.status != 200 else b""
-            value_of(_answer_of(answer, body), LINES, bytes, self.url)
-            while line := answer.readline():
-                yield line
+            with connection.getresponse() as answer:
+                body = answer.read() if answer.status != 200 else b""
+                value_of(_answer_of(answer, body), LINES, bytes, self.url)
+                while line := answer.readline():
+                    yield line
         except (OSError, http.client.HTTPException) as error:
             raise self._lost(error, sent, changes=False) from None
         finally:
@@ -153,8 +158,8 @@ class Transport:
             sent = True
             with suppress(BrokenPipeError, ConnectionResetError):  # refused before its end: the answer says why
                 connection.request(method, self._path(path, query), data, headers)
-            answer = connection.getresponse()
-            return _answer_of(answer, answer.read())
+            with connection.getresponse() as answer:
+                return _answer_of(answer, answer.read())
         except BaseException as error:
             line.drop()  # or the next request would get this one's answer
             if not isinstance(error, OSError | http.client.HTTPException):
@@ -162,7 +167,7 @@ class Transport:
             lost = isinstance(error, http.client.RemoteDisconnected | BrokenPipeError | ConnectionResetError)
             if lost and not fresh and (method == "GET" or path.startswith(REPEATABLE)):
                 return self._ask(line, method, path, query, data, headers)  # it was closed while nobody asked
-            raise self._lost(error, sent, method != "GET" and not path.startswith(LOOKING)) from None
+            raise self._lost(error, sent, _changes(method, path)) from None
 
     def _own_line(self) -> _Line:
         """That of this process: one that was forked leaves its parent's alone, whose answers are the parent's."""
@@ -190,12 +195,17 @@ class Transport:
         return {"Authorization": f"Bearer {self._key}", "Accept": "application/json", **more}
 
     def _lost(self, error: Exception, sent: bool, changes: bool) -> GalleryError:
-        why = str(error) or type(error).__name__
+        why = " ".join(str(error).split()) or type(error).__name__
         if not sent:
             return GalleryError(f"{self.url} cannot be reached ({why}); check the address, and that the service runs")
         if changes:
-            return GalleryError(f"{self.url} gave no answer ({why}). It may have been done: look before you repeat it")
+            return GalleryError(f"{self.url} gave no answer ({why}). {MAYBE_DONE}")
         return GalleryError(f"{self.url} gave no whole answer ({why}); ask again")
+
+
+def _changes(method: str, path: str) -> bool:
+    """Whether something is other than before where this is done."""
+    return method != "GET" and not path.startswith(LOOKING)
 
 
 def _answer_of(answer: http.client.HTTPResponse, body: bytes) -> Answer:
