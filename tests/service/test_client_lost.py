@@ -1,5 +1,5 @@
-"""`resight.connect`: connections that are lost, interrupted or forked, answers and addresses that are none of a service.
-No message has a secret."""
+"""`resight.connect`: connections that are lost, interrupted or forked, and answers and addresses that are none of a
+service. No message has a secret."""
 
 from __future__ import annotations
 
