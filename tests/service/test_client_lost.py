@@ -40,7 +40,7 @@ def answer(body: bytes, kind: str = "application/json", status: str = "200 OK", 
     return head.encode() + body
 
 
-HELLO = answer(json.dumps({"settings": SETTINGS, "entries": 1}).encode())
+HELLO = answer(json.dumps({"settings": SETTINGS, "entries": 1, "number": 7}).encode())
 BUSY = {"type": "urn:resight:problem:GalleryBusy", "detail": "the gallery: another process is writing"}
 
 
@@ -178,7 +178,7 @@ def test_what_is_interrupted_leaves_nothing_behind(monkeypatch: pytest.MonkeyPat
         monkeypatch.setattr(http.client.HTTPConnection, "getresponse", getresponse)
         raise KeyboardInterrupt
 
-    with connected(HELLO, answer(b'{"number": 7}')) as (gallery, server):
+    with connected() as (gallery, server):
         monkeypatch.setattr(http.client.HTTPConnection, "getresponse", interrupted)
         with pytest.raises(KeyboardInterrupt):
             len(gallery)
