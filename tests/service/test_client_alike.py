@@ -68,6 +68,8 @@ BAD: dict[str, dict[str, Any]] = {
     "attribute of bytes": {"attributes": {"a": b"x"}},
     "camera without a name": {"camera": ""},
     "no file": {"embedding": None, "picture": Crop("gone", -1, -1, path=Path("gone.jpg"))},
+    "a path that is none": {"embedding": None, "picture": Crop("nul", -1, -1, path=Path("a\0b.jpg"))},
+    "neither": {"embedding": None},
     "no picture": {"embedding": None, "picture": Crop("junk", -1, -1, data=b"no picture")},
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import secrets
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -87,8 +88,8 @@ def problem_of(error: Exception, place: str) -> ProblemAnswer:
 
 
 def without_place(text: str, place: str) -> str:
-    """A message without the path of the gallery."""
-    return text.replace(place, "the gallery") if place else text
+    """A message without the path of the gallery, which may be a short word: no part of another one is taken."""
+    return re.sub(rf"(?<![\w./'-]){re.escape(place)}(?![\w/])", "the gallery", text) if place else text
 
 
 def for_its_reader(told: ProblemAnswer, scope: Scope, as_page: AsPage) -> Response:

@@ -44,8 +44,6 @@ def conditions(filter: Filter | None = None, **conditions: Any) -> dict[str, Any
 def line_of(row: Row, settings: Settings) -> bytes:
     """A row as a line, with its picture or embedding in it, checked as a gallery checks it. Raises ConfigError,
     EmbeddingError, UnreadableImage."""
-    if row.embedding is None and row.picture is None:
-        raise ConfigError("a row needs a picture or an embedding")
     made = [NOTHING] if row.embedding is None else []
     columns = columns_of([row], made, replace(settings, keep_crops=False), False)
     vectors = columns.pop("embeddings")
