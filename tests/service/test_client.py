@@ -20,8 +20,9 @@ from resight.cli.app import app
 from resight.core.errors import ConfigError, DataError, EmbeddingError, GalleryError
 from resight.data.crops import Dataset
 from resight.gallery.transfer.lines import header_of
+from resight.service.client.answers import error_of
 from resight.service.client.remote import RemoteGallery
-from resight.service.client.transport import Transport, _ended, error_of
+from resight.service.client.transport import Transport, _ended
 from tests.gallery.helpers import unit
 from tests.service.conftest import Serve, Service
 from tests.service.test_rest import picture
@@ -209,7 +210,7 @@ def test_errors_are_those_of_a_gallery(service: Service) -> None:
             there.forget(pid=1)
         with pytest.raises(ConfigError, match="not all"):
             there.search(picture(), None)
-    with pytest.raises(GalleryError, match="a key is needed"):
+    with pytest.raises(GalleryError, match="no longer valid"):
         resight.connect(service.url, "rsk_00000000_wrong")
     for url in ("site.db", "http://me:secret@host/", "ftp://host/"):
         with pytest.raises(ConfigError, match="no address of a service"):
@@ -251,17 +252,17 @@ def test_what_may_have_been_done_is_not_asked_for_again() -> None:
         Thread(target=server.serve_forever, daemon=True).start()
         transport = Transport(f"http://127.0.0.1:{server.server_port}", "rsk_00000000_x")
         for path in ("/links", "/jobs/verify"):
-            transport.call("GET", "/stats")
-            with pytest.raises(GalleryError, match="cannot be reached"):
-                transport.call("POST", path, body={})
+            transport.call("GET", "/stats", dict)
+            with pytest.raises(GalleryError, match="may have been done"):
+                transport.call("POST", path, dict, body={})
         for path in ("/search", "/forget"):
-            transport.call("GET", "/stats")
-            assert transport.call("POST", path, body={}) == {}
+            transport.call("GET", "/stats", dict)
+            assert transport.call("POST", path, dict, body={}) == {}
         assert asked == ["/links", "/jobs/verify", "/search", "/search", "/forget", "/forget"]
-        transport.call("GET", "/model")
-        while transport._connection is not None and not _ended(transport._connection):
+        transport.call("GET", "/model", dict)
+        while transport._line.connection is not None and not _ended(transport._line.connection):
             time.sleep(0.01)  # until its end has come
-        assert transport.call("POST", "/links", body={}) == {}
+        assert transport.call("POST", "/links", dict, body={}) == {}
         transport.close()
         server.shutdown()
 

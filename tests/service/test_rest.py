@@ -27,6 +27,7 @@ from resight.gallery.opening import open_with_model
 from resight.gallery.records import Entry, Forgotten
 from resight.gallery.transfer.exporting import restore
 from resight.service.lanes import Lane, ServiceBusy
+from resight.service.problems import without_place
 from resight.service.settings import ServiceSettings
 from tests.service.conftest import Serve, Service, multipart
 
@@ -315,6 +316,22 @@ def test_a_deletion_that_could_not_begin_is_confirmed_by_the_same_token(service:
     assert service.post("/forget", body).json["entries"] == shown["entries"]
 
 
+def test_what_was_written_is_told_though_it_cannot_be_read_again(service: Service) -> None:
+    store: Any = service.desk.gallery.store
+
+    def busy(*args: Any) -> Any:
+        raise GalleryBusy(f"{store.path}: it was changed while it was read")
+
+    store.links = store.last_line = busy
+    first, second = (person["pid"] for person in service.get("/people?limit=2").json["people"])
+    made = service.post("/links", {"pid": first, "into": second})
+    assert (made.status, made.json) == (201, {"number": 1, "pid": first, "into": second})
+    shown = service.post("/forget/preview", {"pids": [first]}).json
+    gone = service.post("/forget", {"token": shown["token"], "purpose": "request 12"})
+    assert (gone.status, gone.json["entries"], gone.json["audit_number"]) == (200, shown["entries"], 0)
+    assert service.get("/links").json["detail"] == "the gallery: it was changed while it was read"
+
+
 def test_work_that_writes_is_waited_for_once_it_has_begun() -> None:
     lane = Lane("writing", 1, 5, 0.05, leaves=False)
     go, done = Event(), list[str]()
@@ -445,3 +462,9 @@ def test_a_full_lane_says_when_to_come_again(serve: Serve) -> None:
     finally:
         go.set()
         service.desk.reading.busy -= 1
+
+
+def test_a_message_loses_the_path_of_the_gallery_alone() -> None:
+    assert without_place("s: searches are slow: s", "s") == "the gallery: searches are slow: the gallery"
+    assert without_place("/a/site.db-wal and /a/site.db: full", "/a/site.db") == "the gallery-wal and the gallery: full"
+    assert without_place("as it is", "") == "as it is"

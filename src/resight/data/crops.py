@@ -58,6 +58,8 @@ class Crop:
             return read_regular(self.path)
         except OSError as error:
             raise UnreadableImage(self.name, error.strerror or str(error)) from None
+        except ValueError as error:  # a path with a null character in it
+            raise UnreadableImage(self.name, str(error)) from None
 
 
 def shortened(name: str, most: int = 40) -> str:

@@ -110,6 +110,11 @@ class Desk:
         self._ticking: Thread | None = None
 
     @property
+    def place(self) -> str:
+        """The path of the gallery, which is for nobody who asks; empty where it has none."""
+        return str(getattr(self.gallery.store, "path", ""))
+
+    @property
     def unready(self) -> str:
         """Why searches are not answered, in words; empty where they are."""
         if not self._index_is_read:

@@ -137,6 +137,8 @@ class Guard:
         if route is not None and not route.is_api and scope["method"] == "GET":
             return RedirectResponse(f"{up(scope['path'])}login", 303)
         text = "a key is needed: Authorization: Bearer KEY, or log in on the page"
+        if with_key:
+            text = "this key is not known here, or no longer valid: whoever makes the keys can make another"
         return problem(401, text, "no-key", CHALLENGE)
 
     def _no_route(self, found: Found) -> Response:

@@ -25,7 +25,7 @@ class Stopped(ResightError):
 @dataclass
 class Job:
     """One piece of work. state: running, done or failed. done, total: how far it is. result: counts and words, never
-    about whom."""
+    about whom. problem: the kind of error."""
 
     id: str
     kind: str
@@ -38,6 +38,7 @@ class Job:
     what: str = ""
     result: dict[str, Any] = field(default_factory=dict)
     error: str = ""
+    problem: str = ""
 
 
 Work = Callable[[Progress], dict[str, Any]]
@@ -95,7 +96,7 @@ class Jobs:
             job.result = work(progress)
             job.state = "done"
         except ResightError as error:
-            job.state, job.error = "failed", str(error)
+            job.error, job.problem, job.state = str(error), type(error).__name__, "failed"
         except Exception as error:
             job.state, job.error = "failed", f"a defect of resight's own: {type(error).__name__}"
         job.ended = time.time()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import secrets
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -24,6 +25,7 @@ from resight.core.errors import (
     GalleryError,
     MissingExtra,
     ResightError,
+    UnreadableImage,
 )
 from resight.service.lanes import ServiceBusy
 
@@ -72,8 +74,8 @@ def problem(status: int, text: str, kind: str, headers: Mapping[str, str] | None
     return ProblemAnswer(told, headers or {})
 
 
-def problem_of(error: Exception) -> ProblemAnswer:
-    """The answer to an error that was raised on purpose."""
+def problem_of(error: Exception, place: str) -> ProblemAnswer:
+    """The answer to an error that was raised on purpose. place: as `Desk.place`."""
     if isinstance(error, Refusal):
         return problem(error.status, str(error), error.kind, error.headers)
     if isinstance(error, HTTPException):
@@ -81,7 +83,13 @@ def problem_of(error: Exception) -> ProblemAnswer:
         return problem(error.status_code, text, "http", error.headers)
     status = next((status for kind, status in STATUS if isinstance(error, kind)), 500)
     headers = {"Retry-After": "1"} if status == 503 else {}
-    return problem(status, str(error), type(error).__name__, headers)
+    more = {"name": error.name, "reason": error.reason} if isinstance(error, UnreadableImage) else {}
+    return problem(status, without_place(str(error), place), type(error).__name__, headers, **more)
+
+
+def without_place(text: str, place: str) -> str:
+    """A message without the path of the gallery, which may be a short word: no part of another one is taken."""
+    return re.sub(rf"(?<![\w./'-]){re.escape(place)}(?![\w/])", "the gallery", text) if place else text
 
 
 def for_its_reader(told: ProblemAnswer, scope: Scope, as_page: AsPage) -> Response:
@@ -99,7 +107,7 @@ def answer_errors(app: FastAPI, as_page: AsPage) -> None:
     """Makes the application answer every error as a problem, or as a page, without a traceback."""
 
     async def told(request: Request, error: Exception) -> Response:
-        return for_its_reader(problem_of(error), request.scope, as_page)
+        return for_its_reader(problem_of(error, request.app.state.desk.place), request.scope, as_page)
 
     async def left(request: Request, error: Exception) -> Response:
         return problem(400, "the connection ended before the request did", "http")  # which nobody reads

@@ -62,7 +62,7 @@ def from_bytes(data: bytes, source: str) -> SiteTransform:
             str(facts["model"]),
             tuple(map(str, facts["cameras"])),
             **arrays,
-            facts=_facts_of(facts["facts"]),
+            facts=facts_of(facts["facts"]),
             calibration=calibration,
         )
     except (*DAMAGED_NPZ, AttributeError):
@@ -74,7 +74,8 @@ def from_bytes(data: bytes, source: str) -> SiteTransform:
     return site
 
 
-def _facts_of(values: Mapping[str, Any]) -> SiteFacts:
+def facts_of(values: Mapping[str, Any]) -> SiteFacts:
+    """From `asdict(facts)` as JSON has it. Raises KeyError, TypeError for what is none."""
     cameras = {name: CameraFacts(**facts) for name, facts in values["cameras"].items()}
     lists = {name: tuple(values[name]) for name in ("without", "warnings")}
     return SiteFacts(**{**values, "cameras": cameras, **lists})

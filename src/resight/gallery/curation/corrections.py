@@ -18,7 +18,7 @@ class Corrections(Opened):
         Raises ConfigError if they are no pids, GalleryError if they are one person already, or kept apart by a
         cannot-link.
         """
-        first, second = _two("a link", pid, into)
+        first, second = two_pids("a link", pid, into)
         self._check_people(first, second)
         return self.store.link(first, second, *self._caller(who, purpose))
 
@@ -47,7 +47,7 @@ class Corrections(Opened):
             >>> gallery.allow_link(1), gallery.cannot_links()
             (None, ())
         """
-        first, second = _two("a cannot-link", pid, other)
+        first, second = two_pids("a cannot-link", pid, other)
         self._check_people(first, second)
         return self.store.cannot_link(first, second, *self._caller(who, purpose))
 
@@ -62,7 +62,8 @@ class Corrections(Opened):
         return read(self.store.note(APART))
 
 
-def _two(what: str, pid: int, other: int) -> tuple[int, int]:
+def two_pids(what: str, pid: int, other: int) -> tuple[int, int]:
+    """Both, as whole numbers. what: needs them, for the message. Raises ConfigError if one is none."""
     if (first := whole_of(pid)) is None or (second := whole_of(other)) is None:
         raise ConfigError(f"{what} needs two pids")
     return first, second

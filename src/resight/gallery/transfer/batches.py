@@ -66,7 +66,7 @@ def _prepared(
         return [(place_of, row, entry) for (place_of, row), entry in zip(rows, entries, strict=True)]
     except WRONG as error:
         if len(rows) == 1:
-            outcomes[rows[0][0]] = str(_error_of(rows[0][1], error, strict))
+            outcomes[rows[0][0]] = str(error_of(rows[0][1], error, strict))
             return []
     return [each for row in rows for each in _prepared([row], prepare, strict, outcomes)]
 
@@ -80,14 +80,14 @@ def _placed(
     except WRONG as error:
         if len(entries) != 1:
             return set().union(*(_placed([each], place, strict, outcomes) for each in entries))
-        outcomes[entries[0][0]] = str(_error_of(entries[0][1], error, strict))
+        outcomes[entries[0][0]] = str(error_of(entries[0][1], error, strict))
         return set()
     outcomes |= {place_of: number for (place_of, _, _), number in zip(entries, placed.ids, strict=True)}
     return set(placed.there)
 
 
-def _error_of(row: Row, error: Exception, strict: bool) -> DataError:
-    """The error that names the row. Raises it if strict."""
+def error_of(row: Row, error: Exception, strict: bool) -> DataError:
+    """The error that names the row, of one of WRONG. Raises it if strict."""
     why = error.reason if isinstance(error, UnreadableImage) else error  # without its name: the row's is told
     wrong = DataError(f"{row.name or row.place}: {why}")
     if strict:

@@ -103,8 +103,10 @@ def columns_of(rows: Sequence[Row], made: Sequence[Any], settings: Settings, kee
     order.
 
     Raises EmbeddingError if an embedding is of another model than the gallery's, UnreadableImage if a picture that is
-    to be stored cannot be read.
+    to be stored cannot be read, ConfigError if a row has neither a picture nor an embedding.
     """
+    if any(row.embedding is None and row.picture is None for row in rows):
+        raise ConfigError("a row needs a picture or an embedding")
     named = {row.model for row in rows if row.embedding is not None}
     if foreign := {model for model in named if not is_model(model, settings.model)}:
         if "" in foreign:

@@ -117,8 +117,8 @@ async def stats(request: Request) -> dict[str, Any]:
 def counted(view: Gallery) -> dict[str, Any]:
     """As `stats`."""
     settings = view.settings
-    told = {"model": settings.model, "model_name": settings.model_name, "keep_crops": settings.keep_crops}
-    told["unfinished"] = view.unfinished()
+    told: dict[str, Any] = {"settings": asdict(settings), "unfinished": view.unfinished()}
+    told |= {"model": settings.model, "model_name": settings.model_name, "keep_crops": settings.keep_crops}
     if view.cameras is None:
         return {**told, **view.stats().to_dict()}
     cameras = {camera: view.store.count(Filter(cameras=(camera,))) for camera in view.cameras}

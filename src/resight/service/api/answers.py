@@ -48,12 +48,14 @@ class EntryOut(BaseModel):
 
 class MatchOut(EntryOut):
     """One match. p_same: the probability that it shows this person, with the prior that the number of people gives, and
-    its interval. strangers: of searches for strangers, the share whose nearest answer is as similar or more."""
+    its interval. strangers: of searches for strangers, the share whose nearest answer is as similar or more. verdict:
+    that of its decision, empty where there is none."""
 
     similarity: float
     p_same: RateOut | None
     strangers: RateOut | None
     verdict: str
+    decision: DecisionOut | None
 
 
 class SearchOut(BaseModel):
@@ -228,7 +230,7 @@ class NewKeyOut(KeyOut):
 
 
 class JobOut(BaseModel):
-    """A job. state: running, done or failed."""
+    """A job. state: running, done or failed. problem: the kind of error that it failed with."""
 
     id: str
     kind: str
@@ -241,6 +243,7 @@ class JobOut(BaseModel):
     what: str
     result: dict[str, Any]
     error: str
+    problem: str
 
 
 class Problem(BaseModel):
@@ -270,7 +273,7 @@ def search_out(result: SearchResult) -> SearchOut:
         sentence=sentence(result),
         verdict=result.verdict,
         person=result.person,
-        decision=None if result.decision is None else DecisionOut.model_validate(result.decision, from_attributes=True),
+        decision=_decision_out(result.decision),
         named=list(result.named),
         num_people=result.num_people,
         recall=result.recall,
@@ -305,6 +308,10 @@ def _rate_out(rate: Rate | None) -> RateOut | None:
     return None if rate is None else RateOut.model_validate(rate, from_attributes=True)
 
 
+def _decision_out(decision: Decision | None) -> DecisionOut | None:
+    return None if decision is None else DecisionOut.model_validate(decision, from_attributes=True)
+
+
 def _match_out(match: Match) -> MatchOut:
     facts = {name: getattr(match, name) for name in ("id", "camera", "time", "track", "pid", "name", "person")}
     return MatchOut(
@@ -312,6 +319,7 @@ def _match_out(match: Match) -> MatchOut:
         p_same=_rate_out(match.probability),
         strangers=_rate_out(match.strangers),
         verdict=match.decision.verdict if match.decision else "",
+        decision=_decision_out(match.decision),
         attributes=dict(match.entry.attributes),
         person_name=match.entry.person,
         **facts,

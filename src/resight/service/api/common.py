@@ -17,7 +17,7 @@ from resight.service.guard import CALLER, CHALLENGE, who_asks
 from resight.service.problems import Refusal
 
 T = TypeVar("T")
-Why = Annotated[str, Header(alias="X-Purpose", max_length=1000, description="What for, in UTF-8; the audit keeps it.")]
+Why = Annotated[str, Header(alias="X-Purpose", max_length=2000, description="What for, in UTF-8; the audit keeps it.")]
 
 
 def desk_of(request: Request) -> Desk:
@@ -39,8 +39,11 @@ def check_active(request: Request) -> None:
 
 
 def purpose_of(header: str) -> str:
-    """What a header says in UTF-8; headers are read as Latin-1."""
-    return header.encode("latin-1", "replace").decode("utf-8", "replace")[:500]
+    """What a header says in UTF-8; headers are read as Latin-1. Raises ConfigError if it is longer than in a body."""
+    purpose = header.encode("latin-1", "replace").decode("utf-8", "replace")
+    if len(purpose) > 500:
+        raise ConfigError("X-Purpose: a purpose has 500 letters at most")
+    return purpose
 
 
 def view_of(request: Request, purpose: str = "") -> Gallery:

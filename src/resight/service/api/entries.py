@@ -16,7 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
-from resight.core.errors import ConfigError, DataError, EmbeddingError, ResightError
+from resight.core.errors import ConfigError, DataError, EmbeddingError, ResightError, UnreadableImage
 from resight.data.crops import Crop
 from resight.gallery.arguments import filter_of
 from resight.gallery.gallery import Gallery
@@ -141,7 +141,7 @@ async def add_lines(
                 number += len(part)
                 part = await anext(lines, None)
         except (ResightError, HTTPException) as error:  # the latter is the guard's, of a body that no longer comes
-            told = json.loads(bytes(problem_of(error).body))
+            told = json.loads(bytes(problem_of(error, desk.place).body))
             yield json.dumps({"line": number, "problem": told}).encode() + b"\n"
 
     return Answering(answers())
@@ -284,6 +284,8 @@ def _why(view: Gallery, row: Row) -> DataError:
     """Why a picture cannot be embedded."""
     try:
         view.needed_model().embed([row.picture.read() if row.picture else b""])
+    except UnreadableImage as error:
+        return UnreadableImage(row.name or row.place, error.reason)
     except ResightError as error:
         return DataError(f"{row.name or row.place}: {error}")
     return DataError(f"{row.name or row.place}: it cannot be embedded")
@@ -302,8 +304,8 @@ def _look(row: Row | DataError, desk: Desk) -> Row | DataError:
             return DataError(f"{row.place}: send the picture itself, as `crop`; a path is not read here")
         try:
             checked_pictures([row.picture.read()], desk)
-        except ResightError as error:
-            return DataError(f"{row.name or row.place}: {error}")
+        except UnreadableImage as error:
+            return UnreadableImage(row.name or row.place, error.reason)
     elif row.embedding is not None and not isinstance(row.embedding, list):
         return DataError(f"{row.place}: {EmbeddingError('an embedding is a list of numbers')}")
     return row

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from fastapi import Request
 
-from resight.core.errors import GalleryBusy
+from resight.core.errors import GalleryBusy, GalleryError
 from resight.gallery.arguments import forgotten_of, seen_until
 from resight.gallery.audit import AuditLine
 from resight.gallery.curation.forgetting import ToForget
@@ -83,8 +84,10 @@ async def _deleted(request: Request, token: str, shown: Preview, purpose: str) -
         if view.store.count(shown.filter.within(view.cameras)) != shown.entries:
             text = "other entries match now than were shown: preview again. Nothing was deleted"
             raise Refusal(409, text, "changed-meanwhile")
-        gone = view.forget(filter=shown.filter)
-        return gone, desk.gallery.store.last_line("forget")
+        gone, line = view.forget(filter=shown.filter), None
+        with suppress(GalleryError):  # it is done, so nobody is told that it is not
+            line = desk.gallery.store.last_line("forget")
+        return gone, line
 
     try:
         gone, line = await write(request, act)

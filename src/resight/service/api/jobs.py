@@ -19,9 +19,9 @@ from resight.service.api.common import caller_of, desk_of
 from resight.service.api.shapes import ReembedBody
 from resight.service.desk import Desk
 from resight.service.jobs import Job, Work
-from resight.service.problems import missing
+from resight.service.problems import missing, without_place
 
-MOST_DAMAGES = 100
+MOST_DAMAGES = 1000  # that are named
 NOT_RECORDED = (
     "others are entries of the new gallery that are not in this one, and whether they came of it is not recorded: they "
     "stay. If they are of people who are forgotten, remove the new gallery and embed again"
@@ -31,15 +31,17 @@ Number = Annotated[str, Path(max_length=100)]
 
 async def list_jobs(request: Request) -> list[JobOut]:
     """The jobs since this service was started, the latest first."""
-    return [_out(job) for job in desk_of(request).jobs.all()]
+    desk = desk_of(request)
+    return [_out(job, desk) for job in desk.jobs.all()]
 
 
 async def get_job(request: Request, number: Number) -> JobOut:
     """One job: how far it is, and what came of it."""
-    job = desk_of(request).jobs.get(number)
+    desk = desk_of(request)
+    job = desk.jobs.get(number)
     if job is None:
         raise missing(f"job {number}")
-    return _out(job)
+    return _out(job, desk)
 
 
 async def verify(request: Request) -> JobOut:
@@ -145,8 +147,9 @@ def _begin(request: Request, kind: str, work: Work) -> JobOut:
     desk, who = desk_of(request), caller_of(request).who
     job = desk.jobs.start(kind, who, work)
     desk.ledger.count("job", who, kind)
-    return _out(job)
+    return _out(job, desk)
 
 
-def _out(job: Job) -> JobOut:
-    return JobOut.model_validate(job, from_attributes=True)
+def _out(job: Job, desk: Desk) -> JobOut:
+    told = JobOut.model_validate(job, from_attributes=True)
+    return told.model_copy(update={"error": without_place(job.error, desk.place)})

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Annotated
 
 from fastapi import Query, Request, Response
 
-from resight.core.errors import ResightError
+from resight.core.errors import GalleryError, ResightError
 from resight.gallery.arguments import filter_of
 from resight.gallery.curation.apart import APART, check_apart
 from resight.gallery.curation.review import doubtful_pairs
@@ -77,9 +78,14 @@ async def link(request: Request, body: LinkBody) -> LinkOut:
     """Joins two people as one. DELETE undoes it."""
     view = view_of(request, body.purpose)
     await read(request, _check_there, view, body.pid, body.into)
-    number = await write(request, view.link, body.pid, body.into)
-    made = next((each for each in await read(request, view.links) if each.number == number), None)
-    return LinkOut(number=number, pid=made.pid if made else body.pid, into=made.into if made else body.into)
+
+    def linked() -> LinkOut:
+        made = Link(view.link(body.pid, body.into), body.pid, body.into)
+        with suppress(GalleryError):  # it is made, so nobody is told that it is not
+            made = next((each for each in view.links() if each.number == made.number), made)
+        return LinkOut.model_validate(made, from_attributes=True)
+
+    return await write(request, linked)
 
 
 async def unlink(request: Request, number: Whole, why: Why = "") -> Response:

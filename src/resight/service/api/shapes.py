@@ -47,6 +47,9 @@ class Where(Shape):
     ids: Numbers | None = None
     after: Moment | None = None
     before: Moment | None = None
+    lasting: Annotated[bool, Strict()] | None = Field(
+        None, description="With `after`, tracklets of video match too that began before and were still seen then."
+    )
     attributes: Attributes | None = None
 
     def conditions(self) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -11,17 +10,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from resight.core.errors import ConfigError, DataError
+from resight.core.errors import ConfigError, DataError, GalleryError, UnreadableImage
 from resight.core.progress import Progress, silent
 from resight.data.crops import SPLITS, Dataset
 from resight.data.formats.catalogue import open_dataset
 from resight.gallery.arguments import embeddings_of, entries_of, listed, pooled_entry
-from resight.gallery.records import Added, Attributes, Entry
-from resight.gallery.transfer.batches import in_batches
+from resight.gallery.records import Added, Attributes
+from resight.gallery.transfer.batches import WRONG, error_of, in_batches
 from resight.gallery.transfer.rows import Row, crops_of, rows_of_crops
+from resight.service.client.answers import LINES, error_in
 from resight.service.client.asking import Asking
-from resight.service.client.records import bytes_of, known, line_of, name_of
-from resight.service.client.transport import ndjson
+from resight.service.client.records import bytes_of, line_of, line_of_entry, name_of, titled
 
 
 class Adding(Asking):
@@ -45,12 +44,18 @@ class Adding(Asking):
         if pool is not None:
             raise ConfigError("a service makes an entry of each picture: to pool, embed here and use add_embeddings")
         items = listed(crops)
+        pictures = [bytes_of(item, place) for place, item in enumerate(items)]
         nothing = np.zeros((len(items), 0), np.float32)
         names = [name_of(item) for item in items]
         entries = entries_of(nothing, camera, time, track, pid, person, attributes, names, None, None)
-        pictures = (base64.b64encode(bytes_of(item)).decode() for item in items)
-        lines = [known({**_facts(entry), "crop": crop}) for entry, crop in zip(entries, pictures, strict=True)]
-        return [told["id"] for told in self._send(lines, True)]
+        try:
+            lines = [
+                line_of_entry(entry, "", data, f"picture {number}")
+                for number, (entry, data) in enumerate(zip(entries, pictures, strict=True), 1)
+            ]
+            return [told["id"] for told in self._send(lines, True)]
+        except UnreadableImage as error:
+            raise titled(error, items) from None
 
     def add_embeddings(
         self,
@@ -76,10 +81,7 @@ class Adding(Asking):
         vectors = embeddings_of(embeddings, self.settings.dim)
         entries = entries_of(vectors, camera, time, track, pid, person, attributes, names, None, None)
         entries = [pooled_entry(entries, pool)] if pool is not None and entries else entries
-        lines = [
-            known({**_facts(entry), "embedding": entry.embedding.tolist()}) | {"model": model} for entry in entries
-        ]
-        return [told["id"] for told in self._send(lines, True)]
+        return [told["id"] for told in self._send([line_of_entry(entry, model) for entry in entries], True)]
 
     def add_dataset(
         self,
@@ -118,39 +120,51 @@ class Adding(Asking):
     def add_batches(self, batches: Iterable[Sequence[Row | DataError]], *, strict: bool = False) -> Iterator[Added]:
         """As Gallery.add_batches."""
         for batch in batches:
-            outcomes: list[int | str] = [str(row) for row in batch]
-            sent: dict[int, dict[str, Any]] = {}
+            outcomes: dict[int, int | str] = {}
+            lines: dict[int, bytes] = {}
             for place, row in enumerate(batch):
-                try:
-                    if isinstance(row, DataError):
-                        raise row
-                    sent[place] = line_of(row, self.settings.model)
-                except DataError as error:
+                if isinstance(row, DataError):
                     if strict:
-                        raise
-                    outcomes[place] = str(error)
+                        raise row
+                    outcomes[place] = str(row)
+                    continue
+                try:
+                    lines[place] = line_of(row, self.settings)
+                except WRONG as error:
+                    outcomes[place] = str(error_of(row, error, strict))
             there = list[int]()
-            for place, told in zip(sent, self._send(list(sent.values()), strict), strict=True):
-                outcomes[place] = told["id"] if "id" in told else told["error"]
+            for place, told in zip(lines, self._send(list(lines.values()), strict), strict=True):
+                outcomes[place] = told["id"] if "id" in told else _named(told, batch[place])
                 there += [told["id"]] if told.get("there") else []
-            fresh = tuple(each for each in outcomes if isinstance(each, int) and each not in there)
-            left_out = tuple(each for each in outcomes if isinstance(each, str))
-            yield Added(fresh, left_out, tuple(there), tuple(outcomes))
+            rows = tuple(outcomes[place] for place in range(len(batch)))
+            fresh = tuple(each for each in rows if isinstance(each, int) and each not in there)
+            yield Added(fresh, tuple(each for each in rows if isinstance(each, str)), tuple(there), rows)
 
-    def _send(self, lines: list[dict[str, Any]], strict: bool) -> list[dict[str, Any]]:
+    def _send(self, lines: Sequence[bytes], strict: bool) -> list[dict[str, Any]]:
+        """What became of each line. While the service is busy, those that are not answered yet are sent again."""
         if not lines:
             return []
+        told: list[dict[str, Any]] = []
+
+        def rest() -> bytes:
+            return b"".join(lines[len(told) :])
+
+        def read(answer: bytes) -> None:
+            for each in map(json.loads, answer.splitlines()):
+                if "problem" in each:
+                    raise error_in(each["problem"])
+                told.append({name: each[name] for name in ("line", "id" if "id" in each else "error")} | each)
+
         headers = {"Content-Type": "application/x-ndjson"}
         query = {"strict": "true"} if strict else {}
-        answer = self._to.call("POST", "/entries/lines", query=query, body=ndjson(lines), headers=headers)
-        told = [json.loads(line) for line in answer.splitlines()]
-        broken = next((each["problem"]["detail"] for each in told if "problem" in each), None)
-        if broken is not None or len(told) != len(lines):
-            raise DataError(broken or "the service did not answer every line; send them again, none becomes double")
+        self._to.call("POST", "/entries/lines", read, media=LINES, query=query, body=rest, headers=headers)
+        if len(told) != len(lines):
+            raise GalleryError("the service did not answer every line; send them again, none becomes double")
         return told
 
 
-def _facts(entry: Entry) -> dict[str, Any]:
-    """What a line tells of an entry. A name determines the pid."""
-    facts = {name: getattr(entry, name) for name in ("camera", "time", "track", "person", "name")}
-    return {**facts, "pid": None if entry.person else entry.pid, "attributes": dict(entry.attributes)}
+def _named(told: dict[str, Any], row: Row | DataError) -> str:
+    """Why the service left a row out, by the row's own place where it has no name."""
+    text = str(told["error"])
+    place = row.place if isinstance(row, Row) and not row.name else ""
+    return text.replace(f"lines, line {told['line']}", place, 1) if place else text

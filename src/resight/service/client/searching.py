@@ -9,7 +9,7 @@ from typing import Any
 import numpy.typing as npt
 
 from resight.core.calibration import FALSE_ACCEPT_RATE, FALSE_REJECT_RATE
-from resight.core.errors import ConfigError
+from resight.core.errors import ConfigError, UnreadableImage
 from resight.gallery.arguments import (
     embeddings_of,
     listed,
@@ -22,8 +22,9 @@ from resight.gallery.arguments import (
 from resight.gallery.arguments import rate_of as checked_rate
 from resight.gallery.filters import Filter
 from resight.gallery.results import SearchResult
+from resight.gallery.search.occluded import hidden_of
 from resight.service.client.asking import Asking, check_who
-from resight.service.client.records import bytes_of, conditions, decision_of, match_of, rate_of
+from resight.service.client.records import bytes_of, conditions, decision_of, match_of, rate_of, titled
 
 Seen = str | Sequence[str | None] | None
 
@@ -35,9 +36,14 @@ class Searching(Asking):
         self, crops: Any, top_k: int | None = 20, *, pool: str = "mean", channel_order: str = "rgb", **options: Any
     ) -> SearchResult:
         """As Gallery.search. crops: paths, or the bytes of files, of which the service knows the channel_order."""
-        pictures = [base64.b64encode(bytes_of(item)).decode() for item in listed(crops)]
+        items = listed(crops)
+        pictures = [base64.b64encode(bytes_of(item, place)).decode() for place, item in enumerate(items)]
         asked = self._asked(len(pictures), top_k, **options)
-        return self._search({**asked, "crops": pictures, "pool": pool}, asked["seen_by"])
+        body = {**asked, "crops": pictures, "pool": pool_of(pool, len(pictures))}
+        try:
+            return self._search(body, asked["seen_by"])
+        except UnreadableImage as error:
+            raise titled(error, items) from None
 
     def search_embeddings(
         self,
@@ -99,7 +105,7 @@ class Searching(Asking):
             **conditions(filter, **more),
             "top_k": wanted,
             "min_similarity": min_similarity_of(min_similarity),
-            "hidden": None if hidden is None else [float(edge) for edge in hidden],
+            "hidden": None if hidden is None else hidden_of(hidden),
             "seen_by": [word_of(name, "camera") for name in one_for_each(seen_by, num, "seen_by")],
             "false_positive_rate": checked_rate(false_positive_rate, "false_positive_rate"),
             "false_negative_rate": checked_rate(false_negative_rate, "false_negative_rate"),
@@ -108,9 +114,11 @@ class Searching(Asking):
 
     def _search(self, body: dict[str, Any], seen_by: list[str | None]) -> SearchResult:
         body["seen_by"] = seen_by[0] if len(set(seen_by)) == 1 else seen_by
-        told = self._to.call("POST", "/search", body=body)
-        decision = decision_of(told["decision"])
-        matches = tuple(match_of(each, decision) for each in told["matches"])
-        facts = told["num_people"], told["recall"], told["person"], told["site"]
-        said = rate_of(told["strangers"]), tuple(told["named"]), tuple(told.get("notes", ()))
-        return SearchResult(matches, decision, *facts, *said)
+        return self._to.call("POST", "/search", _result_of, body=body)
+
+
+def _result_of(told: dict[str, Any]) -> SearchResult:
+    matches = tuple(match_of(each) for each in told["matches"])
+    facts = told["num_people"], told["recall"], told["person"], told["site"]
+    said = rate_of(told["strangers"]), tuple(told["named"]), tuple(told["notes"])
+    return SearchResult(matches, decision_of(told["decision"]), *facts, *said)

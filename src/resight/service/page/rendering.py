@@ -70,7 +70,7 @@ def page(handler: Handler) -> Handler:
         try:
             return await handler(*args, **options)
         except (ResightError, HTTPException) as error:
-            told = problem_of(error)
+            told = problem_of(error, desk_of(request).place)
             return trouble_page(request, told.status_code, told.text)
         finally:
             await request.close()  # the files of its form
