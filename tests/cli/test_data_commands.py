@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import shlex
 from pathlib import Path
@@ -79,6 +80,30 @@ def test_compare_writes_a_page_and_json(runs: tuple[Path, Path], tmp_path: Path)
     assert difference["mean"] == pytest.approx(both[1] - both[0])
     assert f"{difference['mean']:+.3f}" in done.stdout
     assert "baseline" in out.read_text()
+
+
+def test_a_data_set_of_nobodys_names_is_told_what_takes_none(tmp_path: Path) -> None:
+    resight("data", "export", CITY, "-o", tmp_path / "town.csv", "--pictures", tmp_path / "pictures")
+    with (tmp_path / "town.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    lines = [f"{row['path']},-1,{row['camid']},gallery" for row in rows[:30]]
+    (tmp_path / "few.csv").write_text("\n".join(["path,pid,camid,split", *lines]))
+    few = " ".join(resight("doctor", tmp_path / "few.csv", "-o", tmp_path / "few").stdout.split())
+    assert "Nobody is named, so nothing can be scored" in few
+    assert "from 100 different pictures of each of two cameras at the least; here 0 of" in few
+    assert "<strong>To begin with:</strong> nothing." in (tmp_path / "few" / "index.html").read_text()
+
+
+@pytest.mark.parametrize("name", ["mine.csv", "mine.parquet"])
+def test_a_table_beside_a_folder_that_is_not_there_is_offered(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).touch()
+    assert f"Is {tmp_path / name} meant?" in " ".join(resight("doctor", tmp_path / "mine", code=3).stderr.split())
+
+
+def test_export_writes_over_no_table(tmp_path: Path) -> None:
+    (tmp_path / "there.csv").write_text("mine")
+    assert "exists already" in resight("data", "export", CITY, "-o", tmp_path / "there.csv", code=2).stderr
+    assert (tmp_path / "there.csv").read_text() == "mine"
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import pytest
 
 import resight as package
 from resight.core.distances import unit_rows
+from resight.evaluation.decisions.support import supported
 from resight.gallery.people import TRACKLETS
 from tests.cli.calling import CITY, resight
 
@@ -68,9 +69,18 @@ def test_a_gallery_with_a_site(tmp_path: Path, town: Path) -> None:
     assert "its rates need not hold" in " ".join(resight("gallery", "create", uri, "-m", "city").stderr.split())
     resight("gallery", "add", uri, town)
     picture.write_bytes(next(iter(package.open_dataset(CITY).query)).read())
+    told = resight("gallery", "search", uri, picture, "--false-negative-rate", "0.0001").stderr
+    calibration = package.load("city").calibration
+    assert calibration is not None
+    least = supported(calibration, 1)  # the lowest, not what half of them are told at
+    rates = f"supports --false-positive-rate {least.known.least:g} --false-negative-rate {least.nobody.least:g} or more"
+    assert rates in " ".join(told.split())
     assert "in force in" in resight("site", "fit", uri).stdout
     answer = json.loads(resight("gallery", "search", uri, picture, "--seen-by", "1", "--json").stdout)
     assert answer["site"].startswith("site:")
+    asked = ("gallery", "search", uri, picture, "--seen-by")
+    assert "no mean" not in resight(*asked, "cam1").stderr  # its 1, by another spelling
+    assert "no mean of the camera hall" in resight(*asked, "hall").stderr
     assert answer["decision"] is None
     resight("calibrate", "city", uri, "--unlabelled", "--site", uri, "--far", "0.1")
     told = resight("gallery", "search", uri, picture, "--seen-by", "1").stdout

@@ -176,7 +176,7 @@ def test_settings_decisions_and_conditions_are_those_of_the_gallery(service: Ser
             assert listed[0] == listed[1]
             assert len(listed[0]) == 2
         assert len(there.search_embeddings(ROWS[0], **asked)[0]) == 2
-        rates = {"false_positive_rate": 0.3, "false_negative_rate": 0.3}
+        rates: dict[str, Any] = {"false_positive_rate": 0.3, "false_negative_rate": 0.3}
         crop = people.query[1].read()
         mine, its = there.search(crop, 20, **rates), here.search(crop, 20, **rates)
         decisions = [match.decision for match in mine]
@@ -200,6 +200,7 @@ def test_the_site_is_told_as_it_is(serve: Serve, tmp_path: Path) -> None:
     assert own is not None
     assert shown.facts == own.facts
     assert isinstance(shown.facts.warnings, tuple)
+    assert [shown.knows(camera) for camera in ("north", "hall", None)] == [True, False, False]
 
 
 def test_damages_that_are_not_named_are_counted(
@@ -278,8 +279,8 @@ def test_a_link_that_was_made_is_told_however_busy_the_service_is(service: Servi
         lane.busy += 10**6
         return link(*args)
 
-    store.link = linking  # type: ignore[method-assign]
-    assert there.link(np.int64(first), np.int64(second)) == 1
+    store.link = linking  # type: ignore[method-assign, assignment]
+    assert there.link(np.int64(first), np.int64(second)) == 1  # type: ignore[arg-type]
     lane.busy -= 10**6
     assert [(each.pid, each.into) for each in there.links()] == [(first, second)]
 

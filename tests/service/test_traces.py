@@ -20,6 +20,7 @@ from resight.core.errors import GalleryBusy
 from resight.data.crops import Dataset
 from resight.gallery.opening import open_with_model
 from resight.gallery.records import StoreHits
+from resight.service.client.answers import LINES
 from resight.service.desk import Desk, Remembered
 from tests.service.conftest import API, multipart
 from tests.service.running import started
@@ -67,7 +68,8 @@ def test_what_was_acknowledged_outlives_a_kill(tmp_path: Path) -> None:
         }
     with started(place, tmp_path, "--new-address") as service, service.connect(service.first_key()) as remote:
         body = "".join(lines[:600]).encode()
-        told = [json.loads(line) for line in remote._to.call("POST", "/entries/lines", body=body).splitlines()]
+        sent_again = remote._to.call("POST", "/entries/lines", bytes, media=LINES, body=body)
+        told = [json.loads(line) for line in sent_again.splitlines()]
         assert [line["id"] for line in told[: len(acknowledged)]] == [acknowledged[n] for n in sorted(acknowledged)][
             :600
         ]

@@ -125,12 +125,12 @@ class SiteTransform:
 
     def knows(self, camera: str | None) -> bool:
         """Whether it has a mean of the camera."""
-        return self._row_of(camera) >= 0
+        return self._rows.of(camera) >= 0
 
     def own_name(self, camera: str | None) -> str | None:
         """What the camera is called here; None where it has no mean. c2 is 2, unless both are cameras here: data sets
         whose cameras have numbers name them so, and galleries as they were told."""
-        row = self._row_of(camera)
+        row = self._rows.of(camera)
         return None if row < 0 else self.cameras[row]
 
     def apply(self, embeddings: npt.ArrayLike, cameras: Sequence[str | None] | str | None) -> FloatArray:
@@ -147,7 +147,7 @@ class SiteTransform:
             cameras = [cameras] * len(rows)
         if len(cameras) != len(rows):
             raise EmbeddingError(f"{len(rows)} embeddings, but {len(cameras)} cameras")
-        known = np.fromiter(map(self._row_of, cameras), np.int64, len(cameras))
+        known = np.fromiter(map(self._rows.of, cameras), np.int64, len(cameras))
         subtracted = np.concatenate([self.means, self.site_mean[None]])  # row -1 is the site's mean
         found = np.empty_like(rows)
         for start in range(0, len(rows), CHUNK_ROWS):
@@ -166,21 +166,25 @@ class SiteTransform:
         """The same transform with another calibration."""
         return replace(self, calibration=calibration)
 
-    def _row_of(self, camera: Any) -> int:
+    @cached_property
+    def _rows(self) -> CameraRows:
+        return CameraRows(self.cameras)
+
+
+class CameraRows:
+    """The row of each camera of a site by its name, or by another spelling of its number."""
+
+    def __init__(self, cameras: Sequence[str]) -> None:
+        labels = [camera_label(camera, ()) for camera in cameras]
+        self._by_name = {camera: row for row, camera in enumerate(cameras)}
+        self._by_label = {label: row for row, label in enumerate(labels) if labels.count(label) == 1}
+
+    def of(self, camera: Any) -> int:
         """-1 where it has no mean. A camera's number is its name, as in `fit_site`."""
         if camera is None:
             return -1
-        row = self._rows.get(str(camera))  # of a million rows nearly all are found so
-        return self._rows_by_label.get(camera_label(str(camera), ()), -1) if row is None else row
-
-    @cached_property
-    def _rows(self) -> dict[str, int]:
-        return {camera: row for row, camera in enumerate(self.cameras)}
-
-    @cached_property
-    def _rows_by_label(self) -> dict[str, int]:
-        labels = [camera_label(camera, ()) for camera in self.cameras]
-        return {label: row for row, label in enumerate(labels) if labels.count(label) == 1}
+        row = self._by_name.get(str(camera))  # of a million rows nearly all are found so
+        return self._by_label.get(camera_label(str(camera), ()), -1) if row is None else row
 
 
 def short_of_site(identity: str) -> str:

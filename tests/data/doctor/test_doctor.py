@@ -15,13 +15,14 @@ from PIL import Image
 from resight.data.city.synthetic import CityConfig, draw_city
 from resight.data.crops import Crop, Dataset, Problem
 from resight.data.doctor import picture_checks
-from resight.data.doctor.advice import wilson_interval
+from resight.data.doctor.advice import SITE_PICTURES, wilson_interval
 from resight.data.doctor.doctor import Diagnosis, examine
 from resight.data.doctor.duplicates import Pairs, near_pairs
 from resight.data.doctor.findings import Finding
 from resight.data.doctor.survey import Bits, Flags
 from resight.data.formats.catalogue import open_dataset
 from resight.data.labels import settled
+from resight.site.fitting import LEAST_PICTURES
 
 
 @pytest.fixture(scope="module")
@@ -173,6 +174,17 @@ def test_cameras_that_are_none(city: Dataset) -> None:
     single = tuple({crop.pid: crop for crop in one.query}.values())
     own = examine(replace(one, query=single, gallery=tuple(map(renamed, single))))
     assert own.advice.protocols == ()  # each one's only match is the picture itself, which no-camera leaves out
+
+
+def test_pictures_of_nobodys_names_are_for_adaptation(city: Dataset) -> None:
+    everything = [replace(crop, pid=-1) for crop in (*city.train, *city.query, *city.gallery)]
+    nameless = replace(city, train=(), query=(), gallery=tuple(everything))
+    advice = examine(nameless, data="my site").advice
+    assert advice.command == "resight adapt default 'my site' -o runs/mine"
+    assert "3 of 3 cameras have so many" in advice.command_reason
+    assert (advice.protocols, SITE_PICTURES) == ((), LEAST_PICTURES)
+    few = examine(replace(nameless, gallery=tuple(everything[:50]))).advice
+    assert few.command is None
 
 
 def test_odd_files_and_sizes(city: Dataset) -> None:

@@ -23,7 +23,7 @@ from resight.gallery.results import Match
 from resight.gallery.transfer.rows import Row, columns_of
 from resight.service.settings import ServiceSettings
 from resight.site.files import facts_of
-from resight.site.transform import SiteFacts
+from resight.site.transform import CameraRows, SiteFacts
 
 NOTHING = np.zeros(0, np.float32)  # in place of an embedding, which a service never gives away
 LONGEST = ServiceSettings.max_line
@@ -140,6 +140,10 @@ class ShownTransform:
     identity: str
     calibration: bool
     facts: SiteFacts
+
+    def knows(self, camera: str | None) -> bool:
+        """As SiteTransform.knows, of the cameras that the key may see."""
+        return CameraRows(list(self.facts.cameras)).of(camera) >= 0
 
 
 @dataclass(frozen=True)
