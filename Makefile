@@ -28,6 +28,7 @@ lint: $(STAMP)
 docs: $(STAMP)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 	$(BIN)/python docs/check_site.py site
+	@echo site/index.html
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv

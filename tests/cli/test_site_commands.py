@@ -209,7 +209,11 @@ def test_names_that_the_model_gave_do_not_calibrate_it(tmp_path: Path) -> None:
         (("site", "fit", CITY, "-m", "city", "-o", "{folder}/a.site"), 3, "100 different pictures each"),
         (("site", "show", "{town}"), 3, "no site that `resight site fit` wrote"),
         (("site", "check", "{site}"), 2, "say which pictures"),
-        (("site", "check", "{site}", "{town}", "--last", "7d"), 2, "no pictures of that time"),
+        (
+            ("site", "check", "{site}", "{town}", "--last", "7d"),
+            2,
+            "no pictures of that time; none has a time",
+        ),
         (
             ("evaluate", "--embeddings", "{town}", "--site", "{site}", "--centre-cameras"),
             2,

@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
+import numpy.typing as npt
 import typer
 from rich.table import Table
 
@@ -158,9 +160,9 @@ def check(
     recent = crops_of_place(place or site, model, split, format)
     if found.model and recent.model not in ("", found.model):
         raise ConfigError(f"{place or site} is embedded by another model than the site's; fit another site for it")
-    recent = recent.within(start, output.moment("--before", before))
+    everything, recent = recent, recent.within(start, output.moment("--before", before))
     if not len(recent):
-        raise ConfigError("there are no pictures of that time; pictures without a time are of none")
+        raise ConfigError(f"there are no pictures of that time; {_times_of(everything.times)}")
     table = Table("camera", "pictures", "moved by", "by chance", "", box=None)
     drifts = drift_of(found, recent.embeddings, recent.cameras, recent.tracks)
     for drift in drifts:
@@ -232,3 +234,11 @@ def _period(site: SiteTransform) -> str:
     after, before = site.facts.after, site.facts.before
     since = "" if after is None else f", from {format_time(after)}"
     return since + ("" if before is None else f", before {format_time(before)}")
+
+
+def _times_of(times: npt.NDArray[np.float64]) -> str:
+    """From when to when, for a message."""
+    known = times[np.isfinite(times)]
+    if not len(known):
+        return "none has a time"
+    return f"those that have a time are from {format_time(float(known.min()))} to {format_time(float(known.max()))}"

@@ -128,7 +128,7 @@ def _nobody_to_search_for(dataset: Dataset, seen: Mapping[int, ByCamera], severa
     if several:
         return (
             f"{dataset.name} has {counted(len(several), 'person', 'people')} whom two cameras saw, and that share of "
-            "them is nobody; ask for more"
+            "them is nobody; ask for more: --test 1 takes all"
         )
     return (
         f"{dataset.name} has {counted(len(seen), 'person', 'people')}, none of them seen by two cameras, and "

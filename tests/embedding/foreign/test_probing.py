@@ -92,7 +92,7 @@ def test_the_probe_warns_of_what_is_wrong(blocks: Dataset) -> None:
     bundle = bundle_onnx(_colours(), _declared("0 to 255"), name="it", source="it")
     probe = probe_preprocessing(bundle, blocks)
     assert len(probe.warnings) == 1
-    assert "better than what is declared" in probe.warnings[0]
+    assert "better than as it is declared" in probe.warnings[0]
     assert not probe.trials[0].declared
 
 

@@ -78,8 +78,8 @@ def probe_preprocessing(bundle: Bundle, dataset: Dataset, *, progress: Progress 
         interval = paired_difference(own.ap, other.ap, people).interval
         if interval.low > 0:
             warnings.append(
-                f"{scale}, {order}, tells people apart better than what is declared: mAP {other.mean_ap:.3f} and "
-                f"{own.mean_ap:.3f}, difference [{interval.low:+.3f}, {interval.high:+.3f}]"
+                f"{scale}, {order}: fed so, the network tells people apart better than as it is declared: mAP "
+                f"{other.mean_ap:.3f} and {own.mean_ap:.3f}, difference [{interval.low:+.3f}, {interval.high:+.3f}]"
             )
     trials = [
         Trial(scale, order, result.mean_ap, (scale, order) == ("as declared", declared.channel_order))
