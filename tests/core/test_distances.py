@@ -59,11 +59,15 @@ def test_a_zero_row_has_no_direction() -> None:
         distmat(np.full((1, 2), 1e-40, np.float32), np.ones((1, 2), np.float32), "cosine")
 
 
+@pytest.mark.parametrize("metric", ["cosine", "euclidean"])
 @pytest.mark.parametrize(("queries", "rows"), [(1, 236), (39, 236), (7, 1001)])
-def test_equal_gallery_rows_are_equally_far_wherever_they_stand(queries: int, rows: int) -> None:
+def test_equal_gallery_rows_are_equally_far_wherever_they_stand(
+    queries: int, rows: int, metric: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("resight.core.distances.CHUNK_ROWS", 300)
     rng = np.random.default_rng(1)
     gallery = np.tile(rng.normal(size=(2, 172)).astype(np.float32), (rows, 1))
-    found = distmat(rng.normal(size=(queries, 172)).astype(np.float32), gallery, "cosine")
+    found = distmat(rng.normal(size=(queries, 172)).astype(np.float32), gallery, metric)
     assert (found[:, ::2] == found[:, :1]).all()
     assert (found[:, 1::2] == found[:, 1:2]).all()
     assert (found[:, 0] != found[:, 1]).all()

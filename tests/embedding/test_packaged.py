@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from zlib import compress
 
 import pytest
 
 import resight
 from resight.data.formats.catalogue import open_dataset
+from resight.embedding.card_text import model_card
 from resight.embedding.packaged import DEFAULT, packaged_bundle, packaged_models
 from resight.evaluation.evaluate import evaluate
 
@@ -51,3 +53,16 @@ def test_its_figures_are_what_it_scores(name: str, request: pytest.FixtureReques
     assert (found.num_scored, found.num_gallery) == (told.num_query, told.num_gallery)
     assert found.rank(1) == pytest.approx(told.rank1, abs=one_query + 2 * tolerance)
     assert found.mean_ap == pytest.approx(told.mean_ap, abs=tolerance)
+
+
+@pytest.mark.parametrize(
+    ("rights", "head"),
+    [
+        ("Apache-2.0 (drawn by code)", "license: apache-2.0\nlibrary_name"),
+        ("MIT", "license: mit\nlibrary_name"),
+        ("MIT code; weights for research only", 'license: other\nlicense_name: "MIT code; weights for research only"'),
+    ],
+)
+def test_a_card_names_a_licence_that_is_the_whole_of_the_rights(rights: str, head: str) -> None:
+    card = replace(resight.load("city").card, rights=rights)
+    assert model_card(card, "sha256:0").startswith(f"---\n{head}")

@@ -156,6 +156,13 @@ def test_a_redirect_is_named_without_its_secrets_and_not_followed() -> None:
         assert elsewhere.connections == 0
 
 
+def test_an_export_waits_for_a_busy_service() -> None:
+    busy = answer(json.dumps(BUSY).encode(), "application/problem+json", "503 Service Unavailable")
+    whole = b'{"entries": 0, "links": 0, "cannot_links": 0}\n'
+    with connected(busy, busy, answer(whole, "application/x-ndjson")) as (gallery, _):
+        assert b"".join(gallery.export_lines()) == whole
+
+
 def test_an_export_that_ends_early_is_an_error() -> None:
     header = b'{"gallery": {}, "counted_last": true}\n'
     with connected(answer(header, "application/x-ndjson")) as (gallery, _):

@@ -98,6 +98,15 @@ def test_distractors_count_neither_found_nor_missed() -> None:
     linked = evaluate_tracks(tracks(found[found.tracks < 3]), real).linked
     assert (linked.identity.idf1, linked.hota.hota) == (1, 1)
     assert evaluate_tracks(tracks(found), real).linked.identity.precision == pytest.approx(0.5)
+    flagged = replace(real, scores=np.ones(len(real), np.float32))  # a distractor, whatever its flag
+    assert evaluate_tracks(tracks(found[found.tracks < 3]), flagged).linked.hota.hota == 1
+
+
+def test_a_line_counts_at_one_moment() -> None:
+    frames = (1, 2, 3, 11, 21, 31, 41, 51)
+    real = table_of(parsed([f"{frame},1,0,0,50,100,1,1,1" for frame in frames], "truth")).timed(0, 25)
+    one = table_of(parsed(["2,7,0,0,50,100,1"], "lines")).timed(0, 25)
+    assert evaluate_tracks(tracks(one), real).linked.identity.idf1 == pytest.approx(2 / 9)
 
 
 def test_no_camera_in_common() -> None:

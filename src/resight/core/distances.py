@@ -89,13 +89,25 @@ def _prepared(query: FloatArray, gallery: FloatArray, distance: str, block_bytes
         raise ConfigError("block_bytes must be at least 1")
     _check_dims(query, gallery)
     rows = min(max(LEAST_ROWS, block_bytes // (4 * max(1, len(gallery)))), max(1, len(query)))
-    return DISTANCES[distance](query, gallery), rows
+    return _with_ties(DISTANCES[distance](query, gallery), gallery), rows
+
+
+def _with_ties(fill: Fill, gallery: FloatArray) -> Fill:
+    """Equal rows of the gallery get their first one's distance: a product rounds them otherwise at its edges."""
+    later, first = _repeated(gallery)
+
+    def filled(rows: FloatArray, block: FloatArray) -> None:
+        fill(rows, block)
+        for start in range(0, len(later), CHUNK_ROWS):
+            part = slice(start, start + CHUNK_ROWS)
+            block[:, later[part]] = block[:, first[part]]
+
+    return filled
 
 
 def _cosine(query: FloatArray, gallery: FloatArray) -> Fill:
     _inverse_lengths(query)  # so that a row of zeros is found before the work
     lengths = _inverse_lengths(gallery)
-    later, first = _repeated(gallery)
 
     def fill(rows: FloatArray, block: FloatArray) -> None:
         unit = unit_rows(rows)
@@ -104,23 +116,25 @@ def _cosine(query: FloatArray, gallery: FloatArray) -> Fill:
             np.matmul(unit, gallery[start : start + CHUNK_ROWS].T, out=part)
             part *= -lengths[start : start + CHUNK_ROWS]
             part += 1
-        block[:, later] = block[:, first]  # a product rounds equal rows otherwise at its edges, and they would not tie
 
     return fill
 
 
 def _repeated(gallery: FloatArray) -> tuple[IntArray, IntArray]:
     """The rows that are equal to an earlier one, bit by bit, and the first such row of each: (r,) int64 both."""
-    factors = np.random.default_rng(0).integers(1, 2**63, gallery.shape[1] * gallery.itemsize // 4, np.uint64) | 1
+    factors = np.random.default_rng(0).integers(1, 2**63, gallery.shape[1], np.uint64) | 1
     hashes = np.empty(len(gallery), np.uint64)
     for start in range(0, len(gallery), CHUNK_ROWS):
-        bits = np.ascontiguousarray(gallery[start : start + CHUNK_ROWS]).view(np.uint32)
+        bits = np.ascontiguousarray(gallery[start : start + CHUNK_ROWS], np.float32).view(np.uint32)
         hashes[start : start + CHUNK_ROWS] = bits.astype(np.uint64) @ factors
-    _, first, which = np.unique(hashes, return_index=True, return_inverse=True)
-    earliest = first[which]
-    later = np.flatnonzero(earliest != np.arange(len(gallery)))
-    equal = (gallery[later] == gallery[earliest[later]]).all(axis=1)
-    return later[equal].astype(np.int64), earliest[later[equal]].astype(np.int64)
+    _, firsts, which = np.unique(hashes, return_index=True, return_inverse=True)
+    first = firsts[which].astype(np.int64)
+    later = np.flatnonzero(first != np.arange(len(gallery))).astype(np.int64)
+    equal = np.ones(len(later), np.bool_)  # rows of one hash mostly are
+    for start in range(0, len(later), CHUNK_ROWS):
+        part = later[start : start + CHUNK_ROWS]
+        equal[start : start + CHUNK_ROWS] = (gallery[part] == gallery[first[part]]).all(axis=1)
+    return later[equal], first[later[equal]]
 
 
 def _euclidean(query: FloatArray, gallery: FloatArray) -> Fill:

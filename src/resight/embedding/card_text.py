@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 from resight.core.calibration import FALSE_ACCEPT_RATE
 from resight.core.pictures.preprocessing import LEVEL
@@ -71,7 +72,8 @@ def model_card(card: Card, identity: str, loaded_as: str = "model.resight") -> s
     loaded_as: the path, or the packaged name, that its example loads.
     """
     # JSON strings are YAML strings, whatever is in them.
-    known = LICENCES.get(card.rights.partition(" ")[0])
+    whole = re.fullmatch(r"(\S+)( \([^()]*\))?", card.rights)  # a name alone, or with where it is from
+    known = LICENCES.get(whole[1]) if whole else None
     named = [f"license: {known}"] if known else ["license: other", f"license_name: {json.dumps(card.rights)}"]
     head = ["---", *named, "library_name: resight"]
     head += ["pipeline_tag: image-feature-extraction", "tags:", "- person-re-identification", "- onnx"]

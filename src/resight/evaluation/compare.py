@@ -121,9 +121,9 @@ def paired_difference(
     find differences where there are none.
     The p-value counts the samples of the differences, moved to a mean of zero, that lie as far out as the mean does
     (Efron and Tibshirani, 1993, ch. 16), and is never 0. The interval has the mean in its middle and leaves zero out
-    where that test does at 5%: as far to both sides as 95% of the samples lie from the mean. Samples of few people lie
-    too close (`small_sample`); and however alike their differences, so few could all have come out on one side by
-    chance: p is 2^(1 - people) at the least, so that of five people and fewer nothing can be told.
+    where that test does at 5%: as far to both sides as 95% of the samples lie from the mean, cut at -1 and 1. Samples
+    of few people lie too close (`small_sample`); and however alike their differences, so few could all have come out on
+    one side by chance: p is 2^(1 - people) at the least, so that of five people and fewer nothing can be told.
     """
     difference = second - first
     mean = float(difference.mean())

@@ -45,3 +45,17 @@ def boxes_at(times: Times, boxes: FloatArray, moments: Times, gap_s: float, near
     found[~inside] = boxes[nearest[~inside]]
     found[~(inside | near)] = np.nan
     return found.astype(np.float32)
+
+
+def boxes_nearest(times: Times, boxes: FloatArray, moments: Times, most_s: float) -> FloatArray:
+    """(m, 4): each box at the one moment that lies nearest to it, at most `most_s` away; of two boxes at one moment the
+    nearer; NaN elsewhere. moments: (m,) rising, one at the least."""
+    after = np.searchsorted(moments, times).clip(1, max(1, len(moments) - 1))
+    before, after = after - 1, np.minimum(after, len(moments) - 1)
+    place = np.where(np.abs(times - moments[before]) <= np.abs(moments[after] - times), before, after)
+    away = np.abs(times - moments[place])
+    order = np.flatnonzero(away <= most_s)
+    order = order[np.argsort(-away[order], kind="stable")]  # the nearest is written last
+    found = np.full((len(moments), 4), np.nan, np.float32)
+    found[place[order]] = boxes[order]
+    return found

@@ -109,7 +109,21 @@ class Transport:
         return understood(of, job.result, self.url)
 
     def lines(self, path: str, headers: Query) -> Iterator[bytes]:
-        """The lines of a long answer. The connection is of its own. Raises as `call`."""
+        """The lines of a long answer. The connection is of its own. Raises as `call`; it is asked again as there."""
+        until = time.monotonic() + self._wait_s
+        while True:
+            begun = False
+            try:
+                for line in self._read_lines(path, headers):
+                    begun = True
+                    yield line
+                return
+            except GalleryBusy:
+                if begun or time.monotonic() >= until:
+                    raise
+                time.sleep(0.2)
+
+    def _read_lines(self, path: str, headers: Query) -> Iterator[bytes]:
         self._check_open()
         connection, sent = self._connect(), False
         try:

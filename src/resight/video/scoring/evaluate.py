@@ -19,7 +19,7 @@ from resight.core.errors import DataError
 from resight.core.records import FloatArray, IntArray
 from resight.evaluation.intervals import percentile_interval, widened
 from resight.video.formats.lines import Boxes
-from resight.video.packing import boxes_at
+from resight.video.packing import boxes_at, boxes_nearest
 from resight.video.records import NO_TRACK, Times
 from resight.video.scoring.metrics import Scores, scores, together
 from resight.video.scoring.moments import Compared, Seen, compare, lies_on
@@ -27,6 +27,7 @@ from resight.video.scoring.moments import Compared, Seen, compare, lies_on
 SCHEMA = "resight.video-evaluation/1"
 GAP_S = 1.0  # of a gallery's tracklets, which hold a few moments a second
 SAMPLES = 1000
+FAR = 0.75  # of the truth's step: a box so far from its moments lies at none of them
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,7 +101,7 @@ def evaluate_tracks(tracks: Sequence[Track], truth: Boxes, *, samples: int = SAM
 
     Raises DataError where they have no camera in common.
     """
-    cameras = sorted(set(truth.cameras[truth.scores > 0].tolist()))
+    cameras = sorted(set(truth.cameras[(truth.scores > 0) & ~truth.distractors].tolist()))
     truth = truth[np.isin(truth.cameras, cameras)]
     truth = truth[np.argsort(truth.cameras, kind="stable")]
     kept = [track for track in tracks if track.camera in cameras]
@@ -108,7 +109,8 @@ def evaluate_tracks(tracks: Sequence[Track], truth: Boxes, *, samples: int = SAM
         there = ", ".join(sorted({track.camera for track in tracks})) or "none"
         raise DataError(f"the truth is of {', '.join(cameras)}, and the tracklets are of {there}: no camera in common")
     real, found, of_camera = _laid_out(kept, truth, cameras)
-    counted, free = truth.scores > 0, ~lies_on(real, truth.distractors, found)
+    counted = (truth.scores > 0) & ~truth.distractors
+    free = ~lies_on(real, truth.distractors, found)
     real, found, of_camera = real[counted], found[free], (of_camera[0][counted], of_camera[1][free])
     compared = compare(real, found)  # identities are tracklets here: rows of kept
     counts = together(compared)
@@ -174,7 +176,11 @@ def _laid_out(
         real.append((first + at, truth.tracks[mine], truth.boxes[mine]))
         rows[0].append(np.full(int(mine.sum()), number))
         for row, track in own:
-            boxes = boxes_at(track.times, track.boxes, moments, track.gap_s, step / 2)
+            boxes = (
+                boxes_at(track.times, track.boxes, moments, track.gap_s, step / 2)
+                if track.gap_s
+                else boxes_nearest(track.times, track.boxes, moments, FAR * step)
+            )
             there = np.flatnonzero(np.isfinite(boxes).all(axis=1))
             found.append((first + there, np.full(len(there), row), boxes[there]))
             rows[1].append(np.full(len(there), number))
@@ -191,7 +197,7 @@ def _with_others(moments: Times, tracks: Sequence[tuple[int, Track]], step: floa
     nearest = np.minimum(
         np.abs(times - moments[place - 1]), np.abs(times - moments[np.minimum(place, len(moments) - 1)])
     )
-    return np.union1d(moments, times[nearest > 0.75 * step])
+    return np.union1d(moments, times[nearest > FAR * step])
 
 
 def _seen(parts: Sequence[tuple[IntArray, IntArray, FloatArray]]) -> Seen:
