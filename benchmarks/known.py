@@ -22,6 +22,7 @@ from site_walk import _pooled  # type: ignore[import-not-found]
 import resight
 from resight.evaluation.decisions import rates
 from resight.evaluation.decisions.rates import Trials, share_above
+from resight.evaluation.intervals import TAIL
 from resight.site.fitting import fit_site
 
 DRAWS = 100
@@ -92,7 +93,7 @@ class _Table:
 def _drawn(table: _Table, people: int, rate: float) -> dict[str, list[tuple[float, float, float]]]:
     rng = np.random.default_rng(0)
     told: dict[str, list[tuple[float, float, float]]] = {"exact": [], "bound": [], "one-sided": []}
-    tail = rates.TAIL
+    tail = TAIL
     for _ in range(DRAWS):
         drawn = rng.permutation(table.num)
         person, _, nearest, other, following = table.searches(np.sort(drawn[:people]))
@@ -102,11 +103,11 @@ def _drawn(table: _Table, people: int, rate: float) -> dict[str, list[tuple[floa
         thresholds = np.unique(np.array(found, np.float64))
         chosen = {"exact": float(np.quantile(strangers, 1 - rate))}
         for name, used in (("bound", tail), ("one-sided", 2 * tail)):
-            rates.TAIL = used
+            rates.TAIL = used  # type: ignore[attr-defined]
             curve = share_above(Trials(nearest, person, people, other, following), thresholds.astype(np.float64))
             index = next((index for index, high in enumerate(curve.high) if high <= rate), None)
             chosen[name] = np.inf if index is None else float(thresholds[index])
-        rates.TAIL = tail
+        rates.TAIL = tail  # type: ignore[attr-defined]
         there, right = np.isfinite(own), np.where(own > strangers, own, -np.inf)
         for name, threshold in chosen.items():
             far = float((strangers >= threshold).mean())

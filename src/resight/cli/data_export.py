@@ -11,7 +11,7 @@ import typer
 from resight.cli import output
 from resight.cli.data import tell
 from resight.core.errors import ConfigError
-from resight.core.files import check_folder_of, is_same
+from resight.core.files import check_absent, check_folder_of, is_same
 from resight.data.crops import Dataset
 from resight.data.formats.catalogue import open_dataset
 
@@ -44,8 +44,7 @@ def data_export(
         check_folder_of(out, "--out")
     if is_same(out, Path(data)):
         raise ConfigError(f"--out: {out} is what is read; name another file")
-    if out.exists():
-        raise ConfigError(f"--out: {out} exists already; remove it, or name another file")
+    check_absent(out, "--out")
     dataset = open_dataset(data, format, columns=columns_of(column or ()))
     tell(dataset, strict)
     write(dataset, out, pictures)

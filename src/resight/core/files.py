@@ -93,6 +93,11 @@ def check_new(directory: Path) -> None:
 def check_new_file(path: Path, option: str) -> None:
     """Raises ConfigError if the file is there, or its folder is not. option: for the message."""
     check_folder_of(path, option)
+    check_absent(path, option)
+
+
+def check_absent(path: Path, option: str) -> None:
+    """Raises ConfigError if the file is there. option: for the message."""
     if path.exists():
         raise ConfigError(f"{option}: {path} exists already; remove it, or name another file")
 

@@ -8,6 +8,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import norm, t
 
+from resight.core.intervals import wilson_interval
+
 Values = npt.NDArray[np.float64]
 CONFIDENCE = 0.95
 TAIL = (1 - CONFIDENCE) / 2
@@ -47,10 +49,8 @@ def mean_interval(values: Values, groups: npt.NDArray[np.int64] | None = None) -
     mean = float(total.sum() / len(values))
     variance = float(num / (num - 1) * ((total - mean * count) ** 2).sum() / len(values) ** 2)
     trials = mean * (1 - mean) / variance if variance > 1e-15 else num
-    q = float(t.ppf(1 - TAIL, num - 1)) ** 2
-    middle = (mean + q / trials / 2) / (1 + q / trials)
-    reach = np.sqrt(q * (mean * (1 - mean) / trials + q / trials**2 / 4)) / (1 + q / trials)
-    return Interval(max(0.0, middle - reach), min(1.0, middle + reach))
+    low, high = wilson_interval(mean, trials, float(t.ppf(1 - TAIL, num - 1)))
+    return Interval(max(0.0, low), min(1.0, high))
 
 
 def percentile_interval(values: Values) -> Interval:

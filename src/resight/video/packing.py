@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from resight.core.errors import DataError
-from resight.core.records import FloatArray
+from resight.core.records import FloatArray, IntArray
 from resight.video.records import Times
 
 
@@ -34,15 +34,13 @@ def unpack_boxes(text: str, start: float) -> tuple[Times, FloatArray]:
 
 def boxes_at(times: Times, boxes: FloatArray, moments: Times, gap_s: float, near_s: float) -> FloatArray:
     """(m, 4): where the person was at each of the moments, between boxes that lie at most `gap_s` apart; NaN elsewhere.
-    near_s: how far a moment may lie from a box beyond the ends and beside a wider gap, where it has that box itself."""
+    near_s: at the ends, how far a moment may lie from a box."""
     found = np.stack([np.interp(moments, times, boxes[:, side]) for side in range(4)], axis=1)
     after = np.searchsorted(times, moments).clip(1, max(1, len(times) - 1))
     to_first = np.abs(moments - times[after - 1])
     to_second = np.abs(times[np.minimum(after, len(times) - 1)] - moments)
     inside = (moments >= times[0]) & (moments <= times[-1]) & (to_first + to_second <= gap_s)
     near = np.minimum(to_first, to_second) <= near_s
-    nearest = np.minimum(np.where(to_first <= to_second, after - 1, after), len(times) - 1)
-    found[~inside] = boxes[nearest[~inside]]
     found[~(inside | near)] = np.nan
     return found.astype(np.float32)
 
@@ -50,12 +48,17 @@ def boxes_at(times: Times, boxes: FloatArray, moments: Times, gap_s: float, near
 def boxes_nearest(times: Times, boxes: FloatArray, moments: Times, most_s: float) -> FloatArray:
     """(m, 4): each box at the one moment that lies nearest to it, at most `most_s` away; of two boxes at one moment the
     nearer; NaN elsewhere. moments: (m,) rising, one at the least."""
-    after = np.searchsorted(moments, times).clip(1, max(1, len(moments) - 1))
-    before, after = after - 1, np.minimum(after, len(moments) - 1)
-    place = np.where(np.abs(times - moments[before]) <= np.abs(moments[after] - times), before, after)
-    away = np.abs(times - moments[place])
+    place, away = nearest_moments(times, moments)
     order = np.flatnonzero(away <= most_s)
     order = order[np.argsort(-away[order], kind="stable")]  # the nearest is written last
     found = np.full((len(moments), 4), np.nan, np.float32)
     found[place[order]] = boxes[order]
     return found
+
+
+def nearest_moments(times: Times, moments: Times) -> tuple[IntArray, Times]:
+    """Of each time the place of the nearest moment, and how far away it lies, (n,) both. moments: as above."""
+    after = np.searchsorted(moments, times).clip(1, max(1, len(moments) - 1))
+    before, after = after - 1, np.minimum(after, len(moments) - 1)
+    place = np.where(np.abs(times - moments[before]) <= np.abs(moments[after] - times), before, after)
+    return place, np.abs(times - moments[place])

@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from resight.core.intervals import wilson_interval
 from resight.data.city.synthetic import CityConfig, draw_city
 from resight.data.crops import Crop, Dataset, Problem
 from resight.data.doctor import picture_checks
-from resight.data.doctor.advice import SITE_PICTURES, wilson_interval
+from resight.data.doctor.advice import SITE_PICTURES
 from resight.data.doctor.doctor import Diagnosis, examine
 from resight.data.doctor.duplicates import Pairs, near_pairs
 from resight.data.doctor.findings import Finding

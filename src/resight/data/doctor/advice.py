@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import math
 import shlex
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 
+from resight.core.intervals import wilson_interval
 from resight.data.doctor.label_checks import cameras_are_none
 from resight.data.doctor.people_checks import answered_across_cameras, answered_at_all
 from resight.data.doctor.survey import Survey
 
-Z = 1.959964  # of a 95% interval
 RANK1_GUESSES = (0.5, 0.8, 0.95)
 WIDTH_STEP_PX = 8  # widths are advised in such steps
 SITE_PICTURES = 100  # of a camera, for its mean: LEAST_PICTURES of `resight.site.fitting`
@@ -86,19 +85,9 @@ def advise(s: Survey, data: str, recipe: RecipeSizes | None = None) -> Advice:
     return Advice(protocols, reason, scored, people, intervals, command, why)
 
 
-def wilson_interval(share: float, number: int) -> tuple[float, float]:
-    """95% interval of a share seen in `number` independent trials (Wilson, 1927)."""
-    middle = (share + Z**2 / (2 * number)) / (1 + Z**2 / number)
-    half = Z / (1 + Z**2 / number) * math.sqrt(share * (1 - share) / number + Z**2 / (4 * number**2))
-    return middle - half, middle + half
-
-
 def _protocols(s: Survey) -> tuple[tuple[str, ...], str]:
     if _is_nameless(s):
-        return (
-            (),
-            "Nobody is named, so nothing can be scored: the names of a few people would tell how right a model is.",
-        )
+        return (), "Nobody is named, so nothing can be scored: a few people's names would tell how right a model is."
     if not len(s.rows("query")) or not len(s.rows("gallery")):
         return (), "There is no query or no gallery, so there is nothing to score."
     across, at_all = int(answered_across_cameras(s).sum()), int(answered_at_all(s).sum())

@@ -17,11 +17,10 @@ from scipy.stats import beta, t
 
 from resight.core.calibration import RateCurve
 from resight.core.records import FloatArray, IntArray
-from resight.evaluation.intervals import CONFIDENCE
+from resight.evaluation.intervals import TAIL
 
 Values = npt.NDArray[np.float64]
 LEAST_EVIDENCE = 5  # people, or pairs of people, behind a rate: with fewer its variance is not to be had
-TAIL = (1 - CONFIDENCE) / 2
 
 
 @dataclass(frozen=True, eq=False)

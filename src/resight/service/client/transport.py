@@ -112,14 +112,11 @@ class Transport:
         """The lines of a long answer. The connection is of its own. Raises as `call`; it is asked again as there."""
         until = time.monotonic() + self._wait_s
         while True:
-            begun = False
             try:
-                for line in self._read_lines(path, headers):
-                    begun = True
-                    yield line
+                yield from self._read_lines(path, headers)
                 return
-            except GalleryBusy:
-                if begun or time.monotonic() >= until:
+            except GalleryBusy:  # before the first line, or never
+                if time.monotonic() >= until:
                     raise
                 time.sleep(0.2)
 

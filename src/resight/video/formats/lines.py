@@ -223,8 +223,9 @@ def _of_mot(line: str) -> Line:
     left, top, width, height = cells[2:6]
     score = cells[6] if len(cells) > 6 and cells[6] >= 0 else 1.0
     seen = cells[8] if len(cells) > 8 and 0 <= cells[8] <= 1 else 1.0
-    thing = len(cells) > 7 and cells[7] in MOT_DISTRACTORS
-    return Line("", int(cells[0]), math.nan, int(cells[1]), (left, top, left + width, top + height), score, seen, thing)
+    distractor = len(cells) > 7 and cells[7] in MOT_DISTRACTORS
+    box = (left, top, left + width, top + height)
+    return Line("", int(cells[0]), math.nan, int(cells[1]), box, score, seen, distractor)
 
 
 def _of_aicity(line: str) -> Line:

@@ -19,7 +19,7 @@ from resight.core.errors import DataError
 from resight.core.records import FloatArray, IntArray
 from resight.evaluation.intervals import percentile_interval, widened
 from resight.video.formats.lines import Boxes
-from resight.video.packing import boxes_at, boxes_nearest
+from resight.video.packing import boxes_at, boxes_nearest, nearest_moments
 from resight.video.records import NO_TRACK, Times
 from resight.video.scoring.metrics import Scores, scores, together
 from resight.video.scoring.moments import Compared, Seen, compare, lies_on
@@ -193,11 +193,8 @@ def _with_others(moments: Times, tracks: Sequence[tuple[int, Track]], step: floa
     if not len(tracks):
         return moments
     times = np.unique(np.concatenate([track.times for _, track in tracks]))
-    place = np.searchsorted(moments, times).clip(1, max(1, len(moments) - 1))
-    nearest = np.minimum(
-        np.abs(times - moments[place - 1]), np.abs(times - moments[np.minimum(place, len(moments) - 1)])
-    )
-    return np.union1d(moments, times[nearest > FAR * step])
+    _, away = nearest_moments(times, moments)
+    return np.union1d(moments, times[away > FAR * step])
 
 
 def _seen(parts: Sequence[tuple[IntArray, IntArray, FloatArray]]) -> Seen:
